@@ -1,0 +1,1 @@
+"""The rules of the trade: pure functions over numbers and arrays. No I/O, no clock, no randomness."""

@@ -1,0 +1,1 @@
+"""From determinants to a bill, each line traceable to its intervals."""

@@ -1,0 +1,1 @@
+"""Command states and the authority to send one."""

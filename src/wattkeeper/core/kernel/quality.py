@@ -1,0 +1,57 @@
+"""Quality of a value: where it came from, what is known against it, how it was made.
+
+Three integers, stored beside every value. Raw values are immutable; a missing value is a row that says
+MISSING, or no row, never zero.
+"""
+
+from enum import IntEnum, IntFlag
+
+
+class Provenance(IntEnum):
+    """Where a value came from: exactly one. A higher rank in `RANK` wins between candidates inside one run."""
+
+    MISSING = 0
+    MEASURED = 1
+    ESTIMATED = 2
+    EDITED = 3
+    DERIVED = 4
+    PROJECTED = 5
+
+
+class Flag(IntFlag):
+    """What is known about a value: any number of these."""
+
+    NONE = 0
+    VALIDATED = 1
+    SUSPECT = 2
+    CLOCK_INVALID = 4
+    CLOCK_ADJUSTED = 8
+    POWER_LOST = 16
+    DST_AMBIGUOUS = 32
+    ROLLOVER = 64
+    LATE = 128
+    DUPLICATE = 256
+    REGISTER_BRACKETED = 512  # an estimate scaled to the advance between two actual register reads
+
+
+class Method(IntEnum):
+    """How an estimate was made; NONE for what was measured."""
+
+    NONE = 0
+    LINEAR = 1
+    LIKE_DAY = 2
+    AVERAGE_LIKE_DAY = 3
+    EVEN_SPREAD = 4
+    EXCHANGE = 5  # an interval that a meter exchange or multiplier change cuts, summed from both parts
+
+
+class Source(IntEnum):
+    """Which answer of a device, file or person a raw read is. A higher number wins at the same instant."""
+
+    LIVE = 1
+    PUSH = 2
+    FREEZE_MONTHLY = 3
+    FREEZE_DAILY = 4
+    PROFILE = 5
+    FILE = 6
+    FIELD = 7  # read off the display by a person: removal and installation reads of an exchange

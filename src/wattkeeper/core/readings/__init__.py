@@ -1,0 +1,1 @@
+"""Registers to intervals: rollover, continuity, multipliers, reconciliation."""

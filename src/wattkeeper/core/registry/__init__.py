@@ -1,0 +1,1 @@
+"""What is installed where and when; multipliers; exchange of a meter; topology over time."""

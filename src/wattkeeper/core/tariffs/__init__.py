@@ -1,0 +1,1 @@
+"""Calendars, time of use, tiers, fixed charges: what a quantity costs."""

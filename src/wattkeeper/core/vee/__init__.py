@@ -1,0 +1,1 @@
+"""Validation, estimation, editing: findings with evidence, estimates beside raw values."""

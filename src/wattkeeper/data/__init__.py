@@ -1,0 +1,1 @@
+"""The relational side: thin Django models, constraints, migrations, queries."""

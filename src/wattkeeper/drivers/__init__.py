@@ -1,0 +1,1 @@
+"""One folder per device family: a register table and its exceptions."""

@@ -1,0 +1,1 @@
+"""Files to readings and back."""

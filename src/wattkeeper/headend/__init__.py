@@ -1,0 +1,1 @@
+"""Collects from devices: links, schedule, backfill, durable spool, dispatch. Speaks through ports."""

@@ -1,0 +1,1 @@
+"""Stateless tools on a file: decode, convert, price. No Django, no store."""

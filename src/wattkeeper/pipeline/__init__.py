@@ -1,0 +1,1 @@
+"""Dirty windows to derived, validated, estimated measurements. Ports only."""

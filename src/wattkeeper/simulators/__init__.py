@@ -1,0 +1,1 @@
+"""Meters, concentrators, whole streets over real sockets, with faults; ground truth kept beside."""

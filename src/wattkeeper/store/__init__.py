@@ -1,0 +1,1 @@
+"""The readings store: one dialect from a laptop to a cluster."""
