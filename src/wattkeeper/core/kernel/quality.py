@@ -8,7 +8,7 @@ from enum import IntEnum, IntFlag
 
 
 class Provenance(IntEnum):
-    """Where a value came from: exactly one. A higher rank in `RANK` wins between candidates inside one run."""
+    """Where a value came from: exactly one."""
 
     MISSING = 0
     MEASURED = 1

@@ -1,1 +1,0 @@
-"""Arrays in, results out: what the measurements say."""
