@@ -48,7 +48,7 @@ class RelayCommand(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One frame to send and how to know its answer; frames for which `matches` is false are late or foreign."""
+    """One frame to send and how to know its answer; others are late or foreign."""
 
     frame: bytes
     matches: Callable[[bytes], bool]
@@ -142,7 +142,7 @@ class Driver(Protocol):
         ...
 
     def read_profile(self, from_s: int, to_s: int) -> Steps[list[DeviceRead]]:
-        """Read the load profile's records with from_s <= stamp < to_s; records the device lacks are left out."""
+        """Read the load profile records with from_s <= stamp < to_s; what the device lacks is left out."""
         ...
 
     def read_freezes(self, from_s: int, to_s: int) -> Steps[list[DeviceRead]]:

@@ -1,0 +1,78 @@
+"""Strict parsers for what the environment may say: no guesses, a clear error instead."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+
+_BOOLS = {"true": True, "false": False}
+_ENGINES = {
+    "postgresql": "django.db.backends.postgresql",
+    "mysql": "django.db.backends.mysql",
+    "mariadb": "django.db.backends.mysql",
+}
+
+
+def read_bool(name: str, *, default: bool) -> bool:
+    """Return the setting `name` as a bool.
+
+    :raises WattkeeperError: ``settings.not-a-bool`` unless it is absent, ``true`` or ``false``
+    """
+    text = os.environ.get(name)
+    if text is None:
+        return default
+    if text not in _BOOLS:
+        raise WattkeeperError("settings.not-a-bool", name=name)
+    return _BOOLS[text]
+
+
+def read_secret(path: Path) -> str:
+    """Return the secret in the file `path`, made at first use, readable by its owner only.
+
+    :raises WattkeeperError: ``settings.data-folder-unwritable``
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_text()
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secret := secrets.token_urlsafe(48))
+    except OSError as error:
+        raise WattkeeperError(
+            "settings.data-folder-unwritable", folder=str(path.parent), reason=error.strerror
+        ) from error
+    return secret
+
+
+def database_from_url(url: str, data_folder: Path) -> dict[str, Any]:
+    """Return Django's database dictionary for `url`, SQLite in `data_folder` where it is empty.
+
+    :raises WattkeeperError: ``settings.database-url`` for a scheme that is not served
+    """
+    if not url:
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": data_folder / "registry.sqlite3",
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 5,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+            },
+        }
+    parts = urlsplit(url)
+    if parts.scheme not in _ENGINES:
+        raise WattkeeperError("settings.database-url", scheme=parts.scheme, known=", ".join(_ENGINES))
+    return {
+        "ENGINE": _ENGINES[parts.scheme],
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 60,
+    }
