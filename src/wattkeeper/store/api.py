@@ -47,7 +47,7 @@ class RawBatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawReads:
-    """Stored raw reads, ordered by (channel_id, measured_at_s, source, value, flags), each distinct read once."""
+    """Stored raw reads, in order of channel, instant, source, value, flags; each once."""
 
     channel_id: Int64s
     measured_at_s: Int64s
@@ -139,7 +139,7 @@ class ReadingStore(Protocol):
     def stamps_held(
         self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, *, sources: Sequence[int]
     ) -> dict[int, Int64s]:
-        """Return, per channel, the distinct instants held from these sources: what a backfill need not ask for."""
+        """Return, per channel, the instants held from these sources: what a backfill need not ask for."""
         ...
 
     def frames(self, tenant_id: int, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], RawFrame]:
