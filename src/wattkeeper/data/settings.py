@@ -1,4 +1,4 @@
-"""Django's settings, read from the environment through strict parsers. Nobody imports this module directly."""
+"""Django settings, read from the environment through strict parsers. Nobody imports this module."""
 
 import os
 from pathlib import Path

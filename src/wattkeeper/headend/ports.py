@@ -50,7 +50,7 @@ class ChannelPlan:
 
 @dataclass(frozen=True, slots=True)
 class DevicePlan:
-    """One device to read, while installed (`reads_from_s`, `reads_to_s`); its memory reaches `memory_s` back."""
+    """One device, read while installed (`reads_from_s`, `reads_to_s`); memory reaches `memory_s` back."""
 
     device_id: int
     tenant_id: int

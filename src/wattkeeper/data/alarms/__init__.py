@@ -1,0 +1,1 @@
+"""Findings with evidence and the events devices report."""

@@ -1,0 +1,50 @@
+"""Findings: what a rule saw, with evidence; and devices' own events."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from wattkeeper.data.registry.models import Meter, Tenant, UsagePoint
+
+
+class Finding(models.Model):
+    """One thing a rule found. The same rule, subject and start is the same finding, however often seen."""
+
+    class State(models.TextChoices):
+        """Whether somebody still has to look."""
+
+        OPEN = "OPEN", _("Open")
+        CLOSED = "CLOSED", _("Closed")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    rule = models.CharField(_("rule"), max_length=60)
+    subject_key = models.CharField(max_length=60)  # "series:12", "meter:3", "link:1"
+    usage_point = models.ForeignKey(UsagePoint, models.PROTECT, null=True, related_name="findings")
+    meter = models.ForeignKey(Meter, models.PROTECT, null=True, related_name="findings")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+    evidence = models.JSONField(default=dict)
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.OPEN)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "rule", "subject_key", "starts_at"], name="finding_once"
+            )
+        ]
+
+
+class EndDeviceEvent(models.Model):
+    """Something a device or its line reported: link lost, power lost, relay moved."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    meter = models.ForeignKey(Meter, models.PROTECT, null=True, related_name="events")
+    code = models.CharField(max_length=60)
+    occurred_at = models.DateTimeField()
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "meter", "code", "occurred_at"], name="event_once")
+        ]

@@ -1,0 +1,1 @@
+"""Tariffs, contracts, bills and their lines."""

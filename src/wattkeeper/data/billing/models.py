@@ -1,0 +1,100 @@
+"""Tariffs by version, contracts by date, bills with lines that trace to their intervals."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from wattkeeper.data.registry.models import DatedFact, Tenant, UsagePoint
+
+
+class Tariff(models.Model):
+    """A named tariff; its rules are in its versions."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    code = models.CharField(_("code"), max_length=40)
+    name = models.CharField(_("name"), max_length=120)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "code"], name="tariff_code")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TariffVersion(models.Model):
+    """The tariff's document (`core.tariffs.parse_tariff`) from a date on; never edited, only followed."""
+
+    tariff = models.ForeignKey(Tariff, models.PROTECT, related_name="versions")
+    valid_from_date = models.DateField()
+    document = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tariff", "valid_from_date"], name="tariff_version")]
+
+
+class Contract(DatedFact):
+    """Which tariff a usage point is billed by."""
+
+    usage_point = models.ForeignKey(UsagePoint, models.PROTECT, related_name="contracts")
+    tariff = models.ForeignKey(Tariff, models.PROTECT)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at")), name="contract_period"
+            )
+        ]
+
+
+class Bill(models.Model):
+    """One bill: never changed once issued; corrected by another that names it."""
+
+    class State(models.TextChoices):
+        """Where in its life the bill is."""
+
+        ISSUED = "ISSUED", _("Issued")
+        REVERSED = "REVERSED", _("Reversed")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    usage_point = models.ForeignKey(UsagePoint, models.PROTECT, related_name="bills")
+    tariff_version = models.ForeignKey(TariffVersion, models.PROTECT)
+    document_key = models.CharField(max_length=64, unique=True)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.ISSUED)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    currency = models.CharField(max_length=3)
+    total_minor = models.BigIntegerField()
+    energy_milliwh = models.BigIntegerField()
+    run_id = models.BigIntegerField()  # the newest run whose values it rests on
+    document = models.JSONField()
+    issued_at = models.DateTimeField()
+    corrects = models.ForeignKey("self", models.PROTECT, null=True, related_name="corrected_by")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="bill_period"),
+            models.UniqueConstraint(
+                fields=["usage_point", "starts_at", "ends_at"],
+                condition=Q(state="ISSUED"),
+                name="bill_one_issued_a_period",
+            ),
+        ]
+
+
+class BillLine(models.Model):
+    """One line of a bill; `trace` leads to the intervals, and from them to reads and frames."""
+
+    bill = models.ForeignKey(Bill, models.PROTECT, related_name="lines")
+    position = models.PositiveSmallIntegerField()
+    component = models.CharField(max_length=40)
+    label_code = models.CharField(max_length=60)
+    rate = models.CharField(max_length=40, blank=True)
+    tier = models.PositiveSmallIntegerField(null=True)
+    quantity = models.CharField(max_length=40)  # exact decimal text in `unit`
+    unit = models.CharField(max_length=12)
+    unit_price = models.CharField(max_length=40)
+    amount_minor = models.BigIntegerField()
+    trace = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["bill", "position"], name="bill_line_position")]

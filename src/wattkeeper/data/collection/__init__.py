@@ -1,0 +1,1 @@
+"""How devices are reached and what is known of them; work waiting for the pipeline; jobs with progress."""

@@ -1,0 +1,118 @@
+"""Links, keys, device states, dirty windows, runs and jobs."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from wattkeeper.data.registry.models import Meter, Series, Site, Tenant
+
+
+class Link(models.Model):
+    """One line to devices: a concentrator, a gateway, a meter of its own, a broker."""
+
+    class Transport(models.TextChoices):
+        """How the line is reached."""
+
+        TCP = "TCP", "TCP"
+        MQTT = "MQTT", "MQTT"
+        PULSE_TCP = "PULSE_TCP", _("TCP pulse gateway")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    site = models.ForeignKey(Site, models.PROTECT, related_name="links")
+    name = models.CharField(_("name"), max_length=80)
+    transport = models.CharField(_("transport"), max_length=12, choices=Transport.choices)
+    endpoint = models.CharField(_("endpoint"), max_length=200)
+    timeout_ms = models.PositiveIntegerField(_("time-out, ms"), default=2000)
+    retries_count = models.PositiveSmallIntegerField(_("retries"), default=2)
+    poll_s = models.PositiveIntegerField(_("poll every, s"), default=900)
+    is_up = models.BooleanField(null=True)
+    changed_at = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="link_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DeviceKey(models.Model):
+    """A key or password of a meter, sealed: only who holds the key file opens it."""
+
+    meter = models.ForeignKey(Meter, models.PROTECT, related_name="keys")
+    name = models.CharField(max_length=40)
+    sealed = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["meter", "name"], name="device_key_name")]
+
+
+class InvocationCounter(models.Model):
+    """The next counter that may be used with a meter's key; reserved ahead, never lowered."""
+
+    meter = models.OneToOneField(Meter, models.PROTECT, related_name="invocation_counter")
+    next_counter = models.BigIntegerField(default=1)
+
+
+class MeterStatus(models.Model):
+    """What the head-end last learned of a meter."""
+
+    meter = models.OneToOneField(Meter, models.PROTECT, related_name="status")
+    is_answering = models.BooleanField(default=False)
+    reported_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=80, blank=True)
+    failures_count = models.PositiveIntegerField(default=0)
+    clock_offset_s = models.IntegerField(null=True)
+    relay_state_code = models.SmallIntegerField(null=True)
+    relay_read_at = models.DateTimeField(null=True)
+
+
+class DirtyWindow(models.Model):
+    """A span of a series to derive again; written by whoever changed an input."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    series = models.ForeignKey(Series, models.PROTECT)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    reason = models.CharField(max_length=40)
+    created_at = models.DateTimeField()
+    fence_id = models.BigIntegerField(null=True)  # the claim that holds it
+    leased_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="dirty_window_period")
+        ]
+
+
+class Run(models.Model):
+    """One run of the pipeline; its id is the version of what it wrote."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    recorded_at = models.DateTimeField()
+    rule_set = models.CharField(max_length=40)
+    code_version = models.CharField(max_length=40)
+    values_count = models.BigIntegerField(default=0)
+
+
+class Job(models.Model):
+    """A long piece of work with progress; done again from its last step when its worker died."""
+
+    class State(models.TextChoices):
+        """How far."""
+
+        RUNNING = "RUNNING", _("Running")
+        DONE = "DONE", _("Done")
+        FAILED = "FAILED", _("Failed")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    kind = models.CharField(max_length=40)
+    label = models.CharField(max_length=200, blank=True)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.RUNNING)
+    done_count = models.BigIntegerField(default=0)
+    total_count = models.BigIntegerField(default=0)
+    errors = models.JSONField(default=list)
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
