@@ -24,7 +24,7 @@ from wattkeeper.protocols.dlt645.errors import ContentError
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One value of a class: the data identifier that names it, its size and its decimals."""
+    """One value of a class: the data identifier that names it, its size and whether the top bit is a sign."""
 
     di: str
     size_bytes: int
@@ -52,7 +52,7 @@ CLASS_BYTES = {number: sum(f.size_bytes for f in fields) for number, fields in C
 
 _GOOD = b"\xa0\xa0"
 _WRONG = b"\xe0\xe0"
-_SEPARATOR = 0xAA
+_SEPARATOR = b"\xaa"
 _END = 0xE5
 _FRAMING_BYTES = 5
 
@@ -98,30 +98,16 @@ def _decode_record(octets: bytes) -> tuple[LoadRecord, int]:
 
 
 def _decode_classes(octets: bytes) -> dict[str, int | None]:
+    parts = octets.split(_SEPARATOR)  # no decimal digit, sign or FF makes an AA
+    if len(parts) != len(CLASSES) + 1 or parts[-1]:
+        raise ContentError("dlt645.record-separators", count=len(parts) - 1)
     values: dict[str, int | None] = {}
-    position = 0
-    for number, size in CLASS_BYTES.items():
-        if octets[position + size : position + size + 1] == b"\xaa" and _is_filled(octets, position, number):
-            values |= _decode_class(CLASSES[number], octets[position : position + size])
-            position += size
-        if octets[position : position + 1] != b"\xaa":
-            raise ContentError("dlt645.record-no-separator", position=position)
-        position += 1
-    if position != len(octets):
-        raise ContentError("dlt645.record-long", bytes=len(octets) - position)
+    for (number, size), part in zip(CLASS_BYTES.items(), parts, strict=False):
+        if part and len(part) != size:
+            raise ContentError("dlt645.record-class", number=number, bytes=len(part))
+        if part:
+            values |= _decode_class(CLASSES[number], part)
     return values
-
-
-def _is_filled(octets: bytes, position: int, number: int) -> bool:
-    """Whether class `number` stands at `position`: AA opens no value, so one there means an empty class."""
-    rest_empty = 6 - number + 1
-    return octets[position] != _SEPARATOR or len(octets) - position > rest_empty + _later_bytes(
-        octets, number
-    )
-
-
-def _later_bytes(octets: bytes, number: int) -> int:
-    return sum(size for later, size in CLASS_BYTES.items() if later > number)
 
 
 def _decode_class(fields: tuple[Field, ...], octets: bytes) -> dict[str, int | None]:
@@ -147,7 +133,7 @@ def encode_record(record: LoadRecord) -> bytes:
     for fields in CLASSES.values():
         if any(f.di in record.values for f in fields):
             body += b"".join(_encode_value(f, record.values.get(f.di)) for f in fields)
-        body += bytes((_SEPARATOR,))
+        body += _SEPARATOR
     head = (_WRONG if record.is_wrong else _GOOD) + bytes((len(body),)) + body
     return head + bytes((sum(head) & 0xFF, _END))
 
