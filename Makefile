@@ -1,0 +1,36 @@
+# The words to learn: setup, demo, check, test, soak, bench.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo check test soak bench lock clean
+
+setup:
+	@$(PYTHON) tools/setup.py
+
+demo: setup
+	$(BIN)/wattkeeper demo
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/unit tests/tidy -m "not slow and not soak" -n 2
+
+test: check
+	@$(PYTHON) tools/system_packages.py
+	$(BIN)/pytest -m "slow and not soak" tests/unit tests/tidy
+	$(BIN)/pytest tests/conformance tests/golden tests/journeys -m "not soak"
+
+soak: setup
+	@$(PYTHON) tools/system_packages.py
+	$(BIN)/pytest -m soak
+
+bench: setup
+	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
+
+lock: setup
+	$(BIN)/python tools/lock.py
+
+clean:
+	rm -rf .venv build var frontend/node_modules src/wattkeeper/interfaces/web/static/built
