@@ -1,0 +1,78 @@
+"""Which clock, which store, which database: chosen from the environment, once."""
+
+import asyncio
+import json
+import os
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import django
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.headend.ports import Clock
+from wattkeeper.simulators.clock import SharedClock
+from wattkeeper.store.api import ReadingStore
+from wattkeeper.store.client import HttpReadingStore
+
+
+def data_folder() -> Path:
+    """Return the folder that holds everything of this installation."""
+    return Path(os.environ.get("WATTKEEPER_DATA", "var")).resolve()
+
+
+@cache
+def setup_django() -> None:
+    """Make the relational side usable in this process.
+
+    :raises WattkeeperError: if the settings are wrong or the data folder can't be written
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wattkeeper.data.settings")
+    django.setup()
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the present instant, UTC."""
+        return datetime.now(UTC)
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once `instant` is reached."""
+        while (left_s := (instant - self.now()).total_seconds()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(left_s, 60))
+
+    def report_settled(self, instant: datetime) -> None:
+        """Nobody waits for this clock."""
+
+
+def make_clock(*, follower: str | None = None) -> Clock:
+    """Return the clock that ``WATTKEEPER_CLOCK`` names: ``file:PATH`` is shared and moved by another process.
+
+    :raises WattkeeperError: ``settings.clock`` for anything else but nothing
+    """
+    name = os.environ.get("WATTKEEPER_CLOCK", "")
+    if not name:
+        return SystemClock()
+    if not name.startswith("file:"):
+        raise WattkeeperError("settings.clock", value=name)
+    return SharedClock(Path(name.removeprefix("file:")), follower=follower)
+
+
+def open_store(folder: Path | None = None) -> ReadingStore:
+    """Return the readings store: what ``WATTKEEPER_READINGS`` names, else this folder's process.
+
+    :raises WattkeeperError: ``store.not-running`` where no store process serves the folder
+    """
+    url = os.environ.get("WATTKEEPER_READINGS", "")
+    if url.startswith("clickhouse://"):
+        parts = urlsplit(url)
+        return HttpReadingStore(f"http://{parts.hostname}:{parts.port or 8123}", parts.password or "")
+    address = (folder or data_folder()) / "run" / "store.json"
+    try:
+        told = json.loads(address.read_text())
+    except FileNotFoundError as error:
+        raise WattkeeperError("store.not-running", is_permanent=False, folder=str(address.parent)) from error
+    return HttpReadingStore(told["url"], told["secret"])

@@ -1,0 +1,24 @@
+"""`python -m wattkeeper.interfaces.workers ROLE`: one child of `wattkeeper serve`."""
+
+import signal
+import sys
+from importlib import import_module
+
+from wattkeeper.interfaces.workers.logs import set_up_logs
+
+ROLES = ("store", "headend", "web", "worker")
+
+
+def main() -> int:
+    """Run one role until it is told to stop."""
+    role = sys.argv[1]
+    if role not in ROLES:
+        return 2
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes the stop on as SIGTERM
+    set_up_logs(role)
+    code: int = import_module(f"wattkeeper.interfaces.workers.{role}").run()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

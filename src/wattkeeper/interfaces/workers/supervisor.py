@@ -1,0 +1,189 @@
+"""`wattkeeper serve`: four spawned children, restarted when they die, stopped in reverse order.
+
+The supervisor holds the data folder's lock, prepares the database and makes the first administrator; after
+that it only watches. A child that dies is started again with a growing pause; the others go on.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import structlog
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+
+ORDER = ("store", "headend", "worker", "web")
+PAUSE_MAX_S = 30.0
+STARTS_WITHIN_S = 60.0
+STOPS_WITHIN_S = 10.0
+log = structlog.get_logger()
+
+
+class Child:
+    """One role's process and how often it had to be started again."""
+
+    def __init__(self, role: str, environment: Mapping[str, str], log_path: Path) -> None:
+        self.role = role
+        self._environment = environment
+        self._log_path = log_path
+        self._process: subprocess.Popen[bytes] | None = None
+        self._deaths_count = 0
+        self._starts_at_s = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id while there is one."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Spawn the process; its log goes to a file of the data folder."""
+        with self._log_path.open("ab") as sink:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "wattkeeper.interfaces.workers", self.role],
+                env=dict(self._environment),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
+
+    def watch(self) -> None:
+        """Start the process again, after its pause, if it died."""
+        if self._process is not None and self._process.poll() is not None:
+            log.error("child.died", child=self.role, exit_code=self._process.returncode)
+            self._process = None
+            self._deaths_count += 1
+            self._starts_at_s = time.monotonic() + min(PAUSE_MAX_S, 0.5 * 2**self._deaths_count)
+        if self._process is None and time.monotonic() >= self._starts_at_s:
+            self.start()
+
+    def has_died(self) -> bool:
+        """Whether the process ended."""
+        return self._process is not None and self._process.poll() is not None
+
+    def stop(self) -> None:
+        """Ask the process to end, and end it when it does not."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Supervisor:
+    """Holds the lock and the children of one data folder."""
+
+    def __init__(self, folder: Path, *, host: str, port: int, environment: Mapping[str, str]) -> None:
+        self.url = f"http://{host}:{port}"
+        self._folder = folder
+        self._host, self._port = host, port
+        logs = folder / "log"
+        logs.mkdir(parents=True, exist_ok=True)
+        (folder / "run").mkdir(exist_ok=True)
+        surroundings = {
+            **os.environ,
+            **environment,
+            "WATTKEEPER_DATA": str(folder),
+            "WATTKEEPER_BIND": f"{host}:{port}",
+        }
+        self._children = [Child(role, surroundings, logs / f"{role}.log") for role in ORDER]
+        self._lock: IO[str] | None = None
+
+    def take_folder(self) -> None:
+        """Take the data folder's lock and check that the port is free.
+
+        :raises WattkeeperError: ``serve.folder-locked`` or ``serve.port-busy``
+        """
+        self._lock = (self._folder / "run" / "serve.lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise WattkeeperError("serve.folder-locked", folder=str(self._folder)) from error
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self._host, self._port))
+            except OSError as error:
+                raise WattkeeperError("serve.port-busy", host=self._host, port=self._port) from error
+
+    def start(self, roles: tuple[str, ...] = ORDER) -> None:
+        """Start the children of `roles`, each once the one before is ready.
+
+        :raises WattkeeperError: ``serve.child-failed`` if one ends instead
+        """
+        for child in self._children:
+            if child.role not in roles:
+                continue
+            if child.role == "store":
+                with suppress(FileNotFoundError):
+                    (self._folder / "run" / "store.json").unlink()
+            child.start()
+            self._wait_ready(child)
+        self._write_pids()
+
+    def _wait_ready(self, child: Child) -> None:
+        checks: dict[str, Callable[[], bool]] = {"store": self._is_store_ready, "web": self._is_web_ready}
+        is_ready = checks.get(child.role, lambda: True)
+        deadline_s = time.monotonic() + STARTS_WITHIN_S
+        while not is_ready():
+            if child.has_died() or time.monotonic() > deadline_s:
+                raise WattkeeperError(
+                    "serve.child-failed",
+                    child=child.role,
+                    log=str(self._folder / "log" / f"{child.role}.log"),
+                )
+            time.sleep(0.05)
+
+    def _is_store_ready(self) -> bool:
+        return (self._folder / "run" / "store.json").exists()
+
+    def _is_web_ready(self) -> bool:
+        try:
+            with urlopen(f"{self.url}/healthz", timeout=2) as answer:  # noqa: S310 - our own address
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def _write_pids(self) -> None:
+        pids = {child.role: child.pid for child in self._children}
+        (self._folder / "run" / "pids.json").write_text(json.dumps(pids))
+
+    def watch(self) -> None:
+        """Look after the children once; call it again and again."""
+        before = [child.pid for child in self._children]
+        for child in self._children:
+            child.watch()
+        if before != [child.pid for child in self._children]:
+            self._write_pids()
+
+    def stop(self) -> None:
+        """Stop every child, last started first, and release the folder."""
+        for child in reversed(self._children):
+            child.stop()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def run_until_stopped(supervisor: Supervisor) -> None:
+    """Watch the children until SIGTERM or SIGINT."""
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda signum, _frame: stopping.append(signum))
+    while not stopping:
+        supervisor.watch()
+        time.sleep(0.2)
+    supervisor.stop()

@@ -1,0 +1,24 @@
+"""The web child: pages and API."""
+
+import os
+
+import uvicorn
+
+from wattkeeper.bootstrap import setup_django
+
+
+def run() -> int:
+    """Serve pages and API until told to stop."""
+    setup_django()
+    host, _, port = os.environ["WATTKEEPER_BIND"].rpartition(":")
+    uvicorn.run(
+        "wattkeeper.interfaces.web.asgi:application",
+        host=host,
+        port=int(port),
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=15,
+        lifespan="off",
+        server_header=False,
+    )
+    return 0
