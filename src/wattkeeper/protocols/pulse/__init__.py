@@ -1,0 +1,1 @@
+"""Wattkeeper's open pulse-counter messages, over MQTT or newline-delimited JSON. Sans-I/O."""
