@@ -1,0 +1,116 @@
+/* Charts of energy: a load profile by interval, or bars by day. Data come as parallel arrays from `data-url`. */
+import uPlot from "uplot";
+
+type Profile = {
+  starts_at_s: number[];
+  energy_wh: (number | null)[];
+  is_estimated: boolean[];
+  interval_s: number;
+};
+type Bars = { labels: string[]; series: { name: string; energy_kwh: (number | null)[] }[] };
+
+const PALETTE = ["#0f7b6c", "#d9822b", "#4263eb", "#ae3ec9", "#e03131", "#2b8a3e"];
+
+const cssColour = (name: string): string =>
+  getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+const axes = (unit: string): uPlot.Axis[] => {
+  const common = { stroke: cssColour("--muted"), grid: { stroke: cssColour("--line"), width: 1 } };
+  return [common, { ...common, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map((t) => `${t} ${unit}`) }];
+};
+
+const observeWidth = (box: HTMLElement, plot: uPlot): void => {
+  new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: plot.height })).observe(box);
+};
+
+const sayEmpty = (box: HTMLElement): void => {
+  box.textContent = box.dataset["empty"] ?? "";
+  box.classList.add("chart-empty");
+};
+
+const drawProfile = (box: HTMLElement, data: Profile): void => {
+  if (data.starts_at_s.length === 0) return sayEmpty(box);
+  const toKw = 3600 / data.interval_s / 1000;
+  const power = data.energy_wh.map((e) => (e === null ? null : e * toKw));
+  const measured = power.map((p, i) => (data.is_estimated[i] ? null : p));
+  const estimated = power.map((p, i) =>
+    data.is_estimated[i] || data.is_estimated[i - 1] || data.is_estimated[i + 1] ? p : null,
+  );
+  const zone = box.dataset["zone"];
+  const options: uPlot.Options = {
+    width: box.clientWidth,
+    height: Number(box.dataset["height"] ?? 260),
+    tzDate: (ts) => (zone ? uPlot.tzDate(new Date(ts * 1000), zone) : new Date(ts * 1000)),
+    scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.05 : 1] } },
+    series: [
+      {},
+      {
+        label: box.dataset["measured"] ?? "kW",
+        stroke: PALETTE[0],
+        fill: `${PALETTE[0]}22`,
+        width: 1.5,
+        paths: uPlot.paths.stepped?.({ align: 1 }),
+        value: (_, v) => (v === null ? "–" : `${v.toFixed(3)} kW`),
+      },
+      {
+        label: box.dataset["estimated"] ?? "kW",
+        stroke: PALETTE[1],
+        dash: [5, 3],
+        width: 1.5,
+        paths: uPlot.paths.stepped?.({ align: 1 }),
+        value: (_, v) => (v === null ? "–" : `${v.toFixed(3)} kW`),
+      },
+    ],
+    axes: axes("kW"),
+  };
+  const plot = new uPlot(options, [data.starts_at_s, measured, estimated] as uPlot.AlignedData, box);
+  observeWidth(box, plot);
+};
+
+const drawBars = (box: HTMLElement, data: Bars): void => {
+  if (data.labels.length === 0) return sayEmpty(box);
+  const xs = data.labels.map((_, i) => i);
+  const totals: number[] = xs.map(() => 0);
+  const stacked = data.series.map((s) =>
+    s.energy_kwh.map((e, i) => {
+      totals[i] = (totals[i] ?? 0) + (e ?? 0);
+      return e === null && totals[i] === 0 ? null : totals[i] ?? null;
+    }),
+  );
+  const options: uPlot.Options = {
+    width: box.clientWidth,
+    height: Number(box.dataset["height"] ?? 260),
+    scales: { x: { time: false, range: [-0.6, xs.length - 0.4] }, y: { range: (_, __, high) => [0, high > 0 ? high * 1.05 : 1] } },
+    series: [
+      { value: (_, v) => (v === null ? "–" : data.labels[v] ?? "") },
+      ...data.series
+        .map((s, i) => ({
+          label: s.name,
+          stroke: PALETTE[i % PALETTE.length] as string,
+          fill: PALETTE[i % PALETTE.length] as string,
+          paths: uPlot.paths.bars?.({ size: [0.8, 60] }),
+          points: { show: false },
+          value: (_: uPlot, __: number, ___: number, at: number | null) => {
+            const own = at === null ? null : s.energy_kwh[at];
+            return own === null || own === undefined ? "–" : `${own.toFixed(1)} kWh`;
+          },
+        }))
+        .reverse(),
+    ],
+    axes: [{ ...axes("")[0], values: (_, ticks) => ticks.map((t) => data.labels[t]?.slice(5) ?? "") }, axes("kWh")[1] as uPlot.Axis],
+  };
+  const plot = new uPlot(options, [xs, ...stacked.reverse()] as uPlot.AlignedData, box);
+  observeWidth(box, plot);
+};
+
+export const drawChart = async (box: HTMLElement): Promise<void> => {
+  const url = box.dataset["url"];
+  if (!url) return;
+  box.replaceChildren();
+  box.classList.remove("chart-empty");
+  const answer = await fetch(url, { headers: { Accept: "application/json" } });
+  if (!answer.ok) return sayEmpty(box);
+  const data: unknown = await answer.json();
+  if (box.dataset["chart"] === "bars") drawBars(box, data as Bars);
+  else drawProfile(box, data as Profile);
+};
