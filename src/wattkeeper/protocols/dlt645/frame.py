@@ -152,7 +152,23 @@ def find_frame(buffer: bytes) -> Found:
         decoded = decode_frame(buffer)
     except FrameError as error:
         return Found(None, _bytes_to_drop(buffer, error), error)
-    return Found(*decoded) if decoded else Found(None, 0)
+    if decoded:
+        return Found(*decoded)
+    later = _whole_frame(buffer)
+    return Found(None, later, FrameError("dlt645.cut-short", bytes=later)) if later else Found(None, 0)
+
+
+def _whole_frame(buffer: bytes) -> int:
+    """Return where a whole frame stands behind one that was cut short, or 0."""
+    start = buffer.find(bytes((START,)), 1)
+    while start > 0:
+        try:
+            if decode_frame(buffer[start:]) is not None:
+                return start
+        except FrameError:
+            pass
+        start = buffer.find(bytes((START,)), start + 1)
+    return 0
 
 
 def _bytes_to_drop(buffer: bytes, error: FrameError) -> int:

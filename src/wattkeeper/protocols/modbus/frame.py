@@ -1,8 +1,8 @@
 """Modbus frames: bytes in, unit and PDU out. No I/O, no clock.
 
 TCP (Modbus Messaging on TCP/IP 1.0b, clause 3.1.3), big-endian: transaction (2) | 0 (2) | length (2) | unit |
-PDU, where `length` counts unit and PDU. RTU (Modbus over Serial Line 1.02, clause 2.5.1): unit | PDU | CRC-16 low
-byte first. An RTU frame does not tell its length: it follows from the function and from who sent it.
+PDU, where `length` counts unit and PDU. RTU (Modbus over Serial Line 1.02, clause 2.5.1): unit | PDU | CRC-16
+low byte first. An RTU frame does not tell its length: it follows from the function and from who sent it.
 """
 
 from collections.abc import Callable
@@ -158,7 +158,11 @@ def find_rtu(buffer: bytes, side: Side, unit_id: int | None = None) -> Found:
             raise FrameError("modbus.other-unit", unit_id=part[0])
         return decode_rtu(part, side)
 
-    return _find(buffer, decode)
+    found = _find(buffer, decode)
+    if found.used_bytes:
+        return found
+    later = _whole_frame(buffer, decode)
+    return Found(None, later, FrameError("modbus.cut-short", bytes=later)) if later else found
 
 
 def _find(buffer: bytes, decode: _Decode) -> Found:
@@ -166,12 +170,7 @@ def _find(buffer: bytes, decode: _Decode) -> Found:
         decoded = decode(buffer)
     except FrameError as error:
         return Found(None, _next_start(buffer, decode), error)
-    if decoded:
-        return Found(*decoded)
-    later = _whole_frame(buffer, decode)
-    if later:
-        return Found(None, later, FrameError("modbus.cut-short", bytes=later))
-    return Found(None, 0)
+    return Found(*decoded) if decoded else Found(None, 0)
 
 
 def _whole_frame(buffer: bytes, decode: _Decode) -> int:

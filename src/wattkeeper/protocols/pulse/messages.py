@@ -6,8 +6,8 @@ object travels on one line with the topic in ``"topic"``. Verbs and objects:
 - ``counts`` (counter): ``{"serial": "P1", "seq": 7, "counts": [[epoch_s, count], ...]}``: dial positions
 - ``ack`` (head-end): ``{"seq": 7}``: everything up to this sequence is on disk; the counter may forget it
 - ``get`` (head-end): ``{"from": epoch_s, "to": epoch_s}``: from <= stamp < to
-- ``history`` (counter): like ``counts``, with ``from`` and ``to``; ``seq`` 0. A counter whose answer would be too
-  large answers the first part of the span and says so by an earlier ``to``; the head-end asks on from there.
+- ``history`` (counter): like ``counts``, with ``from`` and ``to``; ``seq`` 0. A counter whose answer would be
+  too large answers the first part of the span and says so by an earlier ``to``; the head-end asks on.
 
 Only whole numbers, no key twice, no unknown key, at most 64 KiB and 10 000 counts: anything else is refused
 whole.
