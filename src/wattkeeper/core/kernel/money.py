@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 
 MINOR_DIGITS = {"CNY": 2, "EUR": 2, "USD": 2, "GBP": 2, "AUD": 2, "JPY": 0}
 
@@ -27,3 +28,10 @@ def to_minor(amount: Decimal, currency: str) -> int:
     """Return `amount` (major units) rounded half up to whole minor units of `currency`."""
     scaled = amount.scaleb(MINOR_DIGITS[currency])
     return int(scaled.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def fraction_to_minor(amount: Fraction, currency: str) -> int:
+    """Return the exact `amount` (major units) rounded half up, away from zero, to whole minor units."""
+    scaled = abs(amount) * 10 ** MINOR_DIGITS[currency]
+    rounded = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
+    return rounded if amount >= 0 else -rounded

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from wattkeeper.core.tariffs.model import Calendar, DayType, Season, Switch
 from wattkeeper.core.tariffs.node import Node
 
+LEAST_SPAN_MINUTES = 15  # a rate holds at least this long; billing relies on it
 _LEAP_DAYS = [(day.month, day.day) for day in (date(2024, 1, 1) + timedelta(days=i) for i in range(366))]
 
 
@@ -70,12 +71,12 @@ def _switches(node: Node, rate_codes: list[str]) -> tuple[Switch, ...]:
         if len(pair) != 2:
             raise item.wrong("wrong-count", expected=2)
         minute = _minute(pair[0])
-        if minute <= (switches[-1].minute if switches else -1):
-            raise pair[0].wrong("not-ascending")
+        if switches and minute < switches[-1].minute + LEAST_SPAN_MINUTES:
+            raise pair[0].wrong("switch-too-early", least_minutes=LEAST_SPAN_MINUTES)
         if pair[1].text() not in rate_codes:
             raise pair[1].wrong("rate-unknown")
         switches.append(Switch(minute, rate_codes.index(pair[1].text())))
-    if not switches or switches[0].minute != 0:
+    if not switches or switches[0].minute != 0 or switches[-1].minute > 1440 - LEAST_SPAN_MINUTES:
         raise node.wrong("day-starts-at-midnight")
     return tuple(switches)
 

@@ -57,7 +57,7 @@ def _zone(node: Node) -> ZoneInfo:
 
 def _components(node: Node) -> tuple[Component, ...]:
     found: list[Component] = []
-    parsers: dict[str, Callable[[Node, tuple[str, ...]], Component]] = {
+    parsers: dict[str, Callable[[Node, tuple[Component, ...]], Component]] = {
         "fixed": _fixed,
         "energy": _energy,
         "minimum": _minimum,
@@ -67,10 +67,9 @@ def _components(node: Node) -> tuple[Component, ...]:
         kind = item.get("kind")
         if kind.text() not in parsers:
             raise kind.wrong("not-a-choice", choices=list(parsers))
-        earlier = tuple(component.id for component in found)
-        if item.get("id").code() in earlier:
+        if item.get("id").code() in [component.id for component in found]:
             raise item.get("id").wrong("duplicate")
-        found.append(parsers[kind.text()](item, earlier))
+        found.append(parsers[kind.text()](item, tuple(found)))
     if not found:
         raise node.wrong("empty")
     return tuple(found)
@@ -93,7 +92,7 @@ def _span(item: Node) -> tuple[Per, Proration]:
     return per, item.get("proration").choice(Proration)
 
 
-def _fixed(item: Node, _earlier: tuple[str, ...]) -> FixedCharge:
+def _fixed(item: Node, _earlier: tuple[Component, ...]) -> FixedCharge:
     item.only("id", "kind", "label", "price", "per", "proration")
     per, proration = _span(item)
     return FixedCharge(
@@ -101,7 +100,7 @@ def _fixed(item: Node, _earlier: tuple[str, ...]) -> FixedCharge:
     )
 
 
-def _covers(item: Node, earlier: tuple[str, ...]) -> tuple[str, ...]:
+def _covers(item: Node, earlier: list[str]) -> tuple[str, ...]:
     covers = []
     for name in item.get("covers").items(at_most=100):
         if name.text() not in earlier:
@@ -114,31 +113,32 @@ def _covers(item: Node, earlier: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(covers)
 
 
-def _minimum(item: Node, earlier: tuple[str, ...]) -> MinimumCharge:
+def _minimum(item: Node, earlier: tuple[Component, ...]) -> MinimumCharge:
     item.only("id", "kind", "label", "price", "per", "proration", "covers")
     per, proration = _span(item)
+    charges = [component.id for component in earlier if isinstance(component, FixedCharge | EnergyCharge)]
     return MinimumCharge(
         item.get("id").code(),
         _label(item, "bill.minimum"),
         _price(item.get("price")),
         per,
         proration,
-        _covers(item, earlier),
+        _covers(item, charges),
     )
 
 
-def _tax(item: Node, earlier: tuple[str, ...]) -> Tax:
+def _tax(item: Node, earlier: tuple[Component, ...]) -> Tax:
     item.only("id", "kind", "label", "percent", "rounding", "covers")
     return Tax(
         item.get("id").code(),
         _label(item, "bill.tax"),
         item.get("percent").decimal(places=6),
         item.get("rounding").choice(TaxRounding) if item.has("rounding") else TaxRounding.ONCE,
-        _covers(item, earlier),
+        _covers(item, [component.id for component in earlier]),
     )
 
 
-def _energy(item: Node, _earlier: tuple[str, ...]) -> EnergyCharge:
+def _energy(item: Node, _earlier: tuple[Component, ...]) -> EnergyCharge:
     item.only("id", "kind", "label", "rates", "calendar", "tiers")
     adders, tiers = _tiers(item.get("tiers")) if item.has("tiers") else (None, None)
     rates = _rates(item.get("rates"), tiers, adders)

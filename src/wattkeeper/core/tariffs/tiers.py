@@ -54,18 +54,6 @@ def _shares(energy_milliwh: int, left_by_tier: list[int]) -> list[int]:
     return row
 
 
-def cells_time_order(
-    energy_milliwh: Int64s,
-    rate_index: NDArray[np.int8],
-    rate_count: int,
-    used_milliwh: int,
-    limits_milliwh: tuple[int, ...],
-) -> Cells:
-    """Return the cells when the running total decides; both arrays have shape (n,), in time order."""
-    by_tier = split_in_time_order(energy_milliwh, used_milliwh, limits_milliwh)
-    return [[int(tier[rate_index == rate].sum()) for tier in by_tier] for rate in range(rate_count)]
-
-
 def split_in_time_order(
     energy_milliwh: Int64s, used_milliwh: int, limits_milliwh: tuple[int, ...]
 ) -> list[Int64s]:
