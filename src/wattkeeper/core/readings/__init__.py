@@ -1,1 +1,1 @@
-"""Registers to intervals: rollover, continuity, multipliers, reconciliation."""
+"""From raw reads to interval energy: rollover, continuity, exchange, multipliers. A function of sets."""

@@ -1,1 +1,1 @@
-"""What is installed where and when; multipliers; exchange of a meter; topology over time."""
+"""What is installed where and when: installations, multipliers, topology. Pure facts, checked when made."""

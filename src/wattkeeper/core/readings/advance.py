@@ -1,0 +1,145 @@
+"""How far a register went between two reads, and which reads can stand on one line."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wattkeeper.core.kernel.reads import Int64s
+
+BACKWARDS = -1
+JUMP = -2
+RUN_LOOKBACK_COUNT = 64  # a stretch of rejected reads between two good ones has at most this many runs
+
+AdvanceRule = Callable[[Int64s, Int64s, int | None, Int64s], Int64s]
+"""(previous, current, modulus, advance_max) in counts -> advance in counts, or BACKWARDS or JUMP."""
+
+
+def register_advance(previous: Int64s, current: Int64s, modulus: int | None, advance_max: Int64s) -> Int64s:
+    """Return how many counts a register went forward between two values, element by element.
+
+    A smaller value is a rollover (``current - previous + modulus``) only where the service can carry that
+    much in the time, `advance_max`; else the result is BACKWARDS. A larger value beyond `advance_max` is a
+    JUMP. Rule V07 (Oracle, Itron: register advance with dials and a daily maximum).
+    """
+    advance = current - previous
+    is_lower = advance < 0
+    if modulus is not None:
+        advance = np.where(is_lower, advance + modulus, advance)
+    impossible = np.where(is_lower, BACKWARDS, JUMP)
+    return np.where((advance < 0) | (advance > advance_max), impossible, advance)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chains:
+    """Which reads stand on which line. All arrays have one element for each read kept.
+
+    `index`: its place among the reads given; `chain`: the line it stands on, rising with time; `advance`:
+    counts since the read before on the same line, 0 for the first. `breaks`: first and last place of each
+    stretch of reads that the stretch before contradicts, with the verdict and whether it was rejected.
+    """
+
+    index: NDArray[np.intp]
+    chain: Int64s
+    advance: Int64s
+    breaks: tuple["Break", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Reads `first` to `last` do not follow from read `before`: `verdict` is BACKWARDS or JUMP."""
+
+    before: int
+    first: int
+    last: int
+    verdict: int
+    is_rejected: bool
+
+
+def link_reads(
+    values: Int64s,
+    modulus: int | None,
+    advance_max: Callable[[NDArray[np.intp], NDArray[np.intp]], Int64s],
+    rule: AdvanceRule = register_advance,
+) -> Chains:
+    """Return the lines on which the register's `values`, in order of time, can stand.
+
+    Where every step is possible there is one line. Else the line that explains most reads wins, reads within
+    its span that contradict it are rejected, and what lies before or after it is linked the same way by
+    itself: a register that was reset starts a new line and no energy is invented between the two.
+    """
+    places = np.arange(len(values), dtype=np.intp)
+
+    def advance_between(left: NDArray[np.intp], right: NDArray[np.intp]) -> Int64s:
+        return rule(values[left], values[right], modulus, advance_max(left, right))
+
+    steps = advance_between(places[:-1], places[1:])
+    if not (steps < 0).any():
+        return Chains(places, np.zeros_like(values), np.concatenate(([0], steps))[: len(values)], ())
+    cuts = np.flatnonzero(steps < 0) + 1
+    runs = list(
+        zip(np.concatenate(([0], cuts)).tolist(), np.concatenate((cuts, [len(values)])).tolist(), strict=True)
+    )
+    lines = _pick_lines(runs, advance_between)
+    return _assemble(runs, lines, places, advance_between)
+
+
+Run = tuple[int, int]
+Steps = Callable[[NDArray[np.intp], NDArray[np.intp]], Int64s]
+
+
+def _pick_lines(runs: list[Run], advance_between: Steps) -> list[list[int]]:
+    lines: list[list[int]] = []
+    waiting = [(0, len(runs))]
+    while waiting:
+        first, last = waiting.pop()
+        if first < last:
+            line = _best_line(runs, first, last, advance_between)
+            lines.append(line)
+            waiting += [(first, line[0]), (line[-1] + 1, last)]
+    return sorted(lines)
+
+
+def _best_line(runs: list[Run], first: int, last: int, advance_between: Steps) -> list[int]:
+    """Return the runs of the line through ``runs[first:last]`` with most reads; the earliest of equals."""
+    score = [runs[i][1] - runs[i][0] for i in range(first, last)]
+    parent = [-1] * len(score)
+    for i in range(1, len(score)):
+        earlier = np.arange(max(0, i - RUN_LOOKBACK_COUNT), i)
+        ends = np.array([runs[first + j][1] - 1 for j in earlier], dtype=np.intp)
+        is_possible = advance_between(ends, np.full(len(ends), runs[first + i][0], dtype=np.intp)) >= 0
+        best = max(((score[j], -j) for j in earlier[is_possible].tolist()), default=None)
+        if best is not None:
+            score[i] += best[0]
+            parent[i] = -best[1]
+    i = score.index(max(score))
+    line = [first + i]
+    while parent[i] >= 0:
+        i = parent[i]
+        line.append(first + i)
+    return line[::-1]
+
+
+def _assemble(
+    runs: list[Run], lines: list[list[int]], places: NDArray[np.intp], advance_between: Steps
+) -> Chains:
+    index = [np.concatenate([places[slice(*runs[i])] for i in line]) for line in lines]
+    chain = [np.full(len(kept), number, dtype=np.int64) for number, kept in enumerate(index)]
+    advance = [np.concatenate(([0], advance_between(kept[:-1], kept[1:]))) for kept in index]
+    breaks = tuple(_find_breaks(runs, lines, advance_between))
+    return Chains(np.concatenate(index), np.concatenate(chain), np.concatenate(advance), breaks)
+
+
+def _find_breaks(runs: list[Run], lines: list[list[int]], advance_between: Steps) -> Iterator[Break]:
+    starts = {line[0] for line in lines}
+    kept = {i for line in lines for i in line}
+    before = runs[0][1] - 1
+    for i in range(1, len(runs)):
+        first, end = runs[i]
+        if i not in kept or i in starts:
+            verdict = int(advance_between(np.array([before]), np.array([first]))[0])
+            if verdict < 0:
+                yield Break(before, first, end - 1, verdict, is_rejected=i not in kept)
+        if i in kept:
+            before = end - 1

@@ -1,0 +1,70 @@
+"""From the set of what was said about a channel to one value at each instant."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.quality import Flag, Source
+from wattkeeper.core.kernel.reads import ReadColumns
+
+
+def take(reads: ReadColumns, index: NDArray[np.intp] | NDArray[np.bool_]) -> ReadColumns:
+    """Return the rows of `reads` that `index` (positions or mask) names."""
+    return ReadColumns(
+        reads.measured_at_s[index], reads.value[index], reads.flags[index], reads.source[index]
+    )
+
+
+def settle_reads(
+    channel_id: int, reads: ReadColumns, *, interval_s: int
+) -> tuple[ReadColumns, list[Finding]]:
+    """Return one read for each instant, in order of time, and a finding for each instant in dispute.
+
+    The result depends on the set of the reads only. At one instant a read flagged SUSPECT loses, then the
+    higher `Source` wins, then the smaller value, then the smaller flag set. A LIVE read counts only where no
+    profile, freeze, push or file read lies within one interval of it: its stamp comes from another clock.
+    """
+    reads = take(reads, ~_is_live_beside_stored(reads, interval_s))
+    is_suspect = reads.flags & Flag.SUSPECT
+    order = np.lexsort((reads.flags, reads.value, -reads.source, is_suspect, reads.measured_at_s))
+    reads = take(reads, order)
+    is_first = np.ones(len(reads), dtype=np.bool_)
+    is_first[1:] = reads.measured_at_s[1:] != reads.measured_at_s[:-1]
+    if is_first.all():
+        return reads, []
+    return take(reads, is_first), _find_conflicts(channel_id, reads, is_first)
+
+
+def _is_live_beside_stored(reads: ReadColumns, interval_s: int) -> NDArray[np.bool_]:
+    is_live = reads.source == Source.LIVE
+    is_stored = ~is_live & (reads.source != Source.FIELD)
+    if not is_live.any() or not is_stored.any():
+        return np.zeros(len(reads), dtype=np.bool_)
+    stored_at_s = np.sort(reads.measured_at_s[is_stored])
+    after = np.searchsorted(stored_at_s, reads.measured_at_s)
+    before_s = reads.measured_at_s - stored_at_s[np.maximum(after - 1, 0)]
+    after_s = stored_at_s[np.minimum(after, len(stored_at_s) - 1)] - reads.measured_at_s
+    nearest_s = np.minimum(np.abs(before_s), np.abs(after_s))
+    result: NDArray[np.bool_] = is_live & (nearest_s < interval_s)
+    return result
+
+
+def _find_conflicts(channel_id: int, reads: ReadColumns, is_first: NDArray[np.bool_]) -> list[Finding]:
+    kept = np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
+    lost = np.flatnonzero(reads.value != reads.value[kept])
+    at_s, rows = np.unique(reads.measured_at_s[lost], return_index=True)
+    return [
+        Finding(
+            "readings.conflict",
+            starts_at_s=int(instant_s),
+            ends_at_s=int(instant_s) + 1,
+            channel_id=channel_id,
+            evidence={
+                "kept_value": int(reads.value[kept[row]]),
+                "kept_source": int(reads.source[kept[row]]),
+                "lost_value": int(reads.value[row]),
+                "lost_source": int(reads.source[row]),
+            },
+        )
+        for instant_s, row in zip(at_s, lost[rows], strict=True)
+    ]

@@ -1,0 +1,87 @@
+"""What measured a series, when, and with which multiplier: facts with valid time, checked when made."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+
+
+class InvalidInstallation(WattkeeperError):
+    """Raised when facts about installations or multipliers contradict each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class MultiplierPeriod:
+    """Over ``[starts_at_s, ends_at_s)`` primary energy is secondary energy times `ratio` (CT x PT)."""
+
+    starts_at_s: int
+    ends_at_s: int | None
+    ratio: Fraction
+
+    def __post_init__(self) -> None:
+        _check_period("installations.multiplier-period", self.starts_at_s, self.ends_at_s)
+        if self.ratio <= 0:
+            raise InvalidInstallation("installations.multiplier-not-positive", ratio=str(self.ratio))
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelInstallation:
+    """Over ``[starts_at_s, ends_at_s)`` the channel measured the series.
+
+    `step_milliwh`: secondary milliwatt-hours of one count of the channel. `register_modulus`: the count at
+    which the register starts again at 0 (10 to the number of its digits), None for one that never does.
+    `multipliers` are in order, without holes, and cover the installation.
+
+    :raises InvalidInstallation: if the facts contradict each other
+    """
+
+    channel_id: int
+    starts_at_s: int
+    ends_at_s: int | None
+    step_milliwh: Fraction
+    register_modulus: int | None
+    multipliers: tuple[MultiplierPeriod, ...]
+
+    def __post_init__(self) -> None:
+        _check_period("installations.period", self.starts_at_s, self.ends_at_s)
+        if self.step_milliwh <= 0:
+            raise InvalidInstallation("installations.step-not-positive", channel_id=self.channel_id)
+        if self.register_modulus is not None and self.register_modulus < 2:
+            raise InvalidInstallation("installations.modulus-too-small", channel_id=self.channel_id)
+        self._check_multipliers()
+
+    def _check_multipliers(self) -> None:
+        for earlier, later in pairwise(self.multipliers):
+            if earlier.ends_at_s is None or earlier.ends_at_s > later.starts_at_s:
+                raise InvalidInstallation("installations.multiplier-overlap", channel_id=self.channel_id)
+            if earlier.ends_at_s < later.starts_at_s:
+                raise InvalidInstallation("installations.multiplier-gap", channel_id=self.channel_id)
+        if not self.multipliers or self.multipliers[0].starts_at_s > self.starts_at_s:
+            raise InvalidInstallation("installations.multiplier-gap", channel_id=self.channel_id)
+        last_ends_at_s = self.multipliers[-1].ends_at_s
+        if last_ends_at_s is not None and (self.ends_at_s is None or last_ends_at_s < self.ends_at_s):
+            raise InvalidInstallation("installations.multiplier-gap", channel_id=self.channel_id)
+
+
+def check_installations(installations: Iterable[ChannelInstallation]) -> tuple[ChannelInstallation, ...]:
+    """Return the installations of one series in order of time.
+
+    :raises InvalidInstallation: if two of them overlap
+    """
+    ordered = tuple(sorted(installations, key=lambda installation: installation.starts_at_s))
+    for earlier, later in pairwise(ordered):
+        if earlier.ends_at_s is None or earlier.ends_at_s > later.starts_at_s:
+            raise InvalidInstallation(
+                "installations.overlap",
+                channel_id=earlier.channel_id,
+                other_channel_id=later.channel_id,
+                starts_at_s=later.starts_at_s,
+            )
+    return ordered
+
+
+def _check_period(code: str, starts_at_s: int, ends_at_s: int | None) -> None:
+    if ends_at_s is not None and ends_at_s <= starts_at_s:
+        raise InvalidInstallation(code, starts_at_s=starts_at_s, ends_at_s=ends_at_s)
