@@ -1,12 +1,14 @@
 """What can be wrong with Modbus bytes: a stable dotted code and its parameters, never a sentence."""
 
+from typing import Any
+
 
 class ModbusError(ValueError):
     """Base of every error this protocol raises."""
 
     def __init__(self, code: str, /, **params: object) -> None:
         self.code = code
-        self.params = params
+        self.params: dict[str, Any] = params
         super().__init__(f"{code} {params}" if params else code)
 
 

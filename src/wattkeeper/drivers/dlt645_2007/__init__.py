@@ -1,0 +1,1 @@
+"""Meters that speak DL/T 645-2007."""

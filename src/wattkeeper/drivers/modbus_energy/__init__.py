@@ -1,0 +1,1 @@
+"""Energy meters on Modbus: a register map and an interval log."""

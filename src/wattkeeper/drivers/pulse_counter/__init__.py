@@ -1,0 +1,1 @@
+"""Pulse counters that publish their dial positions as JSON."""
