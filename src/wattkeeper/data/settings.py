@@ -83,6 +83,7 @@ LOCALE_PATHS = [Path(__file__).resolve().parents[1] / "interfaces" / "locale"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_FOLDER / "static"
+STATICFILES_DIRS = [Path(__file__).resolve().parents[1] / "interfaces" / "web" / "static"]
 WHITENOISE_USE_FINDERS = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
