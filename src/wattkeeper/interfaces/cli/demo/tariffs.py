@@ -1,4 +1,4 @@
-"""The demonstration's three tariffs: tiers with time of use for homes, seasons for the factory, one price for shops.
+"""The demonstration's tariffs: tiers with time of use for homes, seasons for a factory, one price for shops.
 
 Prices are made up; the shapes are those of Chinese residential, industrial and commercial tariffs.
 """
