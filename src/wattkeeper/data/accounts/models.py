@@ -1,4 +1,4 @@
-"""Users with a role in a tenant, and API keys."""
+"""Users with a role in a tenant, API keys, tries to log in, requests that must happen once."""
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -32,3 +32,28 @@ class ApiKey(models.Model):
     key_hash = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True)
+
+
+class LoginAttempt(models.Model):
+    """One failed try to log in, by account and by address: what the rate limits count."""
+
+    subject = models.CharField(max_length=200)  # "account:<name>" or "address:<ip>"
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["subject", "at"], name="login_attempt_subject")]
+
+
+class IdempotencyKey(models.Model):
+    """A request of a program that must happen once: the same key and body gets the same answer."""
+
+    user = models.ForeignKey(User, models.PROTECT, related_name="+")
+    key = models.CharField(max_length=255)
+    route = models.CharField(max_length=200)
+    body_hash = models.CharField(max_length=64)
+    status_code = models.PositiveSmallIntegerField(null=True)  # null: still being answered
+    response = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_once")]

@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from wattkeeper.data.accounts.models import User
 from wattkeeper.data.registry.models import Meter, Tenant, UsagePoint
 
 
@@ -33,6 +34,15 @@ class Finding(models.Model):
                 fields=["tenant", "rule", "subject_key", "starts_at"], name="finding_once"
             )
         ]
+
+
+class FindingComment(models.Model):
+    """What a person said about a finding; the closing words among them."""
+
+    finding = models.ForeignKey(Finding, models.PROTECT, related_name="comments")
+    author = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    at = models.DateTimeField()
+    text = models.TextField()
 
 
 class EndDeviceEvent(models.Model):

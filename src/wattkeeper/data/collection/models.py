@@ -1,10 +1,10 @@
-"""Links, keys, device states, dirty windows, runs and jobs."""
+"""Links, keys, device states, reads off displays, dirty windows, runs and jobs."""
 
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from wattkeeper.data.registry.models import Meter, Series, Site, Tenant
+from wattkeeper.data.registry.models import Channel, Meter, Series, Site, Tenant
 
 
 class Link(models.Model):
@@ -66,6 +66,24 @@ class MeterStatus(models.Model):
     clock_offset_s = models.IntegerField(null=True)
     relay_state_code = models.SmallIntegerField(null=True)
     relay_read_at = models.DateTimeField(null=True)
+
+
+class FieldRead(models.Model):
+    """A register read off the display by a person; delivered to the readings store after its transaction."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    channel = models.ForeignKey(Channel, models.PROTECT, related_name="field_reads")
+    measured_at = models.DateTimeField()
+    value_count = models.BigIntegerField()  # counts of the channel's step
+    recorded_at = models.DateTimeField()
+    delivered_at = models.DateTimeField(null=True)
+
+
+class Counter(models.Model):
+    """A number that only goes up: the fences of claims."""
+
+    name = models.CharField(max_length=40, unique=True)
+    value = models.BigIntegerField(default=0)
 
 
 class DirtyWindow(models.Model):

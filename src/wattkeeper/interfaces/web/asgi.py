@@ -1,0 +1,8 @@
+"""What the web server runs."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wattkeeper.data.settings")
+application = get_asgi_application()
