@@ -34,9 +34,9 @@ def compute_bill(
     `tariffs`: the versions in force, in any order; the period is cut where one begins. `period`: UTC instants
     of local midnights in the tariff's zone. `intervals` may hold more than the period. `tier_used_milliwh`:
     energy between the start of the tier counter (`counter_start`) and the period; ladders of each rate need
-    it by rate code too. Money: each line half up to the minor unit, the total is the sum of rounded lines, a tax
-    is rounded once per percentage. The same usage point, period, data version and tariff versions give the
-    same `document_key`.
+    it by rate code too. Money: each line half up to the minor unit, the total is the sum of rounded lines, a
+    tax is rounded once per percentage. The same usage point, period, data version and tariff versions give
+    the same `document_key`.
 
     :raises UnableToBill: ``billing.*``; nothing is billed in part
     """
