@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from wattkeeper.core.kernel.reads import Int64s
 
 BACKWARDS = -1
 JUMP = -2
-RUN_LOOKBACK_COUNT = 64  # a stretch of rejected reads between two good ones has at most this many runs
+DOUBT_COUNT = 16  # reads on each side of an impossible step that are judged one by one
+LOOKBACK_COUNT = 64  # a stretch of rejected reads between two good ones has at most this many runs
 
 AdvanceRule = Callable[[Int64s, Int64s, int | None, Int64s], Int64s]
 """(previous, current, modulus, advance_max) in counts -> advance in counts, or BACKWARDS or JUMP."""
@@ -77,16 +79,20 @@ def link_reads(
     steps = advance_between(places[:-1], places[1:])
     if not (steps < 0).any():
         return Chains(places, np.zeros_like(values), np.concatenate(([0], steps))[: len(values)], ())
-    cuts = np.flatnonzero(steps < 0) + 1
-    runs = list(
-        zip(np.concatenate(([0], cuts)).tolist(), np.concatenate((cuts, [len(values)])).tolist(), strict=True)
-    )
+    runs = _split_at(np.flatnonzero(steps < 0) + 1, len(values))
     lines = _pick_lines(runs, advance_between)
     return _assemble(runs, lines, places, advance_between)
 
 
 Run = tuple[int, int]
 Steps = Callable[[NDArray[np.intp], NDArray[np.intp]], Int64s]
+
+
+def _split_at(cuts: NDArray[np.intp], count: int) -> list[Run]:
+    """Return runs of reads that surely belong together: single ones near a cut, long ones elsewhere."""
+    near = cuts[:, np.newaxis] + np.arange(-DOUBT_COUNT, DOUBT_COUNT + 1)
+    edges = np.unique(np.concatenate(([0, count], near[(near > 0) & (near < count)])))
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
 def _pick_lines(runs: list[Run], advance_between: Steps) -> list[list[int]]:
@@ -106,7 +112,7 @@ def _best_line(runs: list[Run], first: int, last: int, advance_between: Steps) -
     score = [runs[i][1] - runs[i][0] for i in range(first, last)]
     parent = [-1] * len(score)
     for i in range(1, len(score)):
-        earlier = np.arange(max(0, i - RUN_LOOKBACK_COUNT), i)
+        earlier = np.arange(max(0, i - LOOKBACK_COUNT), i)
         ends = np.array([runs[first + j][1] - 1 for j in earlier], dtype=np.intp)
         is_possible = advance_between(ends, np.full(len(ends), runs[first + i][0], dtype=np.intp)) >= 0
         best = max(((score[j], -j) for j in earlier[is_possible].tolist()), default=None)
@@ -132,14 +138,17 @@ def _assemble(
 
 
 def _find_breaks(runs: list[Run], lines: list[list[int]], advance_between: Steps) -> Iterator[Break]:
-    starts = {line[0] for line in lines}
-    kept = {i for line in lines for i in line}
-    before = runs[0][1] - 1
-    for i in range(1, len(runs)):
-        first, end = runs[i]
-        if i not in kept or i in starts:
-            verdict = int(advance_between(np.array([before]), np.array([first]))[0])
-            if verdict < 0:
-                yield Break(before, first, end - 1, verdict, is_rejected=i not in kept)
-        if i in kept:
-            before = end - 1
+    """Yield each stretch of rejected reads, and each line that does not go on from the one before."""
+    kept = [i for line in lines for i in line]
+    starts = {line[0] for line in lines[1:]}
+
+    def describe(before: int, first: int, last: int, *, is_rejected: bool) -> Break:
+        step = int(advance_between(np.array([before]), np.array([first]))[0])
+        return Break(before, first, last, BACKWARDS if step == BACKWARDS else JUMP, is_rejected)
+
+    for earlier, later in pairwise(kept):
+        before = runs[earlier][1] - 1
+        if later > earlier + 1:
+            yield describe(before, runs[earlier + 1][0], runs[later - 1][1] - 1, is_rejected=True)
+        if later in starts:
+            yield describe(before, runs[later][0], runs[later][1] - 1, is_rejected=False)
