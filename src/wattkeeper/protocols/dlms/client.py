@@ -66,6 +66,12 @@ class ClientSession:
         self._server_title = b""
         self._latest_server_counter = -1
         self._invoke_id = 0
+        self._conformance = 0
+
+    @property
+    def conformance(self) -> int:
+        """What client and server agreed on (bits of `initiate`), after `associate`."""
+        return self._conformance
 
     @property
     def server_title(self) -> bytes:
@@ -115,7 +121,7 @@ class ClientSession:
 
     def _check_initiate(self, information: bytes) -> None:
         plain = self._open(information) if self._association.is_ciphered else information
-        initiate.decode_response(plain)
+        self._conformance = initiate.decode_response(plain).conformance & CONFORMANCE
 
     def _prove(self, response: AssociationResponse) -> Exchange[None]:
         if not 8 <= len(response.authentication) <= 64 or response.authentication == self._challenge:

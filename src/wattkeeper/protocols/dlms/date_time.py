@@ -17,14 +17,19 @@ STATUS_DOUBTFUL = 0x02
 STATUS_DAYLIGHT_SAVING = 0x80
 
 
-def encode(at_s: int, *, deviation_min: int | None = 0, status: int = 0) -> bytes:
-    """Return the 12 octets of the instant `at_s` (UTC seconds), shown in local time of `deviation_min`."""
-    local = _EPOCH + timedelta(seconds=at_s, minutes=-(deviation_min or 0))
-    deviation = _NO_DEVIATION if deviation_min is None else deviation_min
+def encode(at_s: int, *, deviation_min: int = 0, status: int = 0) -> bytes:
+    """Return the 12 octets of the instant `at_s` (UTC seconds) in the local time of `deviation_min`.
+
+    :raises ApduDamaged: if the year does not fit
+    """
+    try:
+        local = _EPOCH + timedelta(seconds=at_s, minutes=-deviation_min)
+    except OverflowError:
+        raise ApduDamaged("dlms.value-range", value=at_s) from None
     return (
         local.year.to_bytes(2, "big")
         + bytes((local.month, local.day, local.isoweekday(), local.hour, local.minute, local.second, 0))
-        + deviation.to_bytes(2, "big", signed=True)
+        + deviation_min.to_bytes(2, "big", signed=True)
         + bytes((status,))
     )
 

@@ -207,10 +207,13 @@ class ObjectModel:
         disconnect: Callable[[], None],
         reconnect: Callable[[], None],
         *,
-        control_mode: int = 2,
+        control_mode: int = 1,
         obis: Obis = DISCONNECT_CONTROL,
     ) -> None:
-        """Add a Disconnect control (class 70). `get_state`: 0 off, 1 connected, 2 ready to reconnect."""
+        """Add a Disconnect control (class 70). `get_state`: 0 off, 1 connected, 2 ready to reconnect.
+
+        In control modes 1, 3, 5 and 6 `reconnect` only makes ready, in 2 and 4 it connects.
+        """
         self._add(
             CLASS_DISCONNECT_CONTROL,
             obis,

@@ -1,0 +1,1 @@
+"""DLMS/COSEM three-phase meters over the TCP wrapper."""
