@@ -22,7 +22,7 @@ def _document(code: str, components: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 RESIDENTIAL = _document(
-    "home",
+    "residential",
     [
         {"id": "standing", "kind": "fixed", "price": "0.20", "per": "day"},
         {
@@ -52,7 +52,7 @@ RESIDENTIAL = _document(
 )
 
 INDUSTRIAL = _document(
-    "works",
+    "industrial",
     [
         {"id": "standing", "kind": "fixed", "price": "850.00", "per": "month", "proration": "by_days"},
         {
@@ -106,7 +106,7 @@ INDUSTRIAL = _document(
 )
 
 COMMERCIAL = _document(
-    "shop",
+    "commercial",
     [
         {"id": "standing", "kind": "fixed", "price": "36.00", "per": "month", "proration": "by_days"},
         {
@@ -127,4 +127,4 @@ COMMERCIAL = _document(
     ],
 )
 
-TARIFFS = {"home": RESIDENTIAL, "works": INDUSTRIAL, "shop": COMMERCIAL}
+TARIFFS = {"residential": RESIDENTIAL, "industrial": INDUSTRIAL, "commercial": COMMERCIAL}
