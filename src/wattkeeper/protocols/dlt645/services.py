@@ -56,18 +56,6 @@ class Function(IntEnum):
     PULSE_OUTPUT = 0x1D
 
 
-EDITION_1997 = frozenset(
-    {
-        Function.READ_1997,
-        Function.READ_MORE_1997,
-        Function.WRITE_1997,
-        Function.WRITE_ADDRESS_1997,
-        Function.SPEED_1997,
-        Function.PASSWORD_1997,
-        Function.CLEAR_DEMAND_1997,
-    }
-)
-
 _DI_BYTES: dict[int, int] = {
     Function.READ: 4,
     Function.READ_MORE: 4,
