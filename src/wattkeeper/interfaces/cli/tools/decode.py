@@ -1,0 +1,169 @@
+"""`wattkeeper decode`: captured frames in, one JSON line a frame out. Stateless; keeps and sends nothing."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.interfaces.cli.tools.captures import Capture, Piece, read_capture
+
+PROTOCOLS = ("dlt645", "dlms", "modbus")
+INPUT_MAX_BYTES = 64 * 1024 * 1024
+COMPARED_MAX_BYTES = 1024 * 1024
+KEYS = ("frame", "protocol", "address", "service", "readings", "error")
+
+Row = Mapping[str, Any]
+
+_SENTENCES = {
+    "decode.not-hex": "This line holds no hexadecimal bytes.",
+    "decode.not-json": "This line is not JSON.",
+    "decode.no-hex": "This line has no hexadecimal bytes under hex or frame.",
+    "decode.failed": "The frame cannot be decoded.",
+}
+_PIECE_ERRORS = (WattkeeperError, ValueError, LookupError, ArithmeticError, RecursionError)
+
+
+def decode(
+    protocol: Annotated[str, typer.Argument(help="dlt645, dlms or modbus")],
+    file: Annotated[str, typer.Argument(help="a file, or - for standard input")] = "-",
+    key: Annotated[
+        list[str] | None, typer.Option("--key", help="NAME=HEX, any number of times (guek=..., gak=...)")
+    ] = None,
+) -> None:
+    """Decode captured frames: one JSON line a frame. Exit 0 only if every frame was decoded."""
+    if protocol not in PROTOCOLS:
+        _fail(
+            "decode.unknown-protocol",
+            f"There is no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}.",
+        )
+    keys = _parse_keys(key or [])
+    capture = read_capture(_read(file))
+    if not any(piece.data or piece.problem for piece in capture.pieces):
+        _fail("decode.empty", f"There are no bytes in {file!r}.")
+    try:
+        is_clean = _print_rows(_decode(protocol, capture, keys))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    raise typer.Exit(0 if is_clean else 1)
+
+
+def _parse_keys(texts: Iterable[str]) -> dict[str, bytes]:
+    keys: dict[str, bytes] = {}
+    for text in texts:
+        name, separator, digits = text.partition("=")
+        try:
+            keys[name.strip()] = bytes.fromhex(digits)
+        except ValueError:
+            separator = ""
+        if not separator or not name.strip():
+            _fail("decode.bad-key", "A key is written NAME=HEX, for example --key guek=000102030405.")
+    return keys
+
+
+def _read(file: str) -> bytes:
+    try:
+        if file == "-":
+            content = sys.stdin.buffer.read(INPUT_MAX_BYTES + 1)
+        else:
+            with Path(file).open("rb") as stream:
+                content = stream.read(INPUT_MAX_BYTES + 1)
+    except OSError as error:
+        _fail("decode.unreadable", f"{file!r} cannot be read: {error.strerror or type(error).__name__}.")
+    except ValueError:
+        _fail("decode.unreadable", f"{file!r} cannot be read: it is not the name of a file.")
+    if len(content) > INPUT_MAX_BYTES:
+        _fail("decode.too-large", f"{file!r} is larger than 64 MiB: cut it into parts.")
+    return content
+
+
+def _decode(protocol: str, capture: Capture, keys: Mapping[str, bytes]) -> Iterable[Row]:
+    """Return the rows; where frames may be wrapped over lines, whichever reading has fewer errors."""
+    pieces = capture.pieces
+    size_bytes = sum(len(piece.data) for piece in pieces)
+    if not capture.may_be_wrapped or len(pieces) < 2 or size_bytes > COMPARED_MAX_BYTES:
+        return _decode_pieces(protocol, pieces, keys)
+    by_line = list(_decode_pieces(protocol, pieces, keys))
+    if not any(row["error"] for row in by_line):
+        return by_line
+    joined = [Piece(b"".join(piece.data for piece in pieces)), *(piece for piece in pieces if piece.problem)]
+    as_one = list(_decode_pieces(protocol, joined, keys))
+    return as_one if _count_errors(as_one) < _count_errors(by_line) else by_line
+
+
+def _decode_pieces(protocol: str, pieces: Iterable[Piece], keys: Mapping[str, bytes]) -> Iterator[Row]:
+    describe = import_module(f"wattkeeper.protocols.{protocol}.describe")
+    problems: list[Piece] = []
+    last: list[bytes] = [b""]
+    chunks = _sound_chunks(pieces, problems, last)
+    is_done = False
+    while not is_done:
+        try:
+            for row in _rows(describe, chunks, keys):
+                yield from _drained(protocol, problems)
+                yield row
+            is_done = True
+        except _PIECE_ERRORS as error:
+            yield _error_row(protocol, last[0].hex(), getattr(error, "code", "decode.failed"))
+    yield from _drained(protocol, problems)
+
+
+def _rows(describe: Any, chunks: Iterator[bytes], keys: Mapping[str, bytes]) -> Iterator[Row]:
+    if hasattr(describe, "decode_chunks"):
+        yield from describe.decode_chunks(chunks, keys)
+        return
+    for chunk in chunks:
+        yield from describe.decode_stream(chunk, keys)
+
+
+def _sound_chunks(pieces: Iterable[Piece], problems: list[Piece], last: list[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of sound pieces; put the others into `problems`, and what was yielded into `last`."""
+    for piece in pieces:
+        if piece.problem:
+            problems.append(piece)
+        elif piece.data:
+            last[0] = piece.data
+            yield piece.data
+
+
+def _drained(protocol: str, problems: list[Piece]) -> Iterator[Row]:
+    while problems:
+        piece = problems.pop(0)
+        yield _error_row(protocol, piece.text[:200], piece.problem)
+
+
+def _error_row(protocol: str, text: str, code: str) -> Row:
+    error = {"code": code, "message": _SENTENCES.get(code, _SENTENCES["decode.failed"])}
+    return {
+        "frame": text,
+        "protocol": protocol,
+        "address": None,
+        "service": None,
+        "readings": [],
+        "error": error,
+    }
+
+
+def _count_errors(rows: Iterable[Row]) -> int:
+    return sum(1 for row in rows if row["error"])
+
+
+def _print_rows(rows: Iterable[Row]) -> bool:
+    """Print each row; return whether none of them is an error."""
+    is_clean = True
+    for row in rows:
+        is_clean = is_clean and not row["error"]
+        print(json.dumps({name: row[name] for name in KEYS}, ensure_ascii=False))
+    sys.stdout.flush()
+    return is_clean
+
+
+def _fail(code: str, sentence: str) -> NoReturn:
+    print(f"{code}: {sentence}", file=sys.stderr)
+    raise typer.Exit(2)
