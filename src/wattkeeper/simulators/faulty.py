@@ -44,7 +44,7 @@ def _afflict_check(world: World) -> World:
     outage = (start_s + 13 * HOUR_S, start_s + 19 * HOUR_S)
     hole_s = start_s + DAY_S + 3 * HOUR_S
     hole = (hole_s, hole_s + HOLE_RECORDS * 900)
-    dead_s = start_s + 10 * HOUR_S
+    dead_s = start_s + 10 * HOUR_S + 14 * 60  # its last record is that of ten o'clock
     links = tuple(_with_faults(link, FAULTS_PER_MILLE) for link in world.links)
     world = replace(
         world,

@@ -7,7 +7,7 @@
 The memory holds a record at each of the meter's own quarter hours: its clock shows true time + offset.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
 
@@ -40,6 +40,7 @@ class Registers:
     interval_s: int = 900
     memory_days: int = 62
     holes: tuple[tuple[int, int], ...] = ()
+    _records: dict[int, int] = field(default_factory=dict, init=False)
 
     def counts(self, at_s: Int64s) -> Int64s:
         """Return the counts since made, never rolled over, at each instant while installed."""
@@ -94,9 +95,16 @@ class Registers:
 
     def profile(self, from_stamp_s: int, to_stamp_s: int, now_s: int) -> list[tuple[int, int]]:
         """Return the records (stamp, digits shown) of the memory with from <= stamp < to."""
-        stamps = self.profile_stamps(from_stamp_s, to_stamp_s, now_s)
+        stamps: list[int] = self.profile_stamps(from_stamp_s, to_stamp_s, now_s).tolist()
+        if any(stamp not in self._records for stamp in stamps):
+            self._record_days(stamps[0], stamps[-1], now_s)
+        return [(stamp, self._records[stamp]) for stamp in stamps]
+
+    def _record_days(self, from_stamp_s: int, to_stamp_s: int, now_s: int) -> None:
+        """Write down whole days of records around the span; what is past never changes."""
+        stamps = self.profile_stamps(from_stamp_s - DAY_S, to_stamp_s + DAY_S, now_s)
         shown = self.display_many(self.true_s(stamps))
-        return list(zip(stamps.tolist(), shown.tolist(), strict=True))
+        self._records.update(zip(stamps.tolist(), shown.tolist(), strict=True))
 
     def power_w(self, at_s: int) -> Fraction:
         """Return the secondary power at one instant."""

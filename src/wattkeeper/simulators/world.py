@@ -178,19 +178,14 @@ def _factory(draw: _Draw) -> Iterator[Entry]:
     site = _SITES[1]
     for index in range(len(REST_W)):
         serial = f"WTK{draw.seed % 1000:03d}{index + 1:04d}"
-        title = b"WTK".hex() + draw.octets(5)
-        keys = {
-            "system_title": title,
-            "encryption_key": draw.octets(16),
-            "authentication_key": draw.octets(16),
-        }
+        keys = {"guek": draw.octets(16), "gak": draw.octets(16)}
         yield replace(
             _blank(draw), usage_point=f"F-{index + 1}", usage_point_kind="MAIN", site="FACTORY",
             usage_point_name=f"Main supply {index + 1}", usage_point_name_zh=f"{index + 1}号总进线",
             customer_name=site.name, customer_name_zh=site.name_zh, meter_serial=serial, address="1",
             family="dlms_three_phase", make_model="Simulated DLMS three-phase", link=FACTORY_LINKS[index],
             channels=_channels(_energy("1/1000", 9), phases=3, power_step="1", has_relay=False), keys=keys,
-            settings={"phases": 3, "client": 1}, multiplier=(200, 5), power_max_w=250_000,
+            settings={"client_sap": 1}, multiplier=(200, 5), power_max_w=250_000,
             tariff_code=TARIFFS["factory"], hidden=Hidden(f"rest-{index + 1}", draw.counts(90_000_000)),
         )  # fmt: skip
     for index in range(len(MACHINES_W)):
