@@ -1,1 +1,1 @@
-"""Command states and the authority to send one."""
+"""Command states (states.py), what a read-back proves (read_back.py), authority to send (authorize.py)."""
