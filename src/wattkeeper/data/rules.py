@@ -126,9 +126,7 @@ def remove(schema_editor: BaseDatabaseSchemaEditor, rule: NoOverlap | Refusal) -
     """Take one rule away, in whichever form it is there."""
     vendor = schema_editor.connection.vendor
     if isinstance(rule, NoOverlap) and vendor == "postgresql":
-        schema_editor.execute(
-            f"ALTER TABLE {rule.table} DROP CONSTRAINT IF EXISTS {rule.name}", params=None
-        )
+        schema_editor.execute(f"ALTER TABLE {rule.table} DROP CONSTRAINT IF EXISTS {rule.name}", params=None)
     for refusal in rule.refusals() if isinstance(rule, NoOverlap) else [rule]:
         for statement in refusal.removal(vendor):
             schema_editor.execute(statement, params=None)

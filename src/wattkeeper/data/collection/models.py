@@ -28,6 +28,7 @@ class Link(models.Model):
     is_up = models.BooleanField(null=True)
     changed_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=80, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="link_name")]

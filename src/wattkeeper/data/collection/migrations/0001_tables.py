@@ -84,6 +84,7 @@ class Migration(migrations.Migration):
                 ('is_up', models.BooleanField(null=True)),
                 ('changed_at', models.DateTimeField(null=True)),
                 ('error_code', models.CharField(blank=True, max_length=80)),
+                ('retired_at', models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(

@@ -1,0 +1,194 @@
+"""Findings and device events: kept once however often seen, listed, closed when their cause is gone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from wattkeeper.data.alarms.models import EndDeviceEvent, Finding, FindingComment
+from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
+
+
+@dataclass(frozen=True, slots=True)
+class FindingDraft:
+    """What a rule saw. `subject_key` is ``series:12``, ``meter:3``, ``link:1``."""
+
+    tenant_id: int
+    rule: str
+    subject_key: str
+    starts_at: datetime
+    ends_at: datetime | None = None
+    usage_point_id: int | None = None
+    meter_id: int | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """A finding as lists show it."""
+
+    finding_id: int
+    rule: str
+    subject_key: str
+    state: str
+    starts_at: datetime
+    ends_at: datetime | None
+    opened_at: datetime
+    closed_at: datetime | None
+    evidence: Mapping[str, Any]
+    usage_point_id: int | None
+    usage_point_code: str | None
+    meter_id: int | None
+    meter_serial_number: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommentRow:
+    """What a person said about a finding."""
+
+    at: datetime
+    author: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """Something a device or its line reported."""
+
+    event_id: int
+    code: str
+    occurred_at: datetime
+    meter_id: int | None
+    detail: Mapping[str, Any]
+
+
+def keep_findings(drafts: Sequence[FindingDraft], *, now: datetime) -> None:
+    """Keep findings; one already known (same rule, subject and start) gets its newer end and evidence.
+
+    A closed finding stays closed: a person or a rule has settled it.
+    """
+    once = {(d.tenant_id, d.rule, d.subject_key, d.starts_at): d for d in drafts}
+    Finding.objects.bulk_create(
+        [
+            Finding(
+                tenant_id=draft.tenant_id,
+                rule=draft.rule,
+                subject_key=draft.subject_key,
+                usage_point_id=draft.usage_point_id,
+                meter_id=draft.meter_id,
+                starts_at=draft.starts_at,
+                ends_at=draft.ends_at,
+                evidence=dict(draft.evidence),
+                opened_at=now,
+            )
+            for draft in once.values()
+        ],
+        update_conflicts=True,
+        unique_fields=["tenant", "rule", "subject_key", "starts_at"],
+        update_fields=["ends_at", "evidence"],
+        batch_size=500,
+    )
+
+
+def close_gone(
+    *, tenant_id: int, rule: str, subject_key: str, now: datetime, kept_starts: Sequence[datetime] = ()
+) -> int:
+    """Close the open findings of a rule and subject that are no longer seen and return how many."""
+    gone = Finding.objects.filter(
+        tenant_id=tenant_id, rule=rule, subject_key=subject_key, state=Finding.State.OPEN
+    ).exclude(starts_at__in=list(kept_starts))
+    return gone.update(state=Finding.State.CLOSED, closed_at=now)
+
+
+def list_findings(
+    *,
+    tenant_id: int,
+    state: str | None = Finding.State.OPEN,
+    rule: str | None = None,
+    meter_id: int | None = None,
+    usage_point_id: int | None = None,
+    site_id: int | None = None,
+    offset_index: int = 0,
+    limit_count: int = 50,
+) -> Page[FindingRow]:
+    """Return one page of findings, newest first; `state` None: open and closed."""
+    exact = {
+        "state": state,
+        "rule": rule,
+        "meter_id": meter_id,
+        "usage_point_id": usage_point_id,
+        "usage_point__site_id": site_id,
+    }
+    query = Finding.objects.filter(
+        tenant_id=tenant_id, **{name: value for name, value in exact.items() if value is not None}
+    )
+    limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
+    rows = query.select_related("usage_point", "meter").order_by("-starts_at", "-id")
+    page = [_row(finding) for finding in rows[offset_index : offset_index + limit_count]]
+    return Page(page, query.count(), offset_index, limit_count)
+
+
+def get_finding(*, tenant_id: int, finding_id: int) -> FindingRow | None:
+    """Return one finding, None where the tenant has none of that id."""
+    finding = (
+        Finding.objects.select_related("usage_point", "meter")
+        .filter(tenant_id=tenant_id, id=finding_id)
+        .first()
+    )
+    return _row(finding) if finding else None
+
+
+def count_open_findings(*, tenant_id: int) -> int:
+    """Return how many findings are open."""
+    return Finding.objects.filter(tenant_id=tenant_id, state=Finding.State.OPEN).count()
+
+
+def list_comments(*, tenant_id: int, finding_id: int) -> list[CommentRow]:
+    """Return what was said about a finding, oldest first."""
+    comments = FindingComment.objects.filter(finding__tenant_id=tenant_id, finding_id=finding_id)
+    return [
+        CommentRow(comment.at, comment.author.username if comment.author else "", comment.text)
+        for comment in comments.select_related("author").order_by("at", "id")
+    ]
+
+
+def keep_events(events: Sequence[tuple[int, int, str, datetime, Mapping[str, Any]]]) -> None:
+    """Keep device events (tenant_id, meter_id, code, occurred_at, detail); a known one changes nothing."""
+    EndDeviceEvent.objects.bulk_create(
+        [
+            EndDeviceEvent(
+                tenant_id=tenant_id, meter_id=meter_id, code=code, occurred_at=at, detail=dict(detail)
+            )
+            for tenant_id, meter_id, code, at, detail in events
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def list_events(*, tenant_id: int, meter_id: int | None = None, limit_count: int = 100) -> list[EventRow]:
+    """Return the newest events, of one meter or of all."""
+    query = EndDeviceEvent.objects.filter(tenant_id=tenant_id)
+    if meter_id is not None:
+        query = query.filter(meter_id=meter_id)
+    return [
+        EventRow(event.id, event.code, event.occurred_at, event.meter_id, event.detail)
+        for event in query.order_by("-occurred_at", "-id")[:limit_count]
+    ]
+
+
+def _row(finding: Finding) -> FindingRow:
+    return FindingRow(
+        finding_id=finding.id,
+        rule=finding.rule,
+        subject_key=finding.subject_key,
+        state=finding.state,
+        starts_at=finding.starts_at,
+        ends_at=finding.ends_at,
+        opened_at=finding.opened_at,
+        closed_at=finding.closed_at,
+        evidence=finding.evidence,
+        usage_point_id=finding.usage_point_id,
+        usage_point_code=finding.usage_point.code if finding.usage_point else None,
+        meter_id=finding.meter_id,
+        meter_serial_number=finding.meter.serial_number if finding.meter else None,
+    )

@@ -1,0 +1,175 @@
+"""Links, jobs and runs as pages, API and workers ask for them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from wattkeeper.data.collection.models import DirtyWindow, Job, Link, Run
+from wattkeeper.data.registry.models import Meter
+
+ERRORS_KEPT_MAX_COUNT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """A line and how it does; `is_up` None: not tried yet."""
+
+    link_id: int
+    name: str
+    site_id: int
+    site_code: str
+    transport: str
+    endpoint: str
+    timeout_ms: int
+    retries_count: int
+    poll_s: int
+    is_up: bool | None
+    changed_at: datetime | None
+    error_code: str
+    meters_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A long piece of work: how far, and which of its rows were wrong."""
+
+    job_id: int
+    kind: str
+    label: str
+    state: str
+    done_count: int
+    total_count: int
+    errors: Sequence[Mapping[str, Any]]
+    started_at: datetime
+    heartbeat_at: datetime
+    ended_at: datetime | None
+
+
+def list_links(*, tenant_id: int, site_id: int | None = None, link_id: int | None = None) -> list[LinkRow]:
+    """Return the links of a tenant, of one site, or one of them."""
+    query = Link.objects.filter(tenant_id=tenant_id).select_related("site").order_by("name")
+    if site_id is not None:
+        query = query.filter(site_id=site_id)
+    if link_id is not None:
+        query = query.filter(id=link_id)
+    links = list(query)
+    meters = Counter(
+        Meter.objects.filter(link_id__in=[link.id for link in links], retired_at__isnull=True).values_list(
+            "link_id", flat=True
+        )
+    )
+    return [
+        LinkRow(
+            link.id,
+            link.name,
+            link.site_id,
+            link.site.code,
+            link.transport,
+            link.endpoint,
+            link.timeout_ms,
+            link.retries_count,
+            link.poll_s,
+            link.is_up,
+            link.changed_at,
+            link.error_code,
+            meters[link.id],
+        )
+        for link in links
+    ]
+
+
+def list_jobs(*, tenant_id: int, kind: str | None = None, limit_count: int = 50) -> list[JobRow]:
+    """Return the newest jobs."""
+    query = Job.objects.filter(tenant_id=tenant_id)
+    if kind is not None:
+        query = query.filter(kind=kind)
+    return [_job(job) for job in query.order_by("-id")[:limit_count]]
+
+
+def get_job(*, tenant_id: int, job_id: int) -> JobRow | None:
+    """Return one job, None where the tenant has none of that id."""
+    job = Job.objects.filter(tenant_id=tenant_id, id=job_id).first()
+    return _job(job) if job else None
+
+
+def begin_job(*, tenant_id: int, kind: str, label: str, total_count: int, now: datetime) -> int:
+    """Write down that a job began and return its id."""
+    job = Job.objects.create(
+        tenant_id=tenant_id,
+        kind=kind,
+        label=label[:200],
+        total_count=total_count,
+        started_at=now,
+        heartbeat_at=now,
+    )
+    return job.id
+
+
+def keep_progress(
+    *, job_id: int, now: datetime, done_count: int, total_count: int, label: str | None = None
+) -> None:
+    """Keep how far a job has come."""
+    changes: dict[str, Any] = {"done_count": done_count, "total_count": total_count, "heartbeat_at": now}
+    if label is not None:
+        changes["label"] = label[:200]
+    Job.objects.filter(id=job_id).update(**changes)
+
+
+def end_job(
+    *, job_id: int, now: datetime, errors: Sequence[Mapping[str, Any]] = (), has_failed: bool = False
+) -> None:
+    """Write down how a job ended."""
+    Job.objects.filter(id=job_id).update(
+        state=Job.State.FAILED if has_failed else Job.State.DONE,
+        errors=list(errors)[:ERRORS_KEPT_MAX_COUNT],
+        ended_at=now,
+        heartbeat_at=now,
+    )
+
+
+def begin_run(*, tenant_id: int, now: datetime, rule_set: str, code_version: str) -> int:
+    """Write down a run of the pipeline and return its id: the version of what it writes."""
+    run = Run.objects.create(
+        tenant_id=tenant_id, recorded_at=now, rule_set=rule_set, code_version=code_version
+    )
+    return run.id
+
+
+def end_run(*, run_id: int, values_count: int) -> None:
+    """Keep how many values a run wrote."""
+    Run.objects.filter(id=run_id).update(values_count=values_count)
+
+
+def get_run_as_of(*, tenant_id: int, at: datetime) -> int | None:
+    """Return the newest run recorded by an instant, None where there was none."""
+    return (
+        Run.objects.filter(tenant_id=tenant_id, recorded_at__lte=at)
+        .order_by("-id")
+        .values_list("id", flat=True)
+        .first()
+    )
+
+
+def count_dirty_windows(*, tenant_id: int | None = None) -> int:
+    """Return how many windows wait to be derived."""
+    query = (
+        DirtyWindow.objects.all() if tenant_id is None else DirtyWindow.objects.filter(tenant_id=tenant_id)
+    )
+    return query.count()
+
+
+def _job(job: Job) -> JobRow:
+    return JobRow(
+        job.id,
+        job.kind,
+        job.label,
+        job.state,
+        job.done_count,
+        job.total_count,
+        job.errors,
+        job.started_at,
+        job.heartbeat_at,
+        job.ended_at,
+    )

@@ -1,0 +1,101 @@
+"""What the head-end learned: device states, links up or down, first reads of channels."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from wattkeeper.data.alarms.models import EndDeviceEvent
+from wattkeeper.data.collection.models import Link, MeterStatus
+from wattkeeper.data.registry.models import Channel
+
+LINK_UP, LINK_DOWN = "link.up", "link.down"
+_CHUNK_COUNT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedOfMeter:
+    """What one session learned of a meter; None where it learned nothing."""
+
+    meter_id: int
+    at: datetime
+    is_answering: bool
+    error_code: str | None = None
+    clock_offset_s: int | None = None
+    relay_state_code: int | None = None
+    failures_count: int = 0
+
+
+def keep_learned(learned: Sequence[LearnedOfMeter]) -> None:
+    """Keep the newest state of each meter; what a session did not learn stays as it was."""
+    with transaction.atomic():
+        known = {
+            status.meter_id: status
+            for status in MeterStatus.objects.select_for_update().filter(
+                meter_id__in={row.meter_id for row in learned}
+            )
+        }
+        made: dict[int, MeterStatus] = {}
+        for row in sorted(learned, key=lambda row: row.at):
+            status = known.get(row.meter_id) or made.setdefault(
+                row.meter_id, MeterStatus(meter_id=row.meter_id, reported_at=row.at)
+            )
+            _apply(status, row)
+        MeterStatus.objects.bulk_create(made.values())
+        MeterStatus.objects.bulk_update(
+            known.values(),
+            [
+                "is_answering",
+                "reported_at",
+                "answered_at",
+                "error_code",
+                "failures_count",
+                "clock_offset_s",
+                "relay_state_code",
+                "relay_read_at",
+            ],
+            batch_size=100,
+        )
+
+
+def keep_link_state(*, link_id: int, at: datetime, is_up: bool, error_code: str | None) -> None:
+    """Keep whether a link is up; a change is an event as well."""
+    with transaction.atomic():
+        link = Link.objects.select_for_update().filter(id=link_id).first()
+        if link is None:
+            return
+        if link.is_up is not is_up:
+            link.changed_at = at
+            EndDeviceEvent.objects.create(
+                tenant_id=link.tenant_id,
+                code=LINK_UP if is_up else LINK_DOWN,
+                occurred_at=at,
+                detail={"link_id": link.id, "link": link.name, "error_code": error_code or ""},
+            )
+        link.is_up = is_up
+        link.error_code = error_code or ""
+        link.save(update_fields=["is_up", "changed_at", "error_code"])
+
+
+def mark_read(channel_ids: Iterable[int]) -> None:
+    """Note that these channels have reads: their meters can only be retired from now on."""
+    ids = sorted(set(channel_ids))
+    for start in range(0, len(ids), _CHUNK_COUNT):
+        Channel.objects.filter(id__in=ids[start : start + _CHUNK_COUNT], has_reads=False).update(
+            has_reads=True
+        )
+
+
+def _apply(status: MeterStatus, row: LearnedOfMeter) -> None:
+    status.reported_at = row.at
+    status.is_answering = row.is_answering
+    status.error_code = row.error_code or ""
+    status.failures_count = row.failures_count
+    if row.is_answering:
+        status.answered_at = row.at
+    if row.clock_offset_s is not None:
+        status.clock_offset_s = row.clock_offset_s
+    if row.relay_state_code is not None:
+        status.relay_state_code = row.relay_state_code
+        status.relay_read_at = row.at
