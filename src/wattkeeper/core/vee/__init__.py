@@ -1,1 +1,1 @@
-"""Validation, estimation, editing: findings with evidence, estimates beside raw values."""
+"""Validate, estimate: findings with evidence, and new values beside what was measured."""

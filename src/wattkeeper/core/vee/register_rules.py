@@ -1,0 +1,141 @@
+"""Validation rules over registers, clocks and stamps: pure array functions."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.readings.advance import register_advance
+
+CLOCK_TOLERANCE_S = 180
+
+
+def find_clock_errors(
+    *, channel_id: Int64s, device_at_s: Int64s, reference_at_s: Int64s, tolerance_s: int = CLOCK_TOLERANCE_S
+) -> list[Finding]:
+    """V03 ``vee.clock``: a device's clock differs from the reference by more than `tolerance_s`.
+
+    Default 180 s (California MDMA: three minutes). Arrays of shape (reads,).
+    """
+    offset_s = device_at_s - reference_at_s
+    return [
+        Finding(
+            "vee.clock",
+            starts_at_s=int(reference_at_s[i]),
+            ends_at_s=int(reference_at_s[i]) + 1,
+            evidence={"offset_s": int(offset_s[i]), "tolerance_s": tolerance_s},
+            channel_id=int(channel_id[i]),
+        )
+        for i in np.flatnonzero(np.abs(offset_s) > tolerance_s)
+    ]
+
+
+def find_sum_mismatches(
+    *,
+    series_id: int,
+    bounds_s: Int64s,
+    sum_milliwh: Int64s,
+    advance_milliwh: Int64s,
+    tolerance_milliwh: Int64s,
+) -> list[Finding]:
+    """V06 ``vee.sum-check``: the intervals of a period and its registers' advance differ by more than
+    tolerated.
+
+    Oracle Sum Check. `bounds_s` has one more element than the others, which have shape (periods,). The
+    tolerance is the register's resolution times the multiplier, once a day, twice a billing month.
+    """
+    difference = advance_milliwh - sum_milliwh
+    return [
+        Finding(
+            "vee.sum-check",
+            starts_at_s=int(bounds_s[i]),
+            ends_at_s=int(bounds_s[i + 1]),
+            evidence={
+                "sum_milliwh": int(sum_milliwh[i]),
+                "advance_milliwh": int(advance_milliwh[i]),
+                "tolerance_milliwh": int(tolerance_milliwh[i]),
+            },
+            series_id=series_id,
+        )
+        for i in np.flatnonzero(np.abs(difference) > tolerance_milliwh)
+    ]
+
+
+def find_impossible_advances(
+    *,
+    channel_id: int,
+    measured_at_s: Int64s,
+    previous: Int64s,
+    current: Int64s,
+    register_modulus: int | None,
+    advance_max: Int64s,
+) -> list[Finding]:
+    """V07 ``vee.register-advance``: a register went backwards, or further than the service can carry.
+
+    Oracle and Itron: a rollover counts only up to the daily maximum. Values in counts, shape (reads,).
+    """
+    advance = register_advance(previous, current, register_modulus, advance_max)
+    return [
+        Finding(
+            "vee.register-advance",
+            starts_at_s=int(measured_at_s[i]),
+            ends_at_s=int(measured_at_s[i]) + 1,
+            evidence={
+                "previous_value": int(previous[i]),
+                "value": int(current[i]),
+                "advance_max": int(advance_max[i]),
+            },
+            channel_id=channel_id,
+        )
+        for i in np.flatnonzero(advance < 0)
+    ]
+
+
+def find_tou_mismatches(
+    *, channel_id: int, measured_at_s: Int64s, total: Int64s, rates: Sequence[Int64s]
+) -> list[Finding]:
+    """V21 ``vee.tou-sum``: the total register and the sum of its rate registers differ.
+
+    Tolerated are (rates + 1) counts, since each register drops its own remainder (IEC 61968-9 index 6.9).
+    Registers in counts of one step, shape (reads,).
+    """
+    tolerance = len(rates) + 1
+    difference = total - np.sum(np.stack(rates), axis=0)
+    return [
+        Finding(
+            "vee.tou-sum",
+            starts_at_s=int(measured_at_s[i]),
+            ends_at_s=int(measured_at_s[i]) + 1,
+            evidence={"total": int(total[i]), "difference": int(difference[i]), "tolerance": tolerance},
+            channel_id=channel_id,
+        )
+        for i in np.flatnonzero(np.abs(difference) > tolerance)
+    ]
+
+
+def find_impossible_instants(
+    *, channel_id: int, measured_at_s: Int64s, now_s: int, installed_at_s: int, future_tolerance_s: int = 600
+) -> list[Finding]:
+    """V27 ``vee.impossible-instant``: a read from the future, or from before the installation.
+
+    A stamp up to `future_tolerance_s` ahead (default 600 s) is a clock matter, see V03. One finding for each
+    of the two, with the number of reads.
+    """
+    findings = []
+    for cause, is_wrong in (
+        ("future", measured_at_s > now_s + future_tolerance_s),
+        ("before-installation", measured_at_s < installed_at_s),
+    ):
+        wrong_at_s = measured_at_s[is_wrong]
+        if len(wrong_at_s):
+            findings.append(
+                Finding(
+                    "vee.impossible-instant",
+                    starts_at_s=int(wrong_at_s.min()),
+                    ends_at_s=int(wrong_at_s.max()) + 1,
+                    evidence={"cause": cause, "read_count": len(wrong_at_s)},
+                    channel_id=channel_id,
+                )
+            )
+    return findings

@@ -1,0 +1,117 @@
+"""How wide a dirty window becomes: whole local days, register brackets, the estimates that learnt from it."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import numpy as np
+
+from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.readings.advance import AdvanceRule
+from wattkeeper.core.readings.intervals import Intervals, derive_intervals
+from wattkeeper.core.vee.like_days import AHEAD_DAYS, DAY_S, HISTORY_DAYS
+from wattkeeper.pipeline.ports import Ports, SeriesFacts
+
+Span = tuple[int, int]
+CONTEXT_S = DAY_S  # reads this far around a window help to tell a wrong read from a right one
+
+
+def merge_spans(spans: Iterable[Span]) -> list[Span]:
+    """Return the union of half-open spans, in order, touching ones joined."""
+    merged: list[Span] = []
+    for from_s, to_s in sorted(spans):
+        if merged and from_s <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], to_s))
+        else:
+            merged.append((from_s, to_s))
+    return merged
+
+
+def floor_to_day(at_s: int, facts: SeriesFacts) -> int:
+    """Return the beginning of the local day of `at_s`."""
+    return to_seconds(local_midnight(from_seconds(at_s).astimezone(facts.zone).date(), facts.zone))
+
+
+def align(span: Span, facts: SeriesFacts, now_s: int) -> Span | None:
+    """Return `span` as whole local days, as far as intervals are over by `now_s`; None where none is.
+
+    A read at the first instant of a day ends the last interval of the day before, so one interval is added
+    before.
+    """
+    from_s = floor_to_day(span[0] - facts.interval_s, facts)
+    next_day = from_seconds(span[1] - 1).astimezone(facts.zone).date() + timedelta(days=1)
+    to_s = min(to_seconds(local_midnight(next_day, facts.zone)), now_s)
+    to_s -= (to_s - from_s) % facts.interval_s
+    return (from_s, to_s) if to_s > from_s else None
+
+
+def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: AdvanceRule) -> Intervals:
+    """Return the intervals over `span`, derived from the raw reads in and around it."""
+    channel_ids = [installation.channel_id for installation in facts.installations]
+    reads = ports.raw_reads.read(channel_ids, span[0] - CONTEXT_S, span[1] + CONTEXT_S)
+    return derive_intervals(
+        installations=facts.installations,
+        reads=reads,
+        from_s=span[0],
+        to_s=span[1],
+        interval_s=facts.interval_s,
+        power_max_w=facts.power_max_w,
+        advance_rule=advance_rule,
+    )
+
+
+def widen_to_brackets(
+    ports: Ports, facts: SeriesFacts, span: Span, now_s: int, advance_rule: AdvanceRule
+) -> tuple[Span, Intervals]:
+    """Return the span with both ends moved out until no gap crosses them, and its intervals.
+
+    Each step goes to the day of the nearest read outside, and at least twice as far as the step before; it
+    ends where there is no read further out.
+    """
+    channel_ids = [installation.channel_id for installation in facts.installations]
+    step_s = DAY_S
+    while True:
+        derived = derive_span(ports, facts, span, advance_rule)
+        is_open_before = any(gap.first_index == 0 for gap in derived.gaps) and derived.position_chain[0] < 0
+        is_open_after = any(gap.end_index == len(derived) for gap in derived.gaps)
+        is_open_after &= bool(derived.position_chain[-1] < 0)
+        before_s = (
+            ports.raw_reads.find_nearest(channel_ids, span[0], is_before=True) if is_open_before else None
+        )
+        after_s = (
+            ports.raw_reads.find_nearest(channel_ids, span[1], is_before=False) if is_open_after else None
+        )
+        wider = span
+        if before_s is not None:
+            wider = (min(before_s, span[0] - step_s), wider[1])
+        if after_s is not None and after_s <= now_s:
+            wider = (wider[0], max(after_s + 1, span[1] + step_s))
+        aligned = align(wider, facts, now_s) if wider != span else None
+        if aligned is None or aligned == span:
+            return span, derived
+        span, step_s = aligned, 2 * step_s
+
+
+def widen_to_estimates(ports: Ports, facts: SeriesFacts, span: Span, now_s: int) -> Span:
+    """Return the span with every stored estimate that may have learnt from its days.
+
+    An estimate looks back at most `HISTORY_DAYS` and ahead at most `AHEAD_DAYS`.
+    """
+    rows = ports.measurements.read(
+        facts.series_id, span[0] - AHEAD_DAYS * DAY_S, span[1] + HISTORY_DAYS * DAY_S
+    )
+    estimated_at_s = rows.starts_at_s[rows.provenance == Provenance.ESTIMATED]
+    if not len(estimated_at_s):
+        return span
+    outer = (min(span[0], int(np.min(estimated_at_s))), max(span[1], int(np.max(estimated_at_s)) + 1))
+    return span if outer == span else (align(outer, facts, now_s) or span)
+
+
+def derive_history(
+    ports: Ports, facts: SeriesFacts, span: Span, now_s: int, advance_rule: AdvanceRule
+) -> Intervals:
+    """Return the intervals of `span` with the days around it that its estimates may learn from."""
+    from_s, to_s = span[0] - HISTORY_DAYS * DAY_S, min(span[1] + AHEAD_DAYS * DAY_S, now_s)
+    from_s -= (from_s - span[0]) % facts.interval_s
+    to_s = max(span[1], to_s - (to_s - span[1]) % facts.interval_s)
+    return derive_span(ports, facts, (from_s, to_s), advance_rule)
