@@ -1,0 +1,239 @@
+"""Relay commands: sent once, written down before they leave, and believed only when read back."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.relay import RelayState
+from wattkeeper.drivers.api import AnswerDamaged, RelayCommand, Request
+from wattkeeper.headend.contained import call_port
+from wattkeeper.headend.device import DeviceState
+from wattkeeper.headend.errors import LinkDown, NoAnswer
+from wattkeeper.headend.line import Line
+from wattkeeper.headend.metrics import HeadendMetrics
+from wattkeeper.headend.ports import Clock, CommandKind, CommandResult, OutboxCommand, OutboxPort
+from wattkeeper.headend.turns import Priority
+
+ReadRelay = Callable[[], Awaitable[RelayState]]
+ReadBackPolicy = Callable[[CommandKind, ReadRelay], Awaitable[RelayState]]
+FindDevice = Callable[[int], tuple[Line, DeviceState] | None]
+
+CLAIM_PERIOD_REAL_S = 0.2
+_OPEN_TRIES_COUNT = 3
+_READ_BACK_TRIES_COUNT = 3
+_PAUSE_REAL_S = 0.5
+_READ_BACK_PAUSE_MAX_REAL_S = 30.0
+_READ_BACK_PAUSE = timedelta(seconds=60)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_COMMANDS = {CommandKind.DISCONNECT: RelayCommand.DISCONNECT, CommandKind.RECONNECT: RelayCommand.ARM}
+_log = structlog.get_logger(__name__)
+
+
+async def read_relay_back(_kind: CommandKind, read: ReadRelay) -> RelayState:
+    """Read the control state from the device: the only policy that proves anything."""
+    return await read()
+
+
+class _NotSent(Exception):
+    """The command did not leave: it was too late, or nobody could be told that it leaves."""
+
+
+@dataclass(slots=True)
+class _ReadBackPause:
+    """When the relay of one command is read again, in real and in clock time."""
+
+    pause_s: float = _PAUSE_REAL_S
+    due_real_s: float = 0.0
+    due_at: datetime = _LONG_AGO
+
+
+class Dispatch:
+    """Carries out what the outbox hands over."""
+
+    def __init__(
+        self,
+        outbox: OutboxPort,
+        clock: Clock,
+        metrics: HeadendMetrics,
+        *,
+        find_device: FindDevice,
+        busy: Callable[[], AbstractContextManager[None]],
+        read_back_policy: ReadBackPolicy = read_relay_back,
+    ) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._metrics = metrics
+        self._find_device = find_device
+        self._busy = busy
+        self._read_back_policy = read_back_policy
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._pauses: dict[int, _ReadBackPause] = {}
+
+    async def run(self) -> None:
+        """Claim and carry out, for ever."""
+        while True:
+            await self.claim()
+            await asyncio.sleep(CLAIM_PERIOD_REAL_S)
+
+    async def claim(self) -> None:
+        """Begin what the outbox has: commands first, then relays still to be read back."""
+        now = self._clock.now()
+        for command in await call_port(lambda: self._outbox.claim(now), self._metrics) or ():
+            self._start(command, self.execute)
+        pending = await call_port(lambda: self._outbox.pending_read_backs(now), self._metrics) or ()
+        for command in pending:
+            if command.command_id not in self._tasks and self._is_read_back_due(command):
+                self._start(command, self.read_back)
+        pending_ids = {command.command_id for command in pending}
+        self._pauses = {key: pause for key, pause in self._pauses.items() if key in pending_ids}
+
+    async def execute(self, command: OutboxCommand) -> None:
+        """Send one command, once, and read its relay back."""
+        for _ in range(_OPEN_TRIES_COUNT):
+            if await self._expire(command):
+                return
+            found = self._find_device(command.device_id)
+            if found is None:
+                await self._record(command, "NO_ANSWER", detail_code="headend.device-unknown")
+                return
+            try:
+                await self._send(command, *found)
+            except (NoAnswer, LinkDown) as error:
+                _log.warning("headend.command-not-sent", command_id=command.command_id, code=error.code)
+                await asyncio.sleep(_PAUSE_REAL_S)
+                continue
+            return
+        await self._record(command, "NO_ANSWER", detail_code="headend.not-sent")
+
+    async def read_back(self, command: OutboxCommand) -> None:
+        """Read the relay of a command and record its state; silence leaves it pending."""
+        found = self._find_device(command.device_id)
+        if found is None:
+            return
+        line, state = found
+        async with line.turn(Priority.CONTROL):
+            for _ in range(_READ_BACK_TRIES_COUNT):
+                if await self._try_read_back(command, line, state):
+                    return
+
+    async def _send(self, command: OutboxCommand, line: Line, state: DeviceState) -> None:
+        """Raises NoAnswer or LinkDown only while nothing has been sent."""
+        async with line.turn(Priority.CONTROL):
+            await line.ensure_connected()
+            try:
+                await line.run_steps(state.driver, state.driver.open(), keep=_keep_nothing)
+            except (NoAnswer, LinkDown):
+                raise
+            except WattkeeperError as error:
+                await self._record(command, "REFUSED_BY_DEVICE", detail_code=error.code)
+                return
+            if await self._expire(command):
+                return
+            if not await self._control(command, line, state):
+                return
+            with suppress(WattkeeperError):
+                await line.run_steps(state.driver, state.driver.close(), keep=_keep_nothing, retries_count=0)
+        await self.read_back(command)
+
+    async def _control(self, command: OutboxCommand, line: Line, state: DeviceState) -> bool:
+        """Send the control frame, never twice; whether anything was sent."""
+        has_left = False
+
+        async def before_send(request: Request) -> None:
+            nonlocal has_left
+            if not has_left and not await self._record(command, "SENT", frame=request.frame):
+                raise _NotSent
+            has_left = True
+
+        steps = state.driver.control_relay(_COMMANDS[command.kind])
+        try:
+            await line.run_steps(
+                state.driver, steps, keep=_keep_nothing, retries_count=0, before_send=before_send
+            )
+        except _NotSent:
+            return False
+        except (NoAnswer, LinkDown, AnswerDamaged) as error:
+            await self._record(command, "NO_ANSWER", detail_code=error.code)
+        except WattkeeperError as error:
+            await self._record(command, "REFUSED_BY_DEVICE", detail_code=error.code)
+        else:
+            await self._record(command, "ACKED")
+        self._metrics.count("commands_sent")
+        return True
+
+    async def _try_read_back(self, command: OutboxCommand, line: Line, state: DeviceState) -> bool:
+        async def read() -> RelayState:
+            await line.ensure_connected()
+            await line.run_steps(state.driver, state.driver.open(), keep=_keep_nothing)
+            relay_state = await line.run_steps(state.driver, state.driver.read_relay(), keep=_keep_nothing)
+            await line.run_steps(state.driver, state.driver.close(), keep=_keep_nothing)
+            return relay_state
+
+        try:
+            relay_state = await self._read_back_policy(command.kind, read)
+        except WattkeeperError as error:
+            _log.warning("headend.read-back-failed", command_id=command.command_id, code=error.code)
+            return False
+        self._metrics.count("read_backs")
+        return await self._record(command, "READ_BACK", relay_state=relay_state)
+
+    async def _expire(self, command: OutboxCommand) -> bool:
+        if self._clock.now() < command.valid_until:
+            return False
+        await self._record(command, "EXPIRED")
+        return True
+
+    async def _record(
+        self,
+        command: OutboxCommand,
+        outcome: str,
+        *,
+        relay_state: RelayState | None = None,
+        frame: bytes | None = None,
+        detail_code: str | None = None,
+    ) -> bool:
+        """Record a result durably; whether it is."""
+        result = CommandResult(
+            command.command_id, outcome, self._clock.now(), relay_state, frame, detail_code
+        )
+        _log.info("headend.command", command_id=command.command_id, outcome=outcome, code=detail_code)
+
+        def record() -> bool:
+            self._outbox.record(result)
+            return True
+
+        return await call_port(record, self._metrics) is True
+
+    def _start(self, command: OutboxCommand, act: Callable[[OutboxCommand], Awaitable[None]]) -> None:
+        task = asyncio.create_task(self._contain(command, act))
+        self._tasks[command.command_id] = task
+
+    async def _contain(self, command: OutboxCommand, act: Callable[[OutboxCommand], Awaitable[None]]) -> None:
+        try:
+            with self._busy():
+                await act(command)
+        except Exception:  # noqa: BLE001 - contained and counted; the rest goes on
+            self._metrics.count("exceptions")
+            _log.exception("headend.unexpected", command_id=command.command_id)
+        finally:
+            self._tasks.pop(command.command_id, None)
+
+    def _is_read_back_due(self, command: OutboxCommand) -> bool:
+        """Whether the relay may be read again: soon at first, then less often, or as the clock moves on."""
+        now, real_s = self._clock.now(), asyncio.get_running_loop().time()
+        pause = self._pauses.setdefault(command.command_id, _ReadBackPause())
+        if real_s < pause.due_real_s and now < pause.due_at:
+            return False
+        pause.due_real_s = real_s + pause.pause_s
+        pause.due_at = now + _READ_BACK_PAUSE
+        pause.pause_s = min(2 * pause.pause_s, _READ_BACK_PAUSE_MAX_REAL_S)
+        return True
+
+
+def _keep_nothing(_frame: bytes) -> int:
+    return -1

@@ -1,0 +1,122 @@
+"""From the spool to the store: oldest first, deleted only once the store has it."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.headend.metrics import HeadendMetrics
+from wattkeeper.headend.ports import Clock, SinkPort
+from wattkeeper.headend.schedule import backoff_s
+from wattkeeper.headend.spool import Spool, SpooledBatch
+from wattkeeper.headend.timetable import FAR_FUTURE, Sleeper
+from wattkeeper.store.api import RawBatch
+from wattkeeper.store.batch_codec import decode_batch
+
+GROUP_MAX_COUNT = 256
+_RETRY_MIN_S = 1.0
+_RETRY_MAX_S = 60.0
+_POISON_TRIES_COUNT = 3
+_log = structlog.get_logger(__name__)
+
+
+class Drain:
+    """Hands batches over until the spool is empty; a store that is down is asked again with back-off."""
+
+    def __init__(
+        self, spool: Spool, sink: SinkPort, clock: Clock, sleeper: Sleeper, metrics: HeadendMetrics
+    ) -> None:
+        self._spool = spool
+        self._sink = sink
+        self._clock = clock
+        self._sleeper = sleeper
+        self._metrics = metrics
+        self._dice = random.Random()
+        self._failures_count = 0
+        self._refusals: dict[tuple[int, int], int] = {}
+
+    def wake(self) -> None:
+        """Say that there is something new."""
+        if self._failures_count == 0:
+            self._sleeper.poke()
+
+    async def run(self) -> None:
+        """Drain, for ever."""
+        while True:
+            is_drained = await self.drain()
+            until = FAR_FUTURE if is_drained else self._clock.now() + timedelta(seconds=self._wait_s())
+            await self._sleeper.sleep_until(until)
+
+    async def drain(self) -> bool:
+        """Deliver what waits; whether all of it is delivered."""
+        while True:
+            waiting = await asyncio.to_thread(self._spool.peek, GROUP_MAX_COUNT)
+            self._gauge()
+            if not waiting:
+                self._failures_count = 0
+                return True
+            if not await self._hand_over(waiting):
+                self._failures_count += 1
+                self._metrics.count("sink_failures")
+                return False
+            self._failures_count = 0
+
+    async def _hand_over(self, waiting: Sequence[SpooledBatch]) -> bool:
+        """Deliver and delete; whether to go on. Batches refused for good are tried one by one."""
+        batches = [batch for batch in map(self._decode, waiting) if batch is not None]
+        if len(batches) < len(waiting):
+            return True
+        error = await self._deliver(batches)
+        if error is None:
+            await asyncio.to_thread(self._spool.delete, waiting)
+            self._metrics.count("batches_delivered", len(waiting))
+            return True
+        if not error.is_permanent:
+            return False
+        if len(waiting) > 1:
+            return await self._hand_over(waiting[:1])
+        return self._refuse(waiting[0])
+
+    async def _deliver(self, batches: Sequence[RawBatch]) -> WattkeeperError | None:
+        try:
+            await asyncio.to_thread(self._sink.deliver, batches)
+        except WattkeeperError as error:
+            _log.warning("headend.sink-failed", code=error.code, batches_count=len(batches))
+            return error
+        except Exception:  # noqa: BLE001 - contained and counted; the rest goes on
+            _log.exception("headend.unexpected")
+            self._metrics.count("exceptions")
+            return WattkeeperError("headend.unexpected", is_permanent=False)
+        return None
+
+    def _decode(self, spooled: SpooledBatch) -> RawBatch | None:
+        try:
+            return decode_batch(spooled.content)
+        except (WattkeeperError, ValueError):
+            self._quarantine(spooled)
+            return None
+
+    def _refuse(self, spooled: SpooledBatch) -> bool:
+        key = (spooled.segment_index, spooled.row.row_id)
+        self._refusals[key] = self._refusals.get(key, 0) + 1
+        if self._refusals[key] < _POISON_TRIES_COUNT:
+            return False
+        del self._refusals[key]
+        self._quarantine(spooled)
+        return True
+
+    def _quarantine(self, spooled: SpooledBatch) -> None:
+        self._spool.quarantine(spooled)
+        self._metrics.count("batches_quarantined")
+
+    def _gauge(self) -> None:
+        self._metrics.gauge("spool_bytes", self._spool.content_bytes)
+        self._metrics.gauge("spool_batches", self._spool.batches_count)
+
+    def _wait_s(self) -> float:
+        return backoff_s(
+            max(1, self._failures_count), least_s=_RETRY_MIN_S, most_s=_RETRY_MAX_S, dice=self._dice
+        )

@@ -1,0 +1,126 @@
+"""A wire over MQTT: topics and payloads become lines; the broker is acknowledged after the spool."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from gmqtt import Client
+from gmqtt.mqtt.handler import MQTTConnectError
+
+from wattkeeper.headend.errors import LinkDown
+from wattkeeper.headend.tcp import BUFFER_MAX_BYTES, Connect, Wire, split_endpoint
+from wattkeeper.protocols.pulse.errors import PulseError
+from wattkeeper.protocols.pulse.messages import (
+    decode_line,
+    decode_message,
+    decode_topic,
+    encode_line,
+    encode_message,
+)
+
+_CONNECT_TIMEOUT_S = 5.0
+_SESSION_EXPIRY_S = 7 * 86_400
+_SUBSCRIPTIONS = ("pulse/+/+/counts", "pulse/+/+/history")
+_SUCCESS_CODE = 0
+_REFUSED_CODE = 153  # payload format invalid (MQTT 5, 3.4.2.1): sending it again cannot help
+OnPush = Callable[[bytes], Awaitable[bool]]
+
+
+class MqttWire:
+    """One connection to a broker. PUBACK leaves when `on_push` has made a frame durable, not otherwise."""
+
+    def __init__(self, client_id: str, on_push: OnPush) -> None:
+        self.buffer = bytearray()
+        self.overflow_bytes = 0
+        self._on_push = on_push
+        self._arrived = asyncio.Event()
+        self._is_open = False
+        self._client = Client(
+            client_id,
+            clean_session=False,
+            optimistic_acknowledgement=False,
+            session_expiry_interval=_SESSION_EXPIRY_S,
+        )
+        self._client.set_config({"reconnect_retries": 0})
+        self._client.on_message = self._on_message
+        self._client.on_disconnect = self._on_disconnect
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can still come and go."""
+        return self._is_open
+
+    async def connect(self, endpoint: str) -> None:
+        """
+        Connect and subscribe.
+
+        :raises LinkDown: if the broker does not answer or refuses
+        """
+        host, port = split_endpoint(endpoint)
+        parts = urlsplit(endpoint)
+        if parts.username is not None:
+            self._client.set_auth_credentials(unquote(parts.username), unquote(parts.password or ""))
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                await self._client.connect(host, port)
+        except (OSError, TimeoutError, MQTTConnectError) as error:
+            raise LinkDown("headend.link-refused", is_permanent=False, endpoint=f"{host}:{port}") from error
+        self._is_open = True
+        for topic in _SUBSCRIPTIONS:
+            self._client.subscribe(topic, qos=1)
+
+    def send(self, frame: bytes) -> None:
+        """Publish a line on its topic. Raises LinkDown if the connection is gone."""
+        if not self._is_open:
+            raise LinkDown("headend.link-lost", is_permanent=False)
+        topic, message = decode_line(frame)
+        self._client.publish(str(topic), encode_message(message), qos=1)
+
+    async def wait(self) -> None:
+        """Return once a line has come. Raises LinkDown if the connection is gone."""
+        self._arrived.clear()
+        if self._is_open:
+            await self._arrived.wait()
+        if not self._is_open:
+            raise LinkDown("headend.link-lost", is_permanent=False)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._is_open:
+            self._is_open = False
+            self._closing = asyncio.ensure_future(self._client.disconnect())
+        self._arrived.set()
+
+    async def _on_message(self, _client: Any, topic: str, payload: bytes, _qos: int, _properties: Any) -> int:
+        """Return the reason code of the PUBACK; an exception withholds it, so the broker delivers again."""
+        try:
+            parts = decode_topic(topic)
+            line = encode_line(parts, decode_message(parts, payload))
+        except PulseError:
+            await self._on_push(b"")
+            return _REFUSED_CODE
+        if parts.verb == "counts":
+            if not await self._on_push(line):
+                raise LinkDown("headend.push-not-kept", is_permanent=False)
+        elif len(self.buffer) + len(line) <= BUFFER_MAX_BYTES:
+            self.buffer += line
+            self._arrived.set()
+        else:
+            self.overflow_bytes += len(line)
+        return _SUCCESS_CODE
+
+    def _on_disconnect(self, _client: Any, _packet: Any, _error: Any = None) -> None:
+        self._is_open = False
+        self._arrived.set()
+
+
+def dial_mqtt(endpoint: str, client_id: str, on_push: OnPush) -> Connect:
+    """Return what connects to a broker at ``mqtt://[user:password@]host:port``."""
+
+    async def connect() -> Wire:
+        wire = MqttWire(client_id, on_push)
+        await wire.connect(endpoint)
+        return wire
+
+    return connect

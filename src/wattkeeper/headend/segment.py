@@ -1,0 +1,192 @@
+"""One file of the spool: an SQLite database with one row a batch, its CRC32C beside it.
+
+Write-ahead log, `synchronous=FULL`: a commit returns after its fsync. Checkpoints are made here and never
+repeated after a failure: once an fsync has failed, the kernel may have forgotten what it did not write, so a
+second one proves nothing. A segment that failed is *sealed*: read to its end, never written again.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastcrc import crc32
+
+from wattkeeper.headend.errors import SpoolBusy, SpoolFailed
+
+_CHECKPOINT_BYTES = 4 * 1024 * 1024
+_SCHEMA = """CREATE TABLE IF NOT EXISTS batch (
+    row_id INTEGER PRIMARY KEY AUTOINCREMENT, crc32c INTEGER NOT NULL, content BLOB NOT NULL)"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row as it lies on disk; `is_whole` tells whether its checksum holds."""
+
+    row_id: int
+    content: bytes
+    is_whole: bool
+
+
+class Segment:
+    """One spool file. Not thread-safe: its owner serialises."""
+
+    def __init__(self, path: Path, *, is_sealed: bool) -> None:
+        """
+        Open or create the file.
+
+        :raises SpoolBusy: if another process holds it
+        :raises SpoolFailed: if it cannot be opened
+        """
+        self.path = path
+        self.is_sealed = is_sealed
+        self.rows_count = 0
+        self.content_bytes = 0
+        self._delivered_row_id = 0
+        try:
+            self._connection = self._connect()
+            self._count()
+        except sqlite3.Error as error:
+            raise _explain(error, path) from error
+
+    def append(self, contents: Sequence[bytes]) -> None:
+        """
+        Add rows in one transaction; they are durable when this returns.
+
+        :raises SpoolFailed: if they may not be; the segment is sealed then
+        """
+        try:
+            with self._transaction():
+                self._connection.executemany(
+                    "INSERT INTO batch (crc32c, content) VALUES (?, ?)",
+                    [(crc32.iscsi(content), content) for content in contents],
+                )
+        except sqlite3.Error as error:
+            self.seal()
+            raise _explain(error, self.path) from error
+        self.rows_count += len(contents)
+        self.content_bytes += sum(map(len, contents))
+        self._checkpoint_if_large()
+
+    def peek(self, limit_count: int) -> list[StoredRow]:
+        """
+        Return the oldest rows that were not delivered yet.
+
+        :raises SpoolFailed: if the file cannot be read
+        """
+        try:
+            rows = self._connection.execute(
+                "SELECT row_id, crc32c, content FROM batch WHERE row_id > ? ORDER BY row_id LIMIT ?",
+                (self._delivered_row_id, limit_count),
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise _explain(error, self.path) from error
+        return [StoredRow(row_id, content, crc32.iscsi(content) == crc) for row_id, crc, content in rows]
+
+    def delete(self, rows: Sequence[StoredRow]) -> None:
+        """Forget delivered rows. A sealed segment only remembers; it is removed whole."""
+        self._delivered_row_id = max(row.row_id for row in rows)
+        self.rows_count -= len(rows)
+        self.content_bytes -= sum(len(row.content) for row in rows)
+        if not self.is_sealed:
+            try:
+                with self._transaction():
+                    self._connection.executemany(
+                        "DELETE FROM batch WHERE row_id = ?", [(row.row_id,) for row in rows]
+                    )
+            except sqlite3.Error:
+                self.seal()
+        self._checkpoint_if_large()
+
+    def seal(self) -> None:
+        """Write no more: open the file anew, for reading only."""
+        self.is_sealed = True
+        self.close()
+        self._connection = self._connect()
+        with contextlib.suppress(sqlite3.Error):
+            self._count()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+    def remove(self) -> None:
+        """Delete the file and its companions."""
+        self.close()
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def set_aside(self) -> None:
+        """Rename the file and its companions, for somebody to look at."""
+        self.close()
+        for suffix in ("", "-wal"):
+            path = self.path.with_name(self.path.name + suffix)
+            if path.exists():
+                path.rename(path.with_name(f"damaged-{path.name}"))
+
+    def _count(self) -> None:
+        self.rows_count, self.content_bytes = self._connection.execute(
+            "SELECT COUNT(*), COALESCE(SUM(LENGTH(content)), 0) FROM batch WHERE row_id > ?",
+            (self._delivered_row_id,),
+        ).fetchone()
+
+    def _connect(self) -> sqlite3.Connection:
+        mode = "ro" if self.is_sealed else "rwc"
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=0,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        if self.is_sealed:
+            return connection
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+            raise sqlite3.OperationalError("this file system takes no write-ahead log")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.execute(_SCHEMA)
+        fsync_folder(self.path.parent)
+        return connection
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        yield
+        self._connection.execute("COMMIT")
+
+    def _checkpoint_if_large(self) -> None:
+        """Fold the log into the file. What a failed one leaves in the log stays readable from there."""
+        log = self.path.with_name(self.path.name + "-wal")
+        if self.is_sealed or not log.exists() or log.stat().st_size < _CHECKPOINT_BYTES:
+            return
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error:
+            self.seal()
+
+
+def fsync_folder(folder: Path) -> None:
+    """
+    Make the names in a folder durable.
+
+    :raises SpoolFailed: if that fails
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise SpoolFailed("headend.spool-failed", is_permanent=False, path=str(folder)) from error
+
+
+def _explain(error: sqlite3.Error, path: Path) -> SpoolFailed | SpoolBusy:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return SpoolBusy("headend.spool-busy", path=str(path))
+    return SpoolFailed("headend.spool-failed", is_permanent=False, path=str(path), reason=str(error))

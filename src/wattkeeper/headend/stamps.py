@@ -1,0 +1,109 @@
+"""Which load profile stamps of a device are held: one bit each, ten thousand memories in a few MB."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+ATTEMPTS_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive stamps of the grid, both ends included."""
+
+    first_s: int
+    last_s: int
+    interval_s: int
+
+    def __len__(self) -> int:
+        return (self.last_s - self.first_s) // self.interval_s + 1
+
+    @property
+    def stamps(self) -> range:
+        """The stamps, ascending."""
+        return range(self.first_s, self.last_s + 1, self.interval_s)
+
+    @property
+    def ends_at_s(self) -> int:
+        """The end of the half-open span that holds exactly these stamps of the grid."""
+        return self.last_s + self.interval_s
+
+
+class HeldStamps:
+    """Stamps held, asked for in vain, and given up, on the grid of multiples of `interval_s`."""
+
+    def __init__(self, interval_s: int) -> None:
+        if interval_s <= 0:
+            raise ValueError("an interval is longer than nothing")
+        self.interval_s = interval_s
+        self._base_index = 0
+        self._bits = 0
+        self._misses: dict[int, int] = {}
+
+    def add(self, stamps_s: Iterable[int]) -> None:
+        """Note stamps as held; those off the grid are no part of it."""
+        indexes = [stamp // self.interval_s for stamp in stamps_s if stamp % self.interval_s == 0]
+        if not indexes:
+            return
+        self._rebase(min(indexes))
+        marks = bytearray((max(indexes) - self._base_index) // 8 + 1)
+        for index in indexes:
+            offset = index - self._base_index
+            marks[offset >> 3] |= 1 << (offset & 7)
+            self._misses.pop(index, None)
+        self._bits |= int.from_bytes(marks, "little")
+
+    def is_held(self, stamp_s: int) -> bool:
+        """Whether a stamp of the grid is held."""
+        return self._has(stamp_s // self.interval_s)
+
+    def miss(self, stamps_s: Iterable[int]) -> list[int]:
+        """Note stamps that the device was asked for and did not have; return those now given up."""
+        given_up = []
+        for stamp in stamps_s:
+            index = stamp // self.interval_s
+            self._misses[index] = self._misses.get(index, 0) + 1
+            if self._misses[index] == ATTEMPTS_MAX:
+                given_up.append(stamp)
+        return given_up
+
+    def missing(self, from_s: int, until_s: int) -> list[int]:
+        """Return the stamps of the grid in [from_s, until_s] that are neither held nor given up."""
+        first, last = -(-from_s // self.interval_s), until_s // self.interval_s
+        return [
+            index * self.interval_s
+            for index in range(first, last + 1)
+            if not self._has(index) and self._misses.get(index, 0) < ATTEMPTS_MAX
+        ]
+
+    def forget_before(self, instant_s: int) -> None:
+        """Forget what lies before `instant_s`: the device no longer has it either."""
+        shift = instant_s // self.interval_s - self._base_index
+        if shift > 0:
+            self._bits >>= shift
+            self._base_index += shift
+            self._misses = {i: n for i, n in self._misses.items() if i >= self._base_index}
+
+    def _has(self, index: int) -> bool:
+        offset = index - self._base_index
+        return offset >= 0 and bool(self._bits >> offset & 1)
+
+    def _rebase(self, index: int) -> None:
+        if self._bits == 0:
+            self._base_index = index
+        elif index < self._base_index:
+            self._bits <<= self._base_index - index
+            self._base_index = index
+
+
+def to_runs(stamps_s: Iterable[int], interval_s: int, *, run_max_s: int) -> Iterator[Run]:
+    """Yield contiguous runs of ascending stamps, each at most `run_max_s` long."""
+    first = last = None
+    for stamp in stamps_s:
+        if first is not None and last is not None:
+            if stamp == last + interval_s and stamp - first < run_max_s:
+                last = stamp
+                continue
+            yield Run(first, last, interval_s)
+        first = last = stamp
+    if first is not None and last is not None:
+        yield Run(first, last, interval_s)

@@ -1,0 +1,121 @@
+"""The bytes of one line: a TCP connection we dial, with a bounded receive buffer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from wattkeeper.headend.errors import LinkDown
+
+BUFFER_MAX_BYTES = 64 * 1024
+_CONNECT_TIMEOUT_S = 5.0
+
+
+class Wire(Protocol):
+    """A connection as a line sees it: bytes out, a buffer that fills, a way to wait for more."""
+
+    buffer: bytearray
+    overflow_bytes: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether bytes can still come and go."""
+        ...
+
+    def send(self, frame: bytes) -> None:
+        """Send the bytes. Raises LinkDown if the connection is gone."""
+        ...
+
+    async def wait(self) -> None:
+        """Return once more bytes have come. Raises LinkDown if the connection is gone."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
+Connect = Callable[[], Awaitable[Wire]]
+
+
+class TcpWire(asyncio.Protocol):
+    """One TCP connection. What exceeds 64 KiB without becoming a frame is dropped and counted."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        self.overflow_bytes = 0
+        self._transport: asyncio.Transport | None = None
+        self._arrived = asyncio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether bytes can still come and go."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Keep the bytes, within bounds."""
+        self.buffer += data
+        if len(self.buffer) > BUFFER_MAX_BYTES:
+            self.overflow_bytes += len(self.buffer)
+            self.buffer.clear()
+        self._arrived.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Wake who waits."""
+        self._transport = None
+        self._arrived.set()
+
+    def send(self, frame: bytes) -> None:
+        """Send the bytes. Raises LinkDown if the connection is gone."""
+        if self._transport is None or self._transport.is_closing():
+            raise LinkDown("headend.link-lost", is_permanent=False)
+        self._transport.write(frame)
+
+    async def wait(self) -> None:
+        """Return once more bytes have come. Raises LinkDown if the connection is gone."""
+        self._arrived.clear()
+        if self.is_open:
+            await self._arrived.wait()
+        if not self.is_open:
+            raise LinkDown("headend.link-lost", is_permanent=False)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+def split_endpoint(endpoint: str) -> tuple[str, int]:
+    """Return host and port of ``host:port`` or ``scheme://host:port``.
+
+    :raises LinkDown: if there is no port
+    """
+    parts = urlsplit(endpoint if "://" in endpoint else f"tcp://{endpoint}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if not parts.hostname or port is None:
+        raise LinkDown("headend.endpoint-invalid", endpoint=endpoint)
+    return parts.hostname, port
+
+
+def dial(endpoint: str) -> Connect:
+    """Return what connects to `endpoint`; it raises LinkDown where nobody answers."""
+
+    async def connect() -> Wire:
+        host, port = split_endpoint(endpoint)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                _, wire = await loop.create_connection(TcpWire, host, port)
+        except (OSError, TimeoutError) as error:
+            raise LinkDown("headend.link-refused", is_permanent=False, endpoint=endpoint) from error
+        return wire
+
+    return connect
