@@ -1,0 +1,70 @@
+"""A `RawBatch` as bytes and back: an Arrow stream of its reads, one of its frames, and what they share.
+
+Layout: length of the reads' stream (8 bytes, little endian), the reads' stream, the frames' stream. What the
+batch shares (tenant, id, receive time) is schema metadata. Integrity is the spool's job.
+"""
+
+import struct
+
+import numpy as np
+import pyarrow as pa
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.store.api import RawBatch, RawFrame
+
+_READS = ("channel_id", "measured_at_s", "value", "flags", "source", "frame_index")
+_LENGTH = struct.Struct("<q")
+
+
+class BatchDamaged(WattkeeperError):
+    """Raised when bytes are not a batch: ``store.batch-damaged``."""
+
+
+def encode_batch(batch: RawBatch) -> bytes:
+    """Return the batch as bytes."""
+    shared = {
+        "tenant_id": str(batch.tenant_id),
+        "batch_id": str(batch.batch_id),
+        "received_at_s": str(batch.received_at_s),
+    }
+    reads = pa.table({name: pa.array(getattr(batch, name), pa.int64()) for name in _READS})
+    frames = pa.table(
+        {
+            "link_id": pa.array([frame.link_id for frame in batch.frames], pa.int64()),
+            "device_id": pa.array([frame.device_id for frame in batch.frames], pa.int64()),
+            "received_at_s": pa.array([frame.received_at_s for frame in batch.frames], pa.int64()),
+            "content": pa.array([frame.content for frame in batch.frames], pa.binary()),
+        }
+    )
+    head = to_stream(reads.replace_schema_metadata(shared))
+    return _LENGTH.pack(len(head)) + head + to_stream(frames)
+
+
+def decode_batch(content: bytes) -> RawBatch:
+    """Return the batch of `content`.
+
+    :raises BatchDamaged: if it is none
+    """
+    try:
+        (length,) = _LENGTH.unpack_from(content)
+        if not 0 <= length <= len(content) - _LENGTH.size:
+            raise BatchDamaged("store.batch-damaged", reason="length")
+        reads = pa.ipc.open_stream(content[_LENGTH.size : _LENGTH.size + length]).read_all()
+        frames = pa.ipc.open_stream(content[_LENGTH.size + length :]).read_all()
+        shared = {name: int(reads.schema.metadata[name.encode()]) for name in _SHARED}
+        columns = {name: reads[name].to_numpy().astype(np.int64) for name in _READS}
+    except (pa.ArrowException, struct.error, KeyError, TypeError, ValueError, OSError) as error:
+        raise BatchDamaged("store.batch-damaged", reason=type(error).__name__) from error
+    return RawBatch(**shared, **columns, frames=tuple(RawFrame(**row) for row in frames.to_pylist()))
+
+
+_SHARED = ("tenant_id", "batch_id", "received_at_s")
+
+
+def to_stream(table: pa.Table) -> bytes:
+    """Return an Arrow table as an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content

@@ -1,0 +1,156 @@
+"""The store's promises in plain dictionaries: for tests of those who use a store, and as the suite's oracle."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wattkeeper.store.api import (
+    Int64s,
+    LatestRead,
+    Measurements,
+    RawBatch,
+    RawFrame,
+    RawReads,
+    StoreCounts,
+)
+
+_Key = tuple[int, int, int, int, int]  # channel_id, measured_at_s, source, value, flags
+
+
+class MemoryReadingStore:
+    """A `ReadingStore` without durability."""
+
+    def __init__(self) -> None:
+        self._reads: dict[int, dict[_Key, tuple[int, int]]] = {}
+        self._rows_count: dict[int, int] = {}
+        self._frames: dict[tuple[int, int, int], RawFrame] = {}
+        self._measured: dict[int, dict[tuple[int, int], dict[int, tuple[int, int, int, int]]]] = {}
+
+    def insert_raw(self, batches: Sequence[RawBatch]) -> None:
+        """Append the batches."""
+        for batch in batches:
+            own = self._reads.setdefault(batch.tenant_id, {})
+            columns = (batch.channel_id, batch.measured_at_s, batch.source, batch.value, batch.flags)
+            for row in zip(*(column.tolist() for column in columns), batch.frame_index.tolist(), strict=True):
+                origin = (batch.batch_id, row[5])
+                own[row[:5]] = min(own.get(row[:5], origin), origin)
+            self._rows_count[batch.tenant_id] = self._rows_count.get(batch.tenant_id, 0) + len(batch.value)
+            for index, frame in enumerate(batch.frames):
+                self._frames[batch.tenant_id, batch.batch_id, index] = frame
+
+    def insert_measurements(self, tenant_id: int, measurements: Measurements) -> None:
+        """Append the values of one run."""
+        own = self._measured.setdefault(tenant_id, {})
+        columns = (
+            measurements.value_milliwh,
+            measurements.provenance,
+            measurements.flags,
+            measurements.method,
+        )
+        for series_id, starts_at_s, run_id, *row in zip(
+            measurements.series_id.tolist(),
+            measurements.starts_at_s.tolist(),
+            measurements.run_id.tolist(),
+            *(column.tolist() for column in columns),
+            strict=True,
+        ):
+            own.setdefault((series_id, starts_at_s), {})[run_id] = tuple(row)
+
+    def raw_reads(self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> RawReads:
+        """Return the distinct reads with from_s <= measured_at_s < to_s."""
+        wanted = {int(channel_id) for channel_id in channel_ids}
+        keys = sorted(
+            key for key in self._reads.get(tenant_id, {}) if key[0] in wanted and from_s <= key[1] < to_s
+        )
+        return self._columns(tenant_id, keys)
+
+    def nearest_reads(
+        self, tenant_id: int, channel_ids: Sequence[int], at_s: int, *, before: bool, sources: Sequence[int]
+    ) -> RawReads:
+        """Return, per channel, the newest read strictly before `at_s` (or the oldest at or after it)."""
+        found = []
+        for channel_id in sorted({int(channel_id) for channel_id in channel_ids}):
+            keys = [
+                key
+                for key in self._reads.get(tenant_id, {})
+                if key[0] == channel_id and key[2] in sources and (key[1] < at_s) == before
+            ]
+            if keys:
+                sign = -1 if before else 1
+                found.append(min(keys, key=lambda key: (sign * key[1], -key[2], key[3], key[4])))  # noqa: B023
+        return self._columns(tenant_id, found)
+
+    def measurements(
+        self,
+        tenant_id: int,
+        series_ids: Sequence[int],
+        from_s: int,
+        to_s: int,
+        *,
+        as_of_run_id: int | None = None,
+    ) -> Measurements:
+        """Return the current values, or those as of a run, ordered by series and start."""
+        wanted = {int(series_id) for series_id in series_ids}
+        rows = []
+        for (series_id, starts_at_s), runs in sorted(self._measured.get(tenant_id, {}).items()):
+            if series_id not in wanted or not from_s <= starts_at_s < to_s:
+                continue
+            known = [run_id for run_id in runs if as_of_run_id is None or run_id <= as_of_run_id]
+            if known:
+                rows.append((series_id, starts_at_s, *runs[max(known)], max(known)))
+        table = np.array(rows, np.int64).reshape(-1, 7)
+        return Measurements(*(np.ascontiguousarray(table[:, index]) for index in range(7)))
+
+    def daily_energy(
+        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]
+    ) -> dict[int, list[int]]:
+        """Return, per series, the sums of current values (milliwatt-hours) between consecutive bounds."""
+        sums = {int(series_id): [0] * max(len(bounds_s) - 1, 0) for series_id in series_ids}
+        if len(bounds_s) < 2:
+            return sums
+        current = self.measurements(tenant_id, series_ids, bounds_s[0], bounds_s[-1])
+        places = np.searchsorted(np.asarray(bounds_s), current.starts_at_s, side="right") - 1
+        for series_id, place, value in zip(current.series_id, places, current.value_milliwh, strict=True):
+            sums[int(series_id)][int(place)] += int(value)
+        return sums
+
+    def latest(self, tenant_id: int, channel_ids: Sequence[int]) -> dict[int, LatestRead]:
+        """Return the newest read of each channel that has one."""
+        found: dict[int, _Key] = {}
+        for key in self._reads.get(tenant_id, {}):
+            if key[0] in channel_ids and _rank(key) > _rank(found.get(key[0])):
+                found[key[0]] = key
+        return {key[0]: LatestRead(key[0], key[1], key[3], key[4], key[2]) for key in found.values()}
+
+    def stamps_held(
+        self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, *, sources: Sequence[int]
+    ) -> dict[int, Int64s]:
+        """Return, per channel, the instants held from these sources."""
+        held: dict[int, set[int]] = {int(channel_id): set() for channel_id in channel_ids}
+        for key in self._reads.get(tenant_id, {}):
+            if key[0] in held and key[2] in sources and from_s <= key[1] < to_s:
+                held[key[0]].add(key[1])
+        return {channel_id: np.array(sorted(stamps), np.int64) for channel_id, stamps in held.items()}
+
+    def frames(self, tenant_id: int, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], RawFrame]:
+        """Return the frames named by (batch_id, frame_index)."""
+        return {key: self._frames[tenant_id, *key] for key in keys if (tenant_id, *key) in self._frames}
+
+    def counts(self, tenant_id: int) -> StoreCounts:
+        """Return how much is held."""
+        return StoreCounts(
+            raw_reads=len(self._reads.get(tenant_id, {})),
+            raw_rows=self._rows_count.get(tenant_id, 0),
+            measurements=sum(len(runs) for runs in self._measured.get(tenant_id, {}).values()),
+            frames=sum(key[0] == tenant_id for key in self._frames),
+        )
+
+    def _columns(self, tenant_id: int, keys: list[_Key]) -> RawReads:
+        own = self._reads.get(tenant_id, {})
+        rows = [(key[0], key[1], key[3], key[4], key[2], *own[key]) for key in keys]
+        table = np.array(rows, np.int64).reshape(-1, 7)
+        return RawReads(*(np.ascontiguousarray(table[:, index]) for index in range(7)))
+
+
+def _rank(key: _Key | None) -> tuple[int, ...]:
+    return () if key is None else (key[1], key[2], key[3], -key[4])

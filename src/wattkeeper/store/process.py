@@ -1,0 +1,190 @@
+"""The store process: owns the embedded engine's folder and serves it in ClickHouse's HTTP dialect on loopback.
+
+The engine answers one query at a time, so callers take turns, the interactive lane before the bulk one. The
+address and a secret made at each start are written to a file only the owner may read. A request without the
+secret is refused before its body is read. An insert is answered after the engine has synced it to disk.
+"""
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hmac import compare_digest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from chdb import ChdbError
+from chdb.session import Session
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.store.schema import TABLES
+
+BODY_MAX_BYTES = 1 << 30
+_INSERT = re.compile(r"(?s)\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)\s*$", re.IGNORECASE)
+_CODE = re.compile(r"Code: (\d+)")
+
+
+class Turns:
+    """Lets one caller in at a time; who waits in the bulk lane lets the interactive one pass."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._is_taken = False
+        self._interactive_waiting_count = 0
+
+    @contextmanager
+    def turn(self, *, is_bulk: bool) -> Iterator[None]:
+        """Hold the engine for the block."""
+        with self._changed:
+            if not is_bulk:
+                self._interactive_waiting_count += 1
+            while self._is_taken or (is_bulk and self._interactive_waiting_count):
+                self._changed.wait()
+            if not is_bulk:
+                self._interactive_waiting_count -= 1
+            self._is_taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_taken = False
+                self._changed.notify_all()
+
+
+class Engine:
+    """The embedded engine with its folder locked.
+
+    :raises WattkeeperError: ``store.folder-locked``, ``store.folder-unusable``
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._turns = Turns()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (folder / "owner.lock").open("w")
+        except OSError as error:
+            raise WattkeeperError(
+                "store.folder-unusable", folder=str(folder), reason=str(error.strerror)
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise WattkeeperError("store.folder-locked", folder=str(folder)) from error
+        try:
+            self._session = Session(str(folder / "engine"))
+            for statement in TABLES.values():
+                self._session.query(statement)
+        except (ChdbError, RuntimeError) as error:
+            raise WattkeeperError(
+                "store.folder-unusable", folder=str(folder), reason=str(error)[:300]
+            ) from error
+
+    def ask(self, query: str, body: bytes, *, is_bulk: bool) -> bytes:
+        """Return the answer to `query`, or insert `body` where it is an insert.
+
+        :raises ChdbError: what the engine says
+        """
+        insert = _INSERT.fullmatch(query) if body else None
+        with self._turns.turn(is_bulk=is_bulk):
+            if insert is None:
+                answer: bytes = self._session.query(query, "TabSeparated").bytes()
+                return answer
+            with self._session.send_insert(insert[1], insert[2]) as inserter:
+                inserter.append(body)
+                inserter.finish()
+            return b""
+
+    def close(self) -> None:
+        """Close the engine and let go of the folder."""
+        with self._turns.turn(is_bulk=False):
+            self._session.close()
+        self._lock.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, engine: Engine, secret: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.engine = engine
+        self.secret = secret
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+    timeout = 300
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        """Answer the liveness question."""
+        self._answer(200 if self.path == "/ping" else 404, b"Ok.\n" if self.path == "/ping" else b"")
+
+    def do_POST(self) -> None:
+        """Answer a query or an insert."""
+        if not compare_digest(self.headers.get("X-ClickHouse-Key", ""), self.server.secret):
+            self.close_connection = True
+            self._answer(403, b"Code: 516. DB::Exception: default: Authentication failed")
+            return
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > BODY_MAX_BYTES:
+            self.close_connection = True
+            self._answer(413, b"Code: 307. DB::Exception: the body has no length or is too long")
+            return
+        body = self.rfile.read(int(length))
+        told = parse_qs(urlsplit(self.path).query).get("query", [""])[0]
+        query, data = (told, body) if told else (body.decode("utf-8", "replace"), b"")
+        try:
+            is_bulk = self.headers.get("X-Wattkeeper-Lane") == "bulk"
+            self._answer(200, self.server.engine.ask(query, data, is_bulk=is_bulk))
+        except (ChdbError, RuntimeError) as error:
+            text = str(error)
+            code = _CODE.search(text)
+            self._answer(500, text.encode(), code[1] if code else "1000")
+
+    def _answer(self, status: int, content: bytes, exception_code: str = "") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        if exception_code:
+            self.send_header("X-ClickHouse-Exception-Code", exception_code)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep quiet: queries are nobody's log line."""
+
+
+def run_store(folder: Path, address_file: Path) -> None:
+    """Serve the engine in `folder` until SIGTERM; its address and secret are in `address_file` meanwhile.
+
+    :raises WattkeeperError: ``store.folder-locked``, ``store.folder-unusable``
+    """
+    engine = Engine(folder)
+    server = _Server(engine, secrets.token_urlsafe(32))
+    signal.signal(
+        signal.SIGTERM, lambda _number, _frame: threading.Thread(target=server.shutdown, daemon=True).start()
+    )
+    _write_address(address_file, f"http://127.0.0.1:{server.server_address[1]}", server.secret)
+    try:
+        server.serve_forever(poll_interval=0.2)
+    finally:
+        address_file.unlink(missing_ok=True)
+        server.server_close()
+        engine.close()
+
+
+def _write_address(path: Path, url: str, secret: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"url": url, "secret": secret, "pid": os.getpid()}, file)
+    fresh.replace(path)

@@ -1,0 +1,124 @@
+"""The store's questions as text. Every parameter is an integer, rendered as one; no text of a person gets in."""
+
+from collections.abc import Sequence
+
+_READ_COLUMNS = (
+    "channel_id, toInt64(toUnixTimestamp(measured_at)) AS measured_at_s, value, toInt64(flags) AS flags,"
+    " toInt64(source) AS source, batch_id, toInt64(frame_index) AS frame_index"
+)
+_READ_KEY = "channel_id, measured_at, raw_read.source, value, raw_read.flags"
+
+
+def integers(values: Sequence[int]) -> str:
+    """Return the list as ``(1, 2, 3)``; an empty one matches nothing."""
+    return "(" + (", ".join(str(int(value)) for value in values) or "NULL") + ")"
+
+
+def raw_reads(tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> str:
+    """Distinct reads with from_s <= measured_at < to_s."""
+    return (
+        f"SELECT {_READ_COLUMNS} FROM raw_read WHERE tenant_id = {int(tenant_id)}"
+        f" AND channel_id IN {integers(channel_ids)}"
+        f" AND measured_at >= {_instant(from_s)} AND measured_at < {_instant(to_s)}"
+        f" ORDER BY {_READ_KEY}, batch_id LIMIT 1 BY {_READ_KEY} FORMAT ArrowStream"
+    )
+
+
+def nearest_reads(
+    tenant_id: int, channel_ids: Sequence[int], at_s: int, *, before: bool, sources: Sequence[int]
+) -> str:
+    """Per channel the newest read before `at_s`, or the oldest at or after it."""
+    compared, order = ("<", "DESC") if before else (">=", "ASC")
+    return (
+        f"SELECT {_READ_COLUMNS} FROM raw_read WHERE tenant_id = {int(tenant_id)}"
+        f" AND channel_id IN {integers(channel_ids)} AND raw_read.source IN {integers(sources)}"
+        f" AND measured_at {compared} {_instant(at_s)}"
+        f" ORDER BY channel_id, measured_at {order}, raw_read.source DESC, value, raw_read.flags, batch_id"
+        " LIMIT 1 BY channel_id FORMAT ArrowStream"
+    )
+
+
+def latest(tenant_id: int, channel_ids: Sequence[int]) -> str:
+    """Per channel the newest read."""
+    return (
+        f"SELECT {_READ_COLUMNS} FROM raw_read WHERE tenant_id = {int(tenant_id)}"
+        f" AND channel_id IN {integers(channel_ids)}"
+        " ORDER BY channel_id, measured_at DESC, raw_read.source DESC, value DESC, raw_read.flags, batch_id"
+        " LIMIT 1 BY channel_id FORMAT ArrowStream"
+    )
+
+
+def stamps_held(
+    tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, sources: Sequence[int]
+) -> str:
+    """Distinct instants held per channel."""
+    return (
+        "SELECT DISTINCT channel_id, toInt64(toUnixTimestamp(measured_at)) AS measured_at_s FROM raw_read"
+        f" WHERE tenant_id = {int(tenant_id)} AND channel_id IN {integers(channel_ids)}"
+        f" AND raw_read.source IN {integers(sources)}"
+        f" AND measured_at >= {_instant(from_s)} AND measured_at < {_instant(to_s)}"
+        " ORDER BY channel_id, measured_at_s FORMAT ArrowStream"
+    )
+
+
+def measurements(
+    tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, as_of_run_id: int | None
+) -> str:
+    """The value of the highest run per series and start, or of the highest up to `as_of_run_id`."""
+    return (
+        "SELECT series_id, toInt64(toUnixTimestamp(starts_at)) AS starts_at_s, value_milliwh,"
+        " toInt64(provenance) AS provenance, toInt64(flags) AS flags, toInt64(method) AS method, run_id"
+        f" FROM measurement WHERE {_measured(tenant_id, series_ids, from_s, to_s, as_of_run_id)}"
+        " ORDER BY series_id, starts_at, run_id DESC LIMIT 1 BY series_id, starts_at FORMAT ArrowStream"
+    )
+
+
+def daily_energy(tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]) -> str:
+    """Sums of current values between consecutive bounds."""
+    inner = (
+        "SELECT series_id, starts_at, argMax(value_milliwh, run_id) AS energy_milliwh FROM measurement"
+        f" WHERE {_measured(tenant_id, series_ids, bounds_s[0], bounds_s[-1], None)}"
+        " GROUP BY series_id, starts_at"
+    )
+    bounds = "[" + ", ".join(str(int(bound)) for bound in bounds_s) + "]"
+    return (
+        f"SELECT series_id, toInt64(roundDown(toInt64(toUnixTimestamp(starts_at)), {bounds})) AS bound_s,"
+        f" sum(energy_milliwh) AS energy_milliwh FROM ({inner}) GROUP BY series_id, bound_s FORMAT ArrowStream"
+    )
+
+
+def frames(tenant_id: int, keys: Sequence[tuple[int, int]]) -> str:
+    """Frames by (batch_id, frame_index)."""
+    named = ", ".join(f"({int(batch_id)}, {int(frame_index)})" for batch_id, frame_index in keys)
+    return (
+        "SELECT batch_id, toInt64(frame_index) AS frame_index, link_id, device_id,"
+        " toInt64(toUnixTimestamp(received_at)) AS received_at_s, content FROM raw_frame"
+        f" WHERE tenant_id = {int(tenant_id)} AND (batch_id, raw_frame.frame_index) IN ({named})"
+        " LIMIT 1 BY batch_id, frame_index FORMAT ArrowStream"
+    )
+
+
+def counts(tenant_id: int) -> str:
+    """How much is held; distinct reads and stored rows apart."""
+    where = f"WHERE tenant_id = {int(tenant_id)}"
+    return (
+        f"SELECT (SELECT toInt64(count()) FROM raw_read {where}) AS raw_rows,"
+        " (SELECT toInt64(count()) FROM (SELECT DISTINCT channel_id, measured_at, source, value, flags"
+        f" FROM raw_read {where})) AS raw_reads,"
+        f" (SELECT toInt64(count()) FROM measurement {where}) AS measurements,"
+        f" (SELECT toInt64(count()) FROM raw_frame {where}) AS frames FORMAT ArrowStream"
+    )
+
+
+def _measured(
+    tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, as_of_run_id: int | None
+) -> str:
+    until = "" if as_of_run_id is None else f" AND run_id <= {int(as_of_run_id)}"
+    return (
+        f"tenant_id = {int(tenant_id)} AND series_id IN {integers(series_ids)}"
+        f" AND starts_at >= {_instant(from_s)} AND starts_at < {_instant(to_s)}{until}"
+    )
+
+
+def _instant(seconds: int) -> str:
+    return f"toDateTime({min(max(int(seconds), 0), 2**32 - 1)}, 'UTC')"

@@ -1,0 +1,58 @@
+"""The tables of the readings store, as text that every engine understands.
+
+Raw reads are a set: the whole row but its origin is the key, so re-deliveries collapse and conflicts stay.
+Measurements are versions by run. Inserts are synced to disk before they return (`_DURABLE`). Reads never
+assume that a merge has happened.
+"""
+
+_DURABLE = "fsync_after_insert = 1, fsync_part_directory = 1"
+
+TABLES = {
+    "raw_read": f"""
+        CREATE TABLE IF NOT EXISTS raw_read (
+            tenant_id Int64 CODEC(ZSTD(1)),
+            channel_id Int64 CODEC(Delta, ZSTD(1)),
+            measured_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+            source Int8 CODEC(ZSTD(1)),
+            value Int64 CODEC(Delta, ZSTD(1)),
+            flags Int32 CODEC(ZSTD(1)),
+            batch_id Int64 CODEC(Delta, ZSTD(1)),
+            frame_index Int32 CODEC(Delta, ZSTD(1))
+        )
+        ENGINE = ReplacingMergeTree
+        PARTITION BY toYYYYMM(measured_at)
+        ORDER BY (tenant_id, channel_id, measured_at, source, value, flags)
+        SETTINGS {_DURABLE}
+    """,
+    "raw_frame": f"""
+        CREATE TABLE IF NOT EXISTS raw_frame (
+            tenant_id Int64 CODEC(ZSTD(1)),
+            batch_id Int64 CODEC(Delta, ZSTD(1)),
+            frame_index Int32 CODEC(Delta, ZSTD(1)),
+            link_id Int64 CODEC(ZSTD(1)),
+            device_id Int64 CODEC(Delta, ZSTD(1)),
+            received_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+            content String CODEC(ZSTD(3))
+        )
+        ENGINE = ReplacingMergeTree
+        PARTITION BY toYYYYMM(received_at)
+        ORDER BY (tenant_id, batch_id, frame_index)
+        SETTINGS {_DURABLE}
+    """,
+    "measurement": f"""
+        CREATE TABLE IF NOT EXISTS measurement (
+            tenant_id Int64 CODEC(ZSTD(1)),
+            series_id Int64 CODEC(Delta, ZSTD(1)),
+            starts_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+            run_id Int64 CODEC(Delta, ZSTD(1)),
+            value_milliwh Int64 CODEC(T64, ZSTD(1)),
+            provenance Int8 CODEC(ZSTD(1)),
+            flags Int32 CODEC(ZSTD(1)),
+            method Int8 CODEC(ZSTD(1))
+        )
+        ENGINE = MergeTree
+        PARTITION BY toYYYYMM(starts_at)
+        ORDER BY (tenant_id, series_id, starts_at, run_id)
+        SETTINGS {_DURABLE}
+    """,
+}
