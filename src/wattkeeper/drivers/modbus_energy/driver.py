@@ -23,7 +23,7 @@ from wattkeeper.drivers.api import (
     Split,
     Steps,
 )
-from wattkeeper.drivers.modbus_energy.registers import Block, Row, load_map, plan_blocks
+from wattkeeper.drivers.modbus_energy.registers import Block, Row, load_map, plan_blocks, split_block
 from wattkeeper.protocols.modbus import pdu
 from wattkeeper.protocols.modbus.errors import ContentError, ModbusError
 from wattkeeper.protocols.modbus.frame import (
@@ -97,14 +97,17 @@ class ModbusEnergyDriver:
         yield from ()
 
     def read_live(self) -> Steps[list[DeviceRead]]:
-        """Read every register of the map; blocks the device does not have are left out."""
+        """Read every register of the map; what the device does not have is left out."""
         reads: list[DeviceRead] = []
-        for block in plan_blocks(self._map.rows):
+        waiting = plan_blocks(self._map.rows)
+        while waiting:
+            block = waiting.pop(0)
             try:
                 frame_index, registers = yield from self._read(block.address, block.count)
             except DeviceRefused as refused:
                 if refused.params.get("exception_code") not in _ABSENT_CODES:
                     raise
+                waiting = split_block(block) + waiting
                 continue
             reads += self._live_reads(block, registers.octets, frame_index)
         return reads

@@ -12,7 +12,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.protocols.modbus.pdu import REGISTERS_MAX
 from wattkeeper.protocols.modbus.registers import REGISTER_COUNTS, WordOrder
 
-GAP_MAX_REGISTERS = 12
+GAP_MAX_REGISTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,11 @@ def plan_blocks(rows: Sequence[Row]) -> list[Block]:
     if group:
         blocks.append(_block(group))
     return blocks
+
+
+def split_block(block: Block) -> list[Block]:
+    """Return a request a row, for a block that was refused as a whole; none for a single row."""
+    return [_block([row]) for row in block.rows] if len(block.rows) > 1 else []
 
 
 def _block(rows: list[Row]) -> Block:

@@ -3,7 +3,7 @@
 - raw bytes: anything that is not printable text
 - JSON lines: the bytes are in ``hex`` (or ``frame``, ``bytes``, ``apdu``); lines with ``meta`` are left out
 - dumps with offsets: xxd, hexdump -C, Wireshark; a new dump begins where the offset is 0 again
-- hex lines: ``6861``, ``68 61``, ``68-61`` or ``0x68, 0x61``, after an optional ``TX`` or ``RX``; ``#`` comments
+- hex lines: ``6861``, ``68 61``, ``68-61`` or ``0x68, 0x61``, after an optional TX or RX, before a ``#``
 """
 
 import json
