@@ -13,6 +13,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store.api import RawBatch, RawFrame
 
 _READS = ("channel_id", "measured_at_s", "value", "flags", "source", "frame_index")
+_SHARED = ("tenant_id", "batch_id", "received_at_s")
 _LENGTH = struct.Struct("<q")
 
 
@@ -51,14 +52,18 @@ def decode_batch(content: bytes) -> RawBatch:
             raise BatchDamaged("store.batch-damaged", reason="length")
         reads = pa.ipc.open_stream(content[_LENGTH.size : _LENGTH.size + length]).read_all()
         frames = pa.ipc.open_stream(content[_LENGTH.size + length :]).read_all()
-        shared = {name: int(reads.schema.metadata[name.encode()]) for name in _SHARED}
-        columns = {name: reads[name].to_numpy().astype(np.int64) for name in _READS}
+        shared = [int(reads.schema.metadata[name.encode()]) for name in _SHARED]
+        columns = [reads[name].to_numpy().astype(np.int64) for name in _READS]
     except (pa.ArrowException, struct.error, KeyError, TypeError, ValueError, OSError) as error:
         raise BatchDamaged("store.batch-damaged", reason=type(error).__name__) from error
-    return RawBatch(**shared, **columns, frames=tuple(RawFrame(**row) for row in frames.to_pylist()))
-
-
-_SHARED = ("tenant_id", "batch_id", "received_at_s")
+    own_frames = tuple(RawFrame(**row) for row in frames.to_pylist())
+    return RawBatch(
+        tenant_id=shared[0],
+        batch_id=shared[1],
+        received_at_s=shared[2],
+        **dict(zip(_READS, columns, strict=True)),
+        frames=own_frames,
+    )
 
 
 def to_stream(table: pa.Table) -> bytes:

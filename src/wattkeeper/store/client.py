@@ -1,5 +1,6 @@
-"""The store over ClickHouse's HTTP dialect and Arrow streams: the same client for the embedded engine's process
-and for a server or cluster.
+"""The store over ClickHouse's HTTP dialect and Arrow streams.
+
+The same client speaks to the embedded engine's process and to a server or cluster.
 """
 
 import threading
@@ -157,7 +158,9 @@ class HttpReadingStore:
     def counts(self, tenant_id: int) -> StoreCounts:
         """Return how much is held."""
         row = self._select(queries.counts(tenant_id)).to_pylist()[0]
-        return StoreCounts(**{name: int(value) for name, value in row.items()})
+        return StoreCounts(
+            int(row["raw_reads"]), int(row["raw_rows"]), int(row["measurements"]), int(row["frames"])
+        )
 
     def _reads(self, query: str) -> RawReads:
         table = self._select(query)

@@ -1,4 +1,4 @@
-"""The store's promises in plain dictionaries: for tests of those who use a store, and as the suite's oracle."""
+"""The store's promises in plain dictionaries: for tests, and as the suite's oracle."""
 
 from collections.abc import Sequence
 
@@ -77,7 +77,7 @@ class MemoryReadingStore:
             ]
             if keys:
                 sign = -1 if before else 1
-                found.append(min(keys, key=lambda key: (sign * key[1], -key[2], key[3], key[4])))  # noqa: B023
+                found.append(min(keys, key=lambda key: (sign * key[1], -key[2], key[3], key[4])))
         return self._columns(tenant_id, found)
 
     def measurements(

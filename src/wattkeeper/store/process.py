@@ -1,4 +1,4 @@
-"""The store process: owns the embedded engine's folder and serves it in ClickHouse's HTTP dialect on loopback.
+"""The store process: owns the embedded engine's folder, serves it in ClickHouse's HTTP dialect.
 
 The engine answers one query at a time, so callers take turns, the interactive lane before the bulk one. The
 address and a secret made at each start are written to a file only the owner may read. A request without the
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Keep quiet: queries are nobody's log line."""
 
 

@@ -1,4 +1,4 @@
-"""The store's questions as text. Every parameter is an integer, rendered as one; no text of a person gets in."""
+"""The store's questions as text. Every parameter is an integer and rendered as one: no text gets in."""
 
 from collections.abc import Sequence
 
@@ -83,7 +83,8 @@ def daily_energy(tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[i
     bounds = "[" + ", ".join(str(int(bound)) for bound in bounds_s) + "]"
     return (
         f"SELECT series_id, toInt64(roundDown(toInt64(toUnixTimestamp(starts_at)), {bounds})) AS bound_s,"
-        f" sum(energy_milliwh) AS energy_milliwh FROM ({inner}) GROUP BY series_id, bound_s FORMAT ArrowStream"
+        f" sum(energy_milliwh) AS energy_milliwh FROM ({inner})"
+        " GROUP BY series_id, bound_s FORMAT ArrowStream"
     )
 
 
@@ -94,7 +95,8 @@ def frames(tenant_id: int, keys: Sequence[tuple[int, int]]) -> str:
         "SELECT batch_id, toInt64(frame_index) AS frame_index, link_id, device_id,"
         " toInt64(toUnixTimestamp(received_at)) AS received_at_s, content FROM raw_frame"
         f" WHERE tenant_id = {int(tenant_id)} AND (batch_id, raw_frame.frame_index) IN ({named})"
-        " LIMIT 1 BY batch_id, frame_index FORMAT ArrowStream"
+        " LIMIT 1 BY batch_id, frame_index"
+        " SETTINGS output_format_arrow_string_as_string = 0 FORMAT ArrowStream"
     )
 
 
