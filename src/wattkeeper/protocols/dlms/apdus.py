@@ -267,26 +267,35 @@ def decode_apdu(data: bytes) -> Apdu:
 
     :raises ApduDamaged: if it is cut, too long, of no known service or breaks a bound
     """
-    if not data:
-        raise ApduDamaged("dlms.data-cut")
-    if data[0] == DATA_NOTIFICATION:
-        return _data_notification(data)
-    reader = _Reader(data, 1)
-    if data[0] == 0xC2:
+    apdu, end = decode_apdu_from(data, 0)
+    if end != len(data):
+        raise ApduDamaged("dlms.data-left-over", byte_count=len(data) - end)
+    return apdu
+
+
+def decode_apdu_from(data: bytes, at: int) -> tuple[Apdu, int]:
+    """
+    Return the plain service APDU that starts at byte `at` and the index of the byte after it.
+
+    :raises ApduDamaged: if it is cut, of no known service or breaks a bound
+    """
+    reader = _Reader(data, at)
+    tag = reader.number()
+    if tag == DATA_NOTIFICATION:
+        apdu = _data_notification(reader)
+    elif tag == 0xC2:
         apdu = _event_notification(reader)
-    elif data[0] == 0xD8:
+    elif tag == 0xD8:
         apdu = _exception_response(reader)
-    elif data[0] == 0x0E:
+    elif tag == 0x0E:
         apdu = Apdu("confirmed-service-error", error=tuple(reader.octets(3)))
     else:
-        service, read = _TYPES.get((data[0], reader.number()), ("", _block))
+        service, read = _TYPES.get((tag, reader.number()), ("", _block))
         if not service:
-            raise ApduDamaged("dlms.unknown-service", octets=data[:2].hex())
+            raise ApduDamaged("dlms.unknown-service", octets=data[at : at + 2].hex())
         apdu = Apdu(service, reader.number())
         read(reader, apdu)
-    if reader.at != len(data):
-        raise ApduDamaged("dlms.data-left-over", byte_count=len(data) - reader.at)
-    return apdu
+    return apdu, reader.at
 
 
 def decode_results(octets: bytes) -> list[Result]:
@@ -302,18 +311,15 @@ def decode_results(octets: bytes) -> list[Result]:
     return results
 
 
-def _data_notification(data: bytes) -> Apdu:
+def _data_notification(reader: _Reader) -> Apdu:
     """Decode a push. Its date-time is written as 0C + 12 octets, tagged 09 0C + 12 octets, or 00."""
-    if len(data) < 6:
-        raise ApduDamaged("dlms.data-cut")
-    at = 6 if data[5] == 9 and data[6:7] == b"\x0c" else 5
-    date_time, at = axdr.take_octets(data, at)
+    invoke = reader.number(4)
+    if reader.data[reader.at : reader.at + 2] == b"\x09\x0c":
+        reader.at += 1
+    date_time = reader.sized_octets()
     if len(date_time) not in (0, 12):
         raise ApduDamaged("dlms.bad-date-time", byte_count=len(date_time))
-    value, end = axdr.decode_from(data, at)
-    if end != len(data):
-        raise ApduDamaged("dlms.data-left-over", byte_count=len(data) - end)
-    return Apdu("data-notification", int.from_bytes(data[1:5], "big"), values=[value], date_time=date_time)
+    return Apdu("data-notification", invoke, values=[reader.value()], date_time=date_time)
 
 
 def _event_notification(reader: _Reader) -> Apdu:

@@ -124,6 +124,24 @@ def unprotect(text: bytes, *, keys: Keys, system_title: bytes) -> Opened:
     return Opened(plain, security_control, counter)
 
 
+def open_unverified(text: bytes, *, keys: Keys, system_title: bytes) -> Opened:
+    """
+    Return what `text` holds, its tag unchecked: to look at captures whose authentication key is unknown.
+
+    :raises SecurityFailed: if the key does not fit
+    :raises ApduDamaged: if it is too short to be one
+    """
+    if len(text) < 5:
+        raise ApduDamaged("dlms.data-cut")
+    body = text[5:-TAG_BYTES] if text[0] & AUTHENTICATED else text[5:]
+    if not text[0] & ENCRYPTED:
+        return Opened(body, text[0], int.from_bytes(text[1:5], "big"))
+    bare = bytes((text[0] & ~AUTHENTICATED,)) + text[1:5] + body
+    return unprotect(bare, keys=Keys(keys.block), system_title=system_title)._replace(
+        security_control=text[0]
+    )
+
+
 def gmac(challenge: bytes, *, keys: Keys, system_title: bytes, counter: int, suite: int = 0) -> bytes:
     """
     Return the HLS answer f(challenge): security control, counter, GMAC (clause 5.3.5, passes 3 and 4).
