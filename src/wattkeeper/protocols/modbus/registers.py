@@ -19,6 +19,7 @@ class WordOrder(Enum):
 
 
 _FORMATS = {"u16": ">H", "i16": ">h", "u32": ">I", "i32": ">i", "u64": ">Q", "i64": ">q", "f32": ">f"}
+_SMALLEST_NORMAL = 2.0**-126
 REGISTER_COUNTS = {kind: struct.calcsize(code) // 2 for kind, code in _FORMATS.items()}
 
 
@@ -61,15 +62,19 @@ def shortest_decimal(number: float) -> Decimal:
     """
     if not math.isfinite(number):
         raise ContentError("modbus.not-a-number")
-    for digits in (6, 7, 8):
+    first = 6 if abs(number) >= _SMALLEST_NORMAL else 1  # six digits of a normal float never round
+    for digits in range(first, 9):
         text = f"{number:.{digits}g}"
-        if abs(float(text)) <= 3.4028234663852886e38 and _single(float(text)) == number:
+        if _single(float(text)) == number:
             return Decimal(text)
     return Decimal(f"{number:.9g}")
 
 
 def _single(number: float) -> float:
-    single: float = struct.unpack(">f", struct.pack(">f", number))[0]
+    try:
+        single: float = struct.unpack(">f", struct.pack(">f", number))[0]
+    except OverflowError:
+        return math.inf
     return single
 
 
