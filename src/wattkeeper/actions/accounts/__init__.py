@@ -1,0 +1,1 @@
+"""People, their passwords and the keys of their programs."""

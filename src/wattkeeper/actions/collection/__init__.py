@@ -1,0 +1,1 @@
+"""Readings that come from files."""

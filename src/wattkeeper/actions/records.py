@@ -1,0 +1,96 @@
+"""Finding and keeping rows of the actor's own tenant; another tenant's are as if absent."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db.models import Model
+
+from wattkeeper.actions.actor import Actor
+from wattkeeper.core.kernel.errors import WattkeeperError
+
+M = TypeVar("M", bound=Model)
+
+
+def own(model: type[M], record_id: int, *, actor: Actor) -> M:
+    """Return a row of the actor's tenant, locked until the transaction ends.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    row = model._default_manager.select_for_update().filter(tenant_id=actor.tenant_id, pk=record_id).first()
+    if row is None:
+        raise WattkeeperError("registry.not-found", kind=model._meta.model_name, id=record_id)
+    return row
+
+
+def keep(row: Model) -> None:
+    """Validate and save a row.
+
+    :raises WattkeeperError: ``registry.taken`` or ``registry.invalid-field`` with the field's name
+    """
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        raise _first_fault(row, error) from error
+    row.save()
+
+
+def change(row: Model, changes: Mapping[str, Any], *, allowed: frozenset[str]) -> dict[str, Any]:
+    """Set fields of a row, keep it, and return {field: [before, after]} for the audit.
+
+    :raises WattkeeperError: ``registry.unknown-field`` for one that is not among `allowed`
+    """
+    if unknown := sorted(set(changes) - allowed):
+        raise WattkeeperError("registry.unknown-field", field=unknown[0])
+    before = {name: getattr(row, name) for name in changes}
+    for name, value in changes.items():
+        setattr(row, name, value)
+    keep(row)
+    return {
+        name: [before[name], getattr(row, name)] for name in changes if before[name] != getattr(row, name)
+    }
+
+
+def check_time_zone(name: str) -> None:
+    """Check that `name` is an IANA zone.
+
+    :raises WattkeeperError: ``registry.time-zone-unknown``
+    """
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise WattkeeperError("registry.time-zone-unknown", name=name) from error
+
+
+def check_instant(at: datetime, *, now: datetime) -> None:
+    """Check that facts are dated on a whole second that has come.
+
+    :raises WattkeeperError: ``registry.instant-naive``, ``registry.instant-fraction``, ``registry.in-future``
+    """
+    if at.tzinfo is None:
+        raise WattkeeperError("registry.instant-naive")
+    if at.microsecond:
+        raise WattkeeperError("registry.instant-fraction", at=at.isoformat())
+    if at > now:
+        raise WattkeeperError("registry.in-future", at=at.isoformat())
+
+
+def _first_fault(row: Model, error: ValidationError) -> WattkeeperError:
+    kind = row._meta.model_name
+    for field_name, faults in error.error_dict.items():
+        fault = faults[0]
+        if fault.code in {"unique", "unique_together"}:
+            checked = (fault.params or {}).get("unique_check", (field_name,))
+            name = checked[-1]
+            return WattkeeperError("registry.taken", kind=kind, field=name, value=str(getattr(row, name, "")))
+        if field_name != NON_FIELD_ERRORS:
+            return WattkeeperError(
+                "registry.invalid-field",
+                kind=kind,
+                field=field_name,
+                reason=fault.code or "invalid",
+                value=str(getattr(row, field_name, ""))[:100],
+            )
+    return WattkeeperError("registry.invalid-field", kind=kind, field="", reason="constraint", value="")

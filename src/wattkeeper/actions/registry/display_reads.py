@@ -1,0 +1,60 @@
+"""Reads off a display: text or counts, kept first, delivered to the readings store afterwards."""
+
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
+from wattkeeper.data.collection.models import FieldRead
+from wattkeeper.data.registry.models import Channel, Meter
+from wattkeeper.data.registry.quantities import DEFAULT_QUANTITY, QUANTITY_OF_READING_TYPE
+
+DisplayRead = int | str
+"""Counts of the channel's step, or the decimal text that the display shows."""
+
+
+def keep_display_read(meter: Meter, read: DisplayRead, *, at: datetime, now: datetime) -> FieldRead:
+    """Keep what a meter's energy register shows at an instant; `deliver_field_reads` takes it further.
+
+    :raises WattkeeperError: ``readings.no-register``, ``readings.not-a-number``,
+        ``readings.not-a-whole-step``, ``readings.out-of-range``
+    """
+    channel = _register_of(meter)
+    return FieldRead.objects.create(
+        tenant_id=meter.tenant_id,
+        channel=channel,
+        measured_at=at,
+        value_count=counts_of(channel, read),
+        recorded_at=now,
+    )
+
+
+def counts_of(channel: Channel, read: DisplayRead) -> int:
+    """Return a display read as counts of the channel's step, exactly."""
+    counts = Fraction(read) if isinstance(read, int) else _parse(read) / _step(channel)
+    if counts.denominator != 1:
+        raise WattkeeperError("readings.not-a-whole-step", read=str(read), step=str(_step(channel)))
+    digits = channel.register_digits
+    if counts < 0 or (digits is not None and counts >= 10**digits) or counts >= 2**63:
+        raise WattkeeperError("readings.out-of-range", read=str(read), digits=digits or 18)
+    return counts.numerator
+
+
+def _register_of(meter: Meter) -> Channel:
+    for channel in meter.channels.order_by("id"):
+        is_energy = QUANTITY_OF_READING_TYPE.get(channel.reading_type) == DEFAULT_QUANTITY
+        if is_energy and READING_TYPES[channel.reading_type].kind is Kind.CUMULATIVE:
+            return channel
+    raise WattkeeperError("readings.no-register", serial_number=meter.serial_number)
+
+
+def _parse(text: str) -> Fraction:
+    try:
+        return Fraction(Decimal(text.strip()))
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise WattkeeperError("readings.not-a-number", read=text[:40]) from error
+
+
+def _step(channel: Channel) -> Fraction:
+    return Fraction(channel.step_numerator, channel.step_denominator)

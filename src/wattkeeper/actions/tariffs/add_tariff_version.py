@@ -1,0 +1,35 @@
+"""Add a version of a tariff."""
+
+from datetime import datetime
+from typing import Any
+
+from wattkeeper.actions.actor import Actor
+from wattkeeper.actions.audit import Entry, audited
+from wattkeeper.actions.records import keep
+from wattkeeper.core.tariffs.parse import parse_tariff
+from wattkeeper.data.accounts.models import Role
+from wattkeeper.data.billing.models import Tariff, TariffVersion
+
+
+@audited("tariffs.add-version", role=Role.ADMINISTRATOR)
+def add_tariff_version(
+    entry: Entry, *, actor: Actor, now: datetime, name: str, document: dict[str, Any]
+) -> int:
+    """
+    Keep a tariff document, valid from the date in it, and return the version's id.
+
+    The tariff is made at its first version. A version is never edited: another follows it.
+
+    :raises WattkeeperError: ``tariffs.*`` with the `path` that is wrong, ``tariffs.version-taken``
+    """
+    parsed = parse_tariff(document)
+    tariff = Tariff.objects.filter(tenant_id=actor.tenant_id, code=parsed.code).first()
+    if tariff is None:
+        tariff = Tariff(tenant_id=actor.tenant_id, code=parsed.code, name=name or parsed.code)
+        keep(tariff)
+    version = TariffVersion.objects.create(
+        tariff=tariff, valid_from_date=parsed.valid_from_date, document=document
+    )
+    entry.subject = f"tariff:{tariff.id}"
+    entry.detail = {"version_id": version.id, "valid_from_date": parsed.valid_from_date}
+    return version.id
