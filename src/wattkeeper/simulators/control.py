@@ -77,8 +77,8 @@ class Control:
             while line := await reader.readline():
                 writer.write(json.dumps(self.answer(line)).encode() + b"\n")
                 await writer.drain()
-        except (OSError, ValueError):
-            pass  # the other side went away, or sent a line without end
+        except (OSError, ValueError, asyncio.CancelledError):
+            pass  # the other side went away or sent a line without end, or we stop
         finally:
             writer.close()
 

@@ -36,11 +36,11 @@ class LineFaults:
         if draw < 3 * width:
             self.counts["damaged"] += 1
             return [*late, self._damage(answer, self._random)]
-        if 2 * draw < 7 * width:
+        if 4 * draw < 13 * width:
             self.counts["late"] += 1
             self._late = [answer]
             return late
-        if draw < 4 * width:
+        if 4 * draw < 14 * width:
             self.counts["garbage"] += 1
             return [*late, self._random.randbytes(self._random.randrange(1, 24)), answer]
         return [*late, answer]

@@ -29,7 +29,7 @@ from wattkeeper.simulators.plant import Meter
 
 BUFFER_MAX_BYTES = 4096
 SERIAL_BYTES = 16
-_BLOCKS = ((0, 8), (16, 15), (100, 8), (110, 2))
+_BLOCKS = ((0, 31), (100, 8), (110, 2))
 
 
 class Gateway:
@@ -87,15 +87,15 @@ def _holding(meter: Meter, request: ReadRegisters, now_s: int) -> Registers | No
 
 
 def _block(meter: Meter, start: int, now_s: int) -> bytes:
-    if start == 0:
-        return encode_value("u32", meter.registers.display(now_s)) + bytes(12)
     if start == 100:
         return meter.entry.meter_serial.encode("ascii").ljust(SERIAL_BYTES, b"\0")
     if start == 110:
         return encode_value("u32", meter.registers.clock_s(now_s))
     shown = meter.measures(now_s)
     return (
-        b"".join(encode_value("u16", volts) for volts in shown.decivolts)
+        encode_value("u32", meter.registers.display(now_s))
+        + bytes(28)
+        + b"".join(encode_value("u16", volts) for volts in shown.decivolts)
         + b"".join(encode_value("u32", amperes) for amperes in shown.milliamperes)
         + encode_value("i32", shown.power_w)
         + encode_value("i32", shown.reactive_var)

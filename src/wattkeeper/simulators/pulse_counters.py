@@ -16,6 +16,8 @@ from wattkeeper.protocols.pulse.messages import (
 )
 from wattkeeper.simulators.plant import Meter
 
+Sent = tuple[Topic, Message]
+
 HISTORY_ROWS_MAX = 2000
 UNACKNOWLEDGED_MAX = 7 * 96
 RESEND_S = 3600
@@ -40,14 +42,14 @@ class PulseCounter:
         """Return the topic of its messages of one kind."""
         return Topic(self.meter.entry.site, self.serial, verb)
 
-    def due(self, now_s: int) -> list[tuple[Topic, Message]]:
+    def due(self, now_s: int) -> list[Sent]:
         """Return what is to be sent by now: new counts, and old ones that nobody acknowledged."""
         if not self.meter.answers(now_s):
             return []
         clock_s = self.meter.registers.clock_s(now_s)
         rows = self.meter.registers.profile(self._sent_until_s + 1, clock_s + 1, now_s)
         self._sent_until_s = max(clock_s, self._sent_until_s)
-        again: list[tuple[Topic, Message]] = self._unacknowledged(clock_s - RESEND_S, clock_s)
+        again: list[Sent] = self._unacknowledged(clock_s - RESEND_S, clock_s)
         for row in rows:
             self._sequence += 1
             message = Counts(self.serial, self._sequence, (row,))
@@ -57,17 +59,21 @@ class PulseCounter:
             self._waiting.popitem(last=False)
         return again
 
-    def _unacknowledged(self, before_s: int, now_s: int) -> list[tuple[Topic, Message]]:
+    def _unacknowledged(self, before_s: int, now_s: int) -> list[Sent]:
         old = [seq for seq, (sent_s, _) in self._waiting.items() if sent_s <= before_s][:RESEND_MAX]
         for sequence in old:
             self._waiting[sequence] = (now_s, self._waiting[sequence][1])
-        return [(self.topic("counts"), self._waiting[sequence][1]) for sequence in old]
+        messages: list[Sent] = []
+        messages += [(self.topic("counts"), self._waiting[sequence][1]) for sequence in old]
+        return messages
 
-    def waiting(self) -> list[tuple[Topic, Message]]:
+    def waiting(self) -> list[Sent]:
         """Return everything not acknowledged, for a head-end that has just come."""
-        return [(self.topic("counts"), message) for _, message in self._waiting.values()][-RESEND_MAX:]
+        topic = self.topic("counts")
+        sent: list[Sent] = [(topic, message) for _, message in self._waiting.values()]
+        return sent[-RESEND_MAX:]
 
-    def receive(self, message: Message, now_s: int) -> list[tuple[Topic, Message]]:
+    def receive(self, message: Message, now_s: int) -> list[Sent]:
         """Return the answer to a message of the head-end."""
         if not self.meter.answers(now_s):
             return []
