@@ -1,6 +1,6 @@
 """Findings and device events: kept once however often seen, listed, closed when their cause is gone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -98,6 +98,27 @@ def close_gone(
         tenant_id=tenant_id, rule=rule, subject_key=subject_key, state=Finding.State.OPEN
     ).exclude(starts_at__in=list(kept_starts))
     return gone.update(state=Finding.State.CLOSED, closed_at=now)
+
+
+def close_window(
+    *,
+    tenant_id: int,
+    subject_key: str,
+    from_at: datetime,
+    to_at: datetime,
+    kept: Set[tuple[str, datetime]],
+    now: datetime,
+) -> int:
+    """Close a subject's open findings that start in [from_at, to_at) and are not in `kept` (rule, start)."""
+    seen = Finding.objects.filter(
+        tenant_id=tenant_id,
+        subject_key=subject_key,
+        state=Finding.State.OPEN,
+        starts_at__gte=from_at,
+        starts_at__lt=to_at,
+    ).values_list("id", "rule", "starts_at")
+    gone = [finding_id for finding_id, rule, starts_at in seen if (rule, starts_at) not in kept]
+    return Finding.objects.filter(id__in=gone).update(state=Finding.State.CLOSED, closed_at=now)
 
 
 def list_findings(

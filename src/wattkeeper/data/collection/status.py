@@ -59,12 +59,12 @@ def keep_learned(learned: Sequence[LearnedOfMeter]) -> None:
         )
 
 
-def keep_link_state(*, link_id: int, at: datetime, is_up: bool, error_code: str | None) -> None:
-    """Keep whether a link is up; a change is an event as well."""
+def keep_link_state(*, link_id: int, at: datetime, is_up: bool, error_code: str | None) -> int | None:
+    """Keep whether a link is up, an event where that changed; return its tenant, None without such a link."""
     with transaction.atomic():
         link = Link.objects.select_for_update().filter(id=link_id).first()
         if link is None:
-            return
+            return None
         if link.is_up is not is_up:
             link.changed_at = at
             EndDeviceEvent.objects.create(
@@ -76,6 +76,7 @@ def keep_link_state(*, link_id: int, at: datetime, is_up: bool, error_code: str 
         link.is_up = is_up
         link.error_code = error_code or ""
         link.save(update_fields=["is_up", "changed_at", "error_code"])
+        return link.tenant_id
 
 
 def mark_read(channel_ids: Iterable[int]) -> None:

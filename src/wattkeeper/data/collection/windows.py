@@ -56,8 +56,8 @@ def mark_dirty(
     return len(spans)
 
 
-def claim(*, now: datetime, lease_s: int, limit: int) -> list[ClaimedWindow]:
-    """Claim up to `limit` windows, oldest first, under one new fence.
+def claim(*, tenant_id: int, now: datetime, lease_s: int, limit: int) -> list[ClaimedWindow]:
+    """Claim up to `limit` windows of a tenant, oldest first, under one new fence.
 
     A series of which somebody else holds a window is passed over; a lease that ran out is taken again.
     """
@@ -65,7 +65,7 @@ def claim(*, now: datetime, lease_s: int, limit: int) -> list[ClaimedWindow]:
         held = DirtyWindow.objects.filter(leased_until__gt=now).values("series_id")
         free = (
             DirtyWindow.objects.select_for_update()
-            .filter(Q(leased_until__isnull=True) | Q(leased_until__lte=now))
+            .filter(Q(leased_until__isnull=True) | Q(leased_until__lte=now), tenant_id=tenant_id)
             .exclude(series_id__in=held)
             .order_by("id")[:limit]
         )
