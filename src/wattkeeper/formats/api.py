@@ -78,6 +78,9 @@ class ErrorList:
         else:
             self._beyond_count += 1
 
+    def __len__(self) -> int:
+        return len(self._errors)
+
     def sorted(self) -> list[RowError]:
         """Return the errors in order of line and column."""
         found = sorted(self._errors, key=lambda error: (error.line, error.column))

@@ -88,7 +88,7 @@ class _Reader:
         elif self.has_header and not self.has_ended:
             self.errors.add(self.line_number, 0, "nem12.no-end")
         blocks = self.days.blocks(self.errors)
-        if self.has_header and not blocks:
+        if not blocks and not len(self.errors):
             self.errors.add(self.line_number, 0, "formats.no-intervals")
         return ParsedIntervals(blocks, self.errors.sorted())
 
@@ -140,7 +140,7 @@ class _Reader:
             self._wrong(2, "nem12.wrong-date")
             return
         if any(cell.strip() for cell in cells[count + 7 :]):
-            self._wrong(count + 8, "nem12.too-many-fields")
+            self._refuse_day(cells, count + 8, "nem12.too-many-fields")
             return
         values = cells[2 : count + 2]
         tail = [cell.strip() for cell in cells[count + 2 : count + 7]] + [b""] * 5
@@ -151,10 +151,20 @@ class _Reader:
             return
         quality = parse_quality(quality_code, reason)
         if isinstance(quality, str):
-            self._wrong(count + 3, quality)
+            self._refuse_day(cells, count + 3, quality)
             return
         self.is_day_refused = False
         self._keep_day(self.line_number, starts_at_s, values, [(count, quality)])
+
+    def _refuse_day(self, cells: list[bytes], column: int, code: str) -> None:
+        """Note the error; where the quality stands elsewhere, the number of values is what is wrong."""
+        assert self.stream is not None
+        count = self.stream.interval_count
+        found = next((index for index, cell in enumerate(cells) if cell.strip()[:1].isalpha()), count + 2)
+        if found != count + 2:
+            self._wrong(0, "nem12.wrong-count", expected=count, found=found - 2)
+        else:
+            self._wrong(column, code)
 
     def _take_qualities(self, cells: list[bytes]) -> None:
         variable = self.variable
