@@ -27,7 +27,7 @@ class SeriesFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedWindow:
-    """A dirty span ``[from_s, to_s)`` of a series, held under a lease; a later claim has a higher `fence_id`."""
+    """A dirty span ``[from_s, to_s)`` of a series under a lease; a later claim has a higher `fence_id`."""
 
     window_id: int
     series_id: int

@@ -111,7 +111,5 @@ def derive_history(
     ports: Ports, facts: SeriesFacts, span: Span, now_s: int, advance_rule: AdvanceRule
 ) -> Intervals:
     """Return the intervals of `span` with the days around it that its estimates may learn from."""
-    from_s, to_s = span[0] - HISTORY_DAYS * DAY_S, min(span[1] + AHEAD_DAYS * DAY_S, now_s)
-    from_s -= (from_s - span[0]) % facts.interval_s
-    to_s = max(span[1], to_s - (to_s - span[1]) % facts.interval_s)
-    return derive_span(ports, facts, (from_s, to_s), advance_rule)
+    outer = align((span[0] - HISTORY_DAYS * DAY_S, span[1] + AHEAD_DAYS * DAY_S), facts, now_s)
+    return derive_span(ports, facts, outer or span, advance_rule)

@@ -131,7 +131,9 @@ class DayTable:
         weekday = (places + self.first_ordinal - 1) % 7
         target = self.date_of(day)
         wanted = SUNDAY if target in self.holidays else target.weekday()
-        near = self.is_regular & (places != day) & (np.abs(places - day) <= HISTORY_DAYS)
+        near = (
+            self.is_regular & (places >= day - 7 * WEEK_COUNT) & (places < day + AHEAD_DAYS) & (places != day)
+        )
         yield near & (weekday == wanted)
         yield near & ((weekday >= 5) == (wanted >= 5))
         yield near

@@ -51,15 +51,20 @@ class EnergyTable:
         return [(first, end) for first, end in pairs if end > first]
 
 
-def find_wrong_counts(table: EnergyTable, *, day_bounds_s: Int64s) -> list[Finding]:
+def find_wrong_counts(table: EnergyTable, *, day_bounds_s: Int64s, is_installed: Mask) -> list[Finding]:
     """V02 ``vee.interval-count``: a local day with more or fewer present intervals than its length asks for.
 
     Expected are (end - start) / interval of the local day in UTC: 92, 96 or 100 quarters. `day_bounds_s` must
-    be whole local days that the table covers.
+    """V02 ``vee.interval-count``: a local day has more or fewer present intervals than its length asks for.
+    (series, intervals), are left out.
     """
     edges = np.searchsorted(table.starts_at_s, day_bounds_s)
-    present_count = np.diff(np.cumsum(np.pad(table.is_present, ((0, 0), (1, 0))), axis=1)[:, edges], axis=1)
+    present_count, installed_count = (
+        np.diff(np.cumsum(np.pad(mask, ((0, 0), (1, 0))), axis=1)[:, edges], axis=1)
+        for mask in (table.is_present, is_installed)
+    )
     expected_count = np.diff(day_bounds_s) // table.interval_s
+    is_wrong = (present_count != expected_count) & (installed_count == expected_count)
     return [
         Finding(
             "vee.interval-count",
@@ -71,7 +76,7 @@ def find_wrong_counts(table: EnergyTable, *, day_bounds_s: Int64s) -> list[Findi
             },
             series_id=int(table.series_id[series]),
         )
-        for series, day in np.argwhere(present_count != expected_count).tolist()
+        for series, day in np.argwhere(is_wrong).tolist()
     ]
 
 

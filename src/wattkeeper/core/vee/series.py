@@ -153,7 +153,7 @@ def _validate(
     past_s = bounds_s[bounds_s <= now_s]
     excused = ((window.flags & Flag.POWER_LOST) != 0)[np.newaxis]
     return (
-        *(find_wrong_counts(table, day_bounds_s=past_s) if window.is_installed.all() else ()),
+        *find_wrong_counts(table, day_bounds_s=past_s, is_installed=window.is_installed[np.newaxis]),
         *find_spikes(
             table,
             bounds_s=bounds_s,

@@ -34,7 +34,7 @@ ratios = st.sampled_from([Fraction(1), Fraction(40), Fraction(100, 3)])
 
 @st.composite
 def lives(draw: st.DrawFn) -> tuple[list[ChannelInstallation], dict[int, list[Row]], int, int]:
-    """Return installations, all reads, the quarters and the sum of floors that a clerk would add up by hand."""
+    """Return installations, all reads, the quarters and the sum that a clerk would add up by hand."""
     quarters = draw(st.integers(2, 40))
     end_s = START_S + quarters * QUARTER_S
     cuts = sorted(draw(st.sets(st.integers(START_S + 1, end_s - 1), max_size=2)))

@@ -1,0 +1,169 @@
+"""Gaps of days: like days, their fallbacks, exact scaling, the nasty days of a year."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.core.readings.intervals import Gap, Intervals
+from wattkeeper.core.vee.apportion import UnableToEstimate, apportion
+from wattkeeper.core.vee.estimate import DayCalendar, estimate
+from wattkeeper.core.vee.like_days import to_wall
+
+BERLIN = ZoneInfo("Europe/Berlin")
+CALENDAR = DayCalendar(BERLIN)
+HOUR_S = 3600
+
+
+def hourly(first: date, days: int) -> Intervals:
+    """Return whole local days of measured hours: value = day of month x 100 + hour of the wall clock."""
+    start_s = to_seconds(datetime(first.year, first.month, first.day, tzinfo=BERLIN).astimezone(UTC))
+    end = first + timedelta(days=days)
+    end_s = to_seconds(datetime(end.year, end.month, end.day, tzinfo=BERLIN).astimezone(UTC))
+    starts_at_s = np.arange(start_s, end_s, HOUR_S)
+    ordinals, wall_s = to_wall(starts_at_s, BERLIN)
+    day_of_month = np.array([date.fromordinal(int(ordinal)).day for ordinal in ordinals])
+    size = len(starts_at_s)
+    nothing = np.zeros(size, dtype=np.int64)
+    return Intervals(
+        HOUR_S,
+        starts_at_s,
+        day_of_month * 100 + wall_s // HOUR_S,
+        np.full(size, int(Provenance.MEASURED)),
+        nothing,
+        nothing,
+        np.ones(size, dtype=np.bool_),
+        np.zeros(size + 1, dtype=np.int64),
+        np.zeros(size + 1, dtype=np.int64),
+        (),
+        (),
+    )
+
+
+def day_span(intervals: Intervals, day: date) -> tuple[int, int]:
+    ordinals, _ = to_wall(intervals.starts_at_s, BERLIN)
+    places = np.flatnonzero(ordinals == day.toordinal())
+    return int(places[0]), int(places[-1]) + 1
+
+
+def lose(intervals: Intervals, *days: date, energy_milliwh: int | None = None) -> Intervals:
+    """Return the intervals without the given days."""
+    provenance = intervals.provenance.copy()
+    gaps = []
+    for day in days:
+        first, end = day_span(intervals, day)
+        provenance[first:end] = Provenance.MISSING
+        gaps.append(Gap(first, end, energy_milliwh, is_exact=energy_milliwh is not None))
+    return replace(intervals, provenance=provenance, gaps=tuple(gaps))
+
+
+def flagged(intervals: Intervals, day: date, flag: Flag) -> Intervals:
+    flags = intervals.flags.copy()
+    first, _ = day_span(intervals, day)
+    flags[first] = flag
+    return replace(intervals, flags=flags)
+
+
+JULY = date(2026, 7, 1)  # a Wednesday
+
+
+def test_the_same_weekday_of_last_week_comes_first() -> None:
+    target = date(2026, 7, 17)
+    lost = lose(hourly(JULY, 20), target)
+    found = estimate(lost, CALENDAR, lost.gaps)
+    first, end = day_span(lost, target)
+    assert found.value_milliwh[first:end].tolist() == [1000 + hour for hour in range(24)]
+    assert set(found.method[first:end].tolist()) == {Method.LIKE_DAY}
+    assert set(found.provenance[first:end].tolist()) == {Provenance.ESTIMATED}
+    assert set(found.flags[first:end].tolist()) == {0}
+    assert not found.gaps
+
+
+def test_days_with_an_outage_and_holidays_are_skipped() -> None:
+    target = date(2026, 7, 17)
+    lost = flagged(lose(hourly(JULY, 20), target), date(2026, 7, 10), Flag.POWER_LOST)
+    first, _ = day_span(lost, target)
+    assert estimate(lost, CALENDAR, lost.gaps).value_milliwh[first] == 300
+    on_holiday = DayCalendar(BERLIN, frozenset({date(2026, 7, 3)}))
+    found = estimate(lost, on_holiday, lost.gaps)
+    assert found.method[first] == Method.AVERAGE_LIKE_DAY
+    assert found.value_milliwh[first + 1] == 1001  # what the tenth did measure
+
+
+def test_a_holiday_is_a_sunday() -> None:
+    target = date(2026, 7, 17)
+    lost = lose(hourly(JULY, 20), target)
+    found = estimate(lost, DayCalendar(BERLIN, frozenset({target})), lost.gaps)
+    assert found.value_milliwh[day_span(lost, target)[0]] == 1200
+
+
+def test_an_estimated_day_is_never_a_like_day() -> None:
+    first_lost, second_lost = date(2026, 7, 10), date(2026, 7, 17)
+    lost = lose(hourly(JULY, 20), first_lost, second_lost)
+    found = estimate(lost, CALENDAR, lost.gaps)
+    assert found.value_milliwh[day_span(lost, second_lost)[0]] == 300
+    assert found.value_milliwh[day_span(lost, first_lost)[0]] == 300
+
+
+@pytest.mark.parametrize(("target", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25)])
+def test_slots_are_matched_by_the_wall_clock(target: date, hours: int) -> None:
+    lost = lose(hourly(target - timedelta(days=15), 17), target)
+    first, end = day_span(lost, target)
+    assert end - first == hours
+    found = estimate(lost, CALENDAR, lost.gaps)
+    wall = found.value_milliwh[first:end] % 100
+    spring = [0, 1, *range(3, 24)]
+    autumn = [0, 1, 2, 2, *range(3, 24)]
+    assert wall.tolist() == (spring if hours == 23 else autumn)
+
+
+def test_what_the_registers_know_is_shared_exactly() -> None:
+    target = date(2026, 7, 17)
+    lost = lose(hourly(JULY, 20), target, energy_milliwh=12_345_677)
+    found = estimate(lost, CALENDAR, lost.gaps)
+    first, end = day_span(lost, target)
+    assert int(found.value_milliwh[first:end].sum()) == 12_345_677
+    assert set(found.flags[first:end].tolist()) == {Flag.REGISTER_BRACKETED}
+    measured = np.ones(len(found), dtype=np.bool_)
+    measured[first:end] = False
+    np.testing.assert_array_equal(found.value_milliwh[measured], lost.value_milliwh[measured])
+
+
+def test_without_history_the_registers_are_spread_evenly_and_nothing_is_made_up() -> None:
+    only = hourly(JULY, 1)
+    lost = lose(only, JULY, energy_milliwh=25)
+    found = estimate(lost, CALENDAR, lost.gaps)
+    assert found.value_milliwh.tolist() == [2, *[1] * 23]
+    assert set(found.method.tolist()) == {Method.EVEN_SPREAD}
+    unknown = lose(only, JULY)
+    assert estimate(unknown, CALENDAR, unknown.gaps).gaps == unknown.gaps
+
+
+def test_a_register_that_stood_still_leaves_zeros() -> None:
+    lost = lose(hourly(JULY, 20), date(2026, 7, 17), energy_milliwh=0)
+    found = estimate(lost, CALENDAR, lost.gaps)
+    first, end = day_span(lost, date(2026, 7, 17))
+    assert not found.value_milliwh[first:end].any()
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=60), st.integers(0, 10**15))
+def test_shares_sum_to_the_energy_and_stay_within_one(shape: list[int], energy_milliwh: int) -> None:
+    shares = apportion(shape, energy_milliwh)
+    assert sum(shares) == energy_milliwh
+    weights = shape if any(shape) else [1] * len(shape)
+    total = sum(weights)
+    assert all(
+        abs(share * total - weight * energy_milliwh) < total
+        for share, weight in zip(shares, weights, strict=True)
+    )
+
+
+def test_nothing_cannot_be_shared() -> None:
+    with pytest.raises(UnableToEstimate, match="no-shape"):
+        apportion([], 1)

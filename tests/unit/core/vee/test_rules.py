@@ -1,0 +1,90 @@
+"""Validation rules at their edges."""
+
+import json
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from shared import shared_path
+from wattkeeper.core.kernel.instants import local_midnight, to_seconds
+from wattkeeper.core.vee.register_rules import find_impossible_advances, find_impossible_instants
+from wattkeeper.core.vee.rules import EnergyTable, find_negative, find_spikes, find_wrong_counts, iter_runs
+
+QUARTER_S = 900
+
+
+def table(energy: list[list[int]], *, starts_at_s: int = 0) -> EnergyTable:
+    array = np.array(energy, dtype=np.int64)
+    return EnergyTable(
+        np.arange(len(energy)),
+        starts_at_s + QUARTER_S * np.arange(array.shape[1]),
+        QUARTER_S,
+        array,
+        np.ones(array.shape, dtype=np.bool_),
+    )
+
+
+DAYS = [
+    day for day in json.loads(shared_path("vectors/calendar/day_lengths.json").read_text()) if day["n15"] > 0
+]
+
+
+@pytest.mark.parametrize("day", DAYS, ids=lambda day: f"{day['tz']} {day['day']}")
+def test_each_local_day_expects_its_own_count(day: dict[str, Any]) -> None:
+    zone, first = ZoneInfo(day["tz"]), date.fromisoformat(day["day"])
+    bounds = [
+        to_seconds(local_midnight(each, zone)) for each in (first, date.fromordinal(first.toordinal() + 1))
+    ]
+    count = int(day["n15"])
+    whole = table([[1] * count, [1] * count], starts_at_s=bounds[0])
+    whole.is_present[1, 5] = False
+    everywhere = np.ones((2, count), dtype=np.bool_)
+    found = find_wrong_counts(whole, day_bounds_s=np.array(bounds), is_installed=everywhere)
+    assert [(f.series_id, f.evidence) for f in found] == [
+        (1, {"expected_count": count, "present_count": count - 1})
+    ]
+    everywhere[:, 0] = False
+    assert not find_wrong_counts(whole, day_bounds_s=np.array(bounds), is_installed=everywhere)
+
+
+def test_a_missing_peak_is_no_peak_and_a_small_one_is_ordinary() -> None:
+    rows = table([[1, 1, 1, 9, 1], [1, 1, 1, 9, 1], [1, 1, 1, 2, 1]])
+    rows.is_present[1, 3] = False
+    bounds = np.array([0, 5 * QUARTER_S])
+    found = find_spikes(rows, bounds_s=bounds, floor_milliwh=np.array([0, 0, 0]))
+    assert [(f.series_id, f.starts_at_s) for f in found] == [(0, 3 * QUARTER_S)]
+    assert not find_spikes(rows, bounds_s=bounds, floor_milliwh=np.array([10, 10, 10]))
+
+
+def test_negative_energy_is_found() -> None:
+    assert [f.starts_at_s for f in find_negative(table([[1, -1, 0]]))] == [QUARTER_S]
+
+
+def test_reads_from_the_future_and_from_before_are_found() -> None:
+    at_s = np.array([5, 100, 1000, 1700, 1701])
+    found = find_impossible_instants(channel_id=1, measured_at_s=at_s, now_s=1100, installed_at_s=100)
+    assert [(f.evidence["cause"], f.starts_at_s, f.evidence["read_count"]) for f in found] == [
+        ("future", 1701, 1),
+        ("before-installation", 5, 1),
+    ]
+
+
+def test_impossible_advances_are_found() -> None:
+    previous, current = np.array([10, 99, 10]), np.array([5, 3, 90])
+    found = find_impossible_advances(
+        channel_id=1,
+        measured_at_s=np.array([1, 2, 3]),
+        previous=previous,
+        current=current,
+        register_modulus=100,
+        advance_max=np.array([20, 20, 20]),
+    )
+    assert [f.starts_at_s for f in found] == [1, 3]
+
+
+def test_runs_are_found_row_by_row() -> None:
+    mask = np.array([[1, 1, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]], dtype=np.bool_)
+    assert list(iter_runs(mask)) == [(0, 0, 2), (0, 3, 4), (2, 0, 4)]

@@ -1,0 +1,238 @@
+"""The published validation and estimation cases, in whole milliwatt-hours."""
+
+import json
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from shared import shared_path
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.core.readings.intervals import Gap, Intervals
+from wattkeeper.core.vee.apportion import UnableToEstimate, apportion, prorate_register
+from wattkeeper.core.vee.estimate import DayCalendar, estimate, interpolate
+from wattkeeper.core.vee.like_days import iter_like_days
+from wattkeeper.core.vee.ranks import judge_replacement
+from wattkeeper.core.vee.register_rules import (
+    find_clock_errors,
+    find_sum_mismatches,
+    find_tou_mismatches,
+)
+from wattkeeper.core.vee.rules import (
+    EnergyTable,
+    find_constant,
+    find_demand_over_limit,
+    find_spikes,
+    find_zero_consumption,
+)
+
+QUARTER_S = 900
+CASES = {
+    case["name"]: case
+    for case in json.loads(shared_path("vectors/vee/vee_cases.json").read_text(encoding="utf-8"))
+}
+
+
+def of_rule(rule: str) -> list[Any]:
+    return [pytest.param(case, id=name) for name, case in CASES.items() if case["rule"] == rule]
+
+
+def milliwh(kwh: float | list[float]) -> Any:
+    if isinstance(kwh, list):
+        return np.array([milliwh(each) for each in kwh], dtype=np.int64)
+    return int(Fraction(str(kwh)) * 10**6)
+
+
+def table(energy_kwh: list[float], interval_s: int = QUARTER_S) -> EnergyTable:
+    energy = milliwh(energy_kwh)[np.newaxis]
+    starts_at_s = interval_s * np.arange(energy.shape[1])
+    return EnergyTable(np.array([7]), starts_at_s, interval_s, energy, np.ones(energy.shape, dtype=np.bool_))
+
+
+NOTHING = np.array([0])
+
+
+@pytest.mark.parametrize("case", of_rule("sum"))
+def test_sum_check(case: dict[str, Any]) -> None:
+    advance = (Fraction(str(case["register_stop"])) - Fraction(str(case["register_start"]))) * case[
+        "multiplier"
+    ]
+    found = find_sum_mismatches(
+        series_id=1,
+        bounds_s=np.array([0, 86_400]),
+        sum_milliwh=np.array([milliwh(case["intervals_kwh"]).sum()]),
+        advance_milliwh=np.array([int(advance * 10**6)]),
+        tolerance_milliwh=np.array([milliwh(case["tolerance_kwh"])]),
+    )
+    assert bool(found) == (case["expect"] == "fail")
+
+
+@pytest.mark.parametrize("case", of_rule("spike"))
+def test_spike(case: dict[str, Any]) -> None:
+    found = find_spikes(
+        table(case["intervals_kwh"]),
+        bounds_s=np.array([0, 86_400]),
+        floor_milliwh=NOTHING,
+        spike_pct=case["threshold_pct"],
+    )
+    assert bool(found) == (case["expect"] == "fail")
+
+
+def test_max_demand() -> None:
+    case = CASES["capacity_limit"]
+    one = table([case["value_kwh"]])
+    limit_w = np.array([case["limit_kw"] * 1000])
+    assert find_demand_over_limit(one, power_max_w=limit_w)
+    assert not find_demand_over_limit(one, power_max_w=limit_w, demand_pct=120)
+
+
+def test_zero_consumption_and_its_excuse() -> None:
+    case = CASES["zero_consumption_active"]
+    days = table([0.0] * case["days"], interval_s=86_400)
+    excused = np.zeros((1, case["days"]), dtype=np.bool_)
+    assert find_zero_consumption(days, is_excused=excused, day_count=case["limit_days"])
+    excused[0, 10] = True
+    assert not find_zero_consumption(days, is_excused=excused, day_count=case["limit_days"])
+
+
+@pytest.mark.parametrize("case", of_rule("tou_sum"))
+def test_tou_sum(case: dict[str, Any]) -> None:
+    counts = [np.array([int(Fraction(str(rate)) * 100)]) for rate in case["rates"]]
+    total = np.array([int(Fraction(str(case["total"])) * 100)])
+    found = find_tou_mismatches(channel_id=1, measured_at_s=NOTHING, total=total, rates=counts)
+    assert bool(found) == (case["expect"] == "fail")
+
+
+def test_constant_values() -> None:
+    case = CASES["constant_nonzero"]
+    assert find_constant(table(case["values"]), floor_milliwh=NOTHING, count=case["count"])
+    assert not find_constant(table(case["values"][:11]), floor_milliwh=NOTHING, count=case["count"])
+    assert not find_constant(table(case["values"]), floor_milliwh=np.array([10**6]), count=case["count"])
+
+
+def test_clock_drift() -> None:
+    case = CASES["clock_drift"]
+    device, reference = (
+        np.array([to_seconds(datetime.fromisoformat(case[key]))]) for key in ("device", "reference")
+    )
+    found = find_clock_errors(
+        channel_id=NOTHING, device_at_s=device, reference_at_s=reference, tolerance_s=case["tolerance_s"]
+    )
+    assert found[0].evidence["offset_s"] == case["drift_s"]
+    assert not find_clock_errors(channel_id=NOTHING, device_at_s=reference + 180, reference_at_s=reference)
+
+
+def gap_between(
+    before_kwh: float, after_kwh: float, count: int, *, energy_kwh: float | None = None
+) -> Intervals:
+    """Return a measured interval, a gap of `count`, and another measured one."""
+    size = count + 2
+    values = np.zeros(size, dtype=np.int64)
+    values[[0, -1]] = milliwh([before_kwh, after_kwh])
+    provenance = np.zeros(size, dtype=np.int64)
+    provenance[[0, -1]] = Provenance.MEASURED
+    energy = None if energy_kwh is None else milliwh(energy_kwh)
+    nothing = np.zeros(size, dtype=np.int64)
+    return Intervals(
+        QUARTER_S,
+        QUARTER_S * np.arange(size),
+        values,
+        provenance,
+        nothing,
+        nothing,
+        np.ones(size, dtype=np.bool_),
+        np.zeros(size + 1, dtype=np.int64),
+        np.zeros(size + 1, dtype=np.int64),
+        (Gap(1, count + 1, energy, is_exact=energy is not None),),
+        (),
+    )
+
+
+BERLIN = DayCalendar(ZoneInfo("Europe/Berlin"))
+
+
+def test_linear() -> None:
+    case = CASES["interpolate_gap_4"]
+    gap = gap_between(case["before"], case["after"], case["n"])
+    found = estimate(gap, BERLIN, gap.gaps)
+    assert found.value_milliwh[1:-1].tolist() == milliwh(case["expect"]).tolist()
+    assert set(found.method[1:-1].tolist()) == {Method.LINEAR}
+    assert set(found.flags.tolist()) == {0}
+
+
+def test_linear_scaled_to_the_registers() -> None:
+    case = CASES["interpolate_scaled_to_registers"]
+    gap = gap_between(case["before"], case["after"], case["n"], energy_kwh=case["register_advance_gap"])
+    found = estimate(gap, BERLIN, gap.gaps)
+    assert found.value_milliwh[1:-1].tolist() == milliwh(case["expect"]).tolist()
+    assert set(found.flags[1:-1].tolist()) == {Flag.REGISTER_BRACKETED}
+
+
+def test_a_long_gap_is_no_line() -> None:
+    case = CASES["interpolate_refuse_long"]
+    gap = gap_between(case["before"], case["after"], case["n"])
+    assert Method.LINEAR not in estimate(gap, BERLIN, gap.gaps).method
+
+
+def test_a_power_failure_ends_no_line() -> None:
+    case = CASES["interpolate_refuse_outage_endpoint"]
+    gap = gap_between(case["before"], case["after"], case["n"])
+    gap.flags[0] = Flag.POWER_LOST
+    assert Method.LINEAR not in estimate(gap, BERLIN, gap.gaps).method
+
+
+@pytest.mark.parametrize("case", of_rule("scale"))
+def test_scaling(case: dict[str, Any]) -> None:
+    energy_milliwh = milliwh(case["register_advance_gap"])
+    if case["expect"] == "refuse":
+        with pytest.raises(UnableToEstimate, match="negative-energy"):
+            apportion(case["profile"], energy_milliwh)
+    else:
+        assert apportion(case["profile"], energy_milliwh) == milliwh(case["expect"]).tolist()
+
+
+def test_the_line_is_whole_before_it_is_divided() -> None:
+    assert interpolate(1, 2, 4) == [6, 7, 8, 9]
+
+
+def test_like_days_are_the_same_weekday_of_earlier_weeks() -> None:
+    case = CASES["like_day_skips"]
+    usable = {line.split()[0] for line in case["candidates"] if "valid" in line}
+    days = [str(day) for day in iter_like_days(date.fromisoformat(case["target"]), is_holiday=False)]
+    assert [day for day in days if day in usable] == case["expect_used"]
+    assert {day.split()[0] for day in case["candidates"]} <= set(days)
+    holiday = iter_like_days(date.fromisoformat(case["target"]), is_holiday=True)
+    assert {day.weekday() for day in holiday} == {6}
+
+
+@pytest.mark.parametrize("weekday", range(7))
+def test_a_sunday_is_before_the_holiday(weekday: int) -> None:
+    target = date(2026, 10, 5) + timedelta(days=weekday)
+    first = next(iter_like_days(target, is_holiday=True))
+    assert first.weekday() == 6
+    assert 1 <= (target - first).days <= 7
+
+
+def test_register_only() -> None:
+    case = CASES["register_only_gap"]
+    t0, at, t1 = (to_seconds(datetime.fromisoformat(case[key])) for key in ("t0", "at", "t1"))
+    value = prorate_register(
+        at_s=at, from_s=t0, from_value=milliwh(case["r0"]), to_s=t1, to_value=milliwh(case["r1"])
+    )
+    assert value == milliwh(case["expect"])
+
+
+NAMES = {
+    "estimated": Provenance.ESTIMATED,
+    "actual": Provenance.MEASURED,
+    "manually_edited": Provenance.EDITED,
+}
+
+
+@pytest.mark.parametrize("case", of_rule("replace"))
+def test_replacement(case: dict[str, Any]) -> None:
+    assert judge_replacement(NAMES[case["old_quality"]], NAMES[case["new_quality"]]).value == case["expect"]
