@@ -55,8 +55,8 @@ def find_wrong_counts(table: EnergyTable, *, day_bounds_s: Int64s, is_installed:
     """V02 ``vee.interval-count``: a local day with more or fewer present intervals than its length asks for.
 
     Expected are (end - start) / interval of the local day in UTC: 92, 96 or 100 quarters. `day_bounds_s` must
-    """V02 ``vee.interval-count``: a local day has more or fewer present intervals than its length asks for.
-    (series, intervals), are left out.
+    be whole local days that the table covers; days in which no meter was installed at some time, given by
+    `is_installed` (series, intervals), are left out.
     """
     edges = np.searchsorted(table.starts_at_s, day_bounds_s)
     present_count, installed_count = (
