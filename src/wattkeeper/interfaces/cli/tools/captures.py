@@ -16,7 +16,7 @@ JSON_KEYS = ("hex", "frame", "bytes", "apdu")
 _COMMENT = re.compile(r"(#|//|;|<--).*")
 _DIRECTION = re.compile(r"^\s*(?:TX|RX|SEND|RECV|SENT|->|<-|>>|<<)\s*[:=]?\s*", re.IGNORECASE)
 _SEPARATORS = re.compile(r"0x|[\s,:_|\-\[\]{}\"']", re.IGNORECASE)
-_DUMP_LINE = re.compile(r"^\s*(?:0x)?([0-9A-Fa-f]{4,8})(:\s+|\s\s+)(\S.*)$")
+_DUMP_LINE = re.compile(r"^\s*(?:0x)?([0-9A-Fa-f]{4,8})(?:(:\s+|\s\s+)(\S.*)|\s*)$")
 _DUMP_TOKEN = re.compile(r"(?:[0-9A-Fa-f]{2}){1,16}")
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f")
 
@@ -86,10 +86,10 @@ def _read_dump(lines: Sequence[str]) -> list[Piece] | None:
     matches = [_DUMP_LINE.match(line) for line in lines]
     if not matches or any(match is None for match in matches):
         return None
-    rows = [(int(m[1], 16), m[2], m[3]) for m in matches if m is not None]
+    rows = [(int(m[1], 16), m[2] or "", m[3] or "") for m in matches if m is not None]
     dumps: list[bytearray] = []
     for index, (offset, separator, text) in enumerate(rows):
-        if offset == 0:
+        if offset == 0 and text:
             dumps.append(bytearray())
         if not dumps or offset != len(dumps[-1]):
             return None
