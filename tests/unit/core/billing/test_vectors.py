@@ -243,18 +243,33 @@ def test_tier_adders_lift_peak_and_valley_alike(make: SimpleNamespace) -> None:
 def test_an_independent_engine_prices_a_year_alike(make: SimpleNamespace, case_name: str, mode: str) -> None:
     """8 760 hours, four periods, three tiers: NREL's Utilityrate5, in floats, month by month."""
     vectors = json.loads(shared_path("vectors/pysam_utilityrate5/expected_ur5.json").read_text())
+    bills = _bills_of_2018(make, vectors["inputs"], mode)
+    for bill, expected in zip(bills, vectors["cases"][case_name]["energy"], strict=True):
+        assert float(sum(line.amount for line in bill.lines)) == pytest.approx(expected, abs=2e-6)
+
+
+def test_another_engine_prices_ladders_of_each_period_alike(make: SimpleNamespace) -> None:
+    """The same load and prices by ratebook, in decimals: equal to the last digit."""
+    inputs = json.loads(shared_path("vectors/pysam_utilityrate5/expected_ur5.json").read_text())["inputs"]
+    expected = json.loads(shared_path("vectors/urdb/expected.json").read_text())
+    bills = _bills_of_2018(make, inputs, "per_period")
+    total = sum(line.amount for bill in bills for line in bill.lines) + 12 * 35
+    assert total == Fraction(expected["ratebook_per_period_energy_plus_fixed_2018"])
+
+
+def _bills_of_2018(make: SimpleNamespace, inputs: dict[str, Any], mode: str) -> list[BillDocument]:
     lines = shared_path("vectors/pysam_utilityrate5/load_8760.csv").read_text().split()
-    load = [milliwh(line.split(",")[-1]) for line in lines if line[0].isdigit()]
-    tariff = make.tariff(_ur5_energy(vectors["inputs"], mode), zone="Etc/UTC")
+    load = [milliwh(line) for line in lines if line[0].isdigit()]
+    tariff = make.tariff(_ur5_energy(inputs, mode), zone="Etc/UTC")
     assert len(load) == 8760
-    at = 0
-    for month, expected in enumerate(vectors["cases"][case_name]["energy"], start=1):
+    bills, at = [], 0
+    for month in range(1, 13):
         end = f"2018-{month + 1:02d}-01" if month < 12 else "2019-01-01"
         span = make.period(f"2018-{month:02d}-01", end, "Etc/UTC")
         hours = (span.ends_at - span.starts_at) // timedelta(hours=1)
-        bill = make.bill(tariff, span, load[at : at + hours])
+        bills.append(make.bill(tariff, span, load[at : at + hours]))
         at += hours
-        assert float(sum(line.amount for line in bill.lines)) == pytest.approx(expected, abs=2e-6)
+    return bills
 
 
 def _ur5_energy(inputs: dict[str, Any], mode: str) -> dict[str, Any]:
