@@ -43,6 +43,15 @@ class CommandStep(models.Model):
     detail = models.JSONField(default=dict)
 
 
+class CutPolicy(models.Model):
+    """When a tenant's disconnects may leave, in the site's local time; without one, the careful default."""
+
+    tenant = models.OneToOneField(Tenant, models.PROTECT)
+    opens = models.TimeField()
+    closes = models.TimeField()
+    is_any_day = models.BooleanField(default=False)
+
+
 class KillSwitch(models.Model):
     """While on, no disconnect leaves."""
 

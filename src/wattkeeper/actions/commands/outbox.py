@@ -1,0 +1,118 @@
+"""What the head-end takes from the outbox and what it brings back. A result is recorded once, in order."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from wattkeeper.actions.commands.steps import go_to
+from wattkeeper.core.commands.read_back import judge_read_back
+from wattkeeper.core.commands.states import Kind, State
+from wattkeeper.core.kernel.relay import RelayState
+from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_events, keep_findings
+from wattkeeper.data.audit.chain import append_record
+from wattkeeper.data.commands.models import Command, KillSwitch
+
+TO_READ_BACK = (State.SENT, State.ACKED, State.UNKNOWN, State.ARMED)
+_EVENTS = {
+    RelayState.DISCONNECTED: "relay.disconnected",
+    RelayState.CONNECTED: "relay.connected",
+    RelayState.READY_FOR_RECONNECTION: "relay.ready",
+}
+
+
+def take(*, now: datetime) -> Sequence[Command]:
+    """Return the queued commands that nobody took, each once; what is too late expires instead.
+
+    While a tenant's kill switch is on its disconnects stay where they are.
+    """
+    with transaction.atomic():
+        queued = Command.objects.select_for_update().filter(state=State.QUEUED.value, taken_at__isnull=True)
+        stopped = set(KillSwitch.objects.filter(is_on=True).values_list("tenant_id", flat=True))
+        taken = []
+        for command in queued:
+            if now >= command.valid_until:
+                go_to(command, State.EXPIRED, now=now)
+            elif command.kind != Kind.DISCONNECT.value or command.tenant_id not in stopped:
+                command.taken_at = now
+                command.save(update_fields=["taken_at"])
+                taken.append(command)
+        return taken
+
+
+def list_to_read_back() -> Sequence[Command]:
+    """Return the commands of which the relay is still to be read."""
+    return list(Command.objects.filter(state__in=[state.value for state in TO_READ_BACK]))
+
+
+def record_result(
+    *,
+    command_id: int,
+    outcome: str,
+    at: datetime,
+    relay_state: RelayState | None,
+    detail_code: str | None,
+) -> None:
+    """Keep what came of a command: SENT, ACKED, NO_ANSWER, REFUSED_BY_DEVICE, EXPIRED or READ_BACK."""
+    with transaction.atomic():
+        command = Command.objects.select_for_update().get(id=command_id)
+        state = State(command.state)
+        following = _following(command, state, outcome, relay_state)
+        if relay_state is not None:
+            command.relay_state_code, command.read_back_at = int(relay_state), at
+        if outcome == "SENT":
+            command.sent_at = at
+        if detail_code:
+            command.refusal_code = detail_code
+        command.save()
+        for step in following:
+            go_to(command, step, now=at, detail={"outcome": outcome, "code": detail_code or ""})
+        if following:
+            _tell(command, relay_state, at)
+
+
+def _following(
+    command: Command, state: State, outcome: str, relay_state: RelayState | None
+) -> tuple[State, ...]:
+    if outcome == "READ_BACK":
+        return _after_read_back(command, state, relay_state)
+    if outcome == "SENT":
+        return (State.SENT,)
+    if outcome == "ACKED":
+        return (State.ACKED,)
+    if outcome == "EXPIRED":
+        return (State.EXPIRED,) if state is State.QUEUED else ()
+    if state is State.QUEUED:  # it never left
+        return (State.REFUSED,)
+    return (State.UNKNOWN,) if state in (State.SENT, State.ACKED) else ()
+
+
+def _after_read_back(command: Command, state: State, relay_state: RelayState | None) -> tuple[State, ...]:
+    judged = judge_read_back(Kind(command.kind), relay_state)
+    if state is State.ARMED and judged is State.ARMED:
+        return ()
+    if judged is State.UNKNOWN:
+        return () if state is State.UNKNOWN else (State.UNKNOWN,)
+    return (State.UNKNOWN, judged) if state is State.SENT else (judged,)
+
+
+def _tell(command: Command, relay_state: RelayState | None, at: datetime) -> None:
+    append_record(
+        tenant_id=command.tenant_id,
+        recorded_at=at,
+        actor="system:headend",
+        verb="commands.result",
+        subject=f"command:{command.id}",
+        detail={"state": command.state, "relay_state_code": command.relay_state_code},
+    )
+    subject_key = f"command:{command.id}"
+    if command.state == State.UNKNOWN.value:
+        draft = FindingDraft(
+            command.tenant_id, "commands.unknown", subject_key, at, meter_id=command.meter_id
+        )
+        keep_findings([draft], now=at)
+    else:
+        close_gone(tenant_id=command.tenant_id, rule="commands.unknown", subject_key=subject_key, now=at)
+    if relay_state is not None:
+        event = (command.tenant_id, command.meter_id, _EVENTS[relay_state], at, {"command_id": command.id})
+        keep_events([event])
