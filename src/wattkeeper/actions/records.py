@@ -30,8 +30,9 @@ def keep(row: Model) -> None:
 
     :raises WattkeeperError: ``registry.taken`` or ``registry.invalid-field`` with the field's name
     """
+    unset = {field.name for field in row._meta.fields if field.null and getattr(row, field.attname) is None}
     try:
-        row.full_clean()
+        row.full_clean(exclude=unset)
     except ValidationError as error:
         raise _first_fault(row, error) from error
     row.save()
