@@ -32,6 +32,6 @@ def to_minor(amount: Decimal, currency: str) -> int:
 
 def fraction_to_minor(amount: Fraction, currency: str) -> int:
     """Return the exact `amount` (major units) rounded half up, away from zero, to whole minor units."""
-    scaled = abs(amount) * 10 ** MINOR_DIGITS[currency]
+    scaled: Fraction = abs(amount) * 10 ** MINOR_DIGITS[currency]
     rounded = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
     return rounded if amount >= 0 else -rounded
