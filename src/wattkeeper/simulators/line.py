@@ -1,6 +1,8 @@
 """One TCP port of the simulated world: connections, their conversations, faults and outages."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from typing import Protocol
 
@@ -8,6 +10,7 @@ from wattkeeper.simulators.faults import LineFaults
 
 LISTEN_ADDRESS = "127.0.0.1"
 CONNECTIONS_MAX = 64
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Conversation(Protocol):
@@ -62,7 +65,7 @@ class Line:
     def drop_connections(self) -> None:
         """Reset every connection."""
         for transport in tuple(self.connections):
-            transport.abort()
+            _reset(transport)
         self.faults.forget()
 
     def push(self, frame: bytes) -> None:
@@ -70,6 +73,14 @@ class Line:
         for transport in tuple(self.connections):
             for octets in self.faults.pass_on(frame):
                 transport.write(octets)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection as a cut line does, not in good order."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+    transport.abort()
 
 
 class _Connection(asyncio.Protocol):
@@ -84,7 +95,7 @@ class _Connection(asyncio.Protocol):
         line = self._line
         if line.is_down(line.now_s()) or len(line.connections) >= CONNECTIONS_MAX:
             line.faults.counts["refused"] += 1
-            transport.abort()
+            _reset(transport)
             return
         line.connections.add(transport)
         self._answer(b"")
@@ -102,7 +113,7 @@ class _Connection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         if line.is_down(now_s):
-            transport.abort()
+            _reset(transport)
             return
         for answer in self._conversation.feed(received, now_s):
             for octets in line.faults.pass_on(answer):
