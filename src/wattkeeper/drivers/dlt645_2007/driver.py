@@ -20,7 +20,7 @@ from wattkeeper.drivers.api import (
 )
 from wattkeeper.drivers.dlt645_2007.exchange import Line, damage_named, is_absent_answer, is_empty
 from wattkeeper.drivers.dlt645_2007.profile import FreezeReader, ProfileReader, live_reads
-from wattkeeper.drivers.dlt645_2007.registers import load_table
+from wattkeeper.drivers.dlt645_2007.registers import LiveRow, load_table
 from wattkeeper.protocols.dlt645.bcd import LocalTime, decode_digits
 from wattkeeper.protocols.dlt645.frame import find_frame
 from wattkeeper.protocols.dlt645.identifiers import decode_values
@@ -109,20 +109,27 @@ class Dlt645Driver:
         yield from ()
 
     def read_live(self) -> Steps[list[DeviceRead]]:
-        """Read every row the table marks live; what the meter says it lacks is left out."""
+        """Read every row the table marks live, a block it lacks value by value; the rest is left out."""
         reads: list[DeviceRead] = []
         for row in self._table.live:
             if self._phases_count not in row.phases:
                 continue
-            try:
-                frame_index, data = yield from self._line.read(Read(row.di))
-            except DeviceRefused as refused:
-                if is_absent_answer(refused):
-                    continue
-                raise
-            with damage_named():
-                reads += live_reads(decode_values(row.di, data), row.values, frame_index)
+            found = yield from self._read_row(row.di, row)
+            for di in row.values if found is None and row.di not in row.values else ():
+                reads += (yield from self._read_row(di, row)) or []
+            reads += found or []
         return reads
+
+    def _read_row(self, di: str, row: LiveRow) -> Steps[list[DeviceRead] | None]:
+        """Return the readings of one identifier, or None if the meter has no such data."""
+        try:
+            frame_index, data = yield from self._line.read(Read(di))
+        except DeviceRefused as refused:
+            if is_absent_answer(refused):
+                return None
+            raise
+        with damage_named():
+            return live_reads(decode_values(di, data), row.values, frame_index)
 
     def read_profile(self, from_s: int, to_s: int) -> Steps[list[DeviceRead]]:
         """Read the load records with from_s <= stamp < to_s; what the meter lacks is left out."""

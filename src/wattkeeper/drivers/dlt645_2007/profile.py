@@ -67,11 +67,11 @@ class ProfileReader:
         def is_match(answer: Answer) -> bool:
             try:
                 records = decode_records(answer.data) if not answer.has_more else []
+                stamps_s = [self._wall_s(record.time) for record in records]
             except Dlt645Error:
                 return True  # the right identifier with a broken record: damaged, not foreign
             wall_s = self._wall_s(start)
-            end_s = wall_s + count * self.interval_s
-            return all(wall_s <= self._wall_s(record.time) < end_s for record in records)
+            return all(wall_s <= each < wall_s + count * self.interval_s for each in stamps_s)
 
         try:
             frame_index, data = yield from self.line.read(Read(self.di, count, start), is_match)
@@ -80,7 +80,9 @@ class ProfileReader:
                 return None
             raise
         with damage_named():
-            return frame_index, decode_records(data)
+            records = decode_records(data)
+            self._after(records, stamp_s, count)
+            return frame_index, records
 
     def _bounds(self, from_s: int, to_s: int) -> Steps[tuple[int, int]]:
         """Return the span narrowed to what the meter holds, as far as it says."""

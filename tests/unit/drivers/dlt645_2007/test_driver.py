@@ -401,3 +401,20 @@ def test_the_suite_notices_a_driver_that_takes_damaged_frames():
 
     with pytest.raises(AssertionError):
         check_damage_counted(Case("careless", Careless, case.verb, case.exchanges, None))
+
+
+def test_a_meter_without_blocks_is_asked_value_by_value():
+    meter = Meter({"00010000": encode_value("00010000", Decimal("7.00"))})
+    reads = run_steps(make_driver("dlt645_2007", config()).read_live(), meter)
+    assert [(r.reading_type, r.value) for r in reads] == [("energy_import_register_kwh", Decimal(7))]
+
+
+def test_a_record_of_no_such_day_is_damage():
+    meter = Meter(records=[(MIDNIGHT_S, 1)])
+    octets = bytearray(meter.record(MIDNIGHT_S))
+    octets[6] = 0x13  # month 13
+    octets[-2] = sum(octets[:-2]) & 0xFF
+    meter.record = lambda _stamp: bytes(octets)
+    with pytest.raises(AnswerDamaged) as caught:
+        read_profile(meter, MIDNIGHT_S, MIDNIGHT_S + 900)
+    assert caught.value.code == "dlt645.no-such-time"
