@@ -39,7 +39,7 @@ def request_command(
         ``commands.validity``, ``commands.unknown-kind``, ``commands.needs-a-person``
     """
     meter = own(Meter, meter_id, actor=actor)
-    _check(actor, kind=kind, reason=reason, valid_s=valid_s)
+    person_id = _check(actor, kind=kind, reason=reason, valid_s=valid_s)
     command = Command(
         tenant_id=actor.tenant_id,
         meter=meter,
@@ -47,7 +47,7 @@ def request_command(
         reason=reason.strip(),
         state=State.REQUESTED.value,
         idempotency_key=idempotency_key,
-        requested_by_id=actor.user_id,
+        requested_by_id=person_id,
         requested_at=now,
         valid_until=now + timedelta(seconds=valid_s),
     )
@@ -70,7 +70,7 @@ def request_command(
     return command.id
 
 
-def _check(actor: Actor, *, kind: str, reason: str, valid_s: int) -> None:
+def _check(actor: Actor, *, kind: str, reason: str, valid_s: int) -> int:
     if actor.user_id is None:
         raise WattkeeperError("commands.needs-a-person")
     if kind not in {known.value for known in Kind}:
@@ -79,6 +79,7 @@ def _check(actor: Actor, *, kind: str, reason: str, valid_s: int) -> None:
         raise WattkeeperError("commands.reason-missing")
     if not 0 < valid_s <= VALID_S_MAX:
         raise WattkeeperError("commands.validity", most_s=VALID_S_MAX)
+    return actor.user_id
 
 
 def _decide(command: Command, *, now: datetime) -> None:

@@ -5,7 +5,7 @@ It is called when a command is requested and again in the transaction that lets 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
 from wattkeeper.core.commands.facts import Approver, Command, Facts
 from wattkeeper.core.commands.states import Kind
@@ -13,7 +13,6 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 
 GOOD_FOR = timedelta(minutes=10)
 APPROVAL_GOOD_FOR = timedelta(hours=24)
-OPENS, CLOSES = time(9), time(15)
 OPERATOR_CAP = 20
 TENANT_CAP_LEAST = 3
 TENANT_CAP_DIVISOR = 1000
@@ -44,8 +43,9 @@ class AuthorizedCommand:
 def authorize(*, command: Command, facts: Facts, now: datetime) -> AuthorizedCommand:
     """Return the command with leave to go, good for ten minutes and never past its own validity.
 
-    A disconnect leaves only on a weekday from 09:00 to before 15:00 local time, not on a holiday or the day
-    before one; at most 20 an hour and operator, at most max(3, 0.1 % of the meters) an hour and tenant.
+    A disconnect leaves only when the calendar allows it, by default on a weekday from 09:00 to before 15:00
+    local time, not on a holiday or the day before one; at most 20 an hour and operator, at most
+    max(3, 0.1 % of the meters) an hour and tenant.
 
     :raises UnableToAuthorize: with the first reason found, gravest first
     """
@@ -100,12 +100,20 @@ def _check_calendar(command: Command, facts: Facts, now: datetime) -> None:
         return
     local = now.astimezone(facts.zone)
     at = local.strftime("%Y-%m-%d %H:%M")
-    if local.weekday() >= 5 or local.date() in facts.holidays:
-        _refuse("calendar-day", is_permanent=False, at=at)
-    if local.date() + timedelta(days=1) in facts.holidays:
-        _refuse("calendar-eve", is_permanent=False, at=at)
-    if not OPENS <= local.time() < CLOSES:
-        _refuse("calendar-hours", is_permanent=False, at=at)
+    calendar = facts.calendar
+    if not calendar.is_any_day:
+        if local.weekday() >= 5 or local.date() in facts.holidays:
+            _refuse("calendar-day", is_permanent=False, at=at)
+        if local.date() + timedelta(days=1) in facts.holidays:
+            _refuse("calendar-eve", is_permanent=False, at=at)
+    if not calendar.opens <= local.time() < calendar.closes:
+        _refuse(
+            "calendar-hours",
+            is_permanent=False,
+            at=at,
+            opens=str(calendar.opens),
+            closes=str(calendar.closes),
+        )
 
 
 def _check_caps(command: Command, facts: Facts, _now: datetime) -> None:

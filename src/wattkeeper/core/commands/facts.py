@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from hashlib import sha256
 from json import dumps
 from zoneinfo import ZoneInfo
@@ -39,6 +39,18 @@ class Approver:
 
 
 @dataclass(frozen=True, slots=True)
+class CutCalendar:
+    """When a disconnect may leave, in local time: from `opens` to before `closes`.
+
+    Unless `is_any_day`, on weekdays only, and neither on a holiday nor on the day before one.
+    """
+
+    opens: time = time(9)
+    closes: time = time(15)
+    is_any_day: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Facts about the requester, the customer, the meter and the hour before, as of now.
 
@@ -57,6 +69,7 @@ class Facts:
     tenant_meter_count: int
     zone: ZoneInfo
     holidays: frozenset[date] = frozenset()
+    calendar: CutCalendar = CutCalendar()
     pending_count: int = 0
     second_approver: Approver | None = None
     requester_created_by_person_id: int | None = None

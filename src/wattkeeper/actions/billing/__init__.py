@@ -1,0 +1,1 @@
+"""Bills: made from stored intervals, issued once, corrected by reversal."""
