@@ -132,16 +132,16 @@ def _cells(
     return cells
 
 
-def _ladder(start: int, energy: int, limits: list[int]) -> list[int]:
-    edges = [0, *limits, max(start + energy, *limits)]
-    return [max(0, min(start + energy, high) - max(start, low)) for low, high in pairwise(edges)]
+def _ladder(start: int, added_milliwh: int, limits: list[int]) -> list[int]:
+    edges = [0, *limits, max(start + added_milliwh, *limits)]
+    return [max(0, min(start + added_milliwh, high) - max(start, low)) for low, high in pairwise(edges)]
 
 
-def _share(energy: int, left: list[int]) -> list[int]:
+def _share(added_milliwh: int, left: list[int]) -> list[int]:
     """Return whole shares in proportion to `left`; the largest remainders get what is over."""
-    exact = [Fraction(energy * tier, sum(left) or 1) for tier in left]
+    exact = [Fraction(added_milliwh * tier, sum(left) or 1) for tier in left]
     order = sorted(range(len(left)), key=lambda tier: (floor(exact[tier]) - exact[tier], tier))
-    over = energy - sum(map(floor, exact))
+    over = added_milliwh - sum(map(floor, exact))
     return [floor(share) + (tier in order[:over]) for tier, share in enumerate(exact)]
 
 

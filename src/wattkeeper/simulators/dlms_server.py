@@ -93,7 +93,7 @@ _INSTRUMENTS: tuple[tuple[int, Callable[[Measures], bytes], int, int], ...] = (
     (71, lambda m: double_long_unsigned(m.milliamperes[2]), -3, _A),
     (1, lambda m: double_long_unsigned(m.power_w), 0, _W),
     (3, lambda m: double_long_unsigned(m.reactive_var), 0, _VAR),
-    (13, lambda m: long(m.power_factor_per_mille), -3, _NO_UNIT),
+    (13, lambda m: long(m.factor_permille), -3, _NO_UNIT),
     (14, lambda m: long_unsigned(m.centihertz), -2, _HZ),
 )
 

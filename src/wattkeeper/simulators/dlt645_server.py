@@ -231,7 +231,7 @@ def _reactive(meter: Meter, now_s: int, _clock: LocalTime) -> bytes:
 
 
 def _factor(meter: Meter, now_s: int, _clock: LocalTime) -> bytes:
-    return encode_bcd(meter.measures(now_s).power_factor_per_mille, 2, is_signed=True)
+    return encode_bcd(meter.measures(now_s).factor_permille, 2, is_signed=True)
 
 
 def _frequency(meter: Meter, now_s: int, _clock: LocalTime) -> bytes:

@@ -14,7 +14,7 @@ class Measures:
     milliamperes: tuple[int, int, int]
     power_w: int
     reactive_var: int
-    power_factor_per_mille: int
+    factor_permille: int
     centihertz: int
 
 

@@ -99,7 +99,7 @@ def _block(meter: Meter, start: int, now_s: int) -> bytes:
         + b"".join(encode_value("u32", amperes) for amperes in shown.milliamperes)
         + encode_value("i32", shown.power_w)
         + encode_value("i32", shown.reactive_var)
-        + encode_value("i16", shown.power_factor_per_mille)
+        + encode_value("i16", shown.factor_permille)
         + encode_value("u16", shown.centihertz)
     )
 

@@ -215,8 +215,9 @@ def _building(draw: _Draw) -> Iterator[Entry]:
         yield replace(
             _blank(draw), usage_point=f"B-{index + 1:02d}", site="BUILDING",
             usage_point_name=f"Shop {index + 1}, {name[0]}", usage_point_name_zh=f"{index + 1}号铺 {name[1]}",
-            customer_name=name[0], customer_name_zh=name[1], meter_serial=serial, address=serial,
-            family="pulse_counter", make_model="Simulated pulse counter, 1600 imp/kWh", link=PULSE_LINK,
+            customer_name=name[0], customer_name_zh=name[1], meter_serial=serial,
+            address=f"{site.code}/{serial}", family="pulse_counter",
+            make_model="Simulated pulse counter, 1600 imp/kWh", link=PULSE_LINK,
             channels=(Channel("pulses_imp", "1", 9, True, imp_per_kwh=1600),), settings={"imp_per_kwh": 1600},
             power_max_w=20_000, tariff_code=TARIFFS["building"],
             hidden=Hidden(f"shop-{index + 1}", draw.counts(40_000_000)),

@@ -60,6 +60,6 @@ def test_instruments_agree_with_the_power(plant: Plant) -> None:
     for meter in plant.meters.values():
         shown = meter.measures(now)
         assert all(2000 < volts < 2450 for volts in shown.decivolts)
-        assert 800 < shown.power_factor_per_mille <= 1000
+        assert 800 < shown.factor_permille <= 1000
         apparent_va = sum(v * a for v, a in zip(shown.decivolts, shown.milliamperes, strict=True)) / 10_000
-        assert apparent_va * shown.power_factor_per_mille / 1000 == pytest.approx(shown.power_w, abs=5)
+        assert apparent_va * shown.factor_permille / 1000 == pytest.approx(shown.power_w, abs=5)
