@@ -32,15 +32,15 @@ TARIFFS = {"home": "residential", "factory": "industrial", "building": "commerci
 
 _SITES = (
     Site(
-        "COMPOUND", "Osmanthus Garden", "桂花苑小区", "COMPOUND", ZONE,
+        "COMPOUND", "Osmanthus Garden", "桂花苑小区", "RESIDENTIAL", ZONE,
         "88 Guiyuan Road, Suzhou", "苏州市桂苑路88号",
     ),
     Site(
-        "FACTORY", "Hengda Precision Plastics", "恒达精密塑业", "FACTORY", ZONE,
+        "FACTORY", "Hengda Precision Plastics", "恒达精密塑业", "INDUSTRIAL", ZONE,
         "16 Xingye Street, Kunshan", "昆山市兴业街16号",
     ),
     Site(
-        "BUILDING", "Riverside Plaza", "临江广场", "BUILDING", ZONE,
+        "BUILDING", "Riverside Plaza", "临江广场", "COMMERCIAL", ZONE,
         "201 Binjiang Avenue, Hangzhou", "杭州市滨江大道201号",
     ),
 )  # fmt: skip
@@ -164,7 +164,7 @@ def _compound(draw: _Draw) -> Iterator[Entry]:
         )  # fmt: skip
     serial = f"2601{draw.seed % 1000:03d}90001"
     yield replace(
-        _blank(draw), usage_point="T-1", usage_point_kind="TRANSFORMER", site="COMPOUND",
+        _blank(draw), usage_point="T-1", usage_point_kind="MAIN", site="COMPOUND",
         usage_point_name="Transformer 1, main meter", usage_point_name_zh="1号变压器总表",
         meter_serial=serial,
         address=serial, family="dlt645_2007", make_model="Simulated DTZY-645 three-phase", link=COMPOUND_LINK,

@@ -38,7 +38,7 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One meter at one usage point."""
+    """One meter at one usage point; `usage_point_kind`: CUSTOMER, MAIN or SUB."""
 
     usage_point: str
     usage_point_name: str
@@ -68,7 +68,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`kind`: COMPOUND, FACTORY or BUILDING."""
+    """`kind`: RESIDENTIAL, INDUSTRIAL or COMMERCIAL."""
 
     code: str
     name: str

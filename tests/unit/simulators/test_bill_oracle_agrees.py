@@ -27,7 +27,8 @@ def tariff(draw: random.Random, zone: str) -> dict:
         "seasons": [
             {"from": "03-31", "to": "10-31", "days": {"weekday": [["00:00", "a"], ["07:30", "b"]]}},
             {"from": "11-01", "to": "03-30", "days": {
-             "weekday": [["00:00", "b"], ["12:00", "a"], ["21:15", "b"]], "weekend": [["00:00", "a"]], "holiday": [["00:00", "b"]]}},
+             "weekday": [["00:00", "b"], ["12:00", "a"], ["21:15", "b"]],
+             "weekend": [["00:00", "a"]], "holiday": [["00:00", "b"]]}},
         ],
     }  # fmt: skip
     mode, counter = (
