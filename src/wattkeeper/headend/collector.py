@@ -1,7 +1,7 @@
 """One link and its devices: what is due now is read, what is missing is fetched, and nothing starves."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 import structlog
@@ -41,6 +41,7 @@ class LinkCollector:
         self.line = line
         self.devices = dict(known)
         self.connected = asyncio.Event()
+        self.on_fetched: Callable[[DeviceState], None] | None = None
         self.is_up: bool | None = None
         self._services = services
         self._sleeper = sleeper
@@ -151,7 +152,9 @@ class LinkCollector:
             work = backfill.fetch_missing(state, session, self._services, self._must_yield)
             if not await self._guard(state, session, work):
                 state.has_work_left = False
-            elif session.error_code is not None:
+            elif self.on_fetched is not None:
+                self.on_fetched(state)
+            if session.error_code is not None:
                 self._report(
                     DeviceReport(state.plan.device_id, self._services.clock.now(), True, session.error_code)
                 )

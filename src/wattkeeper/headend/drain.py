@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.headend.errors import SpoolFailed
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.ports import Clock, SinkPort
 from wattkeeper.headend.schedule import backoff_s
@@ -53,7 +54,12 @@ class Drain:
     async def drain(self) -> bool:
         """Deliver what waits; whether all of it is delivered."""
         while True:
-            waiting = await asyncio.to_thread(self._spool.peek, GROUP_MAX_COUNT)
+            try:
+                waiting = await asyncio.to_thread(self._spool.peek, GROUP_MAX_COUNT)
+            except SpoolFailed as error:
+                _log.error("headend.spool-unreadable", **error.params)
+                self._failures_count += 1
+                return False
             self._gauge()
             if not waiting:
                 self._failures_count = 0

@@ -8,7 +8,7 @@ from typing import TypeVar
 from wattkeeper.drivers.api import Answer, Driver, Request, Steps
 from wattkeeper.headend.errors import LinkDown, NoAnswer
 from wattkeeper.headend.metrics import HeadendMetrics
-from wattkeeper.headend.tcp import BUFFER_MAX_BYTES, Connect, Wire
+from wattkeeper.headend.tcp import Connect, Wire
 from wattkeeper.headend.turns import Priority, Turns
 
 T = TypeVar("T")
@@ -169,7 +169,7 @@ class Line:
                 return None
             del wire.buffer[: split.used_bytes]
             if split.frame is not None:
-                return split.frame[:BUFFER_MAX_BYTES]
+                return split.frame
             self._count_garbage(split.used_bytes)
         return None
 

@@ -9,7 +9,7 @@ from wattkeeper.headend.errors import LinkDown
 from wattkeeper.headend.line import Line
 from wattkeeper.headend.mqtt import OnPush, dial_mqtt
 from wattkeeper.headend.ports import LinkPlan, Transport
-from wattkeeper.headend.push import PushReceiver
+from wattkeeper.headend.push import Outcome, PushReceiver
 from wattkeeper.headend.services import Services
 from wattkeeper.headend.supervise import supervise
 from wattkeeper.headend.tcp import Connect, dial
@@ -49,7 +49,7 @@ def start_link(plan: LinkPlan, services: Services, known: dict[int, DeviceState]
     sleeper = services.timetable.add()
     receivers: list[PushReceiver] = []
 
-    async def on_push(frame: bytes) -> bool:
+    async def on_push(frame: bytes) -> Outcome:
         return await receivers[0].receive(frame)
 
     connect = _connect(plan, on_push)
@@ -63,6 +63,7 @@ def start_link(plan: LinkPlan, services: Services, known: dict[int, DeviceState]
     )
     collector = LinkCollector(plan, line, services, sleeper, known)
     receivers.append(PushReceiver(collector, services))
+    collector.on_fetched = receivers[0].acknowledge_withheld
     running = RunningLink(collector, sleeper, services.timetable)
     loops = [collector.run, lambda: listen(collector)] if is_push else [collector.run]
     running.tasks = [asyncio.create_task(supervise(loop, services.metrics)) for loop in loops]

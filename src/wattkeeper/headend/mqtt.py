@@ -9,6 +9,7 @@ from gmqtt import Client
 from gmqtt.mqtt.handler import MQTTConnectError
 
 from wattkeeper.headend.errors import LinkDown
+from wattkeeper.headend.push import Outcome
 from wattkeeper.headend.tcp import BUFFER_MAX_BYTES, Connect, Wire, split_endpoint
 from wattkeeper.protocols.pulse.errors import PulseError
 from wattkeeper.protocols.pulse.messages import (
@@ -22,9 +23,11 @@ from wattkeeper.protocols.pulse.messages import (
 _CONNECT_TIMEOUT_S = 5.0
 _SESSION_EXPIRY_S = 7 * 86_400
 _SUBSCRIPTIONS = ("pulse/+/+/counts", "pulse/+/+/history")
+_NO_RECONNECTS = -2  # 0 would allow one, -1 any number: the link's back-off reconnects, with a new wire
+_RETRY_REAL_S = 1.0
 _SUCCESS_CODE = 0
 _REFUSED_CODE = 153  # payload format invalid (MQTT 5, 3.4.2.1): sending it again cannot help
-OnPush = Callable[[bytes], Awaitable[bool]]
+OnPush = Callable[[bytes], Awaitable[Outcome]]
 
 
 class MqttWire:
@@ -35,6 +38,7 @@ class MqttWire:
         self.overflow_bytes = 0
         self._on_push = on_push
         self._arrived = asyncio.Event()
+        self._closed = asyncio.Event()
         self._is_open = False
         self._client = Client(
             client_id,
@@ -42,7 +46,7 @@ class MqttWire:
             optimistic_acknowledgement=False,
             session_expiry_interval=_SESSION_EXPIRY_S,
         )
-        self._client.set_config({"reconnect_retries": 0})
+        self._client.set_config({"reconnect_retries": _NO_RECONNECTS})
         self._client.on_message = self._on_message
         self._client.on_disconnect = self._on_disconnect
 
@@ -89,11 +93,17 @@ class MqttWire:
         """Let go of the connection."""
         if self._is_open:
             self._is_open = False
-            self._closing = asyncio.ensure_future(self._client.disconnect())
+            self._closing = asyncio.ensure_future(self._disconnect())
         self._arrived.set()
 
+    async def _disconnect(self) -> None:
+        try:
+            await self._client.disconnect()
+        finally:
+            self._closed.set()
+
     async def _on_message(self, _client: Any, topic: str, payload: bytes, _qos: int, _properties: Any) -> int:
-        """Return the reason code of the PUBACK; an exception withholds it, so the broker delivers again."""
+        """Return the reason code of the PUBACK: not before the frame is kept or refused."""
         try:
             parts = decode_topic(topic)
             line = encode_line(parts, decode_message(parts, payload))
@@ -101,17 +111,26 @@ class MqttWire:
             await self._on_push(b"")
             return _REFUSED_CODE
         if parts.verb == "counts":
-            if not await self._on_push(line):
-                raise LinkDown("headend.push-not-kept", is_permanent=False)
-        elif len(self.buffer) + len(line) <= BUFFER_MAX_BYTES:
+            return await self._keep(line)
+        if len(self.buffer) + len(line) <= BUFFER_MAX_BYTES:
             self.buffer += line
             self._arrived.set()
         else:
             self.overflow_bytes += len(line)
         return _SUCCESS_CODE
 
+    async def _keep(self, line: bytes) -> int:
+        """Hand a line over until it is kept or refused; on a connection that is gone nothing can leave."""
+        while (outcome := await self._on_push(line)) is Outcome.LATER:
+            await asyncio.sleep(_RETRY_REAL_S)
+            if not self._is_open:
+                await self._closed.wait()
+                break
+        return _SUCCESS_CODE if outcome is Outcome.KEPT else _REFUSED_CODE
+
     def _on_disconnect(self, _client: Any, _packet: Any, _error: Any = None) -> None:
         self._is_open = False
+        self._closed.set()
         self._arrived.set()
 
 

@@ -4,6 +4,8 @@ Frames are the lines of `protocols.pulse`; over MQTT they are made from topic an
 """
 
 import asyncio
+from contextlib import suppress
+from enum import Enum
 from typing import Protocol, runtime_checkable
 
 import structlog
@@ -12,12 +14,21 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.headend.batch import BatchBuilder
 from wattkeeper.headend.collector import LinkCollector
 from wattkeeper.headend.device import DeviceState
+from wattkeeper.headend.errors import LinkDown, SpoolFailed, SpoolFull
 from wattkeeper.headend.services import Services, whole_seconds
 from wattkeeper.protocols.pulse.errors import PulseError
 from wattkeeper.protocols.pulse.messages import Counts, History, decode_line
 
 _UNDER_WAY_MAX_COUNT = 1000
 _log = structlog.get_logger(__name__)
+
+
+class Outcome(Enum):
+    """What became of a pushed frame."""
+
+    KEPT = "kept"  # durable
+    REFUSED = "refused"  # sending it again cannot help
+    LATER = "later"  # it could not be made durable now
 
 
 @runtime_checkable
@@ -36,7 +47,8 @@ class PushReceiver:
         self._collector = collector
         self._services = services
         self._locks: dict[int, asyncio.Lock] = {}
-        self._tasks: set[asyncio.Task[bool]] = set()
+        self._withheld: dict[int, tuple[bytes, int]] = {}
+        self._tasks: set[asyncio.Task[Outcome]] = set()
 
     def take(self, frame: bytes) -> None:
         """Take a frame of a line; beyond a thousand under way it is dropped and the device repeats it."""
@@ -47,24 +59,36 @@ class PushReceiver:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def receive(self, frame: bytes) -> bool:
-        """Make a pushed frame durable and acknowledge it; whether it is durable."""
+    async def receive(self, frame: bytes) -> Outcome:
+        """Make a pushed frame durable and acknowledge it."""
+        outcome = Outcome.REFUSED
         with self._services.timetable.busy():
             try:
-                return await self._receive(frame)
+                await self._receive(frame)
+                return Outcome.KEPT
             except (WattkeeperError, PulseError) as error:
                 _log.warning("headend.push-refused", link=self._collector.plan.name, code=error.code)
+                if isinstance(error, SpoolFull | SpoolFailed | LinkDown):
+                    outcome = Outcome.LATER
             except Exception:  # noqa: BLE001 - contained and counted; the rest goes on
                 self._services.metrics.count("exceptions")
                 _log.exception("headend.unexpected", link=self._collector.plan.name)
             self._services.metrics.count("pushes_refused")
-            return False
+            return outcome
 
-    async def _receive(self, frame: bytes) -> bool:
+    def acknowledge_withheld(self, state: DeviceState) -> None:
+        """Acknowledge what waited for earlier stamps, if they are held by now."""
+        frame, newest_s = self._withheld.get(state.plan.device_id, (b"", 0))
+        if frame and not self._is_behind(state, newest_s):
+            del self._withheld[state.plan.device_id]
+            with suppress(LinkDown):
+                self._acknowledge(state, frame, newest_s)
+
+    async def _receive(self, frame: bytes) -> None:
         topic, message = decode_line(frame)
         if isinstance(message, History):
             self._services.metrics.count("answers_late")
-            return True
+            return
         if not isinstance(message, Counts):
             raise WattkeeperError("headend.push-unexpected", verb=topic.verb)
         state = self._find(f"{topic.site}/{topic.serial}")
@@ -73,7 +97,6 @@ class PushReceiver:
             await self._keep(state, frame)
             newest_s = max((row[0] for row in message.rows), default=0)
             self._acknowledge(state, frame, newest_s)
-        return True
 
     async def _keep(self, state: DeviceState, frame: bytes) -> None:
         """Raises WattkeeperError when the frame is not what its device sends, or cannot be made durable."""
@@ -92,13 +115,18 @@ class PushReceiver:
         """An acknowledgement covers all before it: it waits until no earlier stamp is missing."""
         if not isinstance(state.driver, AcknowledgingDriver):
             return
-        if not state.is_loaded or any(stamp < newest_s for stamp in state.missing(newest_s)):
+        if self._is_behind(state, newest_s):
+            self._withheld[state.plan.device_id] = (frame, newest_s)
             state.has_work_left = True
             self._collector.wake()
             return
         acknowledgement = state.driver.acknowledgement(frame)
         if acknowledgement is not None:
             self._collector.line.send_unasked(acknowledgement)
+
+    def _is_behind(self, state: DeviceState, newest_s: int) -> bool:
+        """Whether a stamp before `newest_s` is still missing, as far as is known."""
+        return not state.is_loaded or any(stamp < newest_s for stamp in state.missing(newest_s))
 
     def _find(self, address: str) -> DeviceState:
         state = self._collector.device_at(address)

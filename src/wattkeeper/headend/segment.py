@@ -38,7 +38,7 @@ class Segment:
         Open or create the file.
 
         :raises SpoolBusy: if another process holds it
-        :raises SpoolFailed: if it cannot be opened
+        :raises SpoolFailed: if it cannot be opened; permanent if it is damaged
         """
         self.path = path
         self.is_sealed = is_sealed
@@ -74,7 +74,7 @@ class Segment:
         """
         Return the oldest rows that were not delivered yet.
 
-        :raises SpoolFailed: if the file cannot be read
+        :raises SpoolFailed: if the file cannot be read; permanent if it is damaged
         """
         try:
             rows = self._connection.execute(
@@ -189,4 +189,5 @@ def _explain(error: sqlite3.Error, path: Path) -> SpoolFailed | SpoolBusy:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return SpoolBusy("headend.spool-busy", path=str(path))
-    return SpoolFailed("headend.spool-failed", is_permanent=False, path=str(path), reason=str(error))
+    is_damaged = code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return SpoolFailed("headend.spool-failed", is_permanent=is_damaged, path=str(path), reason=str(error))

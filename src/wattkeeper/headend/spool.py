@@ -93,7 +93,11 @@ class Spool:
             self._watch_level()
 
     def peek(self, limit_count: int) -> list[SpooledBatch]:
-        """Return the oldest whole batches; damaged ones are quarantined and counted, never returned."""
+        """
+        Return the oldest whole batches; damaged ones are quarantined and counted, never returned.
+
+        :raises SpoolFailed: if they cannot be read now
+        """
         with self._mutex:
             for index in sorted(self._segments):
                 batches = self._peek_segment(index, limit_count)
@@ -127,7 +131,9 @@ class Spool:
             index = int(path.stem.removeprefix("segment-"))
             try:
                 self._segments[index] = Segment(path, is_sealed=True)
-            except SpoolFailed:
+            except SpoolFailed as error:
+                if not error.is_permanent:
+                    raise
                 self._quarantine_file(path)
                 continue
             self._remove_if_done(index)
@@ -146,7 +152,9 @@ class Spool:
         while True:
             try:
                 rows = segment.peek(limit_count)
-            except SpoolFailed:
+            except SpoolFailed as error:
+                if not error.is_permanent:
+                    raise
                 segment.set_aside()
                 del self._segments[index]
                 self._count_quarantined(1, segment.path)

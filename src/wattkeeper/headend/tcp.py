@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from wattkeeper.headend.errors import LinkDown
 
-BUFFER_MAX_BYTES = 64 * 1024
+BUFFER_MAX_BYTES = 128 * 1024  # twice the largest frame of any protocol here
 _CONNECT_TIMEOUT_S = 5.0
 
 
@@ -39,7 +39,7 @@ Connect = Callable[[], Awaitable[Wire]]
 
 
 class TcpWire(asyncio.Protocol):
-    """One TCP connection. What exceeds 64 KiB without becoming a frame is dropped and counted."""
+    """One TCP connection. What exceeds its buffer without becoming a frame is dropped and counted."""
 
     def __init__(self) -> None:
         self.buffer = bytearray()

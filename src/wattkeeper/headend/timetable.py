@@ -1,7 +1,6 @@
 """Who sleeps until when: wakes actors on the one clock and tells it when nothing due is left undone."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -120,5 +119,3 @@ class Timetable:
         finally:
             for wait in waits:
                 wait.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await wait

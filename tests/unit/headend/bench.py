@@ -12,6 +12,7 @@ from pathlib import Path
 
 import fastcrc
 import numpy as np
+
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Source
@@ -46,6 +47,13 @@ INTERVAL_S = 900
 REGISTER = "energy_import_register_kwh"
 VOLTAGE = "voltage_l1_v"
 assert RUN_MAX_S == 86_400
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait, in real time, until `condition` holds."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - what it looks at belongs to the code under test
+            await asyncio.sleep(0.01)
 
 
 class ManualClock:
@@ -308,9 +316,13 @@ class World:
         self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int
     ) -> Mapping[int, Sequence[int]]:
         self.holdings_calls += 1
-        held = self.stamps(Source.PROFILE)
+        held, pushed = self.stamps(Source.PROFILE), self.stamps(Source.PUSH)
         return {
-            channel_id: [stamp for stamp in held.get(channel_id, ()) if from_s <= stamp < to_s]
+            channel_id: [
+                stamp
+                for stamp in (*held.get(channel_id, ()), *pushed.get(channel_id, ()))
+                if from_s <= stamp < to_s
+            ]
             for channel_id in channel_ids
         }
 
