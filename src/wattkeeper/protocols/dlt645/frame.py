@@ -8,7 +8,7 @@ Every data byte travels with 0x33 added. The checksum is the sum of all bytes fr
 before it, modulo 256. An address digit A stands for "any".
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wattkeeper.protocols.dlt645.errors import ChecksumMismatch, ContentError, Dlt645Error, FrameError
 
@@ -28,8 +28,7 @@ _OFF = bytes((i - 0x33) & 0xFF for i in range(256))
 _ON = bytes((i + 0x33) & 0xFF for i in range(256))
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame. `address`: 12 digits, most significant first; `data`: without the 0x33."""
 
     address: str
@@ -57,8 +56,7 @@ class Frame:
         return bool(self.control & HAS_MORE)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What the head of a buffer holds; `used_bytes` 0 asks for more.
 
     `frame` None with `used_bytes` > 0: those bytes can never become a frame, `error` says why.

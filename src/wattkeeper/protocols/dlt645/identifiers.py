@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from importlib.resources import files
+from typing import NamedTuple
 
 from wattkeeper.protocols.dlt645.bcd import decode_bcd, decode_digits, encode_bcd, is_absent
 from wattkeeper.protocols.dlt645.errors import ContentError
@@ -28,8 +29,7 @@ class Identifier:
     block: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One decoded value: a number, a text, or None where the meter has FF."""
 
     di: str

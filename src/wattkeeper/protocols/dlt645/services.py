@@ -7,6 +7,7 @@ first. A master builds with `encode_*` and reads answers with `decode_answer`; a
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import NamedTuple
 
 from wattkeeper.protocols.dlt645.bcd import (
     LocalTime,
@@ -155,8 +156,7 @@ class OtherRequest:
 Request = Read | ReadMore | ReadAddress | Write | BroadcastTime | Freeze | RelayControl | OtherRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a meter answered. `di` empty where the service carries none; `refusal` None if it did as asked."""
 
     function: int

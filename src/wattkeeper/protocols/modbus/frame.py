@@ -7,8 +7,8 @@ low byte first. An RTU frame does not tell its length: it follows from the funct
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from fastcrc import crc16
 
@@ -27,8 +27,7 @@ class Side(Enum):
     ANSWER = "answer"
 
 
-@dataclass(frozen=True, slots=True)
-class Adu:
+class Adu(NamedTuple):
     """One frame. `transaction_id` None on a serial line."""
 
     unit_id: int
@@ -36,8 +35,7 @@ class Adu:
     transaction_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What the head of a buffer holds; `used_bytes` 0 asks for more, bytes used without `adu` are garbage."""
 
     adu: Adu | None
