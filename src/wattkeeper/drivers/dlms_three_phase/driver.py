@@ -72,12 +72,15 @@ class DlmsThreePhase:
 
     def open(self) -> Steps[None]:
         """Associate and check that this is the meter it should be."""
+        if self._settings.is_counter_read:
+            yield from self._read_counter()
         try:
             yield from self._associate()
         except DeviceRefused as error:
-            if error.code != "dlms.counter-refused":
+            lowest = error.params.get("lowest")
+            if not isinstance(lowest, int):
                 raise
-            yield from self._catch_up_counter()
+            self._counters.skip_past(lowest)
             yield from self._associate()
         yield from self._check_identity()
 
@@ -161,7 +164,7 @@ class DlmsThreePhase:
         self._layout = None
         yield from self._run(self._session.associate())
 
-    def _catch_up_counter(self) -> Steps[None]:
+    def _read_counter(self) -> Steps[None]:
         """Ask the meter, as the public client, which counter it saw latest."""
         self._session, self._sap = self._make_session(Mechanism.NONE), PUBLIC_SAP
         yield from self._run(self._session.associate())
@@ -268,7 +271,7 @@ class DlmsThreePhase:
 def _security_error(error: SecurityFailed) -> WattkeeperError:
     """What the meter refuses for good; an answer that does not open may just be damaged."""
     if error.code in ("dlms.key-refused", "dlms.counter-refused", "dlms.counter-exhausted"):
-        return DeviceRefused(error.code)
+        return DeviceRefused(error.code, **error.params)  # type: ignore[arg-type]
     return AnswerDamaged(error.code, is_permanent=False)
 
 

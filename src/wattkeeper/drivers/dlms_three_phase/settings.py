@@ -39,6 +39,7 @@ class Settings:
     password: bytes = field(repr=False)
     zone: ZoneInfo
     is_deviation_inverted: bool
+    is_counter_read: bool
 
 
 def load_registers() -> tuple[Register, ...]:
@@ -79,6 +80,7 @@ def read_settings(config: DeviceConfig) -> Settings:
         password=config.secrets.get("password", b""),
         zone=_zone(config.time_zone),
         is_deviation_inverted=config.settings.get("is_deviation_inverted", False) is True,
+        is_counter_read=config.settings.get("is_counter_read", False) is True,
     )
 
 

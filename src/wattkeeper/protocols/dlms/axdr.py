@@ -140,11 +140,20 @@ def _items(data: bytes, at: int, depth: int) -> tuple[Value, int]:
         raise ApduDamaged("dlms.data-cut")
     if depth >= MAX_DEPTH:
         raise ApduDamaged("dlms.data-too-deep")
-    items = []
+    items: list[Value] = []
     depth += 1
-    for _ in range(count):
-        value, at = _item(data, at, depth)
-        items.append(value)
+    append, fixed_get, byte_count = items.append, _FIXED_GET.get, len(data)
+    for _ in range(count):  # numbers and short octet strings in place: calling `_item` costs half the speed
+        fixed = fixed_get(data[at])
+        if fixed is not None:
+            append(fixed[0](data, at + 1)[0])
+            at += fixed[1]
+        elif data[at] == 9 and data[at + 1] < 0x80 and at + 2 + data[at + 1] <= byte_count:
+            start, at = at + 2, at + 2 + data[at + 1]
+            append(data[start:at])
+        else:
+            value, at = _item(data, at, depth)
+            append(value)
     return items, at
 
 

@@ -110,7 +110,10 @@ class ClientSession:
             authentication=self._association.password if mechanism is Mechanism.LLS else self._challenge,
         )
         answer = yield request.encode()
-        _check_errors(answer)
+        try:
+            _check_errors(answer)
+        except ServiceRefused as error:
+            raise ServiceRefused("dlms.association-refused", result=error.result) from None
         response = acse.decode_response(answer)
         if response.result != acse.ACCEPTED:
             raise ServiceRefused("dlms.association-refused", result=response.diagnostic)
@@ -231,8 +234,9 @@ class ClientSession:
         opened = security.unprotect(ciphered.text, keys=keys, system_title=self._server_title)
         if opened.security_control & security.AUTHENTICATED_ENCRYPTED != security.AUTHENTICATED_ENCRYPTED:
             raise SecurityFailed("dlms.not-ciphered")
+        plain = ciphered.check_service(opened.plain)
         self._latest_server_counter = security.check_counter(opened.counter, self._latest_server_counter)
-        return opened.plain
+        return plain
 
 
 def _check_errors(answer: bytes) -> None:

@@ -48,7 +48,7 @@ def decode_block(apdu: bytes) -> GeneralBlock:
 
 
 class Assembler:
-    """Joins numbered parts, of whatever transfer. A first part begins anew; parts without a first are let go."""
+    """Joins numbered parts of any transfer. A first part begins anew; parts without a first are let go."""
 
     def __init__(self, first_number: int) -> None:
         self._first_number = first_number

@@ -11,6 +11,7 @@ Written by many hands, so there are many shapes; all are told apart by what they
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from wattkeeper.core.kernel.obis import Obis
@@ -79,7 +80,12 @@ def entries(value: Value) -> list[Entry]:
     if len(items) == 2 and isinstance(items[0], int) and isinstance(items[1], list):
         items = items[1]
     if items and all(isinstance(item, list) for item in items):
-        return [entry for item in items if isinstance(item, list) for entry in _flat(item, "")]
+        found: list[Entry] = []
+        for item in items:
+            assert isinstance(item, list)
+            entry = _triple(item)
+            found += [entry] if entry else _flat(item, "")
+        return found
     maker = _text(items[0])[:3] if items else ""
     order = _KFM_LISTS.get(len(items))
     is_power = len(items) == 1 and type(items[0]) is int
@@ -87,9 +93,22 @@ def entries(value: Value) -> list[Entry]:
         return [Entry(obis, item, _fixed_pair("KFM", obis)) for obis, item in zip(order, items, strict=True)]
     if not any(map(_is_obis, items)):
         return [Entry(None, item) for item in items if not isinstance(item, list)]
-    if maker != "Kam":
-        maker = next((_text(item)[:3] for item in items if _text(item).startswith("KFM")), "")
+    if maker != "Kam" and len(items) > 1:
+        maker = _text(items[1])[:3]  # Kaifa writes the code of the list's version before it
     return list(_flat(items, maker))
+
+
+def _triple(items: list[Value]) -> Entry | None:
+    """Return the entry of the commonest structure, {obis, number, {scaler, unit}}, None if it is not that."""
+    if len(items) != 3 or type(items[0]) is not bytes or len(items[0]) != 6:
+        return None
+    pair = _pair(items[2])
+    return Entry(_obis(items[0]), items[1], pair) if pair else None
+
+
+@lru_cache(maxsize=4096)
+def _obis(octets: bytes) -> Obis:
+    return Obis.from_bytes(octets)
 
 
 def _flat(items: Sequence[Value], maker: str) -> Iterator[Entry]:
@@ -100,7 +119,7 @@ def _flat(items: Sequence[Value], maker: str) -> Iterator[Entry]:
         at += 1
         if _is_obis(item) and at < len(items):
             assert isinstance(item, bytes)
-            obis, value = Obis.from_bytes(item), items[at]
+            obis, value = _obis(item), items[at]
             pair = _pair(items[at + 1]) if at + 1 < len(items) else None
             at += 2 if pair else 1
             yield Entry(obis, value, pair or (_fixed_pair(maker, obis) if isinstance(value, int) else None))
@@ -116,8 +135,9 @@ def _is_obis(item: Value) -> bool:
 
 
 def _pair(item: Value) -> ScalerUnit | None:
-    match item:
-        case [int(scaler), int(unit)] if -128 <= scaler <= 127:
+    if type(item) is list and len(item) == 2:
+        scaler, unit = item
+        if type(scaler) is int and type(unit) is int and -128 <= scaler <= 127:
             return scaler, unit
     return None
 

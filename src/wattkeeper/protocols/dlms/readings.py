@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import TypedDict
 
 from wattkeeper.core.kernel.obis import Obis
@@ -26,18 +27,24 @@ class Reading(TypedDict):
 
 def to_reading(entry: Entry, measured_at: str | None = None) -> Reading:
     """Return the row of an entry; without scaler and unit the value is as the meter counts."""
+    id_, quantity = _names(entry.obis) if entry.obis else ("", "")
     value, unit = value_text(entry.value), ""
     if entry.scaler_unit is not None and isinstance(entry.value, int):
         scaler, unit_code = entry.scaler_unit
         value = format(Decimal(entry.value).scaleb(scaler), "f")
         unit = UNITS.get(unit_code, str(unit_code))
     return Reading(
-        id=str(entry.obis) if entry.obis else "",
-        quantity=quantity_of(entry.obis) if entry.obis else "",
+        id=id_,
+        quantity=quantity,
         value=value,
         unit=unit,
         measured_at=measured_at,
     )
+
+
+@lru_cache(maxsize=4096)
+def _names(obis: Obis) -> tuple[str, str]:
+    return str(obis), quantity_of(obis)
 
 
 def list_readings(entries: list[Entry], sent_at: bytes) -> list[Reading]:

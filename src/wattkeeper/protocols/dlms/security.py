@@ -26,7 +26,8 @@ _KEY_BYTES = {0: 16, 1: 16, 2: 32}
 # Service tag -> its global and dedicated ciphered tags (clause 7.3.13)
 GLOBAL_TAGS = {0x01: 0x21, 0x08: 0x28, 0x0E: 0x2E} | {tag: tag + 8 for tag in range(0xC0, 0xC8)}
 DEDICATED_TAGS = {tag: tag + 0x10 for tag in range(0xC0, 0xC8)}
-CIPHERED_TAGS = frozenset(GLOBAL_TAGS.values()) | frozenset(DEDICATED_TAGS.values())
+_SERVICE_TAGS = {outer: tag for tags in (GLOBAL_TAGS, DEDICATED_TAGS) for tag, outer in tags.items()}
+CIPHERED_TAGS = frozenset(_SERVICE_TAGS)
 GENERAL_GLOBAL = 0xDB
 GENERAL_DEDICATED = 0xDC
 
@@ -192,11 +193,25 @@ def wrap_general(system_title: bytes, text: bytes) -> bytes:
 
 
 class Ciphered(NamedTuple):
-    """A ciphered APDU taken apart: which key set, the sender's title where the APDU says it, the text."""
+    """A ciphered APDU taken apart: which key set, the sender's title where the APDU says it, the text.
+
+    `service_tag` is the tag that the plain APDU must have; None where any may be inside.
+    """
 
     is_dedicated: bool
     system_title: bytes
     text: bytes
+    service_tag: int | None = None
+
+    def check_service(self, plain: bytes) -> bytes:
+        """
+        Return `plain`, if it is the service that the outer tag says: that tag itself is not authenticated.
+
+        :raises SecurityFailed: if it is another
+        """
+        if self.service_tag is not None and plain[:1] != bytes((self.service_tag,)):
+            raise SecurityFailed("dlms.foreign-service")
+        return plain
 
 
 def unwrap(apdu: bytes) -> Ciphered | None:
@@ -218,4 +233,5 @@ def unwrap(apdu: bytes) -> Ciphered | None:
         return None
     if end != len(apdu):
         raise ApduDamaged("dlms.data-left-over", byte_count=len(apdu) - end)
-    return Ciphered(tag == GENERAL_DEDICATED or 0xD0 <= tag <= 0xD7, title, text)
+    is_dedicated = tag == GENERAL_DEDICATED or 0xD0 <= tag <= 0xD7
+    return Ciphered(is_dedicated, title, text, _SERVICE_TAGS.get(tag))

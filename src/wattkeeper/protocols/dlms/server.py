@@ -217,13 +217,14 @@ class ServerSession:
         opened = security.unprotect(ciphered.text, keys=keys, system_title=self._client_title)
         if opened.security_control & security.AUTHENTICATED_ENCRYPTED != security.AUTHENTICATED_ENCRYPTED:
             raise SecurityFailed("dlms.not-ciphered")
+        plain = ciphered.check_service(opened.plain)
         if ciphered.is_dedicated:
             latest = self._latest_dedicated_counter
             self._latest_dedicated_counter = security.check_counter(opened.counter, latest)
         else:
             latest = self._security.latest_client_counter
             self._security.latest_client_counter = security.check_counter(opened.counter, latest)
-        return opened.plain
+        return plain
 
     def _seal(self, answer: bytes, request_tag: int) -> bytes:
         """Return `answer` ciphered the way the request was; errors that have no ciphered form stay plain."""

@@ -244,10 +244,11 @@ def test_a_wrong_key_is_one_refusal(line: Line) -> None:
     assert not line.session.is_open
 
 
-def test_our_counter_moves_past_the_meters(line: Line, meter: Meter) -> None:
+@pytest.mark.parametrize("is_counter_read", [True, False])
+def test_our_counter_moves_past_the_meters(line: Line, meter: Meter, is_counter_read: bool) -> None:
     meter.security.latest_client_counter = 5000
     reserve = Reservations()
-    driver = make_driver(config(reserve_counters=reserve))
+    driver = make_driver(config(reserve_counters=reserve, settings={"is_counter_read": is_counter_read}))
     line.run(driver, driver.open())
     assert meter.security.latest_client_counter > 5000
     assert reserve.next_value > meter.security.latest_client_counter

@@ -239,6 +239,20 @@ def test_a_recorded_command_does_nothing_again(
     assert not client.expects(frames[1])
 
 
+def test_one_byte_wrong_in_a_command_moves_nothing(
+    meter: Meter, open_session: tuple[ClientSession, ServerSession]
+) -> None:
+    client, server = open_session
+    command = next(client.act(RELAY._replace(attribute=1), b"\x0f\x00"))
+    for position in range(len(command)):
+        damaged = bytearray(command)
+        damaged[position] ^= 0x01
+        server.feed(bytes(damaged), 1)
+    assert meter.relay == 1
+    server.feed(command, 1)
+    assert meter.relay == 0
+
+
 def test_plain_requests_are_refused_in_a_ciphered_association(
     meter: Meter, open_session: tuple[ClientSession, ServerSession]
 ) -> None:
