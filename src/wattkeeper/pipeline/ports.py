@@ -9,13 +9,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.registry.installations import ChannelInstallation
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesFacts:
-    """What the registry knows of a series: channels over time, grid, place and limit."""
+    """What the registry knows of a series: channels over time, grid, place and limit.
+
+    `kind` says what its reads hold: CUMULATIVE registers, or the energy of an INTERVAL named by its start.
+    """
 
     series_id: int
     installations: tuple[ChannelInstallation, ...]
@@ -23,6 +27,7 @@ class SeriesFacts:
     zone: ZoneInfo
     power_max_w: int
     holidays: frozenset[date] = frozenset()
+    kind: Kind = Kind.CUMULATIVE
 
 
 @dataclass(frozen=True, slots=True)

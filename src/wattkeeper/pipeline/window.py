@@ -7,7 +7,9 @@ import numpy as np
 
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.readings.advance import AdvanceRule
+from wattkeeper.core.readings.interval_reads import collect_intervals
 from wattkeeper.core.readings.intervals import Intervals, derive_intervals
 from wattkeeper.core.vee.like_days import AHEAD_DAYS, DAY_S, HISTORY_DAYS
 from wattkeeper.pipeline.ports import Ports, SeriesFacts
@@ -49,6 +51,15 @@ def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: Adva
     """Return the intervals over `span`, derived from the raw reads in and around it."""
     channel_ids = [installation.channel_id for installation in facts.installations]
     reads = ports.raw_reads.read(channel_ids, span[0] - CONTEXT_S, span[1] + CONTEXT_S)
+    if facts.kind is Kind.INTERVAL:
+        return collect_intervals(
+            installations=facts.installations,
+            reads=reads,
+            from_s=span[0],
+            to_s=span[1],
+            interval_s=facts.interval_s,
+            power_max_w=facts.power_max_w,
+        )
     return derive_intervals(
         installations=facts.installations,
         reads=reads,

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import count, pairwise
@@ -16,6 +17,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance, Source
+from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.pipeline.derive import PipelineReport, run_once
@@ -321,7 +323,8 @@ def test_any_arrival_ends_in_the_same_values(seed: int) -> None:
 
 def test_a_planted_rule_that_ignores_rollovers_loses_energy() -> None:
     def ignore(previous: Int64s, current: Int64s, modulus: int | None, advance_max: Int64s) -> Int64s:
-        return np.maximum(current - previous, 0)
+        advance: Int64s = np.maximum(current - previous, 0)
+        return advance
 
     rows = [(at_s, (value + 99_900) % 10**6, flags, source) for at_s, value, flags, source in hours(0, 25)]
     right, wrong = World(), World()
@@ -346,3 +349,15 @@ def test_the_days_are_those_of_the_place() -> None:
     world.run(end_s)
     assert len(world.current()) == 25
     assert not world.recorded
+
+
+def test_reads_that_are_intervals_already_keep_their_values() -> None:
+    world = World()
+    world.facts = replace(world.facts, kind=Kind.INTERVAL)
+    rows = [(START_S + i * HOUR_S, i, 0, int(Source.FILE)) for i in range(24 * 9) if i != 24 * 8 + 3]
+    world.deliver(rows)
+    world.run(START_S + 9 * DAY_S)
+    values = world.current()
+    assert [value[0] for value in values.values()] == [1000 * i for i in range(24 * 9)]
+    lost = values[START_S + (24 * 8 + 3) * HOUR_S]
+    assert lost == (1000 * (24 * 8 + 3), Provenance.ESTIMATED, 0, Method.LINEAR)

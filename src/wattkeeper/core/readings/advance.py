@@ -12,6 +12,7 @@ from wattkeeper.core.kernel.reads import Int64s
 BACKWARDS = -1
 JUMP = -2
 DOUBT_COUNT = 16  # reads on each side of an impossible step that are judged one by one
+LINE_COUNT = 8  # a register that starts anew more often in one derivation is not to be believed
 LOOKBACK_COUNT = 64  # a stretch of rejected reads between two good ones has at most this many runs
 
 AdvanceRule = Callable[[Int64s, Int64s, int | None, Int64s], Int64s]
@@ -69,7 +70,8 @@ def link_reads(
 
     Where every step is possible there is one line. Else the line that explains most reads wins, reads within
     its span that contradict it are rejected, and what lies before or after it is linked the same way by
-    itself: a register that was reset starts a new line and no energy is invented between the two.
+    itself: a register that was reset starts a new line and no energy is invented between the two. After
+    `LINE_COUNT` lines the rest is rejected, so that garbage costs bounded time.
     """
     places = np.arange(len(values), dtype=np.intp)
 
@@ -98,7 +100,7 @@ def _split_at(cuts: NDArray[np.intp], count: int) -> list[Run]:
 def _pick_lines(runs: list[Run], advance_between: Steps) -> list[list[int]]:
     lines: list[list[int]] = []
     waiting = [(0, len(runs))]
-    while waiting:
+    while waiting and len(lines) < LINE_COUNT:
         first, last = waiting.pop()
         if first < last:
             line = _best_line(runs, first, last, advance_between)
@@ -146,6 +148,11 @@ def _find_breaks(runs: list[Run], lines: list[list[int]], advance_between: Steps
         step = int(advance_between(np.array([before]), np.array([first]))[0])
         return Break(before, first, last, BACKWARDS if step == BACKWARDS else JUMP, is_rejected)
 
+    if kept[0] > 0:
+        yield describe(runs[kept[0]][0], 0, runs[kept[0]][0] - 1, is_rejected=True)
+    if kept[-1] < len(runs) - 1:
+        end = runs[kept[-1]][1]
+        yield describe(end - 1, end, runs[-1][1] - 1, is_rejected=True)
     for earlier, later in pairwise(kept):
         before = runs[earlier][1] - 1
         if later > earlier + 1:

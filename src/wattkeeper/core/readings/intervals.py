@@ -99,11 +99,12 @@ def derive_intervals(
     knots, findings = trace_series(installations, reads, limits, boundaries)
     knots = add_boundaries(knots, boundaries, interval_s)
     return _read_off(
-        knots, boundaries, interval_s, _find_installed(installations, boundaries), tuple(findings)
+        knots, boundaries, interval_s, find_installed(installations, boundaries), tuple(findings)
     )
 
 
-def _find_installed(installations: Sequence[InstallationFact], boundaries: Int64s) -> NDArray[np.bool_]:
+def find_installed(installations: Sequence[InstallationFact], boundaries: Int64s) -> NDArray[np.bool_]:
+    """Return for each interval between consecutive `boundaries` whether any channel was installed in it."""
     is_installed = np.zeros(len(boundaries) - 1, dtype=np.bool_)
     for installation in installations:
         overlaps = boundaries[1:] > installation.starts_at_s

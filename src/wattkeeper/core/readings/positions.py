@@ -35,7 +35,8 @@ def trace_installation(
     """Return the knots at the usable reads of one installation, stretches numbered 1, 3, 5 ..., and findings.
 
     Reads at the very instant of removal belong to it. Findings: ``readings.conflict``, ``.out-of-range``,
-    ``.register-backwards``, ``.jump``, ``.rollover``, ``.multiplier-read-missing``.
+    ``.register-backwards``, ``.jump``, ``.rollover``,
+    ``.rollover-ambiguous``, ``.multiplier-read-missing``.
     """
     reads, findings = _select_reads(installation, reads)
     if not len(reads):
@@ -49,6 +50,7 @@ def trace_installation(
     kept = take(settled, chains.index)
     unwrapped = _unwrap(kept.value, chains)
     findings += _find_rollovers(installation, kept, unwrapped)
+    findings += _find_ambiguous(installation, kept, chains, advances)
     ones = np.ones(len(kept), dtype=np.int64)
     rollover = ones * 0 if modulus is None else unwrapped // modulus
     counts = Knots(kept.measured_at_s, unwrapped, chains.chain, ones, ones, rollover, kept.flags)
@@ -139,6 +141,27 @@ def _find_rollovers(installation: InstallationFact, reads: ReadColumns, unwrappe
             },
         )
         for i in np.flatnonzero(wraps[1:] > wraps[:-1])
+    ]
+
+
+def _find_ambiguous(
+    installation: InstallationFact, reads: ReadColumns, chains: Chains, advances: "_AdvanceMax"
+) -> list[Finding]:
+    """Report gaps so long that the register may have gone round once more than its values show."""
+    modulus = installation.register_modulus
+    if modulus is None:
+        return []
+    most = advances(chains.index[:-1], chains.index[1:])
+    is_ambiguous = (chains.advance[1:] + modulus <= most) & (chains.chain[1:] == chains.chain[:-1])
+    return [
+        Finding(
+            "readings.rollover-ambiguous",
+            starts_at_s=int(reads.measured_at_s[i]),
+            ends_at_s=int(reads.measured_at_s[i + 1]),
+            channel_id=installation.channel_id,
+            evidence={"register_modulus": modulus, "advance": int(chains.advance[i + 1])},
+        )
+        for i in np.flatnonzero(is_ambiguous)
     ]
 
 

@@ -1,6 +1,7 @@
 """Registers to intervals: exchange, multiplier change, rollover, gaps, wrong reads, by example."""
 
 from fractions import Fraction
+from random import Random
 
 import numpy as np
 import pytest
@@ -103,6 +104,12 @@ def test_a_rollover_between_two_reads_is_flagged() -> None:
     assert found.flags.tolist() == [0, Flag.ROLLOVER, 0, 0]
 
 
+def test_a_gap_in_which_the_register_may_have_gone_round_twice_is_said() -> None:
+    found = derive([meter(modulus=10**4)], {1: reads((0, 9_990), (60, 20))})
+    assert rules(found) == ["readings.rollover", "readings.rollover-ambiguous"]
+    assert found.gaps == (Gap(0, 4, 30_000, is_exact=True),)
+
+
 def test_a_decrease_that_is_no_rollover_is_refused() -> None:
     found = derive([meter()], {1: reads((0, 100), (15, 110), (30, 90), (45, 160), (60, 200))})
     assert rules(found) == ["readings.register-backwards"]
@@ -124,8 +131,16 @@ def test_a_reset_register_starts_a_new_line_and_invents_nothing() -> None:
     assert found.value_milliwh.tolist() == [10_000, 0, 5_000, 12_000]
 
 
+def test_garbage_is_refused_in_bounded_time() -> None:
+    chance = Random(1)
+    rows = reads(*((15 * i, chance.randrange(10**8)) for i in range(2001)))
+    found = derive([meter()], {1: rows}, quarters=2000)
+    assert (found.value_milliwh <= 25_001_000).all()
+    assert sum(int(finding.evidence["read_count"]) for finding in found.findings) > 1900
+
+
 def test_values_that_the_register_cannot_show_are_refused() -> None:
-    found = derive([meter(modulus=1000)], {1: reads((0, 1), (15, 1000), (30, -1), (45, 7), (60, 8))})
+    found = derive([meter(modulus=10**5)], {1: reads((0, 1), (15, 10**5), (30, -1), (45, 7), (60, 8))})
     assert rules(found) == ["readings.out-of-range"] * 2
     assert found.gaps == (Gap(0, 3, 6_000, is_exact=True),)
 

@@ -108,7 +108,7 @@ def columns(found: Intervals) -> list[Any]:
 
 
 @given(lives())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_complete_reads_are_measured_and_conserve_energy(life: tuple[Any, ...]) -> None:
     installations, rows, quarters, truth_milliwh = life
     found = derive(installations, rows, quarters)
@@ -118,7 +118,7 @@ def test_complete_reads_are_measured_and_conserve_energy(life: tuple[Any, ...]) 
 
 
 @given(lives(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_gaps_move_no_energy(life: tuple[Any, ...], data: st.DataObject) -> None:
     installations, rows, quarters, truth_milliwh = life
     edges = {START_S, START_S + quarters * QUARTER_S}
@@ -143,7 +143,7 @@ def _anchors(installations: list[ChannelInstallation]) -> set[int]:
 
 
 @given(lives(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_order_and_repetition_change_nothing(life: tuple[Any, ...], data: st.DataObject) -> None:
     installations, rows, quarters, _ = life
     noise = st.tuples(
