@@ -17,7 +17,6 @@ from typing import TypeVar
 import pytest
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.core.kernel.relay import RelayState
 from wattkeeper.drivers.api import Answer, DeviceConfig, DeviceRefused, RelayCommand, Steps
 from wattkeeper.drivers.dlms_three_phase.driver import DlmsThreePhase, make_driver
@@ -27,6 +26,7 @@ from wattkeeper.protocols.dlms.apdus import Descriptor
 from wattkeeper.protocols.dlms.client import ClientAssociation, ClientSession, Exchange
 from wattkeeper.protocols.dlms.date_time import encode as encode_date_time
 from wattkeeper.protocols.dlms.encoding import double_long_unsigned, octet_string
+from wattkeeper.protocols.dlms.obis import Obis
 from wattkeeper.protocols.dlms.objects import Column, ObjectModel, Profile
 from wattkeeper.protocols.dlms.security import Keys
 from wattkeeper.protocols.dlms.server import GMAC_CLIENT, PUBLIC_CLIENT, ServerSecurity, ServerSession

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.core.kernel.relay import RelayState
 from wattkeeper.drivers.api import (
@@ -32,6 +31,7 @@ from wattkeeper.protocols.dlms.axdr import Value
 from wattkeeper.protocols.dlms.client import ClientAssociation, ClientSession, Exchange
 from wattkeeper.protocols.dlms.encoding import integer, octet_string
 from wattkeeper.protocols.dlms.errors import DlmsError, FrameDamaged, SecurityFailed, ServiceRefused
+from wattkeeper.protocols.dlms.obis import Obis
 from wattkeeper.protocols.dlms.services import range_access
 
 T = TypeVar("T")

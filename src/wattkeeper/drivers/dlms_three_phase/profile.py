@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.drivers.api import AnswerDamaged, DeviceRead
 from wattkeeper.drivers.dlms_three_phase.settings import Register, Settings
@@ -11,6 +10,7 @@ from wattkeeper.drivers.dlms_three_phase.values import ScalerUnit, clock_flags, 
 from wattkeeper.protocols.dlms import date_time, objects
 from wattkeeper.protocols.dlms.axdr import Value
 from wattkeeper.protocols.dlms.errors import ApduDamaged
+from wattkeeper.protocols.dlms.obis import Obis
 
 RECORDS_PER_ANSWER = 336  # at 190 bytes a record still within the 64 KiB of one answer
 _STATUS_OBIS = Obis(0, 0, 96, 10, 1)

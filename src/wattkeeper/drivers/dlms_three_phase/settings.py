@@ -7,10 +7,11 @@ from importlib.resources import files
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.obis import Obis
+from wattkeeper.core.kernel.obis import Obis as ObisText
 from wattkeeper.core.kernel.reading_types import READING_TYPES, ReadingType
 from wattkeeper.drivers.api import DeviceConfig
 from wattkeeper.protocols.dlms.acse import Mechanism
+from wattkeeper.protocols.dlms.obis import Obis
 from wattkeeper.protocols.dlms.security import Keys
 
 _MECHANISMS = {"gmac": Mechanism.HLS_GMAC, "lls": Mechanism.LLS, "none": Mechanism.NONE}
@@ -51,7 +52,7 @@ def load_registers() -> tuple[Register, ...]:
 def _register(row: Mapping[str, object]) -> Register:
     pair = row["scaler_unit"]
     scaler_unit = (int(pair[0]), int(pair[1])) if isinstance(pair, list) else None
-    obis = Obis.parse(str(row["obis"]))
+    obis = Obis.of(ObisText.parse(str(row["obis"])))
     return Register(int(str(row["class"])), obis, READING_TYPES[str(row["reading_type"])], scaler_unit)
 
 

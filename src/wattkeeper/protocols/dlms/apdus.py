@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.protocols.dlms import axdr
 from wattkeeper.protocols.dlms.axdr import Value
 from wattkeeper.protocols.dlms.errors import ApduDamaged
+from wattkeeper.protocols.dlms.obis import Obis
 
 DATA_NOTIFICATION = 0x0F
 

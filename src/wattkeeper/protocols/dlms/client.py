@@ -86,7 +86,10 @@ class ClientSession:
             ciphered = security.unwrap(apdu)
         except ApduDamaged:
             return False
-        if ciphered is None or len(ciphered.text) < 5:
+        if ciphered is None:
+            is_service = apdu[0] in (0xC4, 0xC5, 0xC7) and len(apdu) > 2
+            return not is_service or apdu[2] & 0x0F == self._invoke_id
+        if len(ciphered.text) < 5:
             return True
         return int.from_bytes(ciphered.text[1:5], "big") > self._latest_server_counter
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.protocols.dlms import acse, axdr, gbt, initiate, objects, security
 from wattkeeper.protocols.dlms.apdus import (
     DATA_NOTIFICATION,
@@ -16,6 +15,7 @@ from wattkeeper.protocols.dlms.apdus import (
 from wattkeeper.protocols.dlms.axdr import Value
 from wattkeeper.protocols.dlms.errors import ApduDamaged, SecurityFailed
 from wattkeeper.protocols.dlms.notification import Entry, ScalerUnit, decode_body
+from wattkeeper.protocols.dlms.obis import Obis
 from wattkeeper.protocols.dlms.readings import Reading, instant_text, list_readings, obis_of, to_reading
 from wattkeeper.protocols.dlms.security import Ciphered, Keys
 

@@ -1,10 +1,13 @@
-"""What can be wrong with DLMS bytes, keys and answers."""
-
-from wattkeeper.core.kernel.errors import WattkeeperError
+"""What can be wrong with DLMS bytes, keys and answers: a stable dotted code and its parameters."""
 
 
-class DlmsError(WattkeeperError):
-    """Base of every error of this package."""
+class DlmsError(ValueError):
+    """Base of every error of this package. `params` hold no secret."""
+
+    def __init__(self, code: str, /, **params: object) -> None:
+        self.code = code
+        self.params = params
+        super().__init__(f"{code} {params}" if params else code)
 
 
 class FrameDamaged(DlmsError):

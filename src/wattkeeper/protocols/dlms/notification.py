@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.protocols.dlms import axdr
 from wattkeeper.protocols.dlms.axdr import Value
 from wattkeeper.protocols.dlms.errors import ApduDamaged
+from wattkeeper.protocols.dlms.obis import Obis
 
 ScalerUnit = tuple[int, int]
 CLOCK = Obis(0, 0, 1, 0, 0)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.protocols.dlms import date_time
 from wattkeeper.protocols.dlms.apdus import Access, Descriptor
 from wattkeeper.protocols.dlms.axdr import Value
@@ -25,6 +24,7 @@ from wattkeeper.protocols.dlms.encoding import (
     structure,
 )
 from wattkeeper.protocols.dlms.errors import ServiceRefused
+from wattkeeper.protocols.dlms.obis import Obis, ObisLike
 from wattkeeper.protocols.dlms.services import DataAccessResult
 
 CLASS_DATA = 1
@@ -52,7 +52,7 @@ class Column:
     """A captured attribute of a profile; data index 0 is the whole attribute."""
 
     class_id: int
-    obis: Obis
+    obis: ObisLike
     attribute: int = 2
     data_index: int = 0
 
@@ -146,11 +146,11 @@ class ObjectModel:
     methods: dict[Descriptor, Method] = field(default_factory=dict)
     profiles: dict[Obis, Profile] = field(default_factory=dict)
 
-    def add_data(self, obis: Obis, get: Getter) -> None:
+    def add_data(self, obis: ObisLike, get: Getter) -> None:
         """Add a Data object (class 1), for names, serial numbers and counters."""
         self._add(CLASS_DATA, obis, {2: get})
 
-    def add_register(self, obis: Obis, get: Getter, *, scaler: int, unit: int) -> None:
+    def add_register(self, obis: ObisLike, get: Getter, *, scaler: int, unit: int) -> None:
         """Add a Register (class 3); the quantity is value * 10**scaler in `unit` (30 is Wh)."""
         scaler_unit = structure(integer(scaler), enum(unit))
         self._add(CLASS_REGISTER, obis, {2: get, 3: lambda: scaler_unit})
@@ -161,7 +161,7 @@ class ObjectModel:
         set_s: Callable[[int], None],
         *,
         deviation_min: int = 0,
-        obis: Obis = CLOCK,
+        obis: ObisLike = CLOCK,
     ) -> None:
         """Add a Clock (class 8) that shows and takes UTC seconds, in local time of `deviation_min`."""
 
@@ -182,11 +182,11 @@ class ObjectModel:
                 4: lambda: b"\x11\x00",
             },
         )
-        self.setters[Descriptor(CLASS_CLOCK, obis, 2)] = set_time
+        self.setters[Descriptor(CLASS_CLOCK, Obis.of(obis), 2)] = set_time
 
-    def add_profile(self, profile: Profile, obis: Obis = LOAD_PROFILE) -> None:
+    def add_profile(self, profile: Profile, obis: ObisLike = LOAD_PROFILE) -> None:
         """Add a Profile generic (class 7)."""
-        self.profiles[obis] = profile
+        self.profiles[Obis.of(obis)] = profile
         self._add(
             CLASS_PROFILE,
             obis,
@@ -208,7 +208,7 @@ class ObjectModel:
         reconnect: Callable[[], None],
         *,
         control_mode: int = 1,
-        obis: Obis = DISCONNECT_CONTROL,
+        obis: ObisLike = DISCONNECT_CONTROL,
     ) -> None:
         """Add a Disconnect control (class 70). `get_state`: 0 off, 1 connected, 2 ready to reconnect.
 
@@ -224,13 +224,14 @@ class ObjectModel:
             },
         )
         for index, act in ((1, disconnect), (2, reconnect)):
-            self.methods[Descriptor(CLASS_DISCONNECT_CONTROL, obis, index)] = _command(act)
+            self.methods[Descriptor(CLASS_DISCONNECT_CONTROL, Obis.of(obis), index)] = _command(act)
 
-    def _add(self, class_id: int, obis: Obis, getters: dict[int, Getter]) -> None:
-        name = octet_string(obis.to_bytes())
-        self.getters[Descriptor(class_id, obis, 1)] = lambda: name
+    def _add(self, class_id: int, obis: ObisLike, getters: dict[int, Getter]) -> None:
+        code = Obis.of(obis)
+        name = octet_string(code.to_bytes())
+        self.getters[Descriptor(class_id, code, 1)] = lambda: name
         for attribute, get in getters.items():
-            self.getters[Descriptor(class_id, obis, attribute)] = get
+            self.getters[Descriptor(class_id, code, attribute)] = get
 
 
 def _command(act: Callable[[], None]) -> Method:

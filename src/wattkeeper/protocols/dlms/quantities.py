@@ -1,6 +1,6 @@
 """What an OBIS code measures and what a unit is called (IEC 62056-6-1; units: IEC 62056-6-2 clause 4.3.2)."""
 
-from wattkeeper.core.kernel.obis import Obis
+from wattkeeper.protocols.dlms.obis import Obis
 
 UNITS = {
     1: "a",

@@ -5,11 +5,11 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TypedDict
 
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.protocols.dlms import date_time
 from wattkeeper.protocols.dlms.axdr import BitString, Value
 from wattkeeper.protocols.dlms.errors import ApduDamaged
 from wattkeeper.protocols.dlms.notification import Entry
+from wattkeeper.protocols.dlms.obis import Obis
 from wattkeeper.protocols.dlms.quantities import UNITS, is_clock, quantity_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

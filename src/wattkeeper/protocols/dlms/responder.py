@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.protocols.dlms import services
 from wattkeeper.protocols.dlms.acse import Mechanism
 from wattkeeper.protocols.dlms.apdus import Apdu, Target
 from wattkeeper.protocols.dlms.errors import ApduDamaged, ServiceRefused
+from wattkeeper.protocols.dlms.obis import Obis
 from wattkeeper.protocols.dlms.objects import (
     CLASS_PROFILE,
     INVOCATION_COUNTER,

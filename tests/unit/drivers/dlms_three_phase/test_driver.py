@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.core.kernel.relay import RelayState
 from wattkeeper.drivers.api import (
@@ -27,6 +26,7 @@ from wattkeeper.drivers.dlms_three_phase.driver import make_driver
 from wattkeeper.protocols.dlms import objects, wrapper
 from wattkeeper.protocols.dlms.date_time import encode as encode_date_time
 from wattkeeper.protocols.dlms.encoding import double_long_unsigned, long_unsigned, octet_string, unsigned
+from wattkeeper.protocols.dlms.obis import Obis
 from wattkeeper.protocols.dlms.objects import Column, ObjectModel, Profile
 from wattkeeper.protocols.dlms.security import Keys
 from wattkeeper.protocols.dlms.server import GMAC_CLIENT, PUBLIC_CLIENT, ServerSecurity, ServerSession

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.protocols.dlms import acse, initiate, services
 from wattkeeper.protocols.dlms.acse import AssociationRequest, AssociationResponse
 from wattkeeper.protocols.dlms.apdus import Access, Descriptor, Result, decode_apdu
 from wattkeeper.protocols.dlms.encoding import NULL, octet_string, unsigned
 from wattkeeper.protocols.dlms.errors import ApduDamaged
+from wattkeeper.protocols.dlms.obis import Obis
 
 ENERGY = Descriptor(3, Obis(1, 0, 1, 8, 0), 2)
 DATE = bytes.fromhex("07e5091b01092f0f00ff8880")

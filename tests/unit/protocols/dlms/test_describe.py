@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.protocols.dlms import hdlc, mbus, security, services, wrapper
 from wattkeeper.protocols.dlms.apdus import Descriptor
 from wattkeeper.protocols.dlms.date_time import encode as encode_date_time
@@ -18,6 +17,7 @@ from wattkeeper.protocols.dlms.encoding import (
     structure,
     visible_string,
 )
+from wattkeeper.protocols.dlms.obis import Obis
 from wattkeeper.protocols.dlms.security import Keys
 
 ENERGY = Obis(1, 0, 1, 8, 0)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wattkeeper.core.kernel.obis import Obis
 from wattkeeper.protocols.dlms import objects, services
 from wattkeeper.protocols.dlms.acse import Mechanism
 from wattkeeper.protocols.dlms.apdus import Descriptor
@@ -18,6 +17,7 @@ from wattkeeper.protocols.dlms.date_time import encode as encode_date_time
 from wattkeeper.protocols.dlms.date_time import to_utc_s
 from wattkeeper.protocols.dlms.encoding import double_long_unsigned, octet_string, unsigned
 from wattkeeper.protocols.dlms.errors import DlmsError, SecurityFailed, ServiceRefused
+from wattkeeper.protocols.dlms.obis import Obis
 from wattkeeper.protocols.dlms.objects import Column, ObjectModel, Profile
 from wattkeeper.protocols.dlms.security import Keys
 from wattkeeper.protocols.dlms.server import (
@@ -189,6 +189,17 @@ def test_lls(meter: Meter) -> None:
     with pytest.raises(ServiceRefused) as caught:
         run(wrong.associate(), meter.session(), 2)
     assert (caught.value.code, caught.value.result) == ("dlms.association-refused", 13)
+
+
+def test_a_late_plain_answer_is_not_expected(meter: Meter) -> None:
+    client, server = make_client(Mechanism.LLS), meter.session()
+    run(client.associate(), server, 2)
+    frames: list[bytes] = []
+    run(client.get(RELAY), server, 2, frames.append)
+    steps = client.get(RELAY)
+    answer = server.feed(next(steps), 2)
+    assert client.expects(answer)
+    assert not client.expects(frames[1])
 
 
 def test_the_public_client_sees_only_names_and_counter(meter: Meter) -> None:
