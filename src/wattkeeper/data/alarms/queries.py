@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from wattkeeper.core.kernel.instants import Period
 from wattkeeper.data.alarms.models import EndDeviceEvent, Finding, FindingComment
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
 
@@ -120,24 +119,6 @@ def close_window(
     ).values_list("id", "rule", "starts_at")
     gone = [finding_id for finding_id, rule, starts_at in seen if (rule, starts_at) not in kept]
     return Finding.objects.filter(id__in=gone).update(state=Finding.State.CLOSED, closed_at=now)
-
-
-def reconcile_findings(
-    *, tenant_id: int, subject_key: str, period: Period, drafts: Sequence[FindingDraft], now: datetime
-) -> None:
-    """Let `drafts` stand for a subject over a period: known ones stay, ones no longer seen are closed."""
-    keep_findings(drafts, now=now)
-    seen = {(draft.rule, draft.starts_at) for draft in drafts}
-    query = Finding.objects.filter(
-        tenant_id=tenant_id,
-        subject_key=subject_key,
-        state=Finding.State.OPEN,
-        starts_at__gte=period.starts_at,
-    )
-    if period.ends_at is not None:
-        query = query.filter(starts_at__lt=period.ends_at)
-    gone = [finding.id for finding in query if (finding.rule, finding.starts_at) not in seen]
-    Finding.objects.filter(id__in=gone).update(state=Finding.State.CLOSED, closed_at=now)
 
 
 def list_findings(

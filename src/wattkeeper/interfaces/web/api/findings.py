@@ -1,0 +1,77 @@
+"""Findings."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Query, Router
+
+from wattkeeper.actions.findings.close_finding import close_finding
+from wattkeeper.actions.findings.comment_finding import comment_finding
+from wattkeeper.data.alarms import queries
+from wattkeeper.interfaces.web.api.auth import actor_of
+from wattkeeper.interfaces.web.api.found import found
+from wattkeeper.interfaces.web.api.idempotency import once
+from wattkeeper.interfaces.web.api.schemas import CommentIn, CommentOut, FindingOut, FindingPage, Made, Paging
+from wattkeeper.interfaces.web.services import get_services
+
+router = Router(tags=["findings"])
+ONE = "/findings/{int:finding_id}"
+ALL_STATES = "ALL"
+
+
+@router.get("/findings", response=FindingPage)
+def list_some(
+    request: HttpRequest,
+    paging: Query[Paging],
+    state: str = "OPEN",
+    rule: str | None = None,
+    meter_id: int | None = None,
+    usage_point_id: int | None = None,
+    site_id: int | None = None,
+) -> Any:
+    """List findings: OPEN, CLOSED or ALL."""
+    return queries.list_findings(
+        tenant_id=actor_of(request).tenant_id,
+        state=None if state == ALL_STATES else state,
+        rule=rule,
+        meter_id=meter_id,
+        usage_point_id=usage_point_id,
+        site_id=site_id,
+        offset_index=paging.offset,
+        limit_count=paging.limit,
+    )
+
+
+@router.get(ONE, response=FindingOut)
+def get(request: HttpRequest, finding_id: int) -> Any:
+    """Get a finding with its evidence."""
+    row = queries.get_finding(tenant_id=actor_of(request).tenant_id, finding_id=finding_id)
+    return found(row, "finding", finding_id)
+
+
+@router.get(ONE + "/comments", response=list[CommentOut])
+def list_comments(request: HttpRequest, finding_id: int) -> Any:
+    """List what was said about a finding."""
+    tenant_id = actor_of(request).tenant_id
+    found(queries.get_finding(tenant_id=tenant_id, finding_id=finding_id), "finding", finding_id)
+    return queries.list_comments(tenant_id=tenant_id, finding_id=finding_id)
+
+
+@router.post(ONE + "/comments", response=Made)
+def comment(request: HttpRequest, finding_id: int, payload: CommentIn) -> Any:
+    """Comment on a finding."""
+    actor, now = actor_of(request), get_services().now()
+    return once(
+        request,
+        actor,
+        lambda: {"id": comment_finding(actor=actor, now=now, finding_id=finding_id, text=payload.text)},
+    )
+
+
+@router.post(ONE + "/close", response={204: None})
+def close(request: HttpRequest, finding_id: int, payload: CommentIn) -> Any:
+    """Close a finding with a word on why."""
+    close_finding(
+        actor=actor_of(request), now=get_services().now(), finding_id=finding_id, comment=payload.text
+    )
+    return 204, None

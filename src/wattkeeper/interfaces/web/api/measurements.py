@@ -1,0 +1,99 @@
+"""Measurements of series, newest reads of meters."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Router
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.reading_types import READING_TYPES
+from wattkeeper.data.collection.queries import get_run_as_of
+from wattkeeper.data.registry.facts import get_series_facts
+from wattkeeper.data.registry.meters import ChannelRow, get_meter
+from wattkeeper.interfaces.web.api.auth import actor_of
+from wattkeeper.interfaces.web.api.found import found
+from wattkeeper.interfaces.web.api.meter_schemas import LatestOut, MeasurementsOut
+from wattkeeper.interfaces.web.services import get_services, require_store
+from wattkeeper.store.api import LatestRead
+
+router = Router(tags=["measurements"])
+SPAN_MAX_S = 400 * 86_400
+
+
+@router.get("/series/{int:series_id}/measurements", response=MeasurementsOut)
+def list_values(
+    request: HttpRequest,
+    series_id: int,
+    starts_at: datetime,
+    ends_at: datetime,
+    as_of: datetime | None = None,
+) -> Any:
+    """List a series' values with their quality from `starts_at` up to `ends_at`, as known now or `as_of`."""
+    actor = actor_of(request)
+    facts = get_series_facts([series_id]).get(series_id)
+    facts = found(facts if facts and facts.tenant_id == actor.tenant_id else None, "series", series_id)
+    from_s, to_s = _span(starts_at, ends_at)
+    run_id = None if as_of is None else get_run_as_of(tenant_id=actor.tenant_id, at=as_of) or 0
+    rows = require_store(get_services()).measurements(
+        actor.tenant_id, [series_id], from_s, to_s, as_of_run_id=run_id
+    )
+    columns = (rows.starts_at_s, rows.value_milliwh, rows.provenance, rows.flags, rows.method, rows.run_id)
+    return {
+        "series_id": series_id,
+        "usage_point_id": facts.usage_point_id,
+        "quantity": facts.quantity,
+        "interval_s": facts.interval_s,
+        "time_zone": facts.time_zone,
+        "values": [_value(*row) for row in zip(*(column.tolist() for column in columns), strict=True)],
+    }
+
+
+@router.get("/meters/{int:meter_id}/latest", response=list[LatestOut])
+def list_latest(request: HttpRequest, meter_id: int) -> Any:
+    """List the newest read of each channel of a meter."""
+    services, actor = get_services(), actor_of(request)
+    detail = found(
+        get_meter(tenant_id=actor.tenant_id, meter_id=meter_id, now=services.now()), "meter", meter_id
+    )
+    channels = {channel.channel_id: channel for channel in detail.channels}
+    newest = require_store(services).latest(actor.tenant_id, list(channels))
+    return [_latest(channels[channel_id], read) for channel_id, read in sorted(newest.items())]
+
+
+def _span(starts_at: datetime, ends_at: datetime) -> tuple[int, int]:
+    if starts_at.tzinfo is None or ends_at.tzinfo is None:
+        raise WattkeeperError("registry.instant-naive")
+    from_s, to_s = int(starts_at.timestamp()), -int(-ends_at.timestamp() // 1)
+    if not 0 < to_s - from_s <= SPAN_MAX_S:
+        raise WattkeeperError("requests.span", limit_days=SPAN_MAX_S // 86_400)
+    return from_s, to_s
+
+
+def _value(
+    starts_at_s: int, value_milliwh: int, provenance: int, flags: int, method: int, run_id: int
+) -> dict[str, Any]:
+    return {
+        "starts_at": from_seconds(starts_at_s),
+        "value_milliwh": None if provenance == Provenance.MISSING else value_milliwh,
+        "provenance": provenance,
+        "flags": flags,
+        "method": method,
+        "run_id": run_id,
+    }
+
+
+def _latest(channel: ChannelRow, read: LatestRead) -> dict[str, Any]:
+    exact = channel.step * read.value
+    return {
+        "channel_id": channel.channel_id,
+        "reading_type": channel.reading_type,
+        "unit": READING_TYPES[channel.reading_type].unit,
+        "value": f"{Decimal(exact.numerator) / Decimal(exact.denominator):f}",
+        "measured_at": from_seconds(read.measured_at_s),
+        "flags": read.flags,
+        "source": read.source,
+    }

@@ -1,0 +1,403 @@
+"""The API over Django's test client: round trips, refusals, tenants, keys, sessions, idempotency."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from django.test import Client
+
+from relational import LONG_AGO, NOW, People, Street
+from wattkeeper.actions.accounts.create_api_key import create_api_key
+from wattkeeper.actions.actor import Actor
+from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.services import Services
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.data.accounts.models import IdempotencyKey, User
+from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
+from wattkeeper.data.billing.models import Bill, BillLine, Tariff, TariffVersion
+from wattkeeper.data.collection.models import Job
+from wattkeeper.data.collection.status import mark_read
+from wattkeeper.data.registry.models import Channel, Series, Site
+from wattkeeper.interfaces.web.api.app import api
+from wattkeeper.store.api import Measurements
+from wattkeeper.store.memory import MemoryReadingStore
+
+BASE = "/api/v1"
+
+
+class Caller:
+    """A program with a key."""
+
+    def __init__(self, actor: Actor, *, token: str | None = None) -> None:
+        assert actor.user_id is not None
+        self._client = Client()
+        self.token = token or create_api_key(actor=actor, now=NOW, user_id=actor.user_id, name="test")
+
+    def __call__(self, method: str, path: str, body: object = None, **headers: str) -> Any:
+        content = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}
+        return self._client.generic(
+            method,
+            BASE + path,
+            headers={"Authorization": f"Bearer {self.token}", **headers},
+            **content,  # type: ignore[arg-type]
+        )
+
+
+@pytest.fixture(autouse=True)
+def these_services(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the API use the test's clock and store."""
+    names = ["sites", "usage_points", "links", "meters", "measurements", "tariffs", "findings", "imports", "users", "idempotency"]
+    for name in names:
+        monkeypatch.setattr(f"wattkeeper.interfaces.web.api.{name}.get_services", lambda: services)
+
+
+@pytest.fixture
+def call(ours: People) -> Caller:
+    """Our administrator's program."""
+    return Caller(ours.administrator)
+
+
+SITE = {"code": "N", "name": "New", "kind": "INDUSTRIAL", "time_zone": "Europe/Berlin"}
+
+
+def test_a_site_lives_through_the_api(call: Caller) -> None:
+    site_id = call("POST", "/sites", SITE).json()["id"]
+    assert call("PATCH", f"/sites/{site_id}", {"name": "Newer"}).status_code == 204
+    assert call("GET", f"/sites/{site_id}").json()["name"] == "Newer"
+    copy_id = call("POST", f"/sites/{site_id}/copy", {"code": "N2", "name": "Copy"}).json()["id"]
+    assert call("POST", f"/sites/{copy_id}/retire").status_code == 204
+    assert [site["code"] for site in call("GET", "/sites").json()] == ["N"]
+
+
+def test_a_meter_lives_through_the_api(call: Caller, street: Street) -> None:
+    made = call(
+        "POST",
+        "/meters",
+        {
+            "site_id": street.site_id,
+            "serial_number": "X1",
+            "channels": [
+                {"reading_type": "energy_import_register_kwh", "step": "1/100", "register_digits": 8}
+            ],
+            "keys": {"password": "00112233"},
+        },
+    ).json()["id"]
+    body = {"usage_point_id": street.point_id, "at": LONG_AGO.isoformat(), "initial_read": "12.34"}
+    assert call("POST", f"/meters/{made}/install", body).status_code == 200
+    detail = call("GET", f"/meters/{made}").json()
+    assert detail["channels"][0]["step"] == "1/100"
+    assert detail["key_names"] == ["password"]
+    assert "00112233" not in json.dumps(detail)
+    assert detail["row"]["usage_point_code"] == "U1"
+    found = call("GET", "/meters?search=x1&state=INSTALLED&sort=-serial_number").json()
+    assert [row["serial_number"] for row in found["items"]] == ["X1"]
+    refused = call("DELETE", f"/meters/{made}")
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "meters.has-reads"
+    exchange = {
+        "new_meter_id": street.meter_id,
+        "at": (LONG_AGO + timedelta(days=1)).isoformat(),
+        "final_read": "20.00",
+        "initial_read": "0",
+    }
+    assert call("POST", f"/meters/{made}/exchange", exchange).status_code == 200
+    latest = call("GET", f"/meters/{made}/latest").json()
+    assert [(row["value"], row["unit"]) for row in latest] == [("20", "kWh")]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({**SITE, "tenant_id": 1}, 422, "requests.invalid"),
+        ({"code": "N"}, 422, "requests.invalid"),
+        ({**SITE, "time_zone": "Mars"}, 422, "registry.time-zone-unknown"),
+        ({**SITE, "kind": "CASTLE"}, 422, "registry.invalid-field"),
+    ],
+)
+def test_a_wrong_body_is_refused_with_code_and_sentence(
+    call: Caller, body: dict[str, str], status: int, code: str
+) -> None:
+    answer = call("POST", "/sites", body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert set(answer.json()) == {"code", "message", "params"}
+    assert not Site.objects.exists()
+
+
+def test_garbage_is_no_server_error(call: Caller) -> None:
+    answer = Client().generic(
+        "POST",
+        BASE + "/sites",
+        data=b"{\x00",
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {call.token}"},
+    )
+    assert answer.status_code == 400
+
+
+def test_without_a_key_or_with_a_wrong_or_revoked_one(ours: People, call: Caller) -> None:
+    for headers in ({}, {"Authorization": "Bearer wk_wrong"}, {"Authorization": "Basic abc"}):
+        answer = Client().get(BASE + "/sites", headers=headers)
+        assert answer.status_code == 401
+        assert answer.json()["code"] == "accounts.log-in-required"
+    key = call("GET", "/api-keys").json()[0]
+    assert call("DELETE", f"/api-keys/{key['api_key_id']}").status_code == 204
+    assert call("GET", "/sites").status_code == 401
+
+
+def test_a_viewer_reads_and_changes_nothing(ours: People, street: Street) -> None:
+    viewer = Caller(ours.viewer)
+    assert viewer("GET", "/meters").json()["total_count"] == 2
+    for method, path, body in (
+        ("POST", "/sites", SITE),
+        ("PATCH", f"/meters/{street.meter_id}", {"address": "9"}),
+        ("DELETE", f"/meters/{street.meter_id}", None),
+        ("GET", "/users", None),
+        ("POST", "/users", {"username": "u", "password": "p" * 20, "role": "ADMINISTRATOR"}),
+    ):
+        assert viewer(method, path, body).status_code == 403
+
+
+def test_a_session_needs_its_csrf_token_to_change_anything(ours: People) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(User.objects.get(id=ours.operator.user_id))
+    assert browser.get(BASE + "/sites").status_code == 200
+    answer = browser.post(BASE + "/sites", json.dumps(SITE), content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (403, "accounts.csrf")
+    assert not Site.objects.exists()
+
+
+def test_a_repeated_request_happens_once(call: Caller) -> None:
+    first = call("POST", "/sites", SITE, **{"Idempotency-Key": "k1"})
+    again = call("POST", "/sites", SITE, **{"Idempotency-Key": "k1"})
+    other = call("POST", "/sites", {**SITE, "code": "M"}, **{"Idempotency-Key": "k1"})
+    assert first.json() == again.json()
+    assert (other.status_code, other.json()["code"]) == (409, "requests.key-reused")
+    assert Site.objects.count() == 1
+
+
+def test_a_refused_request_may_be_tried_again_under_its_key(call: Caller) -> None:
+    assert call("POST", "/sites", {**SITE, "kind": "X"}, **{"Idempotency-Key": "k"}).status_code == 422
+    assert not IdempotencyKey.objects.exists()
+    assert call("POST", "/sites", SITE, **{"Idempotency-Key": "k"}).status_code == 200
+
+
+def test_measurements_carry_quality_and_missing_is_null(
+    ours: People, call: Caller, street: Street, services: Services, store: MemoryReadingStore
+) -> None:
+    install_meter(
+        actor=ours.operator,
+        now=NOW,
+        services=services,
+        meter_id=street.meter_id,
+        usage_point_id=street.point_id,
+        at=LONG_AGO,
+    )
+    series_id = Series.objects.get().id
+    start_s = to_seconds(LONG_AGO)
+    store.insert_measurements(
+        ours.tenant.id,
+        Measurements(
+            *(
+                np.array(column, dtype=np.int64)
+                for column in (
+                    [series_id, series_id],
+                    [start_s, start_s + 900],
+                    [0, 250_000],
+                    [Provenance.MISSING, Provenance.MEASURED],
+                    [Flag.NONE, Flag.ROLLOVER],
+                    [Method.NONE, Method.NONE],
+                    [7, 7],
+                )
+            )
+        ),
+    )
+    span = f"starts_at={LONG_AGO:%Y-%m-%dT%H:%M:%SZ}&ends_at={NOW:%Y-%m-%dT%H:%M:%SZ}"
+    values = call("GET", f"/series/{series_id}/measurements?{span}").json()["values"]
+    assert [(v["value_milliwh"], v["provenance"], v["flags"]) for v in values] == [
+        (None, 0, 0),
+        (250_000, 1, 64),
+    ]
+    backwards = call(
+        "GET",
+        f"/series/{series_id}/measurements?starts_at={NOW:%Y-%m-%dT%H:%M:%SZ}&ends_at={LONG_AGO:%Y-%m-%dT%H:%M:%SZ}",
+    )
+    assert backwards.json()["code"] == "requests.span"
+
+
+def test_a_file_is_imported_once_with_its_row_errors(call: Caller, store: MemoryReadingStore) -> None:
+    text = "usage_point,channel,starts_at,interval_s,value,unit,quality\n" + "".join(
+        f"P1,import,2026-11-01T{hour:02d}:00:00Z,3600,{value},kWh,measured\n"
+        for hour, value in ((0, "1.5"), (1, "many"), (2, "2.25"))
+    )
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    for _ in range(2):
+        answer = Client().post(
+            BASE + "/imports",
+            {"file": SimpleUploadedFile("a.csv", text.encode())},
+            headers={"Authorization": f"Bearer {call.token}"},
+        )
+        assert answer.status_code == 200, answer.content
+        assert answer.json() | {"job_id": 0} == {
+            "job_id": 0,
+            "rows_count": 2,
+            "meters_count": 1,
+            "errors_count": 1,
+        }
+    tenant_id = Series.objects.get().tenant_id
+    assert store.counts(tenant_id).raw_reads == 2
+    assert call("GET", f"/jobs/{answer.json()['job_id']}").json()["errors"][0]["line"] == 3
+
+
+def test_the_document_and_its_page_are_local(call: Caller) -> None:
+    page = Client().get(BASE + "/docs")
+    assert page.status_code == 200
+    assert b"//cdn" not in page.content
+    assert "default-src 'self'" in page["Content-Security-Policy"]
+    assert Client().get(BASE + "/openapi.json").json()["info"]["title"] == "Wattkeeper"
+
+
+def everything_of(people: People, street: Street, services: Services) -> dict[str, int]:
+    """Make one of everything for a tenant and return the ids by path parameter."""
+    install_meter(
+        actor=people.operator,
+        now=NOW,
+        services=services,
+        meter_id=street.meter_id,
+        usage_point_id=street.point_id,
+        at=LONG_AGO,
+    )
+    tenant_id = people.tenant.id
+    draft = FindingDraft(tenant_id, "vee.spike", "series:1", LONG_AGO, usage_point_id=street.point_id)
+    keep_findings([draft], now=NOW)
+    tariff = Tariff.objects.create(tenant_id=tenant_id, code="T", name="T")
+    version = TariffVersion.objects.create(tariff=tariff, valid_from_date=NOW.date(), document={})
+    bill = Bill.objects.create(
+        tenant_id=tenant_id,
+        usage_point_id=street.point_id,
+        tariff_version=version,
+        document_key=f"k{tenant_id}",
+        starts_at=LONG_AGO,
+        ends_at=NOW,
+        currency="CNY",
+        total_minor=1,
+        energy_milliwh=1,
+        run_id=1,
+        document={},
+        issued_at=NOW,
+    )
+    BillLine.objects.create(
+        bill=bill,
+        position=1,
+        component="c",
+        label_code="l",
+        quantity="1",
+        unit="kWh",
+        unit_price="1",
+        amount_minor=1,
+    )
+    job = Job.objects.create(tenant_id=tenant_id, kind="import", started_at=NOW, heartbeat_at=NOW)
+    assert people.viewer.user_id is not None
+    create_api_key(actor=people.administrator, now=NOW, user_id=people.viewer.user_id, name="theirs")
+    key = User.objects.get(id=people.viewer.user_id).api_keys.get()
+    return {
+        "site_id": street.site_id,
+        "usage_point_id": street.point_id,
+        "link_id": street.link_id,
+        "meter_id": street.meter_id,
+        "series_id": Series.objects.get(tenant_id=tenant_id).id,
+        "tariff_id": tariff.id,
+        "bill_id": bill.id,
+        "finding_id": people.tenant.finding_set.get().id,
+        "job_id": job.id,
+        "user_id": people.viewer.user_id,
+        "api_key_id": key.id,
+    }
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    "copy": {"code": "z", "name": "z", "endpoint": "z", "serial_number": "z", "address": "z"},
+    "retire": {"at": NOW.isoformat()},
+    "install": {"usage_point_id": 1, "at": NOW.isoformat()},
+    "remove": {"at": NOW.isoformat()},
+    "exchange": {"new_meter_id": 1, "at": NOW.isoformat(), "final_read": "1", "initial_read": "1"},
+    "multipliers": {"at": NOW.isoformat(), "numerator": 2},
+    "topology": {"at": NOW.isoformat(), "parent_id": None},
+    "contracts": {"at": NOW.isoformat(), "tariff_id": 1},
+    "comments": {"text": "x"},
+    "close": {"text": "x"},
+    "password": {"new_password": "a long new password"},
+}
+QUERY = f"?starts_at={LONG_AGO:%Y-%m-%dT%H:%M:%SZ}&ends_at={NOW:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    """Return each operation that names a thing: method, path, a body it accepts."""
+    schema = api.get_openapi_schema()
+    found = []
+    for path, methods in schema["paths"].items():
+        if "{" not in path:
+            continue
+        for method, operation in methods.items():
+            body = BODIES.get(path.rsplit("/", 1)[-1], {})
+            if content := operation.get("requestBody"):
+                reference = content["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
+                known = schema["components"]["schemas"][reference]["properties"]
+                body = {name: value for name, value in body.items() if name in known}
+            found.append((method.upper(), path.removeprefix(BASE), body))
+    return found
+
+
+@pytest.mark.parametrize(("method", "path", "body"), operations())
+def test_another_tenants_thing_is_as_if_absent(
+    method: str,
+    path: str,
+    body: dict[str, Any],
+    call: Caller,
+    theirs: People,
+    services: Services,
+    make_street: Callable[[People], Street],
+) -> None:
+    ids = everything_of(theirs, make_street(theirs), services)
+    foreign = call(method, path.format_map(ids) + QUERY, body)
+    absent = call(method, path.format_map(dict.fromkeys(ids, 10**9)) + QUERY, body)
+    assert foreign.status_code == absent.status_code == 404, foreign.content
+    assert foreign.json()["code"] == absent.json()["code"] == "registry.not-found"
+
+
+def test_the_matrix_has_teeth(
+    theirs: People, services: Services, make_street: Callable[[People], Street]
+) -> None:
+    ids = everything_of(theirs, make_street(theirs), services)
+    owner = Caller(theirs.administrator)
+    answers = {
+        (method, path): owner(method, path.format_map(ids) + QUERY, body).status_code
+        for method, path, body in operations()
+        if method == "GET"
+    }
+    assert len(answers) >= 10
+    assert 404 not in answers.values()
+
+
+def test_lists_hold_nothing_of_another_tenant(
+    call: Caller, theirs: People, services: Services, make_street: Callable[[People], Street]
+) -> None:
+    everything_of(theirs, make_street(theirs), services)
+    schema = api.get_openapi_schema()
+    for path, methods in schema["paths"].items():
+        if "{" in path or "get" not in methods or path.endswith(("/users", "/api-keys")):
+            continue
+        answer = call("GET", path.removeprefix(BASE)).json()
+        assert (answer if isinstance(answer, list) else answer["items"]) == [], path
+    people = {row["username"] for row in call("GET", "/users").json()}
+    assert all(name.startswith("ours-") for name in people)
+
+
+def test_a_read_meter_is_not_deleted(call: Caller, street: Street) -> None:
+    mark_read(Channel.objects.filter(meter_id=street.meter_id).values_list("id", flat=True))
+    answer = call("DELETE", f"/meters/{street.meter_id}")
+    assert (answer.status_code, answer.json()["code"]) == (409, "meters.has-reads")
