@@ -3,7 +3,7 @@
 in:  {"tariff": document (format 1), "zone": name, "first_date": day, "end_date": day after the last one,
       "intervals": [[start_s, milliwh], ...], "used_before_milliwh": 0, "used_before_by_rate_milliwh": {}}
 out: {"total_minor", "lines": [{"component", "rate", "tier", "quantity_milliwh", "amount" (a
-      fraction of the major unit), "amount_minor"}]}, each line rounded half up
+      fraction of the major unit), "amount_minor"}]}, each line rounded half up; for a list of requests a list
 """
 
 import calendar
@@ -71,12 +71,13 @@ def _energy(item: Json, days: list[date], request: Json) -> list[tuple[Fraction,
     zone, rates, found = ZoneInfo(request["zone"]), item["rates"], []
     used = {r["code"]: request.get("used_before_by_rate_milliwh", {}).get(r["code"], 0) for r in rates}
     total = request.get("used_before_milliwh", 0)
-    counter = item.get("tiers", {}).get("counter")
     runs: dict[object, list[tuple[str, int]]] = {}
     for start_s, energy in sorted(request["intervals"]):
         local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=start_s)).astimezone(zone)
         if local.date() in days:
-            key = {"month": (local.year, local.month), "year": local.year}.get(counter)
+            key = {"month": (local.year, local.month), "year": local.year}.get(
+                item.get("tiers", {}).get("counter")
+            )
             runs.setdefault(key, []).append((_rate_code(item, local), energy))
     for index, rows in enumerate(runs.values()):
         total, used = (0, dict.fromkeys(used, 0)) if index else (total, used)
@@ -104,9 +105,8 @@ def _rate_code(item: Json, local: datetime) -> str:
 
 def _price(item: Json, rate: int, tier: int) -> Fraction:
     row, adders = item["rates"][rate], item.get("tiers", {}).get("adders_per_kwh")
-    if "prices_per_kwh" in row:
-        return Fraction(row["prices_per_kwh"][tier])
-    return Fraction(row["price_per_kwh"]) + (Fraction(adders[tier]) if adders else 0)
+    price = row["prices_per_kwh"][tier] if "prices_per_kwh" in row else row["price_per_kwh"]
+    return Fraction(price) + (Fraction(adders[tier]) if adders else 0)
 
 
 def _cells(
@@ -146,4 +146,6 @@ def _share(added_milliwh: int, left: list[int]) -> list[int]:
 
 
 if __name__ == "__main__":
-    json.dump(compute(json.load(sys.stdin)), sys.stdout)
+    asked = json.load(sys.stdin)
+    bills = [compute(request) for request in asked] if isinstance(asked, list) else compute(asked)
+    json.dump(bills, sys.stdout)

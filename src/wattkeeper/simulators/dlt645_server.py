@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
 from zoneinfo import ZoneInfo
 
 from wattkeeper.protocols.dlt645.bcd import LocalTime, encode_bcd, encode_minute
@@ -42,6 +42,21 @@ FREEZES_MAX = 62
 SETTLEMENTS_MAX = 12
 BUFFER_MAX_BYTES = 4096
 _IMPORT_TOTAL = "00010000"
+_VALUE_AT = 11  # in a record: mark (2), length, time (5), three empty classes
+_POWER_MAX_COUNT = 799_999  # in 0.1 W, six digits of which the highest bit is the sign
+
+
+def load_record(stamp_s: int, shown: int, zone: ZoneInfo) -> bytes:
+    """Return a record of class 4 that holds one import register: the blank one of its instant, filled in."""
+    blank = _blank_record(stamp_s, zone)
+    value = encode_bcd(shown, 4)
+    check_sum = blank[-2] + sum(value) & 0xFF
+    return blank[:_VALUE_AT] + value + blank[_VALUE_AT + 4 : -2] + bytes((check_sum, blank[-1]))
+
+
+@lru_cache(maxsize=8192)
+def _blank_record(stamp_s: int, zone: ZoneInfo) -> bytes:
+    return encode_record(LoadRecord(LocalTime.from_seconds(stamp_s, zone), {_IMPORT_TOTAL: 0}))
 
 
 class _Refused(Exception):
@@ -146,10 +161,7 @@ class Concentrator:
             raise _Refused(Refusal.NO_SUCH_DATA)
         if not rows:
             raise _Refused(Refusal.NO_SUCH_DATA)
-        return b"".join(self._record(stamp_s, shown) for stamp_s, shown in rows)
-
-    def _record(self, stamp_s: int, shown: int) -> bytes:
-        return encode_record(LoadRecord(LocalTime.from_seconds(stamp_s, self._zone), {_IMPORT_TOTAL: shown}))
+        return b"".join(load_record(stamp_s, shown, self._zone) for stamp_s, shown in rows)
 
     def _frozen(self, meter: Meter, di: str, now_s: int) -> bytes:
         """Return a daily freeze (0506TTnn) or a monthly settlement (0001FFnn)."""
@@ -223,11 +235,17 @@ def _current(meter: Meter, now_s: int, _clock: LocalTime, *, phases: tuple[int, 
 
 
 def _power(meter: Meter, now_s: int, _clock: LocalTime) -> bytes:
-    return encode_bcd(meter.measures(now_s).power_w * 10, 3, is_signed=True)
+    return _power_digits(meter.measures(now_s).power_w)
 
 
 def _reactive(meter: Meter, now_s: int, _clock: LocalTime) -> bytes:
-    return encode_bcd(meter.measures(now_s).reactive_var * 10, 3, is_signed=True)
+    return _power_digits(meter.measures(now_s).reactive_var)
+
+
+def _power_digits(watts: int) -> bytes:
+    """Return XX.XXXX kW, or FF where the meter cannot show so much."""
+    is_shown = watts * 10 <= _POWER_MAX_COUNT
+    return encode_bcd(watts * 10, 3, is_signed=True) if is_shown else b"\xff\xff\xff"
 
 
 def _factor(meter: Meter, now_s: int, _clock: LocalTime) -> bytes:

@@ -122,3 +122,10 @@ def test_it_runs_as_a_program_of_its_own_and_imports_only_the_standard_library()
         capture_output=True, check=True, timeout=20,
     )  # fmt: skip
     assert json.loads(run.stdout)["total_minor"] == 106
+
+
+def test_many_at_once() -> None:
+    asked = json.dumps([request([FLAT], [2_000_000]), request([FLAT], [0])])
+    program = [sys.executable, bill_oracle.__file__]
+    run = subprocess.run(program, input=asked, text=True, capture_output=True, check=True, timeout=20)
+    assert [bill["total_minor"] for bill in json.loads(run.stdout)] == [106, 0]

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -19,7 +20,7 @@ from wattkeeper.protocols.dlms.security import Keys
 from wattkeeper.protocols.dlms.services import range_access
 from wattkeeper.protocols.dlt645.bcd import LocalTime, decode_bcd
 from wattkeeper.protocols.dlt645.frame import ANY_ADDRESS, encode_frame, find_frame
-from wattkeeper.protocols.dlt645.records import decode_records
+from wattkeeper.protocols.dlt645.records import LoadRecord, decode_records, encode_record
 from wattkeeper.protocols.dlt645.services import (
     Answer,
     Control,
@@ -37,6 +38,7 @@ from wattkeeper.protocols.modbus.frame import Adu, decode_tcp, encode_tcp
 from wattkeeper.protocols.modbus.interval_log import decode_slots, spans_of
 from wattkeeper.protocols.pulse.messages import Ack, Counts, Get, History, Topic, decode_line, encode_line
 from wattkeeper.simulators.clock import SharedClock
+from wattkeeper.simulators.dlt645_server import load_record
 from wattkeeper.simulators.plant import Plant
 from wattkeeper.simulators.service import Service
 from wattkeeper.simulators.world_model import Entry, World
@@ -144,6 +146,13 @@ async def test_load_records_are_register_positions_at_quarter_hours(rig: Rig) ->
     refused = await rig.dlt645(read(rig, "H-02", Read("06040001", 6, future)))
     assert refused is not None
     assert refused.refusal == Refusal.NO_SUCH_DATA
+
+
+def test_a_record_filled_in_is_the_record_the_protocol_encodes() -> None:
+    zone = ZoneInfo("Asia/Shanghai")
+    for stamp_s, shown in ((1_793_289_600, 0), (1_793_290_500, 99_999_999), (1_793_291_400, 12_345_678)):
+        time = LocalTime.from_seconds(stamp_s, zone)
+        assert load_record(stamp_s, shown, zone) == encode_record(LoadRecord(time, {"00010000": shown}))
 
 
 async def test_relay_wants_its_password_arms_and_waits_for_the_button(rig: Rig) -> None:

@@ -8,11 +8,17 @@ from wattkeeper.simulators import faulty
 from wattkeeper.simulators.plant import Plant
 from wattkeeper.simulators.registers import Registers
 from wattkeeper.simulators.truth import build_truth, write_truth
+from wattkeeper.simulators.world_model import World
 
 HOURS = 3600
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def plant(check_world: World) -> Plant:
+    return Plant.build(check_world)
+
+
+@pytest.fixture(scope="module")
 def truth(plant: Plant) -> dict[str, dict]:
     start = plant.world.now_s
     return {p["usage_point"]: p for p in build_truth(plant, start, start + 48 * HOURS)["points"]}
