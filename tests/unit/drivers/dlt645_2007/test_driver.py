@@ -114,6 +114,7 @@ def test_open_refuses_another_meter():
 def test_open_falls_back_to_the_address():
     meter = Meter({"04000402": None, "04000401": bytes.fromhex(ADDRESS)[::-1]})
     run_steps(make_driver("dlt645_2007", config(serial_number="X1")).open(), meter)
+    assert meter.requests == [services.Read("04000402"), services.Read("04000401")]
 
 
 def test_live_reads_what_the_meter_has():

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import shared_path
+from wattkeeper.protocols.dlt645 import bcd
 from wattkeeper.protocols.dlt645.errors import ChecksumMismatch, ContentError, Dlt645Error, FrameError
 from wattkeeper.protocols.dlt645.frame import (
     ANY_ADDRESS,
@@ -67,6 +68,14 @@ def check_expected(frame, expected):
     if "value" in expected:
         assert f"{value.value:f}" == expected["value"]
         assert value.unit == UNIT_BY_STANDARD.get(value.di, expected["unit"])
+
+
+def test_the_vectors_notice_a_decoder_that_takes_any_digit(monkeypatch):
+    line = next(line for line in LINES if (line["expected"] or {}).get("invalid_bcd"))
+    frame, _ = decode_frame(bytes.fromhex(line["hex"]))
+    monkeypatch.setattr(bcd, "decode_digits", lambda octets: str(int(octets[::-1].hex(), 16)))
+    with pytest.raises(pytest.fail.Exception):
+        check_expected(frame, line["expected"])
 
 
 @given(frames, st.integers(0, 4))

@@ -109,9 +109,10 @@ def test_lines_of_plain_hex_are_not_taken_for_a_dump():
 
 @given(st.binary(max_size=300))
 def test_anything_is_read(content):
-    read_capture(content)
+    assert all(piece.data or piece.problem or not content for piece in read_capture(content).pieces)
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_read(text):
-    read_capture(text.encode("utf-8", "surrogatepass"))
+    capture = read_capture(text.encode("utf-8", "surrogatepass"))
+    assert all(isinstance(piece.data, bytes) for piece in capture.pieces)
