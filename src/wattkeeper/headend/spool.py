@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import structlog
@@ -159,14 +160,11 @@ class Spool:
                 del self._segments[index]
                 self._count_quarantined(1, segment.path)
                 return []
-            damaged = [row for row in rows if not row.is_whole]
-            if not damaged:
+            whole = list(takewhile(lambda row: row.is_whole, rows))
+            if whole or not rows:
                 self._remove_if_done(index)
-                return [SpooledBatch(index, row) for row in rows]
-            whole = [row for row in rows if row.row_id < damaged[0].row_id]
-            if whole:
                 return [SpooledBatch(index, row) for row in whole]
-            self._set_aside(index, damaged[:1])
+            self._set_aside(index, list(takewhile(lambda row: not row.is_whole, rows)))
 
     def _set_aside(self, index: int, rows: Sequence[StoredRow]) -> None:
         for row in rows:
