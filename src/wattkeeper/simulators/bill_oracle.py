@@ -42,9 +42,8 @@ def compute(request: Json) -> Json:
 
 
 def _line(item: Json, scale: int, amount: Fraction, *cell: object) -> Json:
-    rate, tier, quantity = cell or (None, None, None)
-    where = {"component": item["id"], "rate": rate, "tier": tier, "quantity_milliwh": quantity}
-    return {**where, "amount": str(amount), "amount_minor": _half_up(amount * scale)}
+    where = dict(zip(("rate", "tier", "quantity_milliwh"), cell or (None, None, None), strict=True))
+    return {"component": item["id"], **where, "amount": str(amount), "amount_minor": _half_up(amount * scale)}
 
 
 def _half_up(amount: Fraction) -> int:
@@ -71,13 +70,12 @@ def _energy(item: Json, days: list[date], request: Json) -> list[tuple[Fraction,
     zone, rates, found = ZoneInfo(request["zone"]), item["rates"], []
     used = {r["code"]: request.get("used_before_by_rate_milliwh", {}).get(r["code"], 0) for r in rates}
     total = request.get("used_before_milliwh", 0)
+    counter = item.get("tiers", {}).get("counter")
     runs: dict[object, list[tuple[str, int]]] = {}
     for start_s, energy in sorted(request["intervals"]):
         local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=start_s)).astimezone(zone)
         if local.date() in days:
-            key = {"month": (local.year, local.month), "year": local.year}.get(
-                item.get("tiers", {}).get("counter")
-            )
+            key = {"month": (local.year, local.month), "year": local.year}.get(counter)
             runs.setdefault(key, []).append((_rate_code(item, local), energy))
     for index, rows in enumerate(runs.values()):
         total, used = (0, dict.fromkeys(used, 0)) if index else (total, used)
@@ -141,8 +139,8 @@ def _share(added_milliwh: int, left: list[int]) -> list[int]:
     """Return whole shares in proportion to `left`; the largest remainders get what is over."""
     exact = [Fraction(added_milliwh * tier, sum(left) or 1) for tier in left]
     order = sorted(range(len(left)), key=lambda tier: (floor(exact[tier]) - exact[tier], tier))
-    over = added_milliwh - sum(map(floor, exact))
-    return [floor(share) + (tier in order[:over]) for tier, share in enumerate(exact)]
+    over = order[: added_milliwh - sum(map(floor, exact))]
+    return [floor(share) + (tier in over) for tier, share in enumerate(exact)]
 
 
 if __name__ == "__main__":

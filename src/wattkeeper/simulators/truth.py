@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from math import lcm
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def build_truth(plant: Plant, from_s: int, to_s: int) -> Json:
     """Return the truth of every usage point over [from_s, to_s), which must be multiples of the interval."""
     points = [_point_truth(meters, from_s, to_s) for meters in plant.by_point.values()]
     total = sum(Fraction(str(point["register_advance_milliwh"])) for point in points)
-    return {"from_s": from_s, "to_s": to_s, "register_advance_milliwh": str(total), "points": points}
+    return {"from_s": from_s, "to_s": to_s, "register_advance_milliwh": str(total), "usage_points": points}
 
 
 def write_truth(plant: Plant, from_s: int, to_s: int, path: Path) -> None:
@@ -60,25 +61,27 @@ def _pieces(meters: list[Meter]) -> list[_Piece]:
     return pieces
 
 
-def _positions(pieces: list[_Piece], at_s: Int64s) -> list[Fraction]:
-    """Return P at each true instant, exactly."""
-    total = [Fraction(0)] * len(at_s)
+def _positions(pieces: list[_Piece], at_s: Int64s) -> tuple[Int64s, int]:
+    """Return P at each true instant, exactly: numerators and their one denominator."""
+    denominator = lcm(*(piece.step_milliwh.denominator for piece in pieces))
+    total = np.zeros(at_s.shape, dtype=np.int64)
     for piece in pieces:
         start = piece.meter.registers.counts(np.array([piece.from_s], dtype=np.int64))
         advance = piece.meter.registers.counts(np.clip(at_s, piece.from_s, piece.to_s)) - start
-        total = [sum_ + int(count) * piece.step_milliwh for sum_, count in zip(total, advance, strict=True)]
-    return total
+        total += advance * int(piece.step_milliwh * denominator)
+    return total, denominator
 
 
 def _point_truth(meters: list[Meter], from_s: int, to_s: int) -> Json:
     entry, registers = meters[0].entry, meters[0].registers
     pieces = _pieces(meters)
     stamps = np.arange(from_s, to_s + 1, entry.interval_s, dtype=np.int64)
-    floors = [p.numerator // p.denominator for p in _positions(pieces, registers.true_s(stamps))]
+    positions, denominator = _positions(pieces, registers.true_s(stamps))
+    intervals = np.diff(positions // denominator)
     is_readable = [any(_has_record(meter, int(stamp)) for meter in meters) for stamp in stamps]
     ends_s = _last_stamp(meters[0], to_s)
     span = registers.true_s(np.array([from_s, ends_s], dtype=np.int64))
-    first, last = _positions(pieces, span)
+    advance = Fraction(int(np.diff(_positions(pieces, span)[0])[0]), denominator)
     flowed = registers.supply.positions(np.maximum(span, meters[0].registers.installed_s))
     lived = [piece for piece in pieces if piece.from_s < int(span[1]) and piece.to_s > int(span[0])]
     return {
@@ -87,12 +90,12 @@ def _point_truth(meters: list[Meter], from_s: int, to_s: int) -> Json:
         "interval_s": entry.interval_s,
         "ends_at_s": ends_s,
         "clock_offset_s": registers.clock_offset_s,
-        "register_advance_milliwh": str(last - first),
-        "register_advance_wh": _decimal_wh(last - first),
+        "register_advance_milliwh": str(advance),
+        "register_advance_wh": _decimal_wh(advance),
         "physical_milliwh": str(Fraction(int(flowed[1] - flowed[0]), PARTS_PER_MILLIWH)),
         "register_step_milliwh": str(max(piece.step_milliwh for piece in pieces)),
         "installations": [_describe(piece) for piece in lived],
-        "intervals_milliwh": [b - a for a, b in pairwise(floors)],
+        "intervals_milliwh": intervals.tolist(),
         "held": [a and b for a, b in pairwise(is_readable)],
         "cut": _cut_intervals(lived, stamps, entry.interval_s),
     }

@@ -305,7 +305,7 @@ async def test_truth_on_demand_and_what_is_refused(rig: Rig, tmp_path: Path) -> 
     await rig.advance(2 * HOUR_S)
     answer = await rig.control(do="truth", from_s=start, to_s=start + HOUR_S, path=str(path))
     assert answer == {"ok": True, "path": str(path)}
-    assert len(json.loads(path.read_text())["points"]) == len(rig.world.entries)
+    assert len(json.loads(path.read_text())["usage_points"]) == len(rig.world.entries)
     for request in ({}, {"do": "fly"}, {"do": "press"}, {"do": "truth", "from_s": 1, "to_s": 0, "path": "x"},
                     {"do": "truth", "from_s": start, "to_s": start + 9 * HOUR_S, "path": "x"},
                     {"do": "display", "serial": rig.entry("H-01").meter_serial, "at_s": "now"}):  # fmt: skip

@@ -21,7 +21,7 @@ def plant(check_world: World) -> Plant:
 @pytest.fixture(scope="module")
 def truth(plant: Plant) -> dict[str, dict]:
     start = plant.world.now_s
-    return {p["usage_point"]: p for p in build_truth(plant, start, start + 48 * HOURS)["points"]}
+    return {p["usage_point"]: p for p in build_truth(plant, start, start + 48 * HOURS)["usage_points"]}
 
 
 def test_every_point_has_one(plant: Plant, truth: dict[str, dict]) -> None:
@@ -47,7 +47,7 @@ def test_a_register_that_counts_wrongly_is_noticed(plant: Plant, monkeypatch: py
     honest = Registers.counts
     monkeypatch.setattr(Registers, "counts", lambda self, at_s: honest(self, at_s) - at_s // 900)
     start = plant.world.now_s
-    for point in build_truth(plant, start, start + 48 * HOURS)["points"]:
+    for point in build_truth(plant, start, start + 48 * HOURS)["usage_points"]:
         difference = Fraction(point["register_advance_milliwh"]) - Fraction(point["physical_milliwh"])
         assert abs(difference) > len(point["installations"]) * Fraction(point["register_step_milliwh"])
 
