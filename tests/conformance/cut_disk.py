@@ -1,10 +1,10 @@
-"""A disk in user space whose power can be cut: one file ``disk`` over FUSE, for a loop device and a file system.
+"""A disk in user space whose power can be cut: one file ``disk`` over FUSE, for a loop device.
 
     python cut_disk.py MOUNT IMAGE
 
-A write is volatile until the kernel flushes; then everything written so far is durable. A line ``PATH SEED KEEP`` on
-standard input cuts the power: PATH becomes what the platter holds, the durable bytes and of the others each sector
-with probability KEEP. ``cut`` is printed when it is written.
+A write is volatile until the kernel flushes; then everything written so far is durable. A line
+``PATH SEED KEEP`` on standard input cuts the power: PATH becomes what the platter holds, the durable bytes and,
+of the others, each sector with probability KEEP. ``cut`` is printed when it is written.
 """
 
 import errno
@@ -71,10 +71,9 @@ class CutDisk(mfusepy.Operations):
             left = bytearray(self._durable)
             for offset, data in self._volatile:
                 for start in range(0, len(data), SECTOR_BYTES):
+                    sector = data[start : start + SECTOR_BYTES]
                     if dice.random() < keep:
-                        left[offset + start : offset + start + SECTOR_BYTES] = data[
-                            start : start + SECTOR_BYTES
-                        ]
+                        left[offset + start : offset + start + len(sector)] = sector
         path.write_bytes(left)
 
 

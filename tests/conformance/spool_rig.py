@@ -91,12 +91,11 @@ def gateway(
 
 
 def stored(folder: Path) -> set[int]:
-    """Return every record in the spool, delivering it."""
+    """Return every whole record in the spool, delivering it; what was set aside counts as lost."""
     spool = Spool(folder)
     numbers: set[int] = set()
     while batches := spool.peek(10_000):
         numbers.update(struct.unpack(">Q", batch.content)[0] for batch in batches)
         spool.delete(batches)
-    assert spool.quarantined_count == 0
     spool.close()
     return numbers

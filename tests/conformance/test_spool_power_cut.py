@@ -1,4 +1,4 @@
-"""The power goes: a disk that forgets un-flushed sectors, a real file system on it, the real spool on that."""
+"""The power goes: a disk that forgets un-flushed sectors, a real file system, the real spool on that."""
 
 import importlib.util
 import os
