@@ -3,7 +3,7 @@
     python cut_disk.py MOUNT IMAGE
 
 A write is volatile until the kernel flushes; then everything written so far is durable. A line
-``PATH SEED KEEP`` on standard input cuts the power: PATH becomes what the platter holds, the durable bytes and,
+``PATH SEED KEEP`` on standard input cuts the power: PATH becomes what is left, the durable bytes and,
 of the others, each sector with probability KEEP. ``cut`` is printed when it is written.
 """
 
