@@ -64,6 +64,6 @@ def test_a_few():
 
 @pytest.mark.soak
 def test_many():
-    slowest_s, decoded_count = run(1_000_000)
-    assert decoded_count > 990_000
+    slowest_s, decoded_count = run(200_000)
+    assert decoded_count > 198_000
     assert slowest_s < SLOWEST_S

@@ -58,5 +58,5 @@ def test_a_few():
 
 @pytest.mark.soak
 def test_many():
-    slowest_s, _ = run(1_000_000)
+    slowest_s, _ = run(200_000)
     assert slowest_s < SLOWEST_S
