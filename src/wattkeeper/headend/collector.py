@@ -76,6 +76,11 @@ class LinkCollector:
         await self._link_down(error_code)
         self._sleeper.poke()
 
+    def retire(self) -> None:
+        """Let go of the connection for good."""
+        self.line.close()
+        self._services.metrics.adjust("links_up", -int(self.is_up or False))
+
     async def run(self) -> None:
         """Collect, for ever."""
         while True:
@@ -249,6 +254,7 @@ class LinkCollector:
     async def _report_link(self, *, is_up: bool, error_code: str | None) -> None:
         if self.is_up == is_up:
             return
+        self._services.metrics.adjust("links_up", int(is_up) - int(self.is_up or False))
         self.is_up = is_up
         _log.info("headend.link-up" if is_up else "headend.link-down", link=self.plan.name, code=error_code)
         now = self._services.clock.now()

@@ -66,8 +66,7 @@ class DeviceState:
 
     def split_missing(self, now_s: int) -> "Missing":
         """Sort the missing stamps into the regular new ones, first fetch and gaps."""
-        newest_s = self.newest_s(now_s)
-        floor_s = newest_s - max(self.cadence.poll_s, self.plan.interval_s)
+        floor_s = self.newest_s(now_s) - self._regular_s()
         missing = Missing()
         for stamp in self.missing(now_s):
             if stamp <= self.initial_until_s:
@@ -77,6 +76,11 @@ class DeviceState:
             else:
                 missing.gaps.append(stamp)
         return missing
+
+    def _regular_s(self) -> int:
+        """How long a new record may take; a device that pushes repeats what was lost before it is a gap."""
+        period_s = max(self.cadence.poll_s, self.plan.interval_s)
+        return 2 * period_s if Capability.PUSH in self.driver.capabilities else period_s
 
     def note_answered(self, asked_s: Sequence[int], present_s: Sequence[int], now_s: int) -> list[int]:
         """Note what an answered request brought; return the stamps now given up."""

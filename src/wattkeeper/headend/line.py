@@ -12,6 +12,7 @@ from wattkeeper.headend.tcp import Connect, Wire
 from wattkeeper.headend.turns import Priority, Turns
 
 T = TypeVar("T")
+_QUIET_LEAST_S = 0.05  # a gateway sends what a slow bus says in pieces, at most this far apart
 OnStray = Callable[[bytes], None]
 BeforeSend = Callable[[Request], Awaitable[None]]
 
@@ -38,6 +39,8 @@ class Line:
         self._on_stray = on_stray
         self._turns = Turns()
         self._wire: Wire | None = None
+        self._quiet_s = max(_QUIET_LEAST_S, timeout_s / 5)
+        self._damaged_count = 0
 
     @property
     def is_connected(self) -> bool:
@@ -132,10 +135,15 @@ class Line:
         return self._wire
 
     async def _await_answer(self, driver: Driver, wire: Wire, request: Request) -> bytes | None:
+        """Return the answer, or None: nothing came in time, or damaged bytes and then silence."""
+        loop = asyncio.get_running_loop()
+        deadline_s, damaged_count = loop.time() + self.timeout_s, self._damaged_count
         try:
-            async with asyncio.timeout(self.timeout_s):
+            async with asyncio.timeout_at(deadline_s) as limit:
                 while True:
                     frame = self._next_frame(driver, wire)
+                    if self._damaged_count != damaged_count:
+                        limit.reschedule(min(deadline_s, loop.time() + self._quiet_s))
                     if frame is None:
                         await wire.wait()
                     elif request.matches(frame):
@@ -174,5 +182,6 @@ class Line:
         return None
 
     def _count_garbage(self, dropped_bytes: int) -> None:
+        self._damaged_count += 1
         self._metrics.count("frames_damaged")
         self._metrics.count("bytes_dropped", dropped_bytes)

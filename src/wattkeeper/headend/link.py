@@ -40,7 +40,7 @@ class RunningLink:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        self.collector.line.close()
+        self.collector.retire()
         self.timetable.remove(self.sleeper)
 
 

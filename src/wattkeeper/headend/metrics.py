@@ -61,6 +61,10 @@ class HeadendMetrics:
         """Set a gauge."""
         self._gauges[name].set(value)
 
+    def adjust(self, name: str, amount: int) -> None:
+        """Add `amount`, which may be negative, to a gauge."""
+        self._gauges[name].inc(amount)
+
     def snapshot(self) -> dict[str, int]:
         """Return every counter and gauge by its short name."""
         metrics = {**self._counters, **self._gauges}

@@ -132,8 +132,8 @@ async def test_an_acknowledgement_waits_for_what_came_before(tmp_path: Path) -> 
     async with gateway_world(tmp_path) as (gateway, world, clock, headend):
         counter = gateway.counter
         counter.asked.clear()
-        await clock.advance(3 * INTERVAL_S)
-        gateway.say(encode_line(*counter.counts(9, NOON_S + 3 * INTERVAL_S)))
+        await clock.advance(4 * INTERVAL_S)
+        gateway.say(encode_line(*counter.counts(9, NOON_S + 3 * INTERVAL_S, NOON_S + 4 * INTERVAL_S)))
         await until(lambda: bool(counter.asked))
         await until(lambda: len(world.values(10, Source.PROFILE)) == 26)
         await until(lambda: counter.acknowledged == [9])
