@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 import pytest
-from relational import LONG_AGO, NOW, People, Street
 
+from relational import LONG_AGO, NOW, People, Street
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
 from wattkeeper.actions.registry.deliver_field_reads import deliver_field_reads
 from wattkeeper.actions.registry.display_reads import DisplayRead

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from relational import NOW, People, Street
 
+from relational import NOW, People, Street
 from wattkeeper.actions.registry.add_meter import add_meter
 from wattkeeper.actions.registry.add_site import add_site
 from wattkeeper.actions.registry.add_usage_point import add_usage_point

@@ -50,7 +50,18 @@ class Caller:
 @pytest.fixture(autouse=True)
 def these_services(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the API use the test's clock and store."""
-    names = ["sites", "usage_points", "links", "meters", "measurements", "tariffs", "findings", "imports", "users", "idempotency"]
+    names = [
+        "sites",
+        "usage_points",
+        "links",
+        "meters",
+        "measurements",
+        "tariffs",
+        "findings",
+        "imports",
+        "users",
+        "idempotency",
+    ]
     for name in names:
         monkeypatch.setattr(f"wattkeeper.interfaces.web.api.{name}.get_services", lambda: services)
 

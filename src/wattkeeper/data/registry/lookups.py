@@ -1,0 +1,78 @@
+"""Ids of things by the names people use for them."""
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.accounts.models import User
+from wattkeeper.data.billing.models import Tariff
+from wattkeeper.data.collection.models import Link
+from wattkeeper.data.registry.models import Meter, Site, Tenant, UsagePoint
+
+
+def find_site_id(tenant_id: int, code: str) -> int:
+    """Return the site of this code.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    return _found("site", code, Site.objects.filter(tenant_id=tenant_id, code=code).first())
+
+
+def find_usage_point_id(tenant_id: int, code: str) -> int:
+    """Return the usage point of this code.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    return _found("usagepoint", code, UsagePoint.objects.filter(tenant_id=tenant_id, code=code).first())
+
+
+def find_meter_id(tenant_id: int, serial_number: str) -> int:
+    """Return the meter of this serial number.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    row = Meter.objects.filter(tenant_id=tenant_id, serial_number=serial_number).first()
+    return _found("meter", serial_number, row)
+
+
+def find_link_id(tenant_id: int, name: str) -> int:
+    """Return the link of this name.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    return _found("link", name, Link.objects.filter(tenant_id=tenant_id, name=name).first())
+
+
+def find_tariff_id(tenant_id: int, code: str) -> int:
+    """Return the tariff of this code.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    return _found("tariff", code, Tariff.objects.filter(tenant_id=tenant_id, code=code).first())
+
+
+def find_user_id(tenant_id: int, username: str) -> int:
+    """Return the person of this user name.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    return _found("user", username, User.objects.filter(tenant_id=tenant_id, username=username).first())
+
+
+def find_tenant_id(name: str | None) -> int:
+    """Return the tenant of this name, or the only one.
+
+    :raises WattkeeperError: ``registry.tenant-unknown``, ``registry.tenant-needed`` where there are several
+    """
+    tenants = dict(Tenant.objects.order_by("name").values_list("name", "id"))
+    known = ", ".join(tenants)
+    if name is None and len(tenants) == 1:
+        return next(iter(tenants.values()))
+    if name is None and tenants:
+        raise WattkeeperError("registry.tenant-needed", known=known)
+    if name not in tenants:
+        raise WattkeeperError("registry.tenant-unknown", name=name or "", known=known)
+    return tenants[name]
+
+
+def _found(kind: str, name: str, row: Site | UsagePoint | Meter | Link | Tariff | User | None) -> int:
+    if row is None:
+        raise WattkeeperError("registry.not-found", kind=kind, id=name)
+    return row.id

@@ -1,0 +1,24 @@
+"""The language a shell speaks: asked for, or the one of its locale."""
+
+import os
+from contextvars import ContextVar
+
+from wattkeeper.interfaces.messages import to_language
+
+_language: ContextVar[str] = ContextVar("language", default="")
+
+
+def choose_language(wanted: str) -> None:
+    """Speak the language asked for; the locale's where nothing was."""
+    _language.set(to_language(wanted) if wanted else "")
+
+
+def current_language() -> str:
+    """Return ``en`` or ``zh-hans``."""
+    chosen = _language.get()
+    if chosen:
+        return chosen
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if os.environ.get(name):
+            return to_language(os.environ[name])
+    return "en"

@@ -1,0 +1,98 @@
+"""`wattkeeper link`: add, edit, copy, retire, list."""
+
+from typing import Annotated
+
+import typer
+
+from wattkeeper.interfaces.cli.shell import JsonOption, TenantOption, given, open_shell, print_rows
+
+app = typer.Typer(no_args_is_help=True, help="Lines to devices.")
+Name = Annotated[str, typer.Argument(help="the link's name")]
+
+
+@app.command("list")
+def list_(tenant: TenantOption = "", as_json: JsonOption = False) -> None:
+    """List links."""
+    shell = open_shell(tenant)
+    from wattkeeper.data.collection.queries import list_links
+
+    columns = ("name", "site_code", "transport", "endpoint", "is_up", "error_code", "meters_count")
+    print_rows(list_links(tenant_id=shell.tenant_id), columns, as_json=as_json)
+
+
+@app.command()
+def add(
+    name: Name,
+    endpoint: Annotated[str, typer.Argument(help="host:port, or mqtt://host:port")],
+    site: Annotated[str, typer.Option(help="the site's code")],
+    transport: Annotated[str, typer.Option(help="TCP, MQTT or PULSE_TCP")] = "TCP",
+    timeout_ms: int = 2000,
+    retries: int = 2,
+    poll_s: int = 900,
+    tenant: TenantOption = "",
+) -> None:
+    """Add a link."""
+    shell = open_shell(tenant)
+    from wattkeeper.actions.registry.add_link import add_link
+    from wattkeeper.data.registry.lookups import find_site_id
+
+    link_id = add_link(
+        actor=shell.actor,
+        now=shell.now,
+        site_id=find_site_id(shell.tenant_id, site),
+        name=name,
+        transport=transport,
+        endpoint=endpoint,
+        timeout_ms=timeout_ms,
+        retries_count=retries,
+        poll_s=poll_s,
+    )
+    typer.echo(link_id)
+
+
+@app.command()
+def edit(
+    name: Name,
+    new_name: str | None = None,
+    endpoint: str | None = None,
+    transport: str | None = None,
+    timeout_ms: int | None = None,
+    retries: int | None = None,
+    poll_s: int | None = None,
+    tenant: TenantOption = "",
+) -> None:
+    """Change fields of a link."""
+    shell = open_shell(tenant)
+    from wattkeeper.actions.registry.edit_link import edit_link
+    from wattkeeper.data.registry.lookups import find_link_id
+
+    fields = given(
+        name=new_name,
+        endpoint=endpoint,
+        transport=transport,
+        timeout_ms=timeout_ms,
+        retries_count=retries,
+        poll_s=poll_s,
+    )
+    edit_link(actor=shell.actor, now=shell.now, link_id=find_link_id(shell.tenant_id, name), **fields)
+
+
+@app.command()
+def copy(name: Name, new_name: str, endpoint: str, tenant: TenantOption = "") -> None:
+    """Copy a link without its meters."""
+    shell = open_shell(tenant)
+    from wattkeeper.actions.registry.copy_link import copy_link
+    from wattkeeper.data.registry.lookups import find_link_id
+
+    link_id = find_link_id(shell.tenant_id, name)
+    typer.echo(copy_link(actor=shell.actor, now=shell.now, link_id=link_id, name=new_name, endpoint=endpoint))
+
+
+@app.command()
+def retire(name: Name, tenant: TenantOption = "") -> None:
+    """Retire a link."""
+    shell = open_shell(tenant)
+    from wattkeeper.actions.registry.retire_link import retire_link
+    from wattkeeper.data.registry.lookups import find_link_id
+
+    retire_link(actor=shell.actor, now=shell.now, link_id=find_link_id(shell.tenant_id, name))

@@ -1,0 +1,112 @@
+"""`wattkeeper`: every verb of the pages from a shell; errors are one sentence with a code, never a trace.
+
+Commands are loaded when they are called: `wattkeeper decode` starts without Django.
+"""
+
+import os
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.interfaces.cli.language import choose_language, current_language
+from wattkeeper.interfaces.messages import sentence
+
+COMMANDS = {
+    "serve": "wattkeeper.interfaces.cli.serve:serve",
+    "demo": "wattkeeper.interfaces.cli.demo.command:demo",
+    "decode": "wattkeeper.interfaces.cli.tools.decode:decode",
+    "import": "wattkeeper.interfaces.cli.imports:import_",
+    "site": "wattkeeper.interfaces.cli.sites:app",
+    "usage-point": "wattkeeper.interfaces.cli.usage_points:app",
+    "meter": "wattkeeper.interfaces.cli.meters:app",
+    "link": "wattkeeper.interfaces.cli.links:app",
+    "tariff": "wattkeeper.interfaces.cli.tariffs:app",
+    "user": "wattkeeper.interfaces.cli.users:app",
+    "audit": "wattkeeper.interfaces.cli.audit:app",
+}
+FAILED_CODE = 1
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Return the names of the commands this installation has."""
+        return [name for name, place in COMMANDS.items() if _is_there(place.partition(":")[0])]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Return the command of this name, None where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module_name, _, attribute = COMMANDS[cmd_name].partition(":")
+        if not _is_there(module_name):
+            raise WattkeeperError("shell.command-missing", name=cmd_name)
+        return _as_command(cmd_name, getattr(import_module(module_name), attribute))
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Wattkeeper keeps every watt-hour accounted for.",
+)
+
+
+@app.callback()
+def begin(
+    lang: Annotated[str, typer.Option("--lang", help="en or zh-hans; else the shell's language")] = "",
+) -> None:
+    """Choose the language of everything that follows."""
+    choose_language(lang)
+
+
+def main() -> None:
+    """Run one command and exit: 0 done, 1 refused or failed, 2 wrongly called."""
+    try:
+        app()
+    except WattkeeperError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        _fail(WattkeeperError("shell.interrupted"))
+    except Exception as error:
+        if os.environ.get("WATTKEEPER_DEBUG") == "true":
+            raise
+        _fail(explain(error))
+
+
+def explain(error: Exception) -> WattkeeperError:
+    """Return the error to tell a person for one that nobody foresaw."""
+    kind = f"{type(error).__module__}.{type(error).__name__}"
+    if kind in {"django.db.utils.OperationalError", "django.db.utils.ProgrammingError"}:
+        return WattkeeperError("shell.database-unready", reason=str(error).splitlines()[0])
+    return WattkeeperError("shell.unexpected", reason=f"{type(error).__name__}: {error}")
+
+
+def _fail(error: WattkeeperError) -> None:
+    text = sentence(error.code, error.params, current_language())
+    sys.stderr.write(f"{text} [{error.code}]\n")
+    sys.exit(FAILED_CODE)
+
+
+def _is_there(module_name: str) -> bool:
+    try:
+        return find_spec(module_name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _as_command(name: str, found: Any) -> Any:
+    if isinstance(found, typer.Typer):
+        command: Any = typer.main.get_command(found)
+    else:
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        single.command(name)(found)
+        command = typer.main.get_command(single)
+    command.name = name
+    return command

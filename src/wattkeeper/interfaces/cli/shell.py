@@ -1,0 +1,129 @@
+"""What every verb of the shell needs: who acts, with what, and how answers are printed."""
+
+import getpass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from wattkeeper.bootstrap import data_folder, make_clock, open_store, setup_django
+from wattkeeper.core.kernel.errors import WattkeeperError
+
+if TYPE_CHECKING:
+    from wattkeeper.actions.actor import Actor
+    from wattkeeper.actions.services import Services
+
+TenantOption = Annotated[str, typer.Option("--tenant", help="the organisation, where there are several")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """The machine's own operator at work: full rights in one tenant, named by the system's user."""
+
+    actor: "Actor"
+    services: "Services"
+
+    @property
+    def now(self) -> datetime:
+        """The present instant."""
+        return self.services.now()
+
+    @property
+    def tenant_id(self) -> int:
+        """The tenant acted in."""
+        return self.actor.tenant_id
+
+
+def open_shell(tenant: str = "", *, with_store: bool = False) -> Shell:
+    """Return the shell of a tenant; `with_store` where readings are written or read.
+
+    :raises WattkeeperError: ``registry.tenant-*``, ``store.not-running``
+    """
+    setup_django()
+    from wattkeeper.actions.actor import Actor
+    from wattkeeper.actions.services import Services
+    from wattkeeper.data.accounts.models import Role
+    from wattkeeper.data.registry.lookups import find_tenant_id
+
+    actor = Actor(find_tenant_id(tenant or None), None, getpass.getuser(), Role.ADMINISTRATOR, "cli")
+    store = open_store() if with_store else None
+    return Shell(actor, Services(now=make_clock().now, data_folder=data_folder(), store=store))
+
+
+def open_shell_with_store_if_any(tenant: str = "") -> Shell:
+    """Return a shell whose reads off displays are delivered at once if the store runs, else by the worker."""
+    try:
+        return open_shell(tenant, with_store=True)
+    except WattkeeperError as error:
+        if error.code != "store.not-running":
+            raise
+        return open_shell(tenant)
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """Return the fields that were given."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def parse_instant(text: str) -> datetime:
+    """Return an instant written with its offset.
+
+    :raises WattkeeperError: ``shell.not-an-instant``
+    """
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise WattkeeperError("shell.not-an-instant", text=text) from error
+    if instant.tzinfo is None:
+        raise WattkeeperError("shell.not-an-instant", text=text)
+    return instant
+
+
+def parse_pairs(texts: Sequence[str]) -> dict[str, str]:
+    """Return NAME=VALUE texts as a dictionary.
+
+    :raises WattkeeperError: ``shell.not-a-pair``
+    """
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise WattkeeperError("shell.not-a-pair", text=text)
+        pairs[name] = value
+    return pairs
+
+
+def print_rows(rows: Sequence[object], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print rows as a table of some columns, or as JSON with all of them."""
+    plain = [asdict(row) if is_dataclass(row) and not isinstance(row, type) else row for row in rows]
+    if as_json:
+        typer.echo(json.dumps(plain, default=_plain, ensure_ascii=False))
+        return
+    table = Table(*columns)
+    for row in plain:
+        if isinstance(row, Mapping):
+            table.add_row(*(_cell(row.get(column)) for column in columns))
+    Console().print(table)
+
+
+def print_one(row: object) -> None:
+    """Print one thing with everything that is known of it, as JSON."""
+    plain = asdict(row) if is_dataclass(row) and not isinstance(row, type) else row
+    typer.echo(json.dumps(plain, default=_plain, ensure_ascii=False, indent=2))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return _plain(value) if isinstance(value, datetime | Fraction) else str(value)
