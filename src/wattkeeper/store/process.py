@@ -3,6 +3,9 @@
 The engine answers one query at a time, so callers take turns, the interactive lane before the bulk one. The
 address and a secret made at each start are written to a file only the owner may read. A request without the
 secret is refused before its body is read. An insert is answered after the engine has synced it to disk.
+
+Inserts are read from a file in memory, not through the engine's streaming inserter: that one reports rows as
+written when the write behind it failed (a full disk, too many partitions), and so loses what it acknowledged.
 """
 
 import fcntl
@@ -11,6 +14,7 @@ import os
 import re
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +32,7 @@ from wattkeeper.store.schema import TABLES
 BODY_MAX_BYTES = 1 << 30
 _INSERT = re.compile(r"(?s)\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)\s*$", re.IGNORECASE)
 _CODE = re.compile(r"Code: (\d+)")
+_SETTINGS = ("SET max_partitions_per_insert_block = 0",)  # a file may hold many years
 
 
 class Turns:
@@ -41,6 +46,16 @@ class Turns:
     @contextmanager
     def turn(self, *, is_bulk: bool) -> Iterator[None]:
         """Hold the engine for the block."""
+        self.take(is_bulk=is_bulk)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_taken = False
+                self._changed.notify_all()
+
+    def take(self, *, is_bulk: bool) -> None:
+        """Wait for the engine and keep it."""
         with self._changed:
             if not is_bulk:
                 self._interactive_waiting_count += 1
@@ -49,12 +64,6 @@ class Turns:
             if not is_bulk:
                 self._interactive_waiting_count -= 1
             self._is_taken = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._is_taken = False
-                self._changed.notify_all()
 
 
 class Engine:
@@ -65,8 +74,10 @@ class Engine:
 
     def __init__(self, folder: Path) -> None:
         self._turns = Turns()
+        if "?" in str(folder):  # the engine takes what follows for options and opens another folder
+            raise WattkeeperError("store.folder-unusable", folder=str(folder), reason="?")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = (folder / "owner.lock").open("w")
         except OSError as error:
             raise WattkeeperError(
@@ -78,7 +89,7 @@ class Engine:
             raise WattkeeperError("store.folder-locked", folder=str(folder)) from error
         try:
             self._session = Session(str(folder / "engine"))
-            for statement in TABLES.values():
+            for statement in (*_SETTINGS, *TABLES.values()):
                 self._session.query(statement)
         except (ChdbError, RuntimeError) as error:
             raise WattkeeperError(
@@ -95,16 +106,24 @@ class Engine:
             if insert is None:
                 answer: bytes = self._session.query(query, "TabSeparated").bytes()
                 return answer
-            with self._session.send_insert(insert[1], insert[2]) as inserter:
-                inserter.append(body)
-                inserter.finish()
+            with _file_in_memory(body) as path:
+                self._session.query(f"{insert[1]} FROM INFILE '{path}' FORMAT {insert[2]}")
             return b""
 
     def close(self) -> None:
-        """Close the engine and let go of the folder."""
-        with self._turns.turn(is_bulk=False):
-            self._session.close()
+        """Close the engine and let go of the folder; the last turn is never given back."""
+        self._turns.take(is_bulk=False)
+        self._session.close()
         self._lock.close()
+
+
+@contextmanager
+def _file_in_memory(content: bytes) -> Iterator[str]:
+    descriptor = os.memfd_create("insert", os.MFD_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        yield f"/proc/self/fd/{descriptor}"
 
 
 class _Server(ThreadingHTTPServer):
@@ -115,6 +134,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.engine = engine
         self.secret = secret
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Let go of a caller that went away; report anything else."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -129,7 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer a query or an insert."""
-        if not compare_digest(self.headers.get("X-ClickHouse-Key", ""), self.server.secret):
+        key = self.headers.get("X-ClickHouse-Key", "").encode("utf-8", "replace")
+        if not compare_digest(key, self.server.secret.encode()):
             self.close_connection = True
             self._answer(403, b"Code: 516. DB::Exception: default: Authentication failed")
             return
@@ -139,6 +164,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(413, b"Code: 307. DB::Exception: the body has no length or is too long")
             return
         body = self.rfile.read(int(length))
+        if len(body) != int(length):
+            self.close_connection = True
+            return
         told = parse_qs(urlsplit(self.path).query).get("query", [""])[0]
         query, data = (told, body) if told else (body.decode("utf-8", "replace"), b"")
         try:

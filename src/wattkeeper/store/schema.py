@@ -1,11 +1,14 @@
 """The tables of the readings store, as text that every engine understands.
 
 Raw reads are a set: the whole row but its origin is the key, so re-deliveries collapse and conflicts stay.
-Measurements are versions by run. Inserts are synced to disk before they return (`_DURABLE`). Reads never
-assume that a merge has happened.
+Measurements are versions by run. Inserts are synced to disk before they return, and what merges make of them
+before the engine deletes the parts they came from (`_DURABLE`). Reads never assume that a merge has happened.
 """
 
-_DURABLE = "fsync_after_insert = 1, fsync_part_directory = 1"
+_DURABLE = (
+    "fsync_after_insert = 1, fsync_part_directory = 1,"
+    " min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1"
+)
 
 TABLES = {
     "raw_read": f"""
