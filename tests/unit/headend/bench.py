@@ -27,7 +27,6 @@ from wattkeeper.drivers.api import (
     Split,
     Steps,
 )
-from wattkeeper.headend.backfill import RUN_MAX_S
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.ports import (
     ChannelPlan,
@@ -46,7 +45,6 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INTERVAL_S = 900
 REGISTER = "energy_import_register_kwh"
 VOLTAGE = "voltage_l1_v"
-assert RUN_MAX_S == 86_400
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:

@@ -17,6 +17,7 @@ from unit.headend.bench import (
     until,
 )
 from wattkeeper.core.kernel.relay import RelayState
+from wattkeeper.headend.backfill import RUN_MAX_S
 from wattkeeper.headend.plants import trust_acknowledgement
 from wattkeeper.headend.ports import CommandKind, CommandResult, OutboxCommand
 
@@ -161,5 +162,6 @@ async def test_control_goes_before_a_long_backfill(tmp_path: Path) -> None:
     async with running_headend(world, clock, tmp_path):
         await outcome(world, "READ_BACK")
     verbs = [verb for _, verb in bus.requests]
-    assert verbs.count("profile") >= 60
-    assert verbs[: verbs.index("relay-set")].count("profile") < 40
+    runs_count = 60 * 86_400 // RUN_MAX_S
+    assert verbs.count("profile") >= runs_count
+    assert verbs[: verbs.index("relay-set")].count("profile") < runs_count * 2 / 3
