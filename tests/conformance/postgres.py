@@ -25,8 +25,7 @@ def postgres_server() -> Iterator[str]:
     binaries, user, port = postgres_binaries(), ordinary_user(), free_port()
     with folder_of(user) as folder:
         subprocess.run(
-            [binaries / "initdb", "-D", folder / "data", "-U", "wattkeeper", "-A", "trust"]
-            + ["-E", "UTF8", "--no-sync"],
+            [binaries / "initdb", "-D", folder / "data", "-U", "wattkeeper", "-A", "trust", "--no-sync"],
             user=user,
             cwd=folder,
             check=True,

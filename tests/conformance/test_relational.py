@@ -15,7 +15,10 @@ from conformance.postgres import postgres_server
 from conformance.relational_seed import SEED
 
 ROOT = Path(__file__).resolve().parents[2]
-INSTALL = "INSERT INTO registry_installation (id, tenant_id, meter_id, usage_point_id, starts_at, ends_at, recorded_at)"
+INSTALL = (
+    "INSERT INTO registry_installation"
+    " (id, tenant_id, meter_id, usage_point_id, starts_at, ends_at, recorded_at)"
+)
 MULTIPLY = (
     "INSERT INTO registry_multiplier"
     " (id, tenant_id, usage_point_id, numerator, denominator, reason, starts_at, ends_at, recorded_at)"
@@ -25,13 +28,17 @@ CONTRACT = (
     "INSERT INTO billing_contract (id, tenant_id, usage_point_id, tariff_id, starts_at, ends_at, recorded_at)"
 )
 NOW = "'2026-01-01 00:00:00'"
-BILL_AGAIN = f"""INSERT INTO billing_bill (id, tenant_id, usage_point_id, tariff_version_id, document_key, state, starts_at,
-  ends_at, currency, total_minor, energy_milliwh, run_id, document, issued_at) VALUES (9, 1, 1, 1, 'k2', 'ISSUED',
+BILL_AGAIN = f"""INSERT INTO billing_bill (id, tenant_id, usage_point_id, tariff_version_id,
+  document_key, state, starts_at,
+  ends_at, currency, total_minor, energy_milliwh, run_id, document, issued_at) VALUES (9, 1, 1, 1, 'k2',
+  'ISSUED',
   {NOW}, '2026-02-01 00:00:00', 'CNY', 100, 5, 1, '{{}}', '2026-02-02 00:00:00')"""
 FORGET_READS = (
     "UPDATE registry_channel SET has_reads = {false} WHERE id = 1",
     "DELETE FROM registry_channel WHERE id = 1",
 )
+
+STRETCH = "UPDATE registry_installation SET ends_at = '2026-03-01 00:00:00' WHERE id = 1"
 
 OVERLAPS = {
     "meter elsewhere at once": (
@@ -47,8 +54,7 @@ OVERLAPS = {
         "installation_usage_point_no_overlap",
     ),
     "stretched over another": (
-        f"{INSTALL} VALUES (9, 1, 2, 1, '2026-02-01 00:00:00', NULL, {NOW});"
-        "UPDATE registry_installation SET ends_at = '2026-03-01 00:00:00' WHERE id = 1",
+        f"{INSTALL} VALUES (9, 1, 2, 1, '2026-02-01 00:00:00', NULL, {NOW});" + STRETCH,
         "installation_usage_point_no_overlap",
     ),
     "two multipliers": (
@@ -206,3 +212,16 @@ def test_without_its_triggers_the_suite_would_notice(tmp_path: Path) -> None:
         database.run(statement)
     database.run("DELETE FROM audit_auditrecord")
     assert database.connection is not None
+
+
+def test_queries_and_verbs_do_the_same_on_postgresql(tmp_path: Path) -> None:
+    with postgres_server() as url:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "tests/unit/data", "tests/unit/actions", "-x"],
+            env={**os.environ, "WATTKEEPER_DATABASE": url, "WATTKEEPER_DATA": str(tmp_path)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout[-3000:]

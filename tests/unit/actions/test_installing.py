@@ -139,7 +139,11 @@ def test_facts_are_not_dated_ahead_or_before_their_beginning(
 def test_facts_of_the_series_follow_the_exchange(ours: People, installed: Street, services: Services) -> None:
     exchange(ours, installed, services)
     change_multiplier(
-        actor=ours.operator, now=NOW, usage_point_id=installed.point_id, at=AT + timedelta(hours=2), numerator=40
+        actor=ours.operator,
+        now=NOW,
+        usage_point_id=installed.point_id,
+        at=AT + timedelta(hours=2),
+        numerator=40,
     )
     series = Series.objects.get(usage_point_id=installed.point_id)
     facts = get_series_facts([series.id])[series.id]
@@ -176,7 +180,10 @@ def test_a_change_marks_only_what_it_touches(ours: People, installed: Street) ->
             actor=ours.operator, now=NOW, usage_point_id=installed.point_id, at=at, numerator=numerator
         )
     window = DirtyWindow.objects.get()
-    assert (window.starts_at, window.ends_at) == (LONG_AGO + timedelta(days=10), LONG_AGO + timedelta(days=20))
+    assert (window.starts_at, window.ends_at) == (
+        LONG_AGO + timedelta(days=10),
+        LONG_AGO + timedelta(days=20),
+    )
 
 
 def test_removed_then_installed_elsewhere(ours: People, installed: Street, services: Services) -> None:

@@ -64,7 +64,10 @@ def test_a_refused_verb_leaves_nothing(ours: People, street: Street) -> None:
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"code": "X", "name": "x", "kind": "RESIDENTIAL", "time_zone": "Mars/Base"}, "registry.time-zone-unknown"),
+        (
+            {"code": "X", "name": "x", "kind": "RESIDENTIAL", "time_zone": "Mars/Base"},
+            "registry.time-zone-unknown",
+        ),
         ({"code": "X", "name": "x", "kind": "CASTLE", "time_zone": "UTC"}, "registry.invalid-field"),
         ({"code": "", "name": "x", "kind": "RESIDENTIAL", "time_zone": "UTC"}, "registry.invalid-field"),
         (

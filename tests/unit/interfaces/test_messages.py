@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from babel.messages.pofile import read_po
-from codes import codes_in, codes_raised
 
+from codes import codes_in, codes_raised
 from wattkeeper.interfaces.messages import FALLBACK, LANGUAGES, LOCALE_FOLDER, sentence, to_language
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from wattkeeper.data.collection.models import MeterStatus
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Multiplier
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
@@ -234,7 +233,7 @@ def _current_installations(meter_ids: list[int], now: datetime) -> dict[int, Ins
 
 
 def _row(meter: Meter, current: Installation | None) -> MeterRow:
-    status: MeterStatus | None = getattr(meter, "status", None)
+    status = getattr(meter, "status", None)
     point = current.usage_point if current else None
     return MeterRow(
         meter_id=meter.id,

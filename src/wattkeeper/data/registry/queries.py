@@ -7,7 +7,6 @@ from fractions import Fraction
 
 from django.db.models import Count, Q, QuerySet
 
-from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.registry.meters import get_multiplier
 from wattkeeper.data.registry.models import Installation, Meter, Series, Site, Topology, UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
@@ -139,9 +138,7 @@ def _site_rows(query: QuerySet[Site]) -> list[SiteRow]:
     meters = Counter(installed.values_list("site_id", flat=True))
     answering = Counter(installed.filter(status__is_answering=True).values_list("site_id", flat=True))
     findings = Counter(
-        Finding.objects.filter(state=Finding.State.OPEN, usage_point__site_id__in=ids).values_list(
-            "usage_point__site_id", flat=True
-        )
+        UsagePoint.objects.filter(site_id__in=ids, findings__state="OPEN").values_list("site_id", flat=True)
     )
     return [
         SiteRow(

@@ -27,7 +27,7 @@ def import_(
     content = _read(file)
     shell = open_shell(tenant, with_store=True)
     from wattkeeper.actions.collection.import_file import import_file
-    from wattkeeper.data.registry.lookups import find_site_id
+    from wattkeeper.data.lookups import find_site_id
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     errors = Console(stderr=True)

@@ -34,7 +34,7 @@ def add(
     """Add a link."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.add_link import add_link
-    from wattkeeper.data.registry.lookups import find_site_id
+    from wattkeeper.data.lookups import find_site_id
 
     link_id = add_link(
         actor=shell.actor,
@@ -64,7 +64,7 @@ def edit(
     """Change fields of a link."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.edit_link import edit_link
-    from wattkeeper.data.registry.lookups import find_link_id
+    from wattkeeper.data.lookups import find_link_id
 
     fields = given(
         name=new_name,
@@ -82,7 +82,7 @@ def copy(name: Name, new_name: str, endpoint: str, tenant: TenantOption = "") ->
     """Copy a link without its meters."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.copy_link import copy_link
-    from wattkeeper.data.registry.lookups import find_link_id
+    from wattkeeper.data.lookups import find_link_id
 
     link_id = find_link_id(shell.tenant_id, name)
     typer.echo(copy_link(actor=shell.actor, now=shell.now, link_id=link_id, name=new_name, endpoint=endpoint))
@@ -93,6 +93,6 @@ def retire(name: Name, tenant: TenantOption = "") -> None:
     """Retire a link."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.retire_link import retire_link
-    from wattkeeper.data.registry.lookups import find_link_id
+    from wattkeeper.data.lookups import find_link_id
 
     retire_link(actor=shell.actor, now=shell.now, link_id=find_link_id(shell.tenant_id, name))

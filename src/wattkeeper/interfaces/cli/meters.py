@@ -79,7 +79,7 @@ def add(
     """Add a meter to the stock of a site."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.add_meter import add_meter
-    from wattkeeper.data.registry.lookups import find_link_id, find_site_id
+    from wattkeeper.data.lookups import find_link_id, find_site_id
 
     meter_id = add_meter(
         actor=shell.actor,
@@ -118,7 +118,7 @@ def edit(
     """Change fields of a meter; replace keys."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.edit_meter import edit_meter
-    from wattkeeper.data.registry.lookups import find_link_id
+    from wattkeeper.data.lookups import find_link_id
 
     fields = given(
         serial_number=new_serial_number,
@@ -187,7 +187,7 @@ def install(
     """Install a meter at a usage point."""
     shell = open_shell_with_store_if_any(tenant)
     from wattkeeper.actions.registry.install_meter import install_meter
-    from wattkeeper.data.registry.lookups import find_usage_point_id
+    from wattkeeper.data.lookups import find_usage_point_id
 
     install_meter(
         actor=shell.actor,
@@ -242,7 +242,7 @@ def exchange(
 
 
 def _id_of(shell: Shell, serial_number: str) -> int:
-    from wattkeeper.data.registry.lookups import find_meter_id
+    from wattkeeper.data.lookups import find_meter_id
 
     return find_meter_id(shell.tenant_id, serial_number)
 

@@ -50,7 +50,7 @@ def open_shell(tenant: str = "", *, with_store: bool = False) -> Shell:
     from wattkeeper.actions.actor import Actor
     from wattkeeper.actions.services import Services
     from wattkeeper.data.accounts.models import Role
-    from wattkeeper.data.registry.lookups import find_tenant_id
+    from wattkeeper.data.lookups import find_tenant_id
 
     actor = Actor(find_tenant_id(tenant or None), None, getpass.getuser(), Role.ADMINISTRATOR, "cli")
     store = open_store() if with_store else None

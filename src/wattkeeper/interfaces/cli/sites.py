@@ -51,7 +51,7 @@ def edit(
     """Change fields of a site."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.edit_site import edit_site
-    from wattkeeper.data.registry.lookups import find_site_id
+    from wattkeeper.data.lookups import find_site_id
 
     fields = given(code=new_code, name=name, kind=kind, time_zone=time_zone, address=address)
     edit_site(actor=shell.actor, now=shell.now, site_id=find_site_id(shell.tenant_id, code), **fields)
@@ -62,7 +62,7 @@ def copy(code: Code, new_code: str, new_name: str, tenant: TenantOption = "") ->
     """Copy a site without its usage points."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.copy_site import copy_site
-    from wattkeeper.data.registry.lookups import find_site_id
+    from wattkeeper.data.lookups import find_site_id
 
     site_id = find_site_id(shell.tenant_id, code)
     typer.echo(copy_site(actor=shell.actor, now=shell.now, site_id=site_id, code=new_code, name=new_name))
@@ -73,6 +73,6 @@ def retire(code: Code, tenant: TenantOption = "") -> None:
     """Retire a site."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.retire_site import retire_site
-    from wattkeeper.data.registry.lookups import find_site_id
+    from wattkeeper.data.lookups import find_site_id
 
     retire_site(actor=shell.actor, now=shell.now, site_id=find_site_id(shell.tenant_id, code))

@@ -43,7 +43,7 @@ def add(
     """Add a usage point."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.add_usage_point import add_usage_point
-    from wattkeeper.data.registry.lookups import find_site_id
+    from wattkeeper.data.lookups import find_site_id
 
     usage_point_id = add_usage_point(
         actor=shell.actor,
@@ -73,7 +73,7 @@ def edit(
     """Change fields of a usage point."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.edit_usage_point import edit_usage_point
-    from wattkeeper.data.registry.lookups import find_usage_point_id
+    from wattkeeper.data.lookups import find_usage_point_id
 
     fields = given(
         code=new_code,
@@ -92,7 +92,7 @@ def copy(code: Code, new_code: str, new_name: str, tenant: TenantOption = "") ->
     """Copy a usage point without its customer and meter."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.copy_usage_point import copy_usage_point
-    from wattkeeper.data.registry.lookups import find_usage_point_id
+    from wattkeeper.data.lookups import find_usage_point_id
 
     usage_point_id = find_usage_point_id(shell.tenant_id, code)
     copy_id = copy_usage_point(
@@ -106,7 +106,7 @@ def retire(code: Code, tenant: TenantOption = "") -> None:
     """Retire a usage point."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.retire_usage_point import retire_usage_point
-    from wattkeeper.data.registry.lookups import find_usage_point_id
+    from wattkeeper.data.lookups import find_usage_point_id
 
     usage_point_id = find_usage_point_id(shell.tenant_id, code)
     retire_usage_point(actor=shell.actor, now=shell.now, usage_point_id=usage_point_id)
@@ -119,7 +119,7 @@ def multiplier(
     """Change the multiplier (CT x PT) from an instant on."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.change_multiplier import change_multiplier
-    from wattkeeper.data.registry.lookups import find_usage_point_id
+    from wattkeeper.data.lookups import find_usage_point_id
 
     change_multiplier(
         actor=shell.actor,
@@ -137,7 +137,7 @@ def feed(code: Code, parent: str, at: At, tenant: TenantOption = "") -> None:
     """Say through which other usage point this one is fed from an instant on."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.set_topology import set_topology
-    from wattkeeper.data.registry.lookups import find_usage_point_id
+    from wattkeeper.data.lookups import find_usage_point_id
 
     set_topology(
         actor=shell.actor,
@@ -153,7 +153,7 @@ def contract(code: Code, tariff: str, at: At, tenant: TenantOption = "") -> None
     """Bill this usage point by a tariff from an instant on."""
     shell = open_shell(tenant)
     from wattkeeper.actions.tariffs.set_contract import set_contract
-    from wattkeeper.data.registry.lookups import find_tariff_id, find_usage_point_id
+    from wattkeeper.data.lookups import find_tariff_id, find_usage_point_id
 
     set_contract(
         actor=shell.actor,

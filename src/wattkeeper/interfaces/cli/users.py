@@ -50,7 +50,7 @@ def edit(
     """Change a person's role, language or whether they may log in."""
     shell = open_shell(tenant)
     from wattkeeper.actions.accounts.edit_user import edit_user
-    from wattkeeper.data.registry.lookups import find_user_id
+    from wattkeeper.data.lookups import find_user_id
 
     fields = given(role=role, language=language, is_active=active)
     edit_user(actor=shell.actor, now=shell.now, user_id=find_user_id(shell.tenant_id, username), **fields)
@@ -62,7 +62,7 @@ def password(username: Username, tenant: TenantOption = "") -> None:
     shell = open_shell(tenant)
     from wattkeeper.actions.accounts.change_password import change_password
     from wattkeeper.actions.accounts.passwords import make_password
-    from wattkeeper.data.registry.lookups import find_user_id
+    from wattkeeper.data.lookups import find_user_id
 
     made = make_password()
     user_id = find_user_id(shell.tenant_id, username)
@@ -75,7 +75,7 @@ def key(username: Username, name: str, tenant: TenantOption = "") -> None:
     """Create a key for a program that acts as a person, printed this once."""
     shell = open_shell(tenant)
     from wattkeeper.actions.accounts.create_api_key import create_api_key
-    from wattkeeper.data.registry.lookups import find_user_id
+    from wattkeeper.data.lookups import find_user_id
 
     user_id = find_user_id(shell.tenant_id, username)
     typer.echo(create_api_key(actor=shell.actor, now=shell.now, user_id=user_id, name=name))

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from relational import People, Street
 from typer.testing import CliRunner
 
+from relational import People, Street
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.audit.models import AuditRecord

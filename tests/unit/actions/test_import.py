@@ -1,0 +1,131 @@
+"""Files: all good rows in, errors listed, the same file twice changes nothing, a failure loses nothing."""
+
+import pytest
+
+from relational import LONG_AGO, NOW, People, Street
+from wattkeeper.actions.collection.import_file import import_file
+from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.services import Services
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.quality import Flag, Source
+from wattkeeper.data.collection.models import DirtyWindow, Job
+from wattkeeper.data.registry.facts import get_series_facts
+from wattkeeper.data.registry.models import Channel, Installation, Meter, Series
+from wattkeeper.store.memory import MemoryReadingStore
+
+HEAD = "usage_point,channel,starts_at,interval_s,value,unit,quality\n"
+
+
+def row(
+    day: int, hour: int, value: str, *, point: str = "P1", channel: str = "import", quality: str = "measured"
+) -> str:
+    return f"{point},{channel},2026-11-{day:02d}T{hour:02d}:00:00Z,3600,{value},kWh,{quality}\n"
+
+
+def send(ours: People, services: Services, *rows: str) -> tuple[int, int, list[str]]:
+    """Import rows and return (rows, meters, codes of errors)."""
+    text = HEAD + "".join(rows)
+    result = import_file(
+        actor=ours.operator, now=NOW, services=services, content=text.encode(), label="a.csv"
+    )
+    return result.rows_count, result.meters_count, [error.code for error in result.errors]
+
+
+def test_good_rows_become_reads_of_a_meter_of_its_own(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    assert send(ours, services, row(2, 0, "1.234567"), row(2, 1, "2"), row(2, 2, "x")) == (
+        2,
+        1,
+        ["formats.not-a-number"],
+    )
+    meter = Meter.objects.get()
+    channel = meter.channels.get()
+    reads = store.raw_reads(ours.tenant.id, [channel.id], 0, 2**40)
+    assert reads.value.tolist() == [1_234_567, 2_000_000]
+    assert set(reads.source.tolist()) == {int(Source.FILE)}
+    assert (meter.family, meter.state, channel.has_reads) == ("", "INSTALLED", True)
+    series = Series.objects.get()
+    facts = get_series_facts([series.id])[series.id]
+    assert [row.step_milliwh for row in facts.intervals] == [1]
+    assert facts.registers == ()
+    assert DirtyWindow.objects.get().ends_at.isoformat() == "2026-11-02T02:00:00+00:00"
+    job = Job.objects.get()
+    assert (job.state, job.done_count, len(job.errors)) == ("DONE", 2, 1)
+
+
+def test_twice_is_once_and_earlier_rows_reach_back(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    for _ in range(2):
+        send(ours, services, row(2, 0, "1"))
+    send(ours, services, row(1, 0, "1"), row(3, 0, "1"))
+    assert store.counts(ours.tenant.id).raw_reads == 3
+    assert Installation.objects.get().starts_at.day == 1
+    assert (Meter.objects.count(), Channel.objects.count(), Series.objects.count()) == (1, 1, 1)
+
+
+def test_missing_is_no_read_and_estimates_are_marked(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    rows = (row(2, 0, "", quality="missing"), row(2, 1, "1", quality="estimated"), row(2, 2, "0"))
+    assert send(ours, services, *rows)[0] == 2
+    reads = store.raw_reads(ours.tenant.id, [Channel.objects.get().id], 0, 2**40)
+    assert reads.value.tolist() == [1_000_000, 0]
+    assert [bool(flags & Flag.SUSPECT) for flags in reads.flags.tolist()] == [True, False]
+
+
+def test_export_is_a_series_of_its_own(ours: People, services: Services) -> None:
+    send(ours, services, row(2, 0, "1"), row(2, 0, "2", channel="export"))
+    assert set(Series.objects.values_list("quantity", flat=True)) == {"energy_import", "energy_export"}
+
+
+def test_a_point_that_has_a_meter_refuses_the_block_and_takes_the_rest(
+    ours: People, street: Street, services: Services, store: MemoryReadingStore
+) -> None:
+    install_meter(
+        actor=ours.operator,
+        now=NOW,
+        services=services,
+        meter_id=street.meter_id,
+        usage_point_id=street.point_id,
+        at=LONG_AGO,
+    )
+    assert send(ours, services, row(2, 0, "1", point="U1"), row(2, 0, "1")) == (
+        1,
+        1,
+        ["installations.overlap"],
+    )
+
+
+def test_a_store_that_fails_midway_leaves_a_failed_job_and_a_file_that_can_be_sent_again(
+    ours: People, services: Services, store: MemoryReadingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def burst(*_: object) -> None:
+        raise WattkeeperError("store.unreachable", is_permanent=False)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "insert_raw", burst)
+        with pytest.raises(WattkeeperError):
+            send(ours, services, row(2, 0, "1"))
+    assert Job.objects.get().state == "FAILED"
+    assert not DirtyWindow.objects.exists()
+    assert send(ours, services, row(2, 0, "1")) == (1, 1, [])
+    assert DirtyWindow.objects.count() == 1
+
+
+def test_without_a_store_or_a_role_nothing_begins(ours: People, services: Services) -> None:
+    for actor, store, code in (
+        (ours.operator, None, "store.not-running"),
+        (ours.viewer, services.store, "accounts.not-allowed"),
+    ):
+        with pytest.raises(WattkeeperError) as refusal:
+            import_file(
+                actor=actor,
+                now=NOW,
+                services=Services(services.now, services.data_folder, store),
+                content=b"",
+                label="a",
+            )
+        assert refusal.value.code == code
+    assert not Job.objects.exists()

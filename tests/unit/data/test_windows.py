@@ -1,0 +1,125 @@
+"""Dirty windows: merged while they wait, claimed once, finished only by who holds them."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from relational import LONG_AGO, NOW, People, Street
+from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.services import Services
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import Period, to_seconds
+from wattkeeper.data.collection.models import DirtyWindow
+from wattkeeper.data.collection.windows import claim, complete, extend_claim, mark_dirty
+from wattkeeper.data.registry.models import Channel, Series
+
+HOUR = timedelta(hours=1)
+LATER = NOW + timedelta(minutes=10)
+
+
+@pytest.fixture
+def channel_id(ours: People, street: Street, services: Services) -> int:
+    """The energy channel of a meter that was installed a month after LONG_AGO."""
+    install_meter(
+        actor=ours.operator,
+        now=NOW,
+        services=services,
+        meter_id=street.meter_id,
+        usage_point_id=street.point_id,
+        at=LONG_AGO + timedelta(days=31),
+    )
+    DirtyWindow.objects.all().delete()
+    return Channel.objects.get(meter_id=street.meter_id, reading_type="energy_import_register_kwh").id
+
+
+def mark(ours: People, channel_id: int, starts_at: datetime, ends_at: datetime) -> int:
+    span = (to_seconds(starts_at), to_seconds(ends_at))
+    return mark_dirty(tenant_id=ours.tenant.id, now=NOW, reason="reads", channels={channel_id: span})
+
+
+def test_reads_of_a_channel_mark_its_series_and_grow_one_window(ours: People, channel_id: int) -> None:
+    for hours in (5, 4, 2, 3, 3):
+        mark(ours, channel_id, NOW - hours * HOUR, NOW - (hours - 1) * HOUR)
+    spans = sorted(DirtyWindow.objects.values_list("starts_at", "ends_at"))
+    assert spans[0][0] == NOW - 5 * HOUR
+    assert max(end for _, end in spans) == NOW - HOUR + timedelta(seconds=1)
+    assert len(spans) <= 2
+
+
+def test_a_live_value_or_a_meter_in_stock_marks_nothing(
+    ours: People, street: Street, channel_id: int
+) -> None:
+    voltage = Channel.objects.get(meter_id=street.meter_id, reading_type="voltage_l1_v").id
+    stock = Channel.objects.get(meter_id=street.other_meter_id, reading_type="energy_import_register_kwh").id
+    assert mark(ours, voltage, NOW - HOUR, NOW) == 0
+    assert mark(ours, stock, NOW - HOUR, NOW) == 0
+    assert mark(ours, channel_id, LONG_AGO, LONG_AGO + HOUR) == 0
+    assert not DirtyWindow.objects.exists()
+
+
+def test_the_read_at_the_instant_of_a_removal_counts(
+    ours: People, street: Street, channel_id: int, services: Services
+) -> None:
+    from wattkeeper.actions.registry.remove_meter import remove_meter
+
+    remove_meter(actor=ours.operator, now=NOW, services=services, meter_id=street.meter_id, at=NOW - HOUR)
+    DirtyWindow.objects.all().delete()
+    assert mark(ours, channel_id, NOW - HOUR, NOW - HOUR) == 1
+    DirtyWindow.objects.all().delete()
+    assert mark(ours, channel_id, NOW - HOUR + timedelta(seconds=1), NOW) == 0
+
+
+def test_a_window_is_claimed_once_and_taken_over_when_its_lease_ends(ours: People, channel_id: int) -> None:
+    mark(ours, channel_id, NOW - HOUR, NOW)
+    first = claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id)
+    assert len(first) == 1
+    assert claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id) == []
+    second = claim(now=LATER, lease_s=60, limit=10, tenant_id=ours.tenant.id)
+    assert second[0].fence_id > first[0].fence_id
+    with pytest.raises(WattkeeperError) as refusal:
+        extend_claim(first[0].fence_id, now=LATER, lease_s=60)
+    assert refusal.value.code == "pipeline.lease-lost"
+    assert complete(first) == 0
+    assert DirtyWindow.objects.exists()
+    assert complete(second) == 1
+    assert not DirtyWindow.objects.exists()
+
+
+def test_what_changes_while_a_window_is_held_is_derived_again(ours: People, channel_id: int) -> None:
+    mark(ours, channel_id, NOW - HOUR, NOW)
+    held = claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id)
+    mark(ours, channel_id, NOW - HOUR, NOW)
+    assert DirtyWindow.objects.count() == 2
+    assert claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id) == []  # the series is held
+    complete(held)
+    assert len(claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id)) == 1
+
+
+def test_fences_only_rise_even_when_nothing_is_left(ours: People, channel_id: int) -> None:
+    fences = []
+    for _ in range(3):
+        mark(ours, channel_id, NOW - HOUR, NOW)
+        claimed = claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id)
+        fences.append(claimed[0].fence_id)
+        complete(claimed)
+    assert fences == sorted(set(fences))
+
+
+def test_claims_of_one_tenant(ours: People, theirs: People, channel_id: int) -> None:
+    mark(ours, channel_id, NOW - HOUR, NOW)
+    assert claim(now=NOW, lease_s=60, limit=10, tenant_id=theirs.tenant.id) == []
+    assert len(claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id)) == 1
+
+
+def test_a_span_without_end_is_refused(ours: People, channel_id: int) -> None:
+    series_id = Series.objects.get().id
+    with pytest.raises(ValueError, match="end"):
+        mark_dirty(tenant_id=ours.tenant.id, now=NOW, reason="x", series={series_id: Period(NOW)})
+
+
+def test_marking_is_a_handful_of_statements(
+    ours: People, channel_id: int, django_assert_max_num_queries: object
+) -> None:
+    with django_assert_max_num_queries(9):  # type: ignore[operator]
+        mark(ours, channel_id, NOW - HOUR, NOW)
+    assert DirtyWindow.objects.count() == 1
