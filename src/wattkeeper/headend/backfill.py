@@ -8,7 +8,7 @@ from wattkeeper.headend.services import Services
 from wattkeeper.headend.session import Session
 from wattkeeper.headend.stamps import Run, to_runs
 
-RUN_MAX_S = 86_400
+RUN_MAX_S = 4 * 86_400  # what a lost link costs at most; each run is one commit of the spool
 
 
 async def fetch_regular(state: DeviceState, session: Session) -> None:
@@ -68,9 +68,15 @@ def _runs(stamps: Sequence[int], state: DeviceState) -> list[Run]:
 
 def _count(run: Run, counter: str, state: DeviceState, services: Services) -> None:
     """Count each stamp once by why it is missing; asking again is counted apart."""
+    if counter == "backfill_intervals" and _is_lost_push(run, state):
+        counter = "push_intervals"
     first_asked = set(run.stamps) - state.asked_s
     state.asked_s |= first_asked
     services.metrics.count(counter, len(first_asked))
     services.metrics.count("backfill_repeats", len(run) - len(first_asked))
     if counter == "backfill_intervals":
         services.metrics.count("backfill_requests")
+
+
+def _is_lost_push(run: Run, state: DeviceState) -> bool:
+    return Capability.PUSH in state.driver.capabilities and run.first_s > state.gap_until_s

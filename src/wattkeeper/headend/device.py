@@ -71,11 +71,16 @@ class DeviceState:
         for stamp in self.missing(now_s):
             if stamp <= self.initial_until_s:
                 missing.initial.append(stamp)
-            elif stamp > self.gap_until_s and (stamp > floor_s or stamp == self.unripe_s):
+            elif self._poll_of(stamp) > self.gap_until_s and (stamp > floor_s or stamp == self.unripe_s):
                 missing.regular.append(stamp)
             else:
                 missing.gaps.append(stamp)
         return missing
+
+    def _poll_of(self, stamp_s: int) -> int:
+        """The instant of the first poll that finds the record of `stamp_s` in the device."""
+        ripe_s = stamp_s - (self.clock_offset_s or 0)
+        return -(-ripe_s // self.cadence.poll_s) * self.cadence.poll_s
 
     def _regular_s(self) -> int:
         """How long a new record may take; a device that pushes repeats what was lost before it is a gap."""

@@ -26,6 +26,7 @@ _COUNTERS = {
     "initial_intervals": "Interval stamps asked for in first fetches of memories",
     "backfill_requests": "Runs of stamps asked for to close gaps",
     "backfill_intervals": "Interval stamps asked for to close gaps, each counted once",
+    "push_intervals": "Interval stamps asked for because a push was lost on a link that was up",
     "backfill_repeats": "Interval stamps asked for again",
     "intervals_given_up": "Interval stamps that devices do not have",
     "commands_sent": "Relay commands sent",

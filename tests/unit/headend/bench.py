@@ -94,7 +94,7 @@ class ManualClock:
         self._moved = asyncio.Event()
         await self.settle()
 
-    async def live_until(self, instant: datetime, step_s: float = 60.0) -> None:
+    async def live_until(self, instant: datetime, step_s: float = 300.0) -> None:
         while self._now < instant:
             await self.advance(min(step_s, (instant - self._now).total_seconds()))
 

@@ -145,6 +145,7 @@ async def test_a_policy_that_drops_gaps_is_caught(tmp_path: Path) -> None:
     assert sorted(missing) == grid(NOON + timedelta(minutes=15), NOON + timedelta(hours=2))
 
 
+@pytest.mark.slow
 async def test_a_silent_link_is_not_blamed_on_its_meters(tmp_path: Path) -> None:
     clock = ManualClock()
     meters = [ToyMeter(f"M{n:03}") for n in range(1, 9)]
@@ -301,6 +302,7 @@ async def test_a_driver_that_breaks_does_not_stop_the_others(tmp_path: Path) -> 
     assert "headend.unexpected" in {report.error_code for report in world.reports}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flood", [b"\x00" * 200_000, b"x" * 70_000 + b"\n"])
 async def test_floods_of_garbage_are_bounded(tmp_path: Path, flood: bytes) -> None:
     clock = ManualClock()

@@ -220,6 +220,8 @@ def test_only_the_newest_stamp_is_regular() -> None:
     assert state.split_missing(noon_s).regular == []
     state.gap_until_s, state.clock_offset_s = 0, -420
     assert state.split_missing(noon_s).regular == [noon_s - 900]
+    state.gap_until_s = noon_s - 1
+    assert state.split_missing(noon_s).regular == [noon_s - 900]
 
 
 def test_endpoints() -> None:

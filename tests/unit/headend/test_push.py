@@ -137,7 +137,8 @@ async def test_an_acknowledgement_waits_for_what_came_before(tmp_path: Path) -> 
         await until(lambda: bool(counter.asked))
         await until(lambda: len(world.values(10, Source.PROFILE)) == 26)
         await until(lambda: counter.acknowledged == [9])
-    assert headend.counts["backfill_intervals"] == 2
+    assert headend.counts["push_intervals"] == 2
+    assert headend.counts["backfill_intervals"] == 0
 
 
 async def test_nothing_is_acknowledged_that_is_not_on_disk(
