@@ -80,6 +80,14 @@ def test_export_is_a_series_of_its_own(ours: People, services: Services) -> None
     assert set(Series.objects.values_list("quantity", flat=True)) == {"energy_import", "energy_export"}
 
 
+def test_a_second_channel_of_the_same_quantity_is_refused_not_mixed(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    rows = (row(2, 0, "1", channel="E1"), row(2, 0, "5", channel="E2"))
+    assert send(ours, services, *rows) == (1, 1, ["imports.second-channel"])
+    assert store.counts(ours.tenant.id).raw_reads == 1
+
+
 def test_a_point_that_has_a_meter_refuses_the_block_and_takes_the_rest(
     ours: People, street: Street, services: Services, store: MemoryReadingStore
 ) -> None:

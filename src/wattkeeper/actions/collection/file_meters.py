@@ -49,18 +49,17 @@ def prepare_file_meters(
     entry.subject = f"site:{site.id}"
     targets: list[BlockTarget] = []
     errors: list[RowError] = []
-    taken: set[int] = set()
+    taken: dict[int, str] = {}  # channel -> what the file calls it; one name may come in several blocks
     for block in blocks:
         try:
             target = _target(block, site=site, actor=actor, now=now)
-            if target.channel_id in taken:
+            if taken.setdefault(target.channel_id, block.channel) != block.channel:
                 raise WattkeeperError(
                     "imports.second-channel", usage_point=block.usage_point, channel=block.channel
                 )
         except WattkeeperError as error:
             errors.append(RowError(0, 0, error.code, {"usage_point": block.usage_point, **error.params}))
             continue
-        taken.add(target.channel_id)
         targets.append(target)
     entry.detail = {"label": label, "blocks": len(targets), "refused": len(errors)}
     return targets, errors
