@@ -94,7 +94,12 @@ class StoreCounts:
 
 
 class ReadingStore(Protocol):
-    """What every engine offers; `store/conformance.py` says what each call promises."""
+    """What every engine offers; `store/conformance.py` says what each call promises.
+
+    Inserts raise `ranges.StoreOutOfRange` (permanent) for a number that fits no column, before anything is
+    stored. Any other error is an engine's that can be asked again (`is_permanent` False): ``store.refused``,
+    ``store.disk-full``, ``store.unreachable``, ``store.not-running``; the call may then be stored or not.
+    """
 
     def insert_raw(self, batches: Sequence[RawBatch]) -> None:
         """Append the batches durably: when this returns they survive a power cut."""
@@ -111,7 +116,10 @@ class ReadingStore(Protocol):
     def nearest_reads(
         self, tenant_id: int, channel_ids: Sequence[int], at_s: int, *, before: bool, sources: Sequence[int]
     ) -> RawReads:
-        """Return, per channel, the newest read strictly before `at_s` (or the oldest at or after it)."""
+        """Return, per channel, the newest read strictly before `at_s` (or the oldest at or after it).
+
+        Of several at that instant the one of the highest source, then of the least value.
+        """
         ...
 
     def measurements(

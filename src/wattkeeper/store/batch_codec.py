@@ -14,6 +14,14 @@ from wattkeeper.store.api import RawBatch, RawFrame
 
 _READS = ("channel_id", "measured_at_s", "value", "flags", "source", "frame_index")
 _SHARED = ("tenant_id", "batch_id", "received_at_s")
+_FRAMES = pa.schema(
+    [
+        pa.field("link_id", pa.int64()),
+        pa.field("device_id", pa.int64()),
+        pa.field("received_at_s", pa.int64()),
+        pa.field("content", pa.binary()),
+    ]
+)
 _LENGTH = struct.Struct("<q")
 
 
@@ -30,12 +38,7 @@ def encode_batch(batch: RawBatch) -> bytes:
     }
     reads = pa.table({name: pa.array(getattr(batch, name), pa.int64()) for name in _READS})
     frames = pa.table(
-        {
-            "link_id": pa.array([frame.link_id for frame in batch.frames], pa.int64()),
-            "device_id": pa.array([frame.device_id for frame in batch.frames], pa.int64()),
-            "received_at_s": pa.array([frame.received_at_s for frame in batch.frames], pa.int64()),
-            "content": pa.array([frame.content for frame in batch.frames], pa.binary()),
-        }
+        {name: [getattr(frame, name) for frame in batch.frames] for name in _FRAMES.names}, schema=_FRAMES
     )
     head = to_stream(reads.replace_schema_metadata(shared))
     return _LENGTH.pack(len(head)) + head + to_stream(frames)
@@ -52,6 +55,8 @@ def decode_batch(content: bytes) -> RawBatch:
             raise BatchDamaged("store.batch-damaged", reason="length")
         reads = pa.ipc.open_stream(content[_LENGTH.size : _LENGTH.size + length]).read_all()
         frames = pa.ipc.open_stream(content[_LENGTH.size + length :]).read_all()
+        if reads.schema.names != list(_READS) or frames.schema != _FRAMES:
+            raise BatchDamaged("store.batch-damaged", reason="columns")
         shared = [int(reads.schema.metadata[name.encode()]) for name in _SHARED]
         columns = [reads[name].to_numpy().astype(np.int64) for name in _READS]
     except (pa.ArrowException, struct.error, KeyError, TypeError, ValueError, OSError) as error:

@@ -3,16 +3,15 @@
 The same client speaks to the embedded engine's process and to a server or cluster.
 """
 
-import threading
-from collections.abc import Sequence
-from http.client import HTTPConnection, HTTPException
-from typing import Any
-from urllib.parse import quote, urlsplit
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
 
-from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store import queries
 from wattkeeper.store.api import (
     Int64s,
@@ -24,30 +23,42 @@ from wattkeeper.store.api import (
     StoreCounts,
 )
 from wattkeeper.store.batch_codec import to_stream
+from wattkeeper.store.columns import (
+    MEASURED,
+    READS,
+    column_of,
+    frame_table,
+    measurement_table,
+    read_table,
+    reads_of,
+)
+from wattkeeper.store.ranges import INSTANT_MAX_S, check_batch, check_measurements
 from wattkeeper.store.schema import TABLES
+from wattkeeper.store.transport import StoreRefused, Transport, address_in, address_of
+from wattkeeper.store.windows import FIRST_WINDOW_S, Window, windows
 
-_READS = ("channel_id", "measured_at_s", "value", "flags", "source", "batch_id", "frame_index")
-_MEASURED = ("series_id", "starts_at_s", "value_milliwh", "provenance", "flags", "method", "run_id")
-_TIMEOUT_S = 120.0
-_DISK_FULL = ("NOT_ENOUGH_SPACE", "No space left on device")
-
-
-class StoreRefused(WattkeeperError):
-    """Raised when the engine answers with an error: ``store.refused``, ``store.disk-full``."""
-
-
-class StoreUnreachable(WattkeeperError):
-    """Raised when no engine answers: ``store.unreachable``; asking again later can help."""
+_IDS_COUNT = 10_000  # a slice of ids keeps a query below the engine's 256 KiB
+_ROWS_COUNT = 1_000_000  # and a slice of rows an insert below 64 MB
 
 
 class HttpReadingStore:
-    """A `ReadingStore` behind an HTTP address. Safe to use from several threads: one connection each."""
+    """A `ReadingStore` behind an HTTP address; safe to use from several threads.
 
-    def __init__(self, url: str, secret: str) -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 8123
-        self._headers = {"X-ClickHouse-User": "default", "X-ClickHouse-Key": secret}
-        self._local = threading.local()
+    With `is_bulk` its requests let those of others pass. Ids are asked for in slices, in rising order.
+    """
+
+    def __init__(self, url: str, secret: str, *, is_bulk: bool = False) -> None:
+        self._transport = Transport(lambda: address_of(url, secret), is_bulk=is_bulk)
+
+    @classmethod
+    def of_file(cls, address_file: Path, *, is_bulk: bool = False) -> Self:
+        """Return the store whose process keeps its address in this file; found again when it moves.
+
+        :raises StoreUnreachable: ``store.not-running`` if there is no such file
+        """
+        store = cls.__new__(cls)
+        store._transport = Transport(lambda: address_in(address_file), is_bulk=is_bulk)
+        return store
 
     def make_tables(self) -> None:
         """Create what is not there yet."""
@@ -55,48 +66,54 @@ class HttpReadingStore:
             self._ask(statement)
 
     def insert_raw(self, batches: Sequence[RawBatch]) -> None:
-        """Append the batches durably; frames first, so that no read points at nothing."""
+        """Append the batches durably; frames first, so that no read points at nothing.
+
+        :raises StoreOutOfRange: if a number fits no column; then nothing is stored
+        """
+        for batch in batches:
+            check_batch(batch)
         frames = [
             (batch.tenant_id, batch.batch_id, index, frame)
             for batch in batches
             for index, frame in enumerate(batch.frames)
         ]
         if frames:
-            self._insert("raw_frame", _frame_table(frames))
+            self._insert("raw_frame", frame_table(frames))
         if any(len(batch.channel_id) for batch in batches):
-            self._insert("raw_read", pa.concat_tables([_read_table(batch) for batch in batches]))
+            self._insert("raw_read", pa.concat_tables([read_table(batch) for batch in batches]))
 
     def insert_measurements(self, tenant_id: int, measurements: Measurements) -> None:
-        """Append the values of one run durably."""
+        """Append the values of one run durably.
+
+        :raises StoreOutOfRange: if a number fits no column; then nothing is stored
+        """
+        check_measurements(measurements)
         if not len(measurements.series_id):
             return
-        count = len(measurements.series_id)
-        self._insert(
-            "measurement",
-            pa.table(
-                {
-                    "tenant_id": pa.array(np.full(count, tenant_id, np.int64)),
-                    "series_id": pa.array(measurements.series_id),
-                    "starts_at": _instants(measurements.starts_at_s),
-                    "run_id": pa.array(measurements.run_id),
-                    "value_milliwh": pa.array(measurements.value_milliwh),
-                    "provenance": pa.array(measurements.provenance.astype(np.int8)),
-                    "flags": pa.array(measurements.flags.astype(np.int32)),
-                    "method": pa.array(measurements.method.astype(np.int8)),
-                }
-            ),
-        )
+        self._insert("measurement", measurement_table(tenant_id, measurements))
 
     def raw_reads(self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> RawReads:
         """Return the distinct reads with from_s <= measured_at_s < to_s."""
-        return self._reads(queries.raw_reads(tenant_id, channel_ids, from_s, to_s))
+        return reads_of(
+            self._select(queries.raw_reads(tenant_id, ids, from_s, to_s)) for ids in _slices(channel_ids)
+        )
 
     def nearest_reads(
         self, tenant_id: int, channel_ids: Sequence[int], at_s: int, *, before: bool, sources: Sequence[int]
     ) -> RawReads:
         """Return, per channel, the newest read strictly before `at_s` (or the oldest at or after it)."""
-        return self._reads(
-            queries.nearest_reads(tenant_id, channel_ids, at_s, before=before, sources=sources)
+        if before:
+            first = (at_s - FIRST_WINDOW_S, at_s)
+            later = self._windows(0, first[0], newest_first=True)
+        else:
+            first = (at_s, at_s + FIRST_WINDOW_S)
+            later = self._windows(first[1], INSTANT_MAX_S + 1, newest_first=False)
+        return self._nearest(
+            channel_ids,
+            chain([first], later),
+            lambda ids, window: queries.nearest_reads(
+                tenant_id, ids, window, newest_first=before, sources=sources
+            ),
         )
 
     def measurements(
@@ -109,8 +126,11 @@ class HttpReadingStore:
         as_of_run_id: int | None = None,
     ) -> Measurements:
         """Return the current values, or those as of a run, ordered by series and start."""
-        table = self._select(queries.measurements(tenant_id, series_ids, from_s, to_s, as_of_run_id))
-        return Measurements(*(_column(table, name) for name in _MEASURED))
+        tables = [
+            self._select(queries.measurements(tenant_id, ids, from_s, to_s, as_of_run_id))
+            for ids in _slices(series_ids)
+        ]
+        return Measurements(*(column_of(tables, name) for name in MEASURED))
 
     def daily_energy(
         self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]
@@ -120,13 +140,18 @@ class HttpReadingStore:
         if len(bounds_s) < 2:
             return sums
         position = {int(bound): index for index, bound in enumerate(bounds_s)}
-        for row in self._select(queries.daily_energy(tenant_id, series_ids, bounds_s)).to_pylist():
-            sums[row["series_id"]][position[row["bound_s"]]] = row["energy_milliwh"]
+        for ids in _slices(series_ids):
+            for row in self._select(queries.daily_energy(tenant_id, ids, bounds_s)).to_pylist():
+                sums[row["series_id"]][position[row["bound_s"]]] = int(row["energy_milliwh"])
         return sums
 
     def latest(self, tenant_id: int, channel_ids: Sequence[int]) -> dict[int, LatestRead]:
         """Return the newest read of each channel that has one."""
-        found = self._reads(queries.latest(tenant_id, channel_ids))
+        found = self._nearest(
+            channel_ids,
+            self._windows(0, INSTANT_MAX_S + 1, newest_first=True),
+            lambda ids, window: queries.nearest_reads(tenant_id, ids, window, newest_first=True),
+        )
         rows = zip(
             *(column.tolist() for column in (found.channel_id, found.measured_at_s, found.value)),
             found.flags.tolist(),
@@ -139,20 +164,26 @@ class HttpReadingStore:
         self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, *, sources: Sequence[int]
     ) -> dict[int, Int64s]:
         """Return, per channel, the instants held from these sources."""
-        table = self._select(queries.stamps_held(tenant_id, channel_ids, from_s, to_s, sources))
-        channels, stamps = _column(table, "channel_id"), _column(table, "measured_at_s")
-        return {int(channel_id): stamps[channels == channel_id] for channel_id in channel_ids}
+        tables = [
+            self._select(queries.stamps_held(tenant_id, ids, from_s, to_s, sources))
+            for ids in _slices(channel_ids)
+        ]
+        channels, stamps = column_of(tables, "channel_id"), column_of(tables, "measured_at_s")
+        ids = np.array(channel_ids, np.int64)
+        starts, ends = (np.searchsorted(channels, ids, side=side) for side in ("left", "right"))
+        return {int(id_): stamps[start:end] for id_, start, end in zip(ids, starts, ends, strict=True)}
 
     def frames(self, tenant_id: int, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], RawFrame]:
         """Return the frames named by (batch_id, frame_index)."""
-        if not keys:
-            return {}
-        rows = self._select(queries.frames(tenant_id, keys)).to_pylist()
+        wanted = sorted(set(keys))
         return {
             (row["batch_id"], row["frame_index"]): RawFrame(
                 row["link_id"], row["device_id"], row["received_at_s"], bytes(row["content"])
             )
-            for row in rows
+            for start in range(0, len(wanted), _IDS_COUNT // 2)
+            for row in self._select(
+                queries.frames(tenant_id, wanted[start : start + _IDS_COUNT // 2])
+            ).to_pylist()
         }
 
     def counts(self, tenant_id: int) -> StoreCounts:
@@ -162,93 +193,47 @@ class HttpReadingStore:
             int(row["raw_reads"]), int(row["raw_rows"]), int(row["measurements"]), int(row["frames"])
         )
 
-    def _reads(self, query: str) -> RawReads:
-        table = self._select(query)
-        return RawReads(*(_column(table, name) for name in _READS))
+    def _windows(self, from_s: int, to_s: int, *, newest_first: bool) -> Iterator[Window]:
+        months = self._select(queries.MONTHS).column("month").to_pylist()
+        yield from windows(months, from_s, to_s, newest_first=newest_first)
+
+    def _nearest(
+        self,
+        channel_ids: Sequence[int],
+        windows_: Iterable[Window],
+        query: Callable[[Sequence[int], Window], str],
+    ) -> RawReads:
+        """Look for one read per channel, window after window; only missing channels are asked for again."""
+        missing = {int(channel_id) for channel_id in channel_ids}
+        tables: list[pa.Table] = []
+        for window in windows_ if missing else ():
+            for ids in _slices(list(missing)):
+                tables.append(self._select(query(ids, window)))
+                missing.difference_update(tables[-1].column("channel_id").to_pylist())
+            if not missing:
+                break
+        found = reads_of(tables)
+        order = np.argsort(found.channel_id)
+        return RawReads(*(getattr(found, name)[order] for name in READS))
 
     def _select(self, query: str) -> pa.Table:
         content = self._ask(query)
-        return pa.ipc.open_stream(content).read_all() if content else pa.table({})
+        try:
+            return pa.ipc.open_stream(content).read_all()
+        except pa.ArrowException as error:
+            raise StoreRefused("store.refused", is_permanent=False, reason="answer") from error
 
     def _insert(self, table_name: str, table: pa.Table) -> None:
         statement = f"INSERT INTO {table_name} ({', '.join(table.column_names)}) FORMAT ArrowStream"
-        self._ask(to_stream(table), path=f"/?query={quote(statement)}")
+        path = f"/?max_partitions_per_insert_block=0&query={quote(statement)}"
+        for start in range(0, table.num_rows, _ROWS_COUNT):
+            self._transport.ask(to_stream(table.slice(start, _ROWS_COUNT)), path)
 
-    def _ask(self, body: str | bytes, path: str = "/") -> bytes:
-        """Send one request; a connection that the other side closed meanwhile is opened again once.
-
-        Sending an insert twice is harmless: reads are a set and a run's values are the same.
-        """
-        content = body.encode() if isinstance(body, str) else body
-        for is_last in (False, True):
-            try:
-                return self._exchange(content, path)
-            except (HTTPException, OSError) as error:
-                self._close()
-                if is_last:
-                    raise StoreUnreachable(
-                        "store.unreachable", is_permanent=False, address=f"{self._host}:{self._port}"
-                    ) from error
-        return b""
-
-    def _exchange(self, content: bytes, path: str) -> bytes:
-        connection: HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = HTTPConnection(self._host, self._port, timeout=_TIMEOUT_S)
-            self._local.connection = connection
-        connection.request("POST", path, body=content, headers=self._headers)
-        answer = connection.getresponse()
-        told = answer.read()
-        if answer.status == 200:
-            return told
-        text = told.decode("utf-8", "replace")
-        if any(sign in text for sign in _DISK_FULL):
-            raise StoreRefused("store.disk-full", is_permanent=False)
-        raise StoreRefused("store.refused", status=answer.status, reason=text[:500])
-
-    def _close(self) -> None:
-        connection: HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
+    def _ask(self, query: str) -> bytes:
+        return self._transport.ask(query.encode(), "/")
 
 
-def _column(table: pa.Table, name: str) -> Int64s:
-    if name not in table.column_names:
-        return np.empty(0, np.int64)
-    column: Int64s = table[name].to_numpy().astype(np.int64)
-    return column
-
-
-def _instants(seconds: Int64s) -> Any:
-    return pa.array(seconds.astype(np.uint32), pa.uint32())
-
-
-def _read_table(batch: RawBatch) -> pa.Table:
-    count = len(batch.channel_id)
-    return pa.table(
-        {
-            "tenant_id": pa.array(np.full(count, batch.tenant_id, np.int64)),
-            "channel_id": pa.array(batch.channel_id),
-            "measured_at": _instants(batch.measured_at_s),
-            "source": pa.array(batch.source.astype(np.int8)),
-            "value": pa.array(batch.value),
-            "flags": pa.array(batch.flags.astype(np.int32)),
-            "batch_id": pa.array(np.full(count, batch.batch_id, np.int64)),
-            "frame_index": pa.array(batch.frame_index.astype(np.int32)),
-        }
-    )
-
-
-def _frame_table(frames: list[tuple[int, int, int, RawFrame]]) -> pa.Table:
-    return pa.table(
-        {
-            "tenant_id": pa.array([row[0] for row in frames], pa.int64()),
-            "batch_id": pa.array([row[1] for row in frames], pa.int64()),
-            "frame_index": pa.array([row[2] for row in frames], pa.int32()),
-            "link_id": pa.array([row[3].link_id for row in frames], pa.int64()),
-            "device_id": pa.array([row[3].device_id for row in frames], pa.int64()),
-            "received_at": pa.array([row[3].received_at_s for row in frames], pa.uint32()),
-            "content": pa.array([row[3].content for row in frames], pa.binary()),
-        }
-    )
+def _slices(ids: Sequence[int]) -> list[list[int]]:
+    """The distinct ids in rising order, in lists short enough for a query."""
+    rising = sorted({int(id_) for id_ in ids})
+    return [rising[start : start + _IDS_COUNT] for start in range(0, len(rising), _IDS_COUNT)]

@@ -13,33 +13,44 @@ from wattkeeper.store.api import (
     RawReads,
     StoreCounts,
 )
+from wattkeeper.store.ranges import check_batch, check_measurements
 
 _Key = tuple[int, int, int, int, int]  # channel_id, measured_at_s, source, value, flags
+_Origin = tuple[int, int]  # batch_id, frame_index
 
 
 class MemoryReadingStore:
     """A `ReadingStore` without durability."""
 
     def __init__(self) -> None:
-        self._reads: dict[int, dict[_Key, tuple[int, int]]] = {}
+        self._reads: dict[tuple[int, int], dict[_Key, _Origin]] = {}  # by tenant and channel
         self._rows_count: dict[int, int] = {}
         self._frames: dict[tuple[int, int, int], RawFrame] = {}
         self._measured: dict[int, dict[tuple[int, int], dict[int, tuple[int, int, int, int]]]] = {}
 
     def insert_raw(self, batches: Sequence[RawBatch]) -> None:
-        """Append the batches."""
+        """Append the batches.
+
+        :raises StoreOutOfRange: if a number fits no column of a real engine; then nothing is stored
+        """
         for batch in batches:
-            own = self._reads.setdefault(batch.tenant_id, {})
+            check_batch(batch)
+        for batch in batches:
             columns = (batch.channel_id, batch.measured_at_s, batch.source, batch.value, batch.flags)
             for row in zip(*(column.tolist() for column in columns), batch.frame_index.tolist(), strict=True):
                 origin = (batch.batch_id, row[5])
+                own = self._reads.setdefault((batch.tenant_id, row[0]), {})
                 own[row[:5]] = min(own.get(row[:5], origin), origin)
             self._rows_count[batch.tenant_id] = self._rows_count.get(batch.tenant_id, 0) + len(batch.value)
             for index, frame in enumerate(batch.frames):
                 self._frames[batch.tenant_id, batch.batch_id, index] = frame
 
     def insert_measurements(self, tenant_id: int, measurements: Measurements) -> None:
-        """Append the values of one run."""
+        """Append the values of one run.
+
+        :raises StoreOutOfRange: if a number fits no column of a real engine; then nothing is stored
+        """
+        check_measurements(measurements)
         own = self._measured.setdefault(tenant_id, {})
         columns = (
             measurements.value_milliwh,
@@ -58,10 +69,12 @@ class MemoryReadingStore:
 
     def raw_reads(self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> RawReads:
         """Return the distinct reads with from_s <= measured_at_s < to_s."""
-        wanted = {int(channel_id) for channel_id in channel_ids}
-        keys = sorted(
-            key for key in self._reads.get(tenant_id, {}) if key[0] in wanted and from_s <= key[1] < to_s
-        )
+        keys = [
+            key
+            for channel_id in _rising(channel_ids)
+            for key in sorted(self._of(tenant_id, channel_id))
+            if from_s <= key[1] < to_s
+        ]
         return self._columns(tenant_id, keys)
 
     def nearest_reads(
@@ -69,15 +82,14 @@ class MemoryReadingStore:
     ) -> RawReads:
         """Return, per channel, the newest read strictly before `at_s` (or the oldest at or after it)."""
         found = []
-        for channel_id in sorted({int(channel_id) for channel_id in channel_ids}):
+        for channel_id in _rising(channel_ids):
             keys = [
                 key
-                for key in self._reads.get(tenant_id, {})
-                if key[0] == channel_id and key[2] in sources and (key[1] < at_s) == before
+                for key in self._of(tenant_id, channel_id)
+                if key[2] in sources and (key[1] < at_s) == before
             ]
             if keys:
-                sign = -1 if before else 1
-                found.append(min(keys, key=lambda key: (sign * key[1], -key[2], key[3], key[4])))
+                found.append(min(keys, key=_newest if before else _oldest))
         return self._columns(tenant_id, found)
 
     def measurements(
@@ -116,21 +128,24 @@ class MemoryReadingStore:
 
     def latest(self, tenant_id: int, channel_ids: Sequence[int]) -> dict[int, LatestRead]:
         """Return the newest read of each channel that has one."""
-        found: dict[int, _Key] = {}
-        for key in self._reads.get(tenant_id, {}):
-            if key[0] in channel_ids and _rank(key) > _rank(found.get(key[0])):
-                found[key[0]] = key
-        return {key[0]: LatestRead(key[0], key[1], key[3], key[4], key[2]) for key in found.values()}
+        found = {}
+        for channel_id in _rising(channel_ids):
+            keys = self._of(tenant_id, channel_id)
+            if keys:
+                _, measured_at_s, source, value, flags = min(keys, key=_newest)
+                found[channel_id] = LatestRead(channel_id, measured_at_s, value, flags, source)
+        return found
 
     def stamps_held(
         self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, *, sources: Sequence[int]
     ) -> dict[int, Int64s]:
         """Return, per channel, the instants held from these sources."""
-        held: dict[int, set[int]] = {int(channel_id): set() for channel_id in channel_ids}
-        for key in self._reads.get(tenant_id, {}):
-            if key[0] in held and key[2] in sources and from_s <= key[1] < to_s:
-                held[key[0]].add(key[1])
-        return {channel_id: np.array(sorted(stamps), np.int64) for channel_id, stamps in held.items()}
+        held = {}
+        for channel_id in _rising(channel_ids):
+            keys = self._of(tenant_id, channel_id)
+            stamps = {key[1] for key in keys if key[2] in sources and from_s <= key[1] < to_s}
+            held[channel_id] = np.array(sorted(stamps), np.int64)
+        return held
 
     def frames(self, tenant_id: int, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], RawFrame]:
         """Return the frames named by (batch_id, frame_index)."""
@@ -139,18 +154,29 @@ class MemoryReadingStore:
     def counts(self, tenant_id: int) -> StoreCounts:
         """Return how much is held."""
         return StoreCounts(
-            raw_reads=len(self._reads.get(tenant_id, {})),
+            raw_reads=sum(len(reads) for key, reads in self._reads.items() if key[0] == tenant_id),
             raw_rows=self._rows_count.get(tenant_id, 0),
             measurements=sum(len(runs) for runs in self._measured.get(tenant_id, {}).values()),
             frames=sum(key[0] == tenant_id for key in self._frames),
         )
 
+    def _of(self, tenant_id: int, channel_id: int) -> dict[_Key, _Origin]:
+        return self._reads.get((tenant_id, channel_id), {})
+
     def _columns(self, tenant_id: int, keys: list[_Key]) -> RawReads:
-        own = self._reads.get(tenant_id, {})
-        rows = [(key[0], key[1], key[3], key[4], key[2], *own[key]) for key in keys]
+        rows = [(key[0], key[1], key[3], key[4], key[2], *self._of(tenant_id, key[0])[key]) for key in keys]
         table = np.array(rows, np.int64).reshape(-1, 7)
         return RawReads(*(np.ascontiguousarray(table[:, index]) for index in range(7)))
 
 
-def _rank(key: _Key | None) -> tuple[int, ...]:
-    return () if key is None else (key[1], key[2], key[3], -key[4])
+def _rising(ids: Sequence[int]) -> list[int]:
+    return sorted({int(id_) for id_ in ids})
+
+
+def _newest(key: _Key) -> tuple[int, ...]:
+    """Rank of a read, least first: the newest, of those the highest source, of those the least value."""
+    return (-key[1], -key[2], key[3], key[4])
+
+
+def _oldest(key: _Key) -> tuple[int, ...]:
+    return (key[1], -key[2], key[3], key[4])

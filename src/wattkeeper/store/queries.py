@@ -6,6 +6,7 @@ _READ_COLUMNS = (
     "channel_id, toInt64(toUnixTimestamp(measured_at)) AS measured_at_s, value, toInt64(flags) AS flags,"
     " toInt64(source) AS source, batch_id, toInt64(frame_index) AS frame_index"
 )
+MONTHS = "SELECT toYYYYMM(measured_at) AS month FROM raw_read GROUP BY month FORMAT ArrowStream"
 _READ_KEY = "channel_id, measured_at, raw_read.source, value, raw_read.flags"
 
 
@@ -25,25 +26,21 @@ def raw_reads(tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int
 
 
 def nearest_reads(
-    tenant_id: int, channel_ids: Sequence[int], at_s: int, *, before: bool, sources: Sequence[int]
+    tenant_id: int,
+    channel_ids: Sequence[int],
+    window: tuple[int, int],
+    *,
+    newest_first: bool,
+    sources: Sequence[int] | None = None,
 ) -> str:
-    """Per channel the newest read before `at_s`, or the oldest at or after it."""
-    compared, order = ("<", "DESC") if before else (">=", "ASC")
+    """Per channel the newest (or oldest) read of the half-open window; of any source where none is named."""
+    order = "DESC" if newest_first else "ASC"
+    of_sources = "" if sources is None else f" AND raw_read.source IN {integers(sources)}"
     return (
         f"SELECT {_READ_COLUMNS} FROM raw_read WHERE tenant_id = {int(tenant_id)}"
-        f" AND channel_id IN {integers(channel_ids)} AND raw_read.source IN {integers(sources)}"
-        f" AND measured_at {compared} {_instant(at_s)}"
+        f" AND channel_id IN {integers(channel_ids)}{of_sources}"
+        f" AND measured_at >= {_instant(window[0])} AND measured_at < {_instant(window[1])}"
         f" ORDER BY channel_id, measured_at {order}, raw_read.source DESC, value, raw_read.flags, batch_id"
-        " LIMIT 1 BY channel_id FORMAT ArrowStream"
-    )
-
-
-def latest(tenant_id: int, channel_ids: Sequence[int]) -> str:
-    """Per channel the newest read."""
-    return (
-        f"SELECT {_READ_COLUMNS} FROM raw_read WHERE tenant_id = {int(tenant_id)}"
-        f" AND channel_id IN {integers(channel_ids)}"
-        " ORDER BY channel_id, measured_at DESC, raw_read.source DESC, value DESC, raw_read.flags, batch_id"
         " LIMIT 1 BY channel_id FORMAT ArrowStream"
     )
 
@@ -83,7 +80,7 @@ def daily_energy(tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[i
     bounds = "[" + ", ".join(str(int(bound)) for bound in bounds_s) + "]"
     return (
         f"SELECT series_id, toInt64(roundDown(toInt64(toUnixTimestamp(starts_at)), {bounds})) AS bound_s,"
-        f" sum(energy_milliwh) AS energy_milliwh FROM ({inner})"
+        f" toString(sum(toInt128(energy_milliwh))) AS energy_milliwh FROM ({inner})"
         " GROUP BY series_id, bound_s FORMAT ArrowStream"
     )
 

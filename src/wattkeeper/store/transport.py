@@ -1,0 +1,130 @@
+"""Requests in ClickHouse's HTTP dialect: one kept connection a thread, errors by code."""
+
+import json
+import threading
+from collections.abc import Callable
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+
+_TIMEOUT_S = 120.0
+_DISK_FULL = ("NOT_ENOUGH_SPACE", "No space left on device")
+
+
+class StoreRefused(WattkeeperError):
+    """Raised when the engine answers with an error: ``store.refused``, ``store.disk-full``.
+
+    Never permanent: what is sent was checked before, so the fault is the engine's and can be mended there.
+    """
+
+
+class StoreUnreachable(WattkeeperError):
+    """Raised when no engine answers: ``store.unreachable``, ``store.not-running``; later can help."""
+
+
+class Address(NamedTuple):
+    """Where an engine listens and what it wants to hear."""
+
+    host: str
+    port: int
+    secret: str
+
+
+Locate = Callable[[], Address]
+
+
+def address_of(url: str, secret: str) -> Address:
+    """Return the address of an engine at an ``http://host:port`` URL."""
+    parts = urlsplit(url)
+    return Address(parts.hostname or "127.0.0.1", parts.port or 8123, secret)
+
+
+def address_in(path: Path) -> Address:
+    """Return the address that a store process wrote to `path`.
+
+    :raises StoreUnreachable: ``store.not-running`` if there is none
+    """
+    try:
+        told = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise StoreUnreachable("store.not-running", is_permanent=False, folder=str(path.parent)) from error
+    return address_of(told["url"], told["secret"])
+
+
+class Transport:
+    """Asks one engine; safe to use from several threads.
+
+    A store process that was started again has another port and secret, so the address is looked up anew when
+    the connection is lost or the secret is refused, and the request is sent once more. An insert may come twice:
+    reads are a set, and a run's values are the same.
+    """
+
+    def __init__(self, locate: Locate, *, is_bulk: bool) -> None:
+        self._locate = locate
+        self._lane = "bulk" if is_bulk else "interactive"
+        self._local = threading.local()
+        self.address = locate()
+
+    def ask(self, body: bytes, path: str) -> bytes:
+        """Return the answer.
+
+        :raises StoreRefused: if the engine answers with an error
+        :raises StoreUnreachable: if it does not answer
+        """
+        try:
+            status, content = self._exchange(body, path)
+        except TimeoutError as error:
+            raise self._unreachable() from error
+        except (HTTPException, OSError):
+            status, content = self._ask_anew(body, path)
+        if status in (401, 403):
+            status, content = self._ask_anew(body, path)
+        if status == 200:
+            return content
+        text = content.decode("utf-8", "replace")
+        if any(sign in text for sign in _DISK_FULL):
+            raise StoreRefused("store.disk-full", is_permanent=False)
+        raise StoreRefused("store.refused", is_permanent=False, status=status, reason=text[:500])
+
+    def _ask_anew(self, body: bytes, path: str) -> tuple[int, bytes]:
+        self._close()
+        self.address = self._locate()
+        try:
+            return self._exchange(body, path)
+        except (HTTPException, OSError) as error:
+            raise self._unreachable() from error
+
+    def _exchange(self, body: bytes, path: str) -> tuple[int, bytes]:
+        address, connection = self._connected()
+        headers = {
+            "X-ClickHouse-User": "default",
+            "X-ClickHouse-Key": address.secret,
+            "X-Wattkeeper-Lane": self._lane,
+        }
+        connection.request("POST", path, body=body, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+    def _connected(self) -> tuple[Address, HTTPConnection]:
+        """The thread's connection; another one where the address changed since."""
+        kept: tuple[Address, HTTPConnection] | None = getattr(self._local, "kept", None)
+        if kept is None or kept[0] != self.address:
+            self._close()
+            address = self.address
+            kept = (address, HTTPConnection(address.host, address.port, timeout=_TIMEOUT_S))
+            self._local.kept = kept
+        return kept
+
+    def _unreachable(self) -> StoreUnreachable:
+        self._close()
+        host, port, _ = self.address
+        return StoreUnreachable("store.unreachable", is_permanent=False, address=f"{host}:{port}")
+
+    def _close(self) -> None:
+        kept: tuple[Address, HTTPConnection] | None = getattr(self._local, "kept", None)
+        if kept is not None:
+            kept[1].close()
+            self._local.kept = None
