@@ -135,3 +135,10 @@ RATES = {
     "deep_valley": _("deep valley"),
     "all": _("all day"),
 }
+UNITS = {
+    "kWh": "kWh",
+    "day": _("days"),
+    "month": _("months"),
+    "year": _("years"),
+    "period": _("bill"),
+}

@@ -1,5 +1,93 @@
 """Addresses of the operator's pages."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from wattkeeper.interfaces.web.console import (
+    views_bills,
+    views_commands,
+    views_findings,
+    views_intervals,
+    views_jobs,
+    views_links,
+    views_meter_forms,
+    views_meters,
+    views_overview,
+    views_point_forms,
+    views_points,
+    views_session,
+    views_sites,
+    views_tariffs,
+)
+
+app_name = "console"
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views_overview.overview, name="overview"),
+    path("overview/daily.json", views_overview.overview_daily, name="overview_daily"),
+    path("overview/progress", views_overview.progress, name="progress"),
+    path("login/", views_session.log_in, name="log_in"),
+    path("logout/", views_session.log_out, name="log_out"),
+    path("language/", views_session.set_language, name="set_language"),
+    path("password/", views_session.password, name="password"),
+    path("meters/", views_meters.meters, name="meters"),
+    path("meters/meters.csv", views_meters.meters_csv, name="meters_csv"),
+    path("meters/add/", views_meter_forms.meter_add, name="meter_add"),
+    path("meters/<int:meter_id>/", views_meters.meter, name="meter"),
+    path("meters/<int:meter_id>/live", views_meters.meter_live, name="meter_live"),
+    path("meters/<int:meter_id>/edit/", views_meter_forms.meter_edit, name="meter_edit"),
+    path("meters/<int:meter_id>/copy/", views_meter_forms.meter_copy, name="meter_copy"),
+    path("meters/<int:meter_id>/install/", views_meter_forms.meter_install, name="meter_install"),
+    path("meters/<int:meter_id>/exchange/", views_meter_forms.meter_exchange, name="meter_exchange"),
+    path("meters/<int:meter_id>/remove/", views_meter_forms.meter_remove, name="meter_remove"),
+    path("meters/<int:meter_id>/retire/", views_meter_forms.meter_retire, name="meter_retire"),
+    path("meters/<int:meter_id>/delete/", views_meter_forms.meter_delete, name="meter_delete"),
+    path("meters/<int:meter_id>/commands/<str:kind>/", views_commands.command_new, name="command_new"),
+    path("commands/", views_commands.commands, name="commands"),
+    path("commands/stop/", views_commands.kill_switch, name="kill_switch"),
+    path("commands/<int:command_id>/", views_commands.command, name="command"),
+    path("sites/", views_sites.sites, name="sites"),
+    path("sites/add/", views_sites.site_add, name="site_add"),
+    path("sites/<int:site_id>/", views_sites.site, name="site"),
+    path("sites/<int:site_id>/edit/", views_sites.site_edit, name="site_edit"),
+    path("sites/<int:site_id>/copy/", views_sites.site_copy, name="site_copy"),
+    path("sites/<int:site_id>/retire/", views_sites.site_retire, name="site_retire"),
+    path("points/", views_points.usage_points, name="usage_points"),
+    path("points/add/", views_point_forms.usage_point_add, name="usage_point_add"),
+    path("points/<int:usage_point_id>/", views_points.usage_point, name="usage_point"),
+    path("points/<int:usage_point_id>/edit/", views_point_forms.usage_point_edit, name="usage_point_edit"),
+    path("points/<int:usage_point_id>/copy/", views_point_forms.usage_point_copy, name="usage_point_copy"),
+    path(
+        "points/<int:usage_point_id>/retire/", views_point_forms.usage_point_retire, name="usage_point_retire"
+    ),
+    path(
+        "points/<int:usage_point_id>/multiplier/",
+        views_point_forms.usage_point_multiplier,
+        name="usage_point_multiplier",
+    ),
+    path(
+        "points/<int:usage_point_id>/parent/", views_point_forms.usage_point_parent, name="usage_point_parent"
+    ),
+    path(
+        "points/<int:usage_point_id>/tariff/", views_point_forms.usage_point_tariff, name="usage_point_tariff"
+    ),
+    path("links/", views_links.links, name="links"),
+    path("links/add/", views_links.link_add, name="link_add"),
+    path("links/<int:link_id>/", views_links.link, name="link"),
+    path("links/<int:link_id>/edit/", views_links.link_edit, name="link_edit"),
+    path("links/<int:link_id>/copy/", views_links.link_copy, name="link_copy"),
+    path("links/<int:link_id>/retire/", views_links.link_retire, name="link_retire"),
+    path("series/<int:series_id>/profile.json", views_intervals.profile, name="profile"),
+    path("series/<int:series_id>/intervals/", views_intervals.intervals, name="intervals"),
+    path("series/<int:series_id>/trace/<int:starts_at_s>/", views_intervals.trace, name="trace"),
+    path("bills/", views_bills.bills, name="bills"),
+    path("bills/run/", views_bills.run_billing, name="run_billing"),
+    path("bills/<int:bill_id>/", views_bills.bill, name="bill"),
+    path("bills/<int:bill_id>/lines/<int:position>/", views_bills.bill_line, name="bill_line"),
+    path("tariffs/", views_tariffs.tariffs, name="tariffs"),
+    path("tariffs/<int:tariff_id>/", views_tariffs.tariff, name="tariff"),
+    path("findings/", views_findings.findings, name="findings"),
+    path("findings/<int:finding_id>/close/", views_findings.finding_close, name="finding_close"),
+    path("jobs/", views_jobs.jobs, name="jobs"),
+    path("jobs/import/", views_jobs.import_, name="import"),
+    path("jobs/<int:job_id>/", views_jobs.job, name="job"),
+    path("audit/", views_tariffs.audit, name="audit"),
+]

@@ -1,70 +1,107 @@
 """Filters that turn codes into words and numbers into text; tags that keep filters in links."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import template
 from django.template.context import Context
+from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from wattkeeper.core.kernel.money import MINOR_DIGITS
-from wattkeeper.data.billing.models import Bill, BillLine
+from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.billing.models import Bill
+from wattkeeper.data.billing.queries import BillLineRow, BillRow
+from wattkeeper.data.collection.models import Job, Link
+from wattkeeper.data.registry.models import Meter, Site, UsagePoint
+from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.web.console import texts
 
 register = template.Library()
 MILLIWH_PER_KWH_DIGITS = 6
+_CHOICES = {
+    "meter": Meter.State,
+    "site": Site.Kind,
+    "point": UsagePoint.Kind,
+    "finding": Finding.State,
+    "bill": Bill.State,
+    "job": Job.State,
+    "link": Link.Transport,
+}
 
 
-def _of(table: dict[object, object], key: object) -> str:
+def _of(table: Mapping[Any, object], key: object) -> str:
     return str(table.get(key, key))
+
+
+@register.filter
+def label_of(code: str, choices: str) -> str:
+    """Return the label of a code among the choices of one kind of row."""
+    return str(_CHOICES[choices](code).label)
 
 
 @register.filter
 def quantity_text(code: str) -> str:
     """Return a reading type in words."""
-    return _of({**texts.QUANTITIES}, code)
+    return _of(texts.QUANTITIES, code)
 
 
 @register.filter
 def provenance_text(code: int) -> str:
     """Return where a value came from, in words."""
-    return _of({**texts.PROVENANCES}, code)
+    return _of(texts.PROVENANCES, code)
 
 
 @register.filter
 def flag_text(code: int) -> str:
     """Return one flag in words."""
-    return _of({**texts.FLAGS}, code)
+    return _of(texts.FLAGS, code)
 
 
 @register.filter
 def method_text(code: int) -> str:
     """Return how a value was made, in words."""
-    return _of({**texts.METHODS}, code)
+    return _of(texts.METHODS, code)
 
 
 @register.filter
 def source_text(code: int) -> str:
     """Return what kind of read it is, in words."""
-    return _of({**texts.SOURCES}, code)
+    return _of(texts.SOURCES, code)
 
 
 @register.filter
 def state_text(code: str) -> str:
     """Return a command's state in words."""
-    return _of({**texts.STATES}, code)
+    return _of(texts.STATES, code)
 
 
 @register.filter
 def command_text(code: str) -> str:
     """Return what a command does, in words."""
-    return _of({**texts.COMMANDS}, code)
+    return _of(texts.COMMANDS, code)
 
 
 @register.filter
 def rule_text(code: str) -> str:
     """Return a rule or an event in words."""
-    return _of({**texts.RULES}, code)
+    return _of(texts.RULES, code)
+
+
+@register.filter
+def code_text(code: str) -> str:
+    """Return an error's code as a sentence."""
+    return sentence(code, {}, get_language() or "en")
+
+
+@register.filter
+def join_id(url: str, record_id: int) -> str:
+    """Return an address with an id at its end."""
+    return f"{url}{record_id}"
 
 
 @register.filter
@@ -82,25 +119,68 @@ def money(amount_minor: int, currency: str) -> str:
 
 
 @register.filter
-def bill_period(bill: Bill) -> str:
-    """Return a bill's period in local dates, the last one included."""
-    zone = ZoneInfo(bill.usage_point.site.time_zone)
-    first = bill.starts_at.astimezone(zone).date()
-    end = bill.ends_at.astimezone(zone).date()
-    if first.day == 1 and end.day == 1 and (end - first).days <= 31:
-        return first.strftime("%Y-%m")
-    return f"{first} – {end}"
+def at(instant: datetime | None, zone: str = "") -> str:
+    """Return an instant as local time to the second; in another zone than the page's, that zone is named."""
+    if instant is None:
+        return "–"
+    page_zone = timezone.get_current_timezone_name()
+    text = f"{instant.astimezone(ZoneInfo(zone or page_zone)):%Y-%m-%d %H:%M:%S}"
+    return f"{text} {zone}" if zone and zone != page_zone else text
 
 
 @register.filter
-def line_text(line: BillLine) -> str:
+def at_minute(instant: datetime | None, zone: str = "") -> str:
+    """Return an instant as local time to the minute; in another zone than the page's, that zone is named."""
+    if instant is None:
+        return "–"
+    page_zone = timezone.get_current_timezone_name()
+    text = f"{instant.astimezone(ZoneInfo(zone or page_zone)):%Y-%m-%d %H:%M}"
+    return f"{text} {zone}" if zone and zone != page_zone else text
+
+
+@register.filter
+def value_of(table: Mapping[Any, object], key: object) -> object:
+    """Return a table's value of a key, nothing where it has none."""
+    return table.get(key, "")
+
+
+@register.filter
+def bill_period(bill: BillRow, zone: str) -> str:
+    """Return a bill's period in local dates, the last one included."""
+    first = bill.starts_at.astimezone(ZoneInfo(zone)).date()
+    end = bill.ends_at.astimezone(ZoneInfo(zone)).date()
+    if first.day == 1 and end.day == 1 and (end - first).days <= 31:
+        return first.strftime("%Y-%m")
+    return f"{first} – {end.fromordinal(end.toordinal() - 1)}"
+
+
+@register.filter
+def line_text(line: BillLineRow) -> str:
     """Return what a bill line charges for, in words."""
-    words = [_of({**texts.BILL_LINES}, line.label_code.rpartition(".")[2])]
-    if line.rate:
-        words.append(_of({**texts.RATES}, line.rate))
+    words = [_of(texts.BILL_LINES, line.label_code.rpartition(".")[2])]
+    if line.rate and line.rate != "all":
+        words.append(_of(texts.RATES, line.rate))
     if line.tier is not None:
         words.append(_("tier %(number)s") % {"number": line.tier})
-    return ", ".join(words)
+    return " · ".join(words)
+
+
+@register.filter
+def line_quantity(line: BillLineRow, currency: str) -> str:
+    """Return how much a bill line charges for, with its unit; a tax's base as money."""
+    if line.unit == "percent":
+        return money(int(line.quantity), currency) if line.quantity else ""
+    if line.unit == "kWh":
+        return f"{_without_idle_zeros(line.quantity)} kWh"
+    return f"{line.quantity} {_of(texts.UNITS, line.unit)}"
+
+
+@register.filter
+def line_price(line: BillLineRow, currency: str) -> str:
+    """Return a bill line's price with what it is for."""
+    if line.unit == "percent":
+        return f"{line.unit_price} %"
+    return f"{line.unit_price} {currency}/{_of(texts.UNITS, line.unit)}"
 
 
 @register.simple_tag(takes_context=True)
@@ -116,8 +196,18 @@ def with_sort(context: Context, key: str) -> str:
     return _changed(context, sort=f"-{key}" if is_descending else key, page="1")
 
 
+@register.simple_tag(takes_context=True)
+def as_csv(context: Context) -> str:
+    """Return the query string that asks for the whole list as a file."""
+    return _changed(context, format="csv")
+
+
 def _changed(context: Context, **changes: str) -> str:
     query = context["request"].GET.copy()
     for key, value in changes.items():
         query[key] = value
     return str(query.urlencode())
+
+
+def _without_idle_zeros(text: str) -> str:
+    return text.removesuffix("000") if text.partition(".")[2].endswith("000") else text

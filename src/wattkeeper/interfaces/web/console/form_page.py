@@ -1,0 +1,72 @@
+"""A page with one form: shown, checked, done by one action; a refusal is told beside the field."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.functional import Promise
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.interfaces.web.console.show import main_zone, say, show
+from wattkeeper.interfaces.web.console.visit import Visit
+
+Make = Callable[..., forms.BaseForm]
+Do = Callable[[dict[str, Any]], str]
+Text = str | Promise
+INVALID = 422
+
+
+@dataclass(frozen=True, slots=True)
+class FormPage:
+    """What a form page says and does. `do` gets the cleaned data and returns where to go next."""
+
+    title: Text
+    back_url: str
+    back_label: Text
+    button_label: Text
+    make: Make
+    do: Do
+    lead: Text = ""
+    is_dangerous: bool = False
+    zone: str | None = None
+    template: str = "form.html"
+    facts: tuple[tuple[Text, Text], ...] = ()
+
+
+def answer_form(visit: Visit, page: FormPage) -> HttpResponse:
+    """Return the form, or where its action leads; local times are read in the page's zone."""
+    zone = page.zone or main_zone(visit.tenant_id)
+    with timezone.override(ZoneInfo(zone)):
+        form, next_url = _handle(visit, page)
+    if next_url is not None:
+        return redirect(next_url)
+    context = {
+        "page": page,
+        "form": form,
+        "is_multipart": form.is_multipart(),
+    }
+    return show(visit, page.template, context, zone=zone, status=INVALID if form.errors else 200)
+
+
+def _handle(visit: Visit, page: FormPage) -> tuple[forms.BaseForm, str | None]:
+    request = visit.request
+    if request.method != "POST":
+        return page.make(), None
+    form = page.make(data=request.POST, files=request.FILES)
+    if not form.is_valid():
+        return form, None
+    try:
+        return form, page.do(form.cleaned_data)
+    except WattkeeperError as error:
+        _tell(form, error)
+        return form, None
+
+
+def _tell(form: forms.BaseForm, error: WattkeeperError) -> None:
+    field = error.params.get("field")
+    form.add_error(field if isinstance(field, str) and field in form.fields else None, say(error))

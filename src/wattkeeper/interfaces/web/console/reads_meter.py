@@ -1,0 +1,78 @@
+"""A meter's page: what its channels say now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
+from wattkeeper.data.alarms.queries import FindingRow, list_findings
+from wattkeeper.data.registry.meters import ChannelRow, MeterDetail
+from wattkeeper.interfaces.web.console.figures import counts_text, unit_of
+from wattkeeper.store.api import LatestRead, ReadingStore
+
+FINDINGS_COUNT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelValue:
+    """The newest read of a channel, in its own unit, as the device says it."""
+
+    reading_type: str
+    obis: str
+    text: str
+    unit: str
+    measured_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewestValues:
+    """Newest reads: what is measured now, and what the registers show."""
+
+    live: tuple[ChannelValue, ...] = ()
+    registers: tuple[ChannelValue, ...] = ()
+
+    @property
+    def live_at(self) -> datetime | None:
+        """When the newest of the live values was measured."""
+        return max((value.measured_at for value in self.live), default=None)
+
+
+def newest_values(store: ReadingStore, *, tenant_id: int, channels: Sequence[ChannelRow]) -> NewestValues:
+    """Return the newest read of each channel that has one, in the channels' order."""
+    latest = store.latest(tenant_id, [channel.channel_id for channel in channels])
+    found: dict[Kind, list[ChannelValue]] = {kind: [] for kind in Kind}
+    for channel in channels:
+        read = latest.get(channel.channel_id)
+        if read is not None and channel.reading_type != "clock_offset_s":
+            found[READING_TYPES[channel.reading_type].kind].append(_value(channel, read))
+    return NewestValues(tuple(found[Kind.INSTANT]), tuple(found[Kind.CUMULATIVE]))
+
+
+def findings_around(*, tenant_id: int, detail: MeterDetail) -> list[FindingRow]:
+    """Return the newest findings about a meter or the usage point it is at."""
+    rows = list(
+        list_findings(
+            tenant_id=tenant_id, state=None, meter_id=detail.row.meter_id, limit_count=FINDINGS_COUNT
+        ).items
+    )
+    if detail.row.usage_point_id is not None:
+        known = {row.finding_id for row in rows}
+        around = list_findings(
+            tenant_id=tenant_id,
+            state=None,
+            usage_point_id=detail.row.usage_point_id,
+            limit_count=FINDINGS_COUNT,
+        )
+        rows += [row for row in around.items if row.finding_id not in known]
+    return sorted(rows, key=lambda row: row.starts_at, reverse=True)[:FINDINGS_COUNT]
+
+
+def _value(channel: ChannelRow, read: LatestRead) -> ChannelValue:
+    return ChannelValue(
+        reading_type=channel.reading_type,
+        obis=READING_TYPES[channel.reading_type].obis,
+        text=counts_text(read.value, channel.step),
+        unit=unit_of(channel.reading_type),
+        measured_at=from_seconds(read.measured_at_s),
+    )

@@ -1,0 +1,110 @@
+"""The overview's figures: energy by day and site, how much of today was read."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from wattkeeper.core.kernel.instants import Period, local_days, local_midnight, to_seconds
+from wattkeeper.core.kernel.quality import Source
+from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, Topology
+from wattkeeper.store.api import ReadingStore
+
+DEFAULT_DAYS, MOST_DAYS = 31, 62
+_PROFILE_SOURCES = tuple(int(source) for source in (Source.PROFILE, Source.PUSH, Source.FILE))
+
+
+@dataclass(frozen=True, slots=True)
+class SiteDays:
+    """Energy that entered a site, by local day; None: nothing is known of that day."""
+
+    site_id: int
+    name: str
+    days: tuple[date, ...]
+    energy_milliwh: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSuccess:
+    """How many profile intervals are due since local midnight, and how many of them are held."""
+
+    held_count: int
+    due_count: int
+
+
+def site_days(
+    store: ReadingStore, *, tenant_id: int, now: datetime, days_count: int, site_id: int | None = None
+) -> list[SiteDays]:
+    """Return the energy of the newest `days_count` local days of each site, today included."""
+    sites = Site.objects.filter(tenant_id=tenant_id, retired_at__isnull=True).order_by("id")
+    if site_id is not None:
+        sites = sites.filter(id=site_id)
+    series = _entry_series(tenant_id, now)
+    return [_days_of(store, site, series[site.id], now, days_count) for site in sites]
+
+
+def read_success(store: ReadingStore, *, tenant_id: int, now: datetime) -> ReadSuccess:
+    """Return how much of today's profiles is held; an interval is due one interval after its end."""
+    rows = (
+        Installation.objects.filter(tenant_id=tenant_id, starts_at__lt=now, ends_at__isnull=True)
+        .exclude(meter__family="")
+        .filter(meter__state=Meter.State.INSTALLED)
+        .select_related("meter", "usage_point__site")
+    )
+    spans: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    meters = {row.meter_id: row for row in rows}
+    for channel_id, meter_id in Channel.objects.filter(meter_id__in=meters, is_profiled=True).values_list(
+        "id", "meter_id"
+    ):
+        spans[_span(meters[meter_id], now)].append(channel_id)
+    held_count = due_count = 0
+    for (from_s, to_s, interval_s), channel_ids in spans.items():
+        slots = max((to_s - from_s) // interval_s, 0)
+        due_count += slots * len(channel_ids)
+        if slots:
+            held_count += _held(store, tenant_id, channel_ids, (from_s, to_s, interval_s))
+    return ReadSuccess(held_count, due_count)
+
+
+def _entry_series(tenant_id: int, now: datetime) -> dict[int, list[int]]:
+    """Return, per site, the series of points that no other point feeds: what enters the site, once."""
+    fed = Topology.objects.filter(tenant_id=tenant_id, starts_at__lte=now, ends_at__isnull=True)
+    rows = Series.objects.filter(tenant_id=tenant_id, quantity="energy_import").exclude(
+        usage_point_id__in=fed.values("child_id")
+    )
+    series: dict[int, list[int]] = defaultdict(list)
+    for series_id, site_id in rows.values_list("id", "usage_point__site_id"):
+        series[site_id].append(series_id)
+    return series
+
+
+def _days_of(
+    store: ReadingStore, site: Site, series_ids: Sequence[int], now: datetime, days_count: int
+) -> SiteDays:
+    zone = ZoneInfo(site.time_zone)
+    today = now.astimezone(zone).date()
+    first = today - timedelta(days=days_count - 1)
+    days = tuple(local_days(Period(local_midnight(first, zone), now + timedelta(microseconds=1)), zone))
+    bounds = [to_seconds(local_midnight(day, zone)) for day in (*days, today + timedelta(days=1))]
+    sums = store.daily_energy(site.tenant_id, series_ids, bounds) if series_ids else {}
+    totals = [sum(own[index] for own in sums.values()) for index in range(len(days))]
+    return SiteDays(site.id, site.name, days, tuple(total or None for total in totals))
+
+
+def _span(row: Installation, now: datetime) -> tuple[int, int, int]:
+    zone = ZoneInfo(row.usage_point.site.time_zone)
+    interval_s = row.meter.interval_s
+    midnight_s = to_seconds(local_midnight(now.astimezone(zone).date(), zone))
+    from_s = max(midnight_s, int(row.starts_at.timestamp()))
+    until_s = int(now.timestamp()) - interval_s
+    return from_s, from_s + max(until_s - from_s, 0) // interval_s * interval_s, interval_s
+
+
+def _held(store: ReadingStore, tenant_id: int, channel_ids: Sequence[int], span: tuple[int, int, int]) -> int:
+    """Count the intervals that end with a read: the stamp at an interval's end or inside it is its read."""
+    from_s, to_s, interval_s = span
+    held = store.stamps_held(tenant_id, channel_ids, from_s + 1, to_s + 1, sources=_PROFILE_SOURCES)
+    return sum(len(np.unique((stamps - from_s - 1) // interval_s)) for stamps in held.values())

@@ -1,0 +1,56 @@
+"""A plain list as a page: columns, rows of cells, a search, an export."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpResponse
+from django.utils.functional import Promise
+
+from wattkeeper.interfaces.web.console.csv_export import csv_answer
+from wattkeeper.interfaces.web.console.show import Pages, show
+from wattkeeper.interfaces.web.console.visit import Visit
+
+Text = str | Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: a text, where it leads, how it is coloured; `css` ``number`` aligns it to the right."""
+
+    text: object
+    url: str = ""
+    badge: str | None = None
+    css: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a list page shows. `add_url` empty: nothing can be added here."""
+
+    name: str
+    title: Text
+    columns: Sequence[Text]
+    rows: Sequence[Sequence[Cell]]
+    pages: Pages[Any] | None = None
+    search: str | None = None
+    add_url: str = ""
+    add_label: Text = ""
+    lead: Text = ""
+
+    @property
+    def labelled_rows(self) -> list[list[tuple[Text, Cell]]]:
+        """The rows, each cell with its column's name: narrow screens show it beside the cell."""
+        return [list(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def show_table(visit: Visit, table: Table, *, zone: str | None = None) -> HttpResponse:
+    """Return a list as a page, or as a file where ``format=csv`` asks for one."""
+    if visit.request.GET.get("format") == "csv":
+        return csv_answer(table.name, table.columns, ([cell.text for cell in row] for row in table.rows))
+    return show(visit, "table.html", {"table": table, "pages": table.pages}, zone=zone)
+
+
+def is_export(visit: Visit) -> bool:
+    """Whether the whole list is asked for as a file."""
+    return visit.request.GET.get("format") == "csv"

@@ -1,0 +1,188 @@
+"""Usage points: add, edit, copy, retire, multiplier, what feeds them, their tariff."""
+
+from functools import partial
+from typing import Any
+
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from wattkeeper.actions.registry.add_usage_point import add_usage_point
+from wattkeeper.actions.registry.change_multiplier import change_multiplier
+from wattkeeper.actions.registry.copy_usage_point import copy_usage_point
+from wattkeeper.actions.registry.edit_usage_point import edit_usage_point
+from wattkeeper.actions.registry.retire_usage_point import retire_usage_point
+from wattkeeper.actions.registry.set_topology import set_topology
+from wattkeeper.actions.tariffs.set_contract import set_contract
+from wattkeeper.data.accounts.models import Role
+from wattkeeper.data.registry.models import UsagePoint
+from wattkeeper.interfaces.web.console.form_page import Do, FormPage, Make, Text, answer_form
+from wattkeeper.interfaces.web.console.forms import UsagePointForm, with_site
+from wattkeeper.interfaces.web.console.forms_work import (
+    ConfirmForm,
+    ContractForm,
+    CopyForm,
+    MultiplierForm,
+    ParentForm,
+    local_now,
+)
+from wattkeeper.interfaces.web.console.show import asked_id
+from wattkeeper.interfaces.web.console.visit import Visit, found, page
+
+
+@page(Role.OPERATOR)
+def usage_point_add(visit: Visit) -> HttpResponse:
+    """Add a usage point to a site."""
+
+    def make(**sent: Any) -> UsagePointForm:
+        form = UsagePointForm(**sent)
+        with_site(form, visit.tenant_id, asked_id(visit, "site"))
+        return form
+
+    def add(fields: dict[str, Any]) -> str:
+        site = fields.pop("site")
+        return _url(add_usage_point(**_who(visit), site_id=site.id, **fields))
+
+    return answer_form(
+        visit,
+        FormPage(
+            title=_("Add a usage point"),
+            back_url=reverse("console:usage_points"),
+            back_label=_("Usage points"),
+            button_label=_("Add"),
+            make=make,
+            do=add,
+        ),
+    )
+
+
+@page(Role.OPERATOR)
+def usage_point_edit(visit: Visit, usage_point_id: int) -> HttpResponse:
+    """Edit a usage point."""
+    point = _own(visit, usage_point_id)
+
+    def edit(fields: dict[str, Any]) -> str:
+        edit_usage_point(**_who(visit), usage_point_id=usage_point_id, **fields)
+        return _url(usage_point_id)
+
+    make = partial(UsagePointForm, instance=point)
+    return _answer(visit, point, _("Edit the usage point"), _("Save"), make, edit)
+
+
+@page(Role.OPERATOR)
+def usage_point_copy(visit: Visit, usage_point_id: int) -> HttpResponse:
+    """Add a usage point like this one."""
+    point = _own(visit, usage_point_id)
+
+    def copy(fields: dict[str, Any]) -> str:
+        return _url(copy_usage_point(**_who(visit), usage_point_id=usage_point_id, **fields))
+
+    lead = _("The customer, the protection and the meter stay with the original.")
+    return _answer(visit, point, _("Copy the usage point"), _("Copy"), CopyForm, copy, lead=lead)
+
+
+@page(Role.OPERATOR)
+def usage_point_retire(visit: Visit, usage_point_id: int) -> HttpResponse:
+    """Retire a usage point without a meter."""
+    point = _own(visit, usage_point_id)
+
+    def retire(_fields: dict[str, Any]) -> str:
+        retire_usage_point(**_who(visit), usage_point_id=usage_point_id)
+        return _url(usage_point_id)
+
+    lead = _("Its readings and bills stay for ever.")
+    return _answer(
+        visit,
+        point,
+        _("Retire the usage point"),
+        _("Retire"),
+        ConfirmForm,
+        retire,
+        lead=lead,
+        is_dangerous=True,
+    )
+
+
+@page(Role.OPERATOR)
+def usage_point_multiplier(visit: Visit, usage_point_id: int) -> HttpResponse:
+    """Change the multiplier, now or back-dated."""
+    point = _own(visit, usage_point_id)
+
+    def change(fields: dict[str, Any]) -> str:
+        change_multiplier(**_who(visit), usage_point_id=usage_point_id, **fields)
+        return _url(usage_point_id)
+
+    make = partial(MultiplierForm, initial=_at_now(visit))
+    lead = _("Current ratio times voltage ratio. Everything from then on is derived again.")
+    return _answer(visit, point, _("Change the multiplier"), _("Change"), make, change, lead=lead)
+
+
+@page(Role.OPERATOR)
+def usage_point_parent(visit: Visit, usage_point_id: int) -> HttpResponse:
+    """Say through which usage point this one is fed."""
+    point = _own(visit, usage_point_id)
+
+    def set_parent(fields: dict[str, Any]) -> str:
+        parent = fields["parent"]
+        parent_id = parent.id if parent else None
+        set_topology(**_who(visit), child_id=usage_point_id, parent_id=parent_id, at=fields["at"])
+        return _url(usage_point_id)
+
+    make = partial(ParentForm, tenant_id=visit.tenant_id, initial=_at_now(visit))
+    return _answer(visit, point, _("Say what feeds it"), _("Save"), make, set_parent)
+
+
+@page(Role.ADMINISTRATOR)
+def usage_point_tariff(visit: Visit, usage_point_id: int) -> HttpResponse:
+    """Say by which tariff this point is billed."""
+    point = _own(visit, usage_point_id)
+
+    def set_tariff(fields: dict[str, Any]) -> str:
+        tariff_id = fields["tariff"].id
+        set_contract(**_who(visit), usage_point_id=usage_point_id, tariff_id=tariff_id, at=fields["at"])
+        return _url(usage_point_id)
+
+    make = partial(ContractForm, tenant_id=visit.tenant_id, initial=_at_now(visit))
+    return _answer(visit, point, _("Set the tariff"), _("Save"), make, set_tariff)
+
+
+def _answer(
+    visit: Visit,
+    point: UsagePoint,
+    title: Text,
+    button_label: Text,
+    make: Make,
+    do: Do,
+    *,
+    lead: Text = "",
+    is_dangerous: bool = False,
+) -> HttpResponse:
+    form_page = FormPage(
+        title=title,
+        back_url=_url(point.id),
+        back_label=point.name,
+        button_label=button_label,
+        make=make,
+        do=do,
+        lead=lead,
+        is_dangerous=is_dangerous,
+        zone=point.site.time_zone,
+    )
+    return answer_form(visit, form_page)
+
+
+def _own(visit: Visit, usage_point_id: int) -> UsagePoint:
+    rows = UsagePoint.objects.select_related("site").filter(tenant_id=visit.tenant_id, id=usage_point_id)
+    return found(rows.first(), "usage-point", usage_point_id)
+
+
+def _who(visit: Visit) -> dict[str, Any]:
+    return {"actor": visit.actor, "now": visit.services.now()}
+
+
+def _at_now(visit: Visit) -> dict[str, Any]:
+    return {"at": local_now(visit.services.now())}
+
+
+def _url(usage_point_id: int) -> str:
+    return reverse("console:usage_point", args=[usage_point_id])

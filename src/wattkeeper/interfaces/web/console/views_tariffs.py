@@ -1,0 +1,102 @@
+"""Tariffs with their versions, and the audit chain."""
+
+import json
+
+from django.db.models import Q
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from wattkeeper.data.accounts.models import Role
+from wattkeeper.data.audit.chain import find_break
+from wattkeeper.data.audit.models import AuditRecord
+from wattkeeper.data.billing.models import Contract
+from wattkeeper.data.billing.queries import list_tariffs
+from wattkeeper.interfaces.web.console.csv_export import at_text
+from wattkeeper.interfaces.web.console.show import (
+    PAGE_ROWS_COUNT,
+    Pages,
+    main_zone,
+    offset_of,
+    page_number,
+    show,
+)
+from wattkeeper.interfaces.web.console.tables import Cell, Table, is_export, show_table
+from wattkeeper.interfaces.web.console.visit import Visit, found, page
+
+EXPORT_MAX_COUNT = 100_000
+
+
+@page()
+def tariffs(visit: Visit) -> HttpResponse:
+    """List tariffs."""
+    search = visit.request.GET.get("q", "").strip()
+    rows = [
+        row
+        for row in list_tariffs(tenant_id=visit.tenant_id)
+        if search.casefold() in f"{row.code} {row.name}".casefold()
+    ]
+    table = Table(
+        name="tariffs",
+        title=_("Tariffs"),
+        columns=(_("Code"), _("Name"), _("Versions"), _("Valid from")),
+        rows=[
+            (
+                Cell(row.code, reverse("console:tariff", args=[row.tariff_id])),
+                Cell(row.name),
+                Cell(len(row.versions), css="number"),
+                Cell(row.versions[0].valid_from_date if row.versions else ""),
+            )
+            for row in rows
+        ],
+        search=search,
+    )
+    return show_table(visit, table)
+
+
+@page()
+def tariff(visit: Visit, tariff_id: int) -> HttpResponse:
+    """Show a tariff's versions as they are priced."""
+    rows = list_tariffs(tenant_id=visit.tenant_id, tariff_id=tariff_id)
+    row = found(rows[0] if rows else None, "tariff", tariff_id)
+    versions = [
+        (version, json.dumps(version.document, ensure_ascii=False, indent=2)) for version in row.versions
+    ]
+    contracts_count = Contract.objects.filter(tariff_id=tariff_id, ends_at__isnull=True).count()
+    context = {"tariff": row, "versions": versions, "contracts_count": contracts_count}
+    return show(visit, "tariff.html", context)
+
+
+@page(Role.ADMINISTRATOR)
+def audit(visit: Visit) -> HttpResponse:
+    """List who did what, newest first, and say whether the chain holds."""
+    search = visit.request.GET.get("q", "").strip()
+    rows = AuditRecord.objects.filter(tenant_id=visit.tenant_id)
+    for word in search.split():
+        rows = rows.filter(Q(actor__icontains=word) | Q(verb__icontains=word) | Q(subject__icontains=word))
+    total, offset = rows.count(), offset_of(visit)
+    span = slice(EXPORT_MAX_COUNT) if is_export(visit) else slice(offset, offset + PAGE_ROWS_COUNT)
+    zone = main_zone(visit.tenant_id)
+    broken_at = find_break(visit.tenant_id)
+    table = Table(
+        name="audit",
+        title=_("Audit"),
+        columns=(_("Number"), _("At"), _("Who"), _("What"), _("Of what"), _("Details")),
+        rows=[
+            (
+                Cell(row.sequence, css="number"),
+                Cell(at_text(row.recorded_at, zone)),
+                Cell(row.actor),
+                Cell(row.verb),
+                Cell(row.subject),
+                Cell(json.dumps(row.detail, ensure_ascii=False, sort_keys=True)),
+            )
+            for row in rows.order_by("-sequence")[span]
+        ],
+        pages=Pages((), page_number(visit), max(-(-total // PAGE_ROWS_COUNT), 1), total),
+        search=search,
+        lead=_("The chain of records is whole.")
+        if broken_at is None
+        else _("The chain is broken at record %(number)s.") % {"number": broken_at},
+    )
+    return show_table(visit, table, zone=zone)
