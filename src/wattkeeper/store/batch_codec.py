@@ -1,28 +1,26 @@
-"""A `RawBatch` as bytes and back: an Arrow stream of its reads, one of its frames, and what they share.
+"""A `RawBatch` as bytes and back, for the spool. Little endian throughout:
 
-Layout: length of the reads' stream (8 bytes, little endian), the reads' stream, the frames' stream. What the
-batch shares (tenant, id, receive time) is schema metadata. Integrity is the spool's job.
+    "WKB1" | tenant_id | batch_id | received_at_s | reads (4) | frames (4)
+    | channel_id measured_at_s value flags source frame_index: one column after the other, 8 bytes a read
+    | link_id device_id received_at_s length: one column after the other, 8 bytes a frame | contents
+
+The length must match to the byte. Whether the bytes are still those that were written, the spool's checksum
+says.
 """
 
 import struct
+from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.store.api import RawBatch, RawFrame
+from wattkeeper.store.api import Int64s, RawBatch, RawFrame
 
+_HEAD = struct.Struct("<4sqqqII")
+_MARK = b"WKB1"
 _READS = ("channel_id", "measured_at_s", "value", "flags", "source", "frame_index")
-_SHARED = ("tenant_id", "batch_id", "received_at_s")
-_FRAMES = pa.schema(
-    [
-        pa.field("link_id", pa.int64()),
-        pa.field("device_id", pa.int64()),
-        pa.field("received_at_s", pa.int64()),
-        pa.field("content", pa.binary()),
-    ]
-)
-_LENGTH = struct.Struct("<q")
+_FRAME_COLUMNS_COUNT = 4
+_NUMBER_BYTES = 8
 
 
 class BatchDamaged(WattkeeperError):
@@ -30,18 +28,19 @@ class BatchDamaged(WattkeeperError):
 
 
 def encode_batch(batch: RawBatch) -> bytes:
-    """Return the batch as bytes."""
-    shared = {
-        "tenant_id": str(batch.tenant_id),
-        "batch_id": str(batch.batch_id),
-        "received_at_s": str(batch.received_at_s),
-    }
-    reads = pa.table({name: pa.array(getattr(batch, name), pa.int64()) for name in _READS})
-    frames = pa.table(
-        {name: [getattr(frame, name) for frame in batch.frames] for name in _FRAMES.names}, schema=_FRAMES
+    """Return the batch as bytes.
+
+    :raises ValueError: if its columns are not of one length
+    """
+    columns = np.stack([getattr(batch, name) for name in _READS]).astype("<i8", copy=False)
+    frames = [
+        (frame.link_id, frame.device_id, frame.received_at_s, len(frame.content)) for frame in batch.frames
+    ]
+    head = _HEAD.pack(
+        _MARK, batch.tenant_id, batch.batch_id, batch.received_at_s, columns.shape[1], len(frames)
     )
-    head = to_stream(reads.replace_schema_metadata(shared))
-    return _LENGTH.pack(len(head)) + head + to_stream(frames)
+    facts = np.array(frames, "<i8").T.tobytes()
+    return b"".join((head, columns.tobytes(), facts, *(frame.content for frame in batch.frames)))
 
 
 def decode_batch(content: bytes) -> RawBatch:
@@ -49,32 +48,39 @@ def decode_batch(content: bytes) -> RawBatch:
 
     :raises BatchDamaged: if it is none
     """
-    try:
-        (length,) = _LENGTH.unpack_from(content)
-        if not 0 <= length <= len(content) - _LENGTH.size:
-            raise BatchDamaged("store.batch-damaged", reason="length")
-        reads = pa.ipc.open_stream(content[_LENGTH.size : _LENGTH.size + length]).read_all()
-        frames = pa.ipc.open_stream(content[_LENGTH.size + length :]).read_all()
-        if reads.schema.names != list(_READS) or frames.schema != _FRAMES:
-            raise BatchDamaged("store.batch-damaged", reason="columns")
-        shared = [int(reads.schema.metadata[name.encode()]) for name in _SHARED]
-        columns = [reads[name].to_numpy().astype(np.int64) for name in _READS]
-    except (pa.ArrowException, struct.error, KeyError, TypeError, ValueError, OSError) as error:
-        raise BatchDamaged("store.batch-damaged", reason=type(error).__name__) from error
-    own_frames = tuple(RawFrame(**row) for row in frames.to_pylist())
+    if len(content) < _HEAD.size or not content.startswith(_MARK):
+        raise BatchDamaged("store.batch-damaged", reason="head")
+    _, tenant_id, batch_id, received_at_s, reads_count, frames_count = _HEAD.unpack_from(content)
+    frames_at = _HEAD.size + len(_READS) * reads_count * _NUMBER_BYTES
+    contents_at = frames_at + _FRAME_COLUMNS_COUNT * frames_count * _NUMBER_BYTES
+    if len(content) < contents_at:
+        raise BatchDamaged("store.batch-damaged", reason="length")
+    reads = _columns(content, _HEAD.size, len(_READS), reads_count)
+    facts = _columns(content, frames_at, _FRAME_COLUMNS_COUNT, frames_count)
     return RawBatch(
-        tenant_id=shared[0],
-        batch_id=shared[1],
-        received_at_s=shared[2],
-        **dict(zip(_READS, columns, strict=True)),
-        frames=own_frames,
+        tenant_id=tenant_id,
+        batch_id=batch_id,
+        received_at_s=received_at_s,
+        **dict(zip(_READS, reads, strict=True)),
+        frames=_frames(content, contents_at, facts),
     )
 
 
-def to_stream(table: pa.Table) -> bytes:
-    """Return an Arrow table as an Arrow stream."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+def _columns(content: bytes, at: int, columns_count: int, rows_count: int) -> Int64s:
+    numbers = np.frombuffer(content, "<i8", columns_count * rows_count, at)
+    return numbers.astype(np.int64).reshape(columns_count, rows_count)
+
+
+def _frames(content: bytes, at: int, facts: Int64s) -> tuple[RawFrame, ...]:
+    ends = [at]
+    for length in facts[3].tolist():
+        if length < 0:
+            raise BatchDamaged("store.batch-damaged", reason="length")
+        ends.append(ends[-1] + length)
+    if ends[-1] != len(content):
+        raise BatchDamaged("store.batch-damaged", reason="length")
+    rows = zip(*facts[:3].tolist(), pairwise(ends), strict=True)
+    return tuple(
+        RawFrame(link_id, device_id, received_at_s, content[start:end])
+        for link_id, device_id, received_at_s, (start, end) in rows
+    )

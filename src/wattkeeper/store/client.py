@@ -22,7 +22,6 @@ from wattkeeper.store.api import (
     RawReads,
     StoreCounts,
 )
-from wattkeeper.store.batch_codec import to_stream
 from wattkeeper.store.columns import (
     MEASURED,
     READS,
@@ -31,6 +30,7 @@ from wattkeeper.store.columns import (
     measurement_table,
     read_table,
     reads_of,
+    to_stream,
 )
 from wattkeeper.store.ranges import INSTANT_MAX_S, check_batch, check_measurements
 from wattkeeper.store.schema import TABLES

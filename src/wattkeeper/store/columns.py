@@ -72,5 +72,14 @@ def measurement_table(tenant_id: int, measurements: Measurements) -> pa.Table:
     )
 
 
+def to_stream(table: pa.Table) -> bytes:
+    """Return the table as an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
 def _instants(seconds: Int64s) -> Any:
     return pa.array(seconds.astype(np.uint32), pa.uint32())

@@ -58,8 +58,8 @@ class Transport:
     """Asks one engine; safe to use from several threads.
 
     A store process that was started again has another port and secret, so the address is looked up anew when
-    the connection is lost or the secret is refused, and the request is sent once more. An insert may come twice:
-    reads are a set, and a run's values are the same.
+    the connection is lost or the secret is refused, and the request is sent once more. An insert may come
+    twice: reads are a set, and a run's values are the same.
     """
 
     def __init__(self, locate: Locate, *, is_bulk: bool) -> None:

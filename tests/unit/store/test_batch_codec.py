@@ -1,5 +1,7 @@
 """A batch is the same after the spool as before it; damage is seen, never guessed at."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -33,12 +35,28 @@ def test_round_trip(batch: RawBatch) -> None:
 @given(batches(), st.data())
 def test_a_cut_batch_is_damaged(batch: RawBatch, data: st.DataObject) -> None:
     content = encode_batch(batch)
-    cut = data.draw(st.integers(0, len(content) - 40))
+    cut = data.draw(st.integers(0, len(content) - 1))
     with pytest.raises(BatchDamaged):
         decode_batch(content[:cut])
-
-
-@given(st.binary(max_size=300))
-def test_garbage_is_damaged(content: bytes) -> None:
     with pytest.raises(BatchDamaged):
-        decode_batch(content)
+        decode_batch(content + b"\x00")
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_garbage_is_damaged(content: bytes, is_marked: bool) -> None:
+    with pytest.raises(BatchDamaged):
+        decode_batch(b"WKB1" * is_marked + content)
+
+
+@given(batches(), st.data())
+def test_a_changed_byte_never_raises_anything_else(batch: RawBatch, data: st.DataObject) -> None:
+    content = bytearray(encode_batch(batch))
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    with suppress(BatchDamaged):
+        assert encode_batch(decode_batch(bytes(content))) == bytes(content)
+
+
+def test_a_small_batch_is_small() -> None:
+    one = np.array([1])
+    batch = RawBatch(1, 2, 3, *[one] * 6, frames=(RawFrame(1, 2, 3, b"x" * 64),))
+    assert len(encode_batch(batch)) < 200
