@@ -21,7 +21,7 @@ from wattkeeper.interfaces.web.console.reads_intervals import (
 from wattkeeper.interfaces.web.console.reads_trace import trace_interval
 from wattkeeper.interfaces.web.console.show import asked_id, show
 from wattkeeper.interfaces.web.console.tables import is_export
-from wattkeeper.interfaces.web.console.templatetags.console import as_kwh
+from wattkeeper.interfaces.web.console.templatetags.console import as_kwh, method_text
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
 _FIRST_YEAR, _LAST_YEAR = 1990, 2200
@@ -59,7 +59,7 @@ def intervals(visit: Visit, series_id: int) -> HttpResponse:
                 "" if row.is_missing else as_kwh(row.energy_milliwh),
                 texts.PROVENANCES[row.provenance],
                 " ".join(str(texts.FLAGS[flag]) for flag in row.flags),
-                texts.METHODS.get(row.method, row.method),
+                method_text(row.method),
                 row.run_id,
             )
             for row in rows

@@ -11,7 +11,7 @@ from wattkeeper.data.alarms.queries import list_findings
 from wattkeeper.data.billing.queries import list_bills, list_contracts
 from wattkeeper.data.registry.models import UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT
-from wattkeeper.data.registry.queries import UsagePointRow, get_usage_point, list_usage_points
+from wattkeeper.data.registry.queries import UsagePointDetail, UsagePointRow, get_usage_point, list_usage_points
 from wattkeeper.interfaces.web.console.reads_bills import with_zones
 from wattkeeper.interfaces.web.console.reads_intervals import get_series, newest_intervals
 from wattkeeper.interfaces.web.console.show import PAGE_ROWS_COUNT, asked_id, offset_of, pages_of, show
@@ -64,13 +64,17 @@ def usage_point(visit: Visit, usage_point_id: int) -> HttpResponse:
         if series
         else [],
         "multipliers": row.multipliers.order_by("-starts_at"),
-        "parent": UsagePoint.objects.filter(id__in=[detail.parent_id or 0]).first(),
+        "parent": _parent(detail),
         "children": UsagePoint.objects.filter(id__in=detail.children_ids).order_by("code"),
         "contracts": list_contracts(tenant_id=visit.tenant_id, usage_point_ids=[usage_point_id]),
         "bills": with_zones(list_bills(**known, limit_count=BILLS_COUNT).items),
         "findings": list_findings(**known, state=None, limit_count=FINDINGS_COUNT).items,
     }
     return show(visit, "usage_point.html", context, zone=detail.time_zone)
+
+
+def _parent(detail: UsagePointDetail) -> UsagePoint | None:
+    return None if detail.parent_id is None else UsagePoint.objects.get(id=detail.parent_id)
 
 
 def _cells(row: UsagePointRow) -> tuple[Cell, ...]:
