@@ -10,6 +10,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Source
+from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import ReadColumns
 from wattkeeper.data.alarms.queries import FindingDraft, close_window, keep_findings
 from wattkeeper.data.collection import queries, windows
@@ -36,10 +37,11 @@ class DataRegistry:
         self.known[series_id] = facts
         return SeriesFacts(
             series_id=series_id,
-            installations=facts.registers,
+            installations=facts.registers or facts.intervals,
             interval_s=facts.interval_s,
             zone=ZoneInfo(facts.time_zone),
             power_max_w=facts.power_max_w,
+            kind=Kind.CUMULATIVE if facts.registers else Kind.INTERVAL,
         )
 
 
@@ -66,16 +68,13 @@ class StoreRawReads:
 
 def _by_channel(reads: RawReads) -> dict[int, ReadColumns]:
     channels, starts = np.unique(reads.channel_id, return_index=True)
-    ends = [*starts[1:].tolist(), len(reads.channel_id)]
-    return {
-        int(channel_id): ReadColumns(
-            reads.measured_at_s[start:end],
-            reads.value[start:end],
-            reads.flags[start:end],
-            reads.source[start:end],
+    found = {}
+    for channel_id, start in zip(channels.tolist(), starts.tolist(), strict=True):
+        part = slice(start, int(np.searchsorted(reads.channel_id, channel_id, side="right")))
+        found[channel_id] = ReadColumns(
+            reads.measured_at_s[part], reads.value[part], reads.flags[part], reads.source[part]
         )
-        for channel_id, start, end in zip(channels, starts.tolist(), ends, strict=True)
-    }
+    return found
 
 
 class StoreMeasurements:

@@ -75,11 +75,15 @@ class MqttWire:
             self._client.subscribe(topic, qos=1)
 
     def send(self, frame: bytes) -> None:
-        """Publish a line on its topic. Raises LinkDown if the connection is gone."""
+        """
+        Publish a line on its topic, at most once: a lost acknowledgement or request is sent again anyway.
+
+        :raises LinkDown: if the connection is gone
+        """
         if not self._is_open:
             raise LinkDown("headend.link-lost", is_permanent=False)
         topic, message = decode_line(frame)
-        self._client.publish(str(topic), encode_message(message), qos=1)
+        self._client.publish(str(topic), encode_message(message), qos=0)
 
     async def wait(self) -> None:
         """Return once a line has come. Raises LinkDown if the connection is gone."""

@@ -31,8 +31,10 @@ class Line:
         faults: LineFaults,
         outages: tuple[tuple[int, int], ...],
         now_s: Callable[[], int],
+        faults_after_s: int = 0,
     ) -> None:
         self.faults = faults
+        self.faults_after_s = faults_after_s
         self.now_s = now_s
         self.make_conversation = make_conversation
         self.connections: set[asyncio.Transport] = set()
@@ -116,5 +118,6 @@ class _Connection(asyncio.Protocol):
             _reset(transport)
             return
         for answer in self._conversation.feed(received, now_s):
-            for octets in line.faults.pass_on(answer):
+            is_clean = now_s <= line.faults_after_s
+            for octets in [answer] if is_clean else line.faults.pass_on(answer):
                 transport.write(octets)

@@ -21,6 +21,7 @@ from wattkeeper.simulators.pulse_counters import PulseCounter
 
 SETTLE_TIMEOUT_S = 5.0
 KEEPALIVE_S = 20
+IN_FLIGHT_MAX = 10  # brokers allow at least this many unacknowledged messages
 _QOS = 1
 
 
@@ -69,12 +70,15 @@ class MqttPublisher:
         """Publish, and wait a moment for the broker's acknowledgements."""
         if not self._client.is_connected:
             return
-        for topic, message in messages:
-            self._client.publish(str(topic), encode_message(message), qos=_QOS)
-        try:
-            await asyncio.wait_for(self._storage.wait_empty(), SETTLE_TIMEOUT_S)
-        except TimeoutError:
-            return
+        waiting = list(messages)
+        while waiting:
+            now, waiting = waiting[:IN_FLIGHT_MAX], waiting[IN_FLIGHT_MAX:]
+            for topic, message in now:
+                self._client.publish(str(topic), encode_message(message), qos=_QOS)
+            try:
+                await asyncio.wait_for(self._storage.wait_empty(), SETTLE_TIMEOUT_S)
+            except (TimeoutError, OverflowError):
+                return  # what nobody acknowledged is sent again later
 
     def _on_connect(self, client: Any, *_args: Any) -> None:
         for verb in ("ack", "get"):

@@ -90,6 +90,7 @@ class Service:
             ),
             outages=link.outages,
             now_s=self.now_s,
+            faults_after_s=self.plant.world.window[0] if self.plant.world.window else 0,
         )
         self._lines[link.name] = line
         if link.transport == "PULSE_TCP":

@@ -236,7 +236,7 @@ def test_endpoints() -> None:
 def test_unknown_families_are_refused(family: str) -> None:
     with pytest.raises(WattkeeperError) as refusal:
         make_family_driver(family, DeviceConfig("1", "1"))
-    assert refusal.value.code == "headend.family-unknown"
+    assert refusal.value.code == "drivers.unknown-family"
 
 
 def test_metrics_are_counted_and_shown() -> None:

@@ -56,6 +56,19 @@ def mark_dirty(
     return len(spans)
 
 
+def mark_recent_dirty(*, tenant_id: int, since: datetime, now: datetime) -> int:
+    """Mark [since, now) of every series that a meter measures now; return how many those are."""
+    installed = Installation.objects.filter(tenant_id=tenant_id, starts_at__lt=now).exclude(ends_at__lte=now)
+    spans = {
+        series_id: Period(max(since, starts_at), now)
+        for series_id, starts_at in Series.objects.filter(
+            usage_point__installations__in=installed
+        ).values_list("id", "usage_point__installations__starts_at")
+        if starts_at < now
+    }
+    return mark_dirty(tenant_id=tenant_id, now=now, reason="look-again", series=spans)
+
+
 def claim(*, tenant_id: int, now: datetime, lease_s: int, limit: int) -> list[ClaimedWindow]:
     """Claim up to `limit` windows of a tenant, oldest first, under one new fence.
 

@@ -1,0 +1,113 @@
+"""The worker child, wired. Import it after `setup_django()`."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import close_old_connections
+
+from wattkeeper.actions.commands.let_go import let_approved_go
+from wattkeeper.actions.registry.deliver_field_reads import deliver_field_reads
+from wattkeeper.actions.services import Services
+from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
+from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
+from wattkeeper.bootstrap.plants import read_plant
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.readings.advance import register_advance
+from wattkeeper.data.collection.windows import mark_recent_dirty
+from wattkeeper.data.registry.models import Tenant
+from wattkeeper.pipeline.derive import run_once
+from wattkeeper.pipeline.plants import ignore_rollover
+from wattkeeper.pipeline.ports import Ports
+from wattkeeper.store.api import ReadingStore
+
+WORK_PERIOD_S = 0.2
+DERIVE_PERIOD_S = 1.0  # windows that grow meanwhile are derived once
+DELIVER_PERIOD_S = 30.0
+LOOK_AGAIN = timedelta(hours=6)  # a silent meter sends nothing that would mark its gap
+LOOK_BACK = timedelta(hours=48)
+log = structlog.get_logger()
+
+
+def run_worker_role() -> None:
+    """Derive what changed and let approved commands go, until told to stop."""
+    plant = read_plant()
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    clock = make_clock(follower="worker")
+    worker = Worker(open_store(), clock.now, plant)
+    while not stop.is_set():
+        has_worked = worker.work()
+        close_old_connections()
+        if not has_worked:
+            stop.wait(WORK_PERIOD_S)
+
+
+class Worker:
+    """One pass after another over what waits; an error holds up nothing else."""
+
+    def __init__(self, store: ReadingStore, now: Callable[[], datetime], plant: str) -> None:
+        self._store = store
+        self._now = now
+        self._advance_rule = ignore_rollover if plant == "ignore-rollover" else register_advance
+        self._ports: dict[int, Ports] = {}
+        self._derives_at_s = 0.0
+        self._delivers_at_s = 0.0
+        self._looked_at: datetime | None = None
+        self._services = Services(now, data_folder(), store)
+
+    def work(self) -> bool:
+        """Do what waits; whether there was anything."""
+        tasks = (
+            ("commands", self._let_go),
+            ("field reads", self._deliver),
+            ("gaps", self._look_for_gaps),
+            ("pipeline", self._derive),
+        )
+        return any([self._try(what, task) for what, task in tasks])
+
+    def _deliver(self) -> int:
+        """Deliver what was read off displays while the store could not be reached."""
+        if time.monotonic() < self._delivers_at_s:
+            return 0
+        self._delivers_at_s = time.monotonic() + DELIVER_PERIOD_S
+        return deliver_field_reads(services=self._services, now=self._now())
+
+    def _look_for_gaps(self) -> int:
+        """Mark what every installed series should have lately: nobody else notices what never comes."""
+        now = self._now()
+        if self._looked_at is not None and now - self._looked_at < LOOK_AGAIN:
+            return 0
+        self._looked_at = now
+        return sum(
+            mark_recent_dirty(tenant_id=tenant_id, since=now - LOOK_BACK, now=now)
+            for tenant_id in Tenant.objects.values_list("id", flat=True)
+        )
+
+    def _let_go(self) -> int:
+        return let_approved_go(now=self._now())
+
+    def _derive(self) -> int:
+        if time.monotonic() < self._derives_at_s:
+            return 0
+        self._derives_at_s = time.monotonic() + DERIVE_PERIOD_S
+        count = 0
+        for tenant_id in Tenant.objects.values_list("id", flat=True):
+            if tenant_id not in self._ports:
+                self._ports[tenant_id] = pipeline_ports(self._store, tenant_id, self._now)
+            report = run_once(self._ports[tenant_id], self._now(), advance_rule=self._advance_rule)
+            count += report.window_count
+            for failure in report.failures:
+                log.error("pipeline.failed", series_id=failure.series_id, code=failure.code)
+        return count
+
+    def _try(self, what: str, work: Callable[[], int]) -> int:
+        try:
+            return work()
+        except Exception as error:  # logged; the next pass tries again
+            code = error.code if isinstance(error, WattkeeperError) else type(error).__name__
+            log.exception("worker.failed", what=what, code=code)
+            return 0

@@ -1,0 +1,19 @@
+"""A data folder made ready: database migrated, first administrator made."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from wattkeeper.bootstrap import setup_django
+
+
+def prepare(folder: Path, *, now: datetime) -> tuple[str, str] | None:
+    """Migrate the folder's database; return (user name, password) of an administrator made now, else None."""
+    os.environ["WATTKEEPER_DATA"] = str(folder)
+    setup_django()
+    from django.core.management import call_command
+
+    from wattkeeper.actions.accounts.first_administrator import first_administrator
+
+    call_command("migrate", verbosity=0, interactive=False)
+    return first_administrator(now=now)
