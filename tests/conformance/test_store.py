@@ -1,25 +1,31 @@
-"""One suite, every engine; and what a process owes beyond it: durability, a lock, a secret."""
+"""One suite, every engine; and what a process owes beyond it: durability, a lock, a secret, honest errors."""
 
 import os
+import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import cast
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-import numpy as np
 import pytest
 
+from conformance.store_plants import PLANTS
 from conformance.stores import RUN, client, running_store, spawn
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store import conformance
-from wattkeeper.store.api import Measurements, RawBatch, ReadingStore
+from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.conformance_data import MONTH_START_S, batch
 from wattkeeper.store.memory import MemoryReadingStore
+from wattkeeper.store.transport import StoreRefused
 
 SERVER_URL = os.environ.get("WATTKEEPER_TEST_CLICKHOUSE_URL", "")
 
@@ -44,38 +50,18 @@ def test_promise(store: ReadingStore, check: Callable[[ReadingStore], None]) -> 
     check(store)
 
 
-class LastArrivalWins(MemoryReadingStore):
-    """The planted engine that keeps whichever run came last."""
-
-    def insert_measurements(self, tenant_id: int, measurements: Measurements) -> None:
-        self._count = getattr(self, "_count", 0) + 1
-        super().insert_measurements(
-            tenant_id, replace(measurements, run_id=np.full(len(measurements.run_id), self._count))
-        )
-
-
-class OverwritesConflicts(MemoryReadingStore):
-    """The planted engine with one value an instant."""
-
-    def insert_raw(self, batches: "list[RawBatch]") -> None:  # type: ignore[override]
-        super().insert_raw(batches)
-        for rows in self._reads.values():
-            for key in sorted(rows)[:-1]:
-                if sum(other[1] == key[1] for other in rows) > 1:
-                    del rows[key]
-
-
-@pytest.mark.parametrize("engine", [LastArrivalWins, OverwritesConflicts])
+@pytest.mark.parametrize("engine", PLANTS)
 def test_the_suite_sees_a_broken_engine(engine: type[MemoryReadingStore]) -> None:
     with pytest.raises(AssertionError):
         conformance.check_all(engine())
 
 
+@pytest.mark.slow
 def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
     process = spawn(tmp_path)
     for stored in range(1, 4):
         own = client(tmp_path, process)
-        own.insert_raw([conformance.batch([(1, conformance.MONTH_START_S + stored, stored)], tenant_id=1)])
+        own.insert_raw([batch([(1, MONTH_START_S + stored, stored)], tenant_id=1)])
         process.send_signal(signal.SIGKILL)
         process.wait()
         process = spawn(tmp_path)
@@ -113,3 +99,138 @@ def test_a_store_that_is_gone_is_a_clear_error(tmp_path: Path) -> None:
         store.counts(1)
     assert gone.value.code == "store.unreachable"
     assert not gone.value.is_permanent
+
+
+def told(store: HttpReadingStore, query: str) -> str:
+    """The engine's answer to a question that only tests ask."""
+    return store._transport.ask(query.encode(), "/").decode()
+
+
+def synced(store: HttpReadingStore) -> dict[str, int]:
+    rows = told(store, "SELECT event, value FROM system.events WHERE event IN ('FileSync', 'DirectorySync')")
+    return {name: int(count) for name, count in (row.split() for row in rows.splitlines())}
+
+
+def test_inserts_and_merges_reach_the_disk(tmp_path: Path) -> None:
+    with running_store(tmp_path) as store:
+        for stored in range(3):
+            before = synced(store)
+            store.insert_raw([batch([(1, MONTH_START_S + stored, stored)], tenant_id=1)])
+            after = synced(store)
+            assert all(after.get(name, 0) > before.get(name, 0) for name in ("FileSync", "DirectorySync"))
+        before = synced(store)
+        told(store, "OPTIMIZE TABLE raw_read FINAL")
+        assert synced(store)["FileSync"] > before["FileSync"]
+
+
+def test_answers_are_the_same_before_and_after_a_merge(tmp_path: Path) -> None:
+    with running_store(tmp_path) as store:
+        for batch_id in (1, 1, 2):
+            rows = [(1, MONTH_START_S + 900 * index, index) for index in range(5)]
+            store.insert_raw([batch(rows, tenant_id=1, batch_id=batch_id)])
+        before = store.raw_reads(1, [1], 0, 2**32 - 1), store.latest(1, [1]), store.counts(1).raw_reads
+        assert store.counts(1).raw_rows == 15
+        told(store, "OPTIMIZE TABLE raw_read FINAL")
+        after = store.raw_reads(1, [1], 0, 2**32 - 1), store.latest(1, [1]), store.counts(1).raw_reads
+        assert store.counts(1).raw_rows == 5
+    assert before[1:] == after[1:]
+    assert before[0].value.tolist() == after[0].value.tolist() == list(range(5))
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() or not shutil.which("mount"):
+        pytest.skip("only root can mount a small disk")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], check=False)
+    if mounted.returncode:
+        pytest.skip("a small disk can't be mounted here")
+    try:
+        (disk / "ballast").write_bytes(bytes(12 << 20))
+        with running_store(disk) as store:
+            acknowledged_count = fill(store)
+            assert store.counts(1).raw_reads == acknowledged_count
+            (disk / "ballast").unlink()
+            store.insert_raw([batch([(2, MONTH_START_S, 1)], tenant_id=1)])
+            assert store.counts(1).raw_reads == acknowledged_count + 1
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def fill(store: HttpReadingStore) -> int:
+    """Insert until the disk is full; how many reads were acknowledged."""
+    noise = random.Random(1)
+    for index in range(1000):
+        rows = [(1, MONTH_START_S + index * 5000 + row, noise.getrandbits(60)) for row in range(5000)]
+        try:
+            store.insert_raw([batch(rows, tenant_id=1)])
+        except StoreRefused as full:
+            if (full.code, full.is_permanent) != ("store.disk-full", False):
+                raise
+            return index * 5000
+    pytest.fail("the disk was never full")
+
+
+def test_a_restarted_store_is_found_again(tmp_path: Path) -> None:
+    process = spawn(tmp_path)
+    client(tmp_path, process)
+    store = HttpReadingStore.of_file(tmp_path / "run" / "store.json")
+    store.insert_raw([batch([(1, MONTH_START_S, 7)], tenant_id=1)])
+    process.kill()
+    process.wait()
+    with pytest.raises(WattkeeperError) as gone:
+        store.counts(1)
+    assert (gone.value.code, gone.value.is_permanent) == ("store.unreachable", False)
+    process = spawn(tmp_path)
+    client(tmp_path, process)
+    assert store.latest(1, [1])[1].value == 7
+    process.terminate()
+    assert process.wait(20) == 0
+    with pytest.raises(WattkeeperError) as stopped:
+        store.counts(1)
+    assert stopped.value.code == "store.not-running"
+
+
+def test_bad_requests_are_refused_and_the_store_goes_on(tmp_path: Path) -> None:
+    with running_store(tmp_path) as store:
+        address = store._transport.address
+        key = {"X-ClickHouse-Key": address.secret}
+        insert = "/?query=INSERT%20INTO%20raw_read%20FORMAT%20ArrowStream"
+        cases: list[tuple[str, str, dict[str, str], bytes, int]] = [
+            ("GET", "/", {}, b"", 404),
+            ("GET", "/ping", {}, b"", 200),
+            ("POST", "/", {"X-ClickHouse-Key": "\xe9"}, b"SELECT 1", 403),
+            ("POST", "/", {**key, "Content-Length": "9" * 12}, b"", 413),
+            ("POST", "/", {**key, "Content-Length": "-1"}, b"", 413),
+            ("POST", "/", key, b"\xff\xfe nonsense", 400),
+            ("POST", "/", key, b"SELECT 1 \0 nonsense", 400),
+            ("POST", "/", key, b"", 400),
+            ("POST", "/?query=SELECT%201", key, b"data for nobody", 400),
+            ("POST", "/", key, b"nonsense", 500),
+            ("POST", "/", key, b"SELECT * FROM nothing", 500),
+            ("POST", insert, key, b"no arrow", 500),
+            ("POST", insert, key, b"", 500),
+        ]
+        for method, path, headers, body, status in cases:
+            connection = HTTPConnection(address.host, address.port, timeout=10)
+            connection.request(method, path, body, headers)
+            assert connection.getresponse().status == status, (path, body)
+            connection.close()
+        cut = HTTPConnection(address.host, address.port, timeout=10)
+        cut.request("POST", insert, b"half", {**key, "Content-Length": "1000"})
+        cast(socket.socket, cut.sock).close()
+        assert store.counts(1).raw_reads == 0
+
+
+def test_a_folder_the_engine_would_misread_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "a?b"
+    process = subprocess.run(
+        [sys.executable, "-c", RUN, str(folder), str(tmp_path / "store.json")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "store.folder-unusable" in process.stderr
+    assert not folder.exists()

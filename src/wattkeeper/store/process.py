@@ -31,6 +31,7 @@ from wattkeeper.store.schema import TABLES
 
 BODY_MAX_BYTES = 1 << 30
 _INSERT = re.compile(r"(?s)\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)\s*$", re.IGNORECASE)
+_PLAIN = re.compile(r"\s*[(A-Za-z][\t\n\r -~]*")  # the engine takes other text for nothing, and says "done"
 _CODE = re.compile(r"Code: (\d+)")
 _SETTINGS = ("SET max_partitions_per_insert_block = 0",)  # a file may hold many years
 
@@ -168,7 +169,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         told = parse_qs(urlsplit(self.path).query).get("query", [""])[0]
-        query, data = (told, body) if told else (body.decode("utf-8", "replace"), b"")
+        query, data = (told, body) if told else (body.decode("latin-1"), b"")
+        if not _PLAIN.fullmatch(query) or (data and not _INSERT.fullmatch(query)):
+            self._answer(400, b"Code: 62. DB::Exception: not a query of this dialect", "62")
+            return
         try:
             is_bulk = self.headers.get("X-Wattkeeper-Lane") == "bulk"
             self._answer(200, self.server.engine.ask(query, data, is_bulk=is_bulk))

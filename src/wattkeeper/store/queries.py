@@ -98,14 +98,16 @@ def frames(tenant_id: int, keys: Sequence[tuple[int, int]]) -> str:
 
 
 def counts(tenant_id: int) -> str:
-    """How much is held; distinct reads and stored rows apart."""
+    """How much is held, each once; stored rows of reads apart."""
     where = f"WHERE tenant_id = {int(tenant_id)}"
     return (
         f"SELECT (SELECT toInt64(count()) FROM raw_read {where}) AS raw_rows,"
         " (SELECT toInt64(count()) FROM (SELECT DISTINCT channel_id, measured_at, source, value, flags"
         f" FROM raw_read {where})) AS raw_reads,"
-        f" (SELECT toInt64(count()) FROM measurement {where}) AS measurements,"
-        f" (SELECT toInt64(count()) FROM raw_frame {where}) AS frames FORMAT ArrowStream"
+        " (SELECT toInt64(count()) FROM (SELECT DISTINCT series_id, starts_at, run_id"
+        f" FROM measurement {where})) AS measurements,"
+        f" (SELECT toInt64(count()) FROM (SELECT DISTINCT batch_id, frame_index FROM raw_frame {where}))"
+        " AS frames FORMAT ArrowStream"
     )
 
 

@@ -1,0 +1,89 @@
+"""What every engine promises about derived values and their runs."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.store.api import ReadingStore
+from wattkeeper.store.conformance_data import ALWAYS, INT64_MAX, MONTH_START_S, batch, measured
+
+
+def check_a_correction_keeps_the_original(store: ReadingStore) -> None:
+    """The highest run is current; as of an earlier one, the earlier value stands."""
+    store.insert_measurements(20, measured([(1, MONTH_START_S, 100, 5), (1, MONTH_START_S + 900, 200, 5)]))
+    store.insert_measurements(20, measured([(1, MONTH_START_S, 111, 9)]))
+    now = store.measurements(20, [1], *ALWAYS)
+    then = store.measurements(20, [1], *ALWAYS, as_of_run_id=8)
+    assert (now.value_milliwh.tolist(), now.run_id.tolist()) == ([111, 200], [9, 5])
+    assert then.value_milliwh.tolist() == [100, 200]
+    assert not len(store.measurements(20, [1], *ALWAYS, as_of_run_id=4).value_milliwh)
+
+
+def check_the_highest_run_wins_whenever_it_arrives(store: ReadingStore) -> None:
+    """An older run stored later does not come to the top."""
+    store.insert_measurements(21, measured([(1, MONTH_START_S, 2, 20)]))
+    store.insert_measurements(21, measured([(1, MONTH_START_S, 1, 10)]))
+    assert store.measurements(21, [1], *ALWAYS).value_milliwh.tolist() == [2]
+
+
+def check_daily_energy_counts_corrections_once(store: ReadingStore) -> None:
+    """Sums rest on current values only and respect their bounds."""
+    day_s = 86_400
+    rows = [(1, MONTH_START_S + 900 * index, 10, 1) for index in range(192)]
+    store.insert_measurements(22, measured(rows))
+    store.insert_measurements(22, measured([(1, MONTH_START_S, 1010, 2)]))
+    bounds = [MONTH_START_S, MONTH_START_S + day_s, MONTH_START_S + 2 * day_s]
+    assert store.daily_energy(22, [1, 2], bounds) == {1: [1960, 960], 2: [0, 0]}
+    assert store.daily_energy(22, [1], bounds[:1]) == {1: []}
+
+
+def check_tenants_never_mix(store: ReadingStore) -> None:
+    """The same ids of another tenant are other things."""
+    store.insert_raw(
+        [batch([(1, MONTH_START_S, 1)], tenant_id=23), batch([(1, MONTH_START_S, 2)], tenant_id=24)]
+    )
+    store.insert_measurements(23, measured([(1, MONTH_START_S, 1, 1)]))
+    assert store.raw_reads(23, [1], *ALWAYS).value.tolist() == [1]
+    assert store.latest(24, [1])[1].value == 2
+    assert not len(store.measurements(24, [1], *ALWAYS).value_milliwh)
+    assert store.counts(24).measurements == 0
+
+
+def check_empty_inserts(store: ReadingStore) -> None:
+    """Nothing is nothing."""
+    store.insert_raw([])
+    store.insert_raw([batch([], tenant_id=26)])
+    store.insert_measurements(26, measured([]))
+    assert store.counts(26).raw_reads == 0
+
+
+def check_a_value_comes_back_whole(store: ReadingStore) -> None:
+    """Quality, the largest and the smallest value survive."""
+    values = replace(
+        measured([(1, MONTH_START_S, INT64_MAX, 2**62), (1, MONTH_START_S + 900, -INT64_MAX - 1, 1)]),
+        provenance=np.array([Provenance.ESTIMATED, Provenance.EDITED], np.int64),
+        flags=np.array([Flag.REGISTER_BRACKETED | Flag.ROLLOVER, 2**31 - 1], np.int64),
+        method=np.array([Method.LIKE_DAY, Method.EXCHANGE], np.int64),
+    )
+    store.insert_measurements(34, values)
+    back = store.measurements(34, [1], *ALWAYS)
+    for name in type(values).__slots__:
+        assert getattr(back, name).tolist() == getattr(values, name).tolist(), name
+
+
+def check_the_same_run_twice_changes_nothing(store: ReadingStore) -> None:
+    """A run that is stored again after a crash counts once."""
+    for _ in range(2):
+        store.insert_measurements(35, measured([(1, MONTH_START_S, 7, 3), (2, MONTH_START_S, 8, 3)]))
+    assert store.measurements(35, [2, 1, 2], *ALWAYS).value_milliwh.tolist() == [7, 8]
+    assert store.daily_energy(35, [1], [MONTH_START_S, MONTH_START_S + 900]) == {1: [7]}
+    assert store.counts(35).measurements == 2
+
+
+def check_sums_are_exact_within_uneven_bounds(store: ReadingStore) -> None:
+    """Days of 23 and 25 hours, and sums that no 64-bit number holds."""
+    hours = [(1, MONTH_START_S + 3600 * index, 2**62, 1) for index in range(48)]
+    store.insert_measurements(36, measured([*hours, (1, MONTH_START_S - 1, 1, 1)]))
+    bounds = [MONTH_START_S, MONTH_START_S + 23 * 3600, MONTH_START_S + 48 * 3600]
+    assert store.daily_energy(36, [1], bounds) == {1: [23 * 2**62, 25 * 2**62]}
