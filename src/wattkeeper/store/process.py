@@ -42,7 +42,12 @@ class Turns:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._is_taken = False
-        self._interactive_waiting_count = 0
+        self._waiting_counts = {False: 0, True: 0}  # by lane: is_bulk
+
+    @property
+    def waiting_count(self) -> int:
+        """How many wait for their turn."""
+        return sum(self._waiting_counts.values())
 
     @contextmanager
     def turn(self, *, is_bulk: bool) -> Iterator[None]:
@@ -51,20 +56,22 @@ class Turns:
         try:
             yield
         finally:
-            with self._changed:
-                self._is_taken = False
-                self._changed.notify_all()
+            self.give_back()
 
     def take(self, *, is_bulk: bool) -> None:
         """Wait for the engine and keep it."""
         with self._changed:
-            if not is_bulk:
-                self._interactive_waiting_count += 1
-            while self._is_taken or (is_bulk and self._interactive_waiting_count):
+            self._waiting_counts[is_bulk] += 1
+            while self._is_taken or (is_bulk and self._waiting_counts[False]):
                 self._changed.wait()
-            if not is_bulk:
-                self._interactive_waiting_count -= 1
+            self._waiting_counts[is_bulk] -= 1
             self._is_taken = True
+
+    def give_back(self) -> None:
+        """Let the next one in."""
+        with self._changed:
+            self._is_taken = False
+            self._changed.notify_all()
 
 
 class Engine:
