@@ -54,7 +54,7 @@ def commands(visit: Visit) -> HttpResponse:
     table = Table(
         name="commands",
         title=_("Commands"),
-        columns=(_("Command"), _("Meter"), _("State"), _("Reason"), _("Requested by"), _("Requested")),
+        columns=(_("Command"), _("Meter"), _("State"), _("Reason"), _("Requested by"), _("Requested at")),
         rows=[_cells(row) for row in rows[offset : offset + size]],
         pages=Pages((), page_number(visit), max(-(-total // PAGE_ROWS_COUNT), 1), total),
         search=search,

@@ -19,6 +19,7 @@ from wattkeeper.interfaces.web.console.form_page import FormPage, answer_form
 from wattkeeper.interfaces.web.console.forms_work import ImportForm
 from wattkeeper.interfaces.web.console.show import main_zone, show
 from wattkeeper.interfaces.web.console.tables import Cell, Table, show_table
+from wattkeeper.interfaces.web.console.templatetags.console import job_text
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
 _BADGES = {Job.State.DONE.value: "good", Job.State.FAILED.value: "bad"}
@@ -36,7 +37,7 @@ def jobs(visit: Visit) -> HttpResponse:
         columns=(_("What"), _("State"), _("Progress"), _("Errors"), _("Started"), _("Ended")),
         rows=[
             (
-                Cell(row.label or row.kind, reverse("console:job", args=[row.job_id])),
+                Cell(job_text(row.label), reverse("console:job", args=[row.job_id])),
                 Cell(Job.State(row.state).label, badge=_BADGES.get(row.state, "")),
                 Cell(f"{row.done_count} / {row.total_count}", css="number"),
                 Cell(len(row.errors), css="number"),

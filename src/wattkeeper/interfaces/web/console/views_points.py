@@ -11,7 +11,12 @@ from wattkeeper.data.alarms.queries import list_findings
 from wattkeeper.data.billing.queries import list_bills, list_contracts
 from wattkeeper.data.registry.models import UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT
-from wattkeeper.data.registry.queries import UsagePointDetail, UsagePointRow, get_usage_point, list_usage_points
+from wattkeeper.data.registry.queries import (
+    UsagePointDetail,
+    UsagePointRow,
+    get_usage_point,
+    list_usage_points,
+)
 from wattkeeper.interfaces.web.console.reads_bills import with_zones
 from wattkeeper.interfaces.web.console.reads_intervals import get_series, newest_intervals
 from wattkeeper.interfaces.web.console.show import PAGE_ROWS_COUNT, asked_id, offset_of, pages_of, show

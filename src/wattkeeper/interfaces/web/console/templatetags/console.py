@@ -93,6 +93,12 @@ def rule_text(code: str) -> str:
 
 
 @register.filter
+def job_text(label: str) -> str:
+    """Return a job's label, one that is a code in words."""
+    return _of(texts.JOBS, label)
+
+
+@register.filter
 def code_text(code: str) -> str:
     """Return an error's code as a sentence."""
     return sentence(code, {}, get_language() or "en")

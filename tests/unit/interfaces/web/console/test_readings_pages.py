@@ -1,0 +1,210 @@
+"""What pages say of readings: values, profiles, the way from a bill to a frame, missing that is not zero."""
+
+from datetime import date, timedelta
+from io import BytesIO
+
+import pytest
+from django.urls import reverse
+
+from console_street import FIRST_AT, FRAME, Home, LogIn
+from relational import NOW, People, Street
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.data.billing.queries import get_bill
+from wattkeeper.data.registry.models import Series
+from wattkeeper.interfaces.web.console.forms_work import FILE_MAX_BYTES
+from wattkeeper.interfaces.web.console.reads_bills import line_intervals, trace_of
+from wattkeeper.interfaces.web.console.reads_intervals import load_profile
+from wattkeeper.interfaces.web.console.reads_overview import read_success, site_days
+from wattkeeper.interfaces.web.console.reads_trace import trace_interval
+from wattkeeper.store.memory import MemoryReadingStore
+
+DAY_COUNT = 96
+
+
+def series_of(home: Home) -> Series:
+    return Series.objects.select_related("usage_point__site").get(id=home.series_id)
+
+
+def test_the_home_is_read_without_a_hole(home: Home, store: MemoryReadingStore) -> None:
+    profile = load_profile(store, series=series_of(home), range_code="7d", now=NOW)
+    assert profile["interval_s"] == 900
+    assert None not in profile["energy_wh"]
+    assert not any(profile["is_estimated"])
+    assert 6.5 * DAY_COUNT < len(profile["energy_wh"]) < 7.1 * DAY_COUNT
+
+
+def test_a_hole_is_drawn_as_a_hole(ours: People, home: Home, store: MemoryReadingStore) -> None:
+    hole_s = int((NOW - timedelta(days=1)).timestamp()) // 900 * 900
+    own = store._measured[ours.tenant.id]
+    (value,) = own[home.series_id, hole_s].values()
+    assert value[0] > 0
+    own[home.series_id, hole_s] = {99: (0, int(Provenance.MISSING), 0, 0)}
+    profile = load_profile(store, series=series_of(home), range_code="7d", now=NOW)
+    assert profile["energy_wh"][profile["starts_at_s"].index(hole_s)] is None
+    assert profile["energy_wh"].count(None) == 1
+
+
+def test_a_hole_is_shown_as_missing(
+    ours: People, home: Home, store: MemoryReadingStore, log_in: LogIn
+) -> None:
+    hole_s = int(FIRST_AT.timestamp())
+    store._measured[ours.tenant.id][home.series_id, hole_s] = {99: (0, int(Provenance.MISSING), 0, 0)}
+    address = reverse("console:intervals", args=[home.series_id])
+    client = log_in(ours.viewer)
+    answer = client.get(f"{address}?day=2026-10-01")
+    assert answer.context["missing_count"] == 1
+    assert "Missing" in answer.content.decode()
+    rows = client.get(f"{address}?day=2026-10-01&format=csv").content.decode("utf-8-sig").splitlines()
+    assert len(rows) == DAY_COUNT + 1
+    assert rows[1].startswith("2026-10-01 00:00:00+08:00,,Missing")
+
+
+def test_every_line_of_a_bill_is_made_of_its_intervals(
+    ours: People, home: Home, store: MemoryReadingStore
+) -> None:
+    bill = get_bill(tenant_id=ours.tenant.id, bill_id=home.bill_id)
+    assert bill is not None
+    held_milliwh = 0
+    for line in bill.lines:
+        trace = trace_of(line)
+        if trace is None:
+            continue
+        found = line_intervals(store, tenant_id=ours.tenant.id, bill=bill, line=line, trace=trace)
+        quantity_milliwh = bill.document["lines"][line.position - 1]["quantity_milliwh"]
+        assert found.held_milliwh == quantity_milliwh
+        assert len(found.rows) == trace.interval_count
+        held_milliwh += found.held_milliwh
+    assert held_milliwh == bill.row.energy_milliwh > 230 * 10**6  # into the second tier
+    assert {line.tier for line in bill.lines if line.tier} == {1, 2}
+
+
+def test_an_interval_leads_to_its_reads_and_frames(home: Home, store: MemoryReadingStore) -> None:
+    starts_at_s = int(FIRST_AT.timestamp())
+    trace = trace_interval(store, series=series_of(home), starts_at_s=starts_at_s)
+    assert trace is not None
+    assert [read.measured_at.timestamp() - starts_at_s for read in trace.reads] == [0, 900]
+    assert {read.frame_hex for read in trace.reads} == {FRAME.hex(" ").upper()}
+    assert trace.reads[0].text == "1234.56"
+    assert trace.advance is not None
+    assert float(trace.advance.energy_kwh_text) * 10**6 == trace.interval.energy_milliwh
+    assert trace_interval(store, series=series_of(home), starts_at_s=7) is None
+
+
+def test_the_way_from_a_bill_to_a_frame(ours: People, home: Home, log_in: LogIn) -> None:
+    client = log_in(ours.viewer)
+    line_url = reverse("console:bill_line", args=[home.bill_id, 2])
+    assert line_url in client.get(reverse("console:bill", args=[home.bill_id])).content.decode()
+    page = client.get(line_url)
+    row = page.context["pages"].rows[0]
+    trace_url = reverse("console:trace", args=[home.series_id, row.starts_at_s])
+    assert f"{trace_url}?run=" in page.content.decode()
+    assert FRAME.hex(" ").upper() in client.get(trace_url).content.decode()
+    assert client.get(reverse("console:trace", args=[home.series_id, 7])).status_code == 404
+    assert client.get(reverse("console:bill_line", args=[home.bill_id, 1])).status_code == 404
+
+
+def test_live_values_are_exact(ours: People, home: Home, log_in: LogIn) -> None:
+    answer = log_in(ours.viewer).get(reverse("console:meter_live", args=[home.meter_id]))
+    values = {row.reading_type: (row.text, row.unit) for row in answer.context["newest"].live}
+    assert values == {
+        "voltage_l1_v": ("230.1", "V"),
+        "current_l1_a": ("4.210", "A"),
+        "power_import_w": ("960.0", "W"),
+    }
+
+
+def test_times_are_the_sites(ours: People, home: Home, log_in: LogIn) -> None:
+    text = log_in(ours.viewer).get(reverse("console:meter", args=[home.meter_id])).content.decode()
+    assert "Asia/Shanghai" in text
+    assert "2026-11-22 19:59:30" in text  # 11:59:30 in UTC
+    assert "2026-11-22 11:59:30" not in text
+
+
+def test_read_success_counts_what_is_due(ours: People, home: Home, store: MemoryReadingStore) -> None:
+    success = read_success(store, tenant_id=ours.tenant.id, now=NOW)
+    assert success.due_count == 20 * 4 - 1  # 20:00 in Shanghai; the newest quarter of an hour is not due yet
+    assert success.held_count == success.due_count - 1  # the last read is of 19:30
+
+
+def test_a_day_of_which_nothing_is_known_is_not_zero(
+    ours: People, home: Home, store: MemoryReadingStore
+) -> None:
+    (days,) = site_days(store, tenant_id=ours.tenant.id, now=NOW, days_count=62)
+    (unread,) = site_days(MemoryReadingStore(), tenant_id=ours.tenant.id, now=NOW, days_count=62)
+    assert len(days.days) == len(unread.days) == 62
+    assert dict(zip(days.days, days.energy_milliwh, strict=True))[date(2026, 10, 1)] is not None
+    assert set(unread.energy_milliwh) == {None}
+
+
+def test_bars_are_drawn_by_day(ours: People, home: Home, log_in: LogIn) -> None:
+    client = log_in(ours.viewer)
+    drawn = client.get(reverse("console:overview_daily"), {"days": "7"}).json()
+    assert drawn["labels"][-1] == "2026-11-22"
+    assert len(drawn["labels"]) == len(drawn["series"][0]["energy_kwh"]) == 7
+    empty = client.get(reverse("console:overview_daily"), {"site": "999"}).json()
+    assert empty == {"labels": [], "series": []}
+
+
+def test_a_month_is_billed_once(ours: People, home: Home, log_in: LogIn) -> None:
+    client = log_in(ours.operator)
+    answer = client.post(reverse("console:run_billing"), {"month": "2026-11"}, follow=True)
+    assert answer.context["job"].state == "DONE"
+    assert [place for place, _text in answer.context["errors"]] == ["U1"]  # November is not complete yet
+    assert client.post(reverse("console:run_billing"), {"month": "soon"}).status_code == 302
+
+
+def test_a_finding_is_closed_with_a_word(ours: People, home: Home, log_in: LogIn) -> None:
+    client = log_in(ours.operator)
+    finding = ours.tenant.finding_set.get(rule="collection.silent")
+    address = reverse("console:finding_close", args=[finding.id])
+    assert client.post(address, {"comment": " "}).status_code == 422
+    assert client.post(address, {"comment": "battery replaced"}).status_code == 302
+    finding.refresh_from_db()
+    assert (finding.state, finding.comments.get().text) == ("CLOSED", "battery replaced")
+
+
+@pytest.mark.parametrize(
+    ("search", "count"), [("260100000001", 1), ("U2", 0), ("Flat U1", 1), ("nothing", 0)]
+)
+def test_the_meter_list_is_searched(ours: People, home: Home, log_in: LogIn, search: str, count: int) -> None:
+    answer = log_in(ours.viewer).get(reverse("console:meters"), {"q": search})
+    assert answer.context["pages"].total_count == count
+
+
+def test_the_meter_list_is_narrowed_and_sorted(
+    ours: People, home: Home, street: Street, log_in: LogIn
+) -> None:
+    client = log_in(ours.viewer)
+
+    def ids(**query: str) -> list[int]:
+        rows = client.get(reverse("console:meters"), query).context["pages"].rows
+        return [row.meter_id for row in rows]
+
+    assert ids(answering="no") == [street.other_meter_id]
+    assert ids(state="INSTALLED") == [home.meter_id]
+    assert ids(site=str(street.site_id)) == [home.meter_id, street.other_meter_id]
+    assert ids(sort="-serial_number") == [street.other_meter_id, home.meter_id]
+    assert ids(sort="nonsense", page="0", site="x") == [home.meter_id, street.other_meter_id]
+
+
+def test_a_file_is_imported_with_its_wrong_rows_named(ours: People, street: Street, log_in: LogIn) -> None:
+    rows = [
+        "usage_point,channel,starts_at,interval_s,value,unit,quality",
+        "SHOP-1,import,2026-11-01 00:00,900,1.25,kWh,measured",
+        "SHOP-1,import,2026-11-01 00:15,900,much,kWh,measured",
+    ]
+    client = log_in(ours.operator)
+    address = reverse("console:import")
+    fields = {"delimiter": ",", "decimal_mark": ".", "site": str(street.site_id)}
+
+    def file(content: bytes) -> BytesIO:
+        opened = BytesIO(content)
+        opened.name = "november.csv"
+        return opened
+
+    answer = client.post(address, {**fields, "file": file("\n".join(rows).encode())}, follow=True)
+    assert [place for place, _text in answer.context["errors"]] == ["3:5"]
+    point = ours.tenant.usagepoint_set.get(code="SHOP-1")
+    assert point.site_id == street.site_id
+    too_large = client.post(address, {**fields, "file": file(b"x" * (FILE_MAX_BYTES + 1))})
+    assert too_large.status_code == 422

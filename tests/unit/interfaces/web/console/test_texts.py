@@ -1,0 +1,62 @@
+"""Every text in both languages: nothing untranslated in the catalogue, nothing bare in a template."""
+
+import re
+
+import pytest
+from babel.messages.pofile import read_po
+
+from texts import SOURCE, bare_words, templates, texts_of_ours, texts_of_python, texts_of_template
+from wattkeeper.interfaces.web.console import texts as words
+
+CATALOGUE = SOURCE / "interfaces/locale/zh_Hans/LC_MESSAGES/django.po"
+BOTH_AT_ONCE = {"500.html"}  # nothing can be translated when everything failed: it speaks both languages
+_FINDING = re.compile(r'"((?:vee|readings)\.[a-z-]+)",?\s*$|rule = "([a-z.-]+)"', re.MULTILINE)
+_PLACE = re.compile(r"%\(\w+\)s")
+
+
+def catalogue() -> dict[str, str]:
+    """Return the Chinese text of each English one."""
+    with CATALOGUE.open("rb") as file:
+        return {str(message.id): str(message.string or "") for message in read_po(file) if message.id}
+
+
+def test_nothing_lacks_a_chinese_text() -> None:
+    known = catalogue()
+    assert {text: place for text, place in texts_of_ours().items() if not known.get(text)} == {}
+
+
+def test_nothing_is_translated_that_nobody_says() -> None:
+    assert set(catalogue()) - set(texts_of_ours()) == set()
+
+
+def test_translations_keep_their_places() -> None:
+    for text, translated in catalogue().items():
+        assert sorted(_PLACE.findall(text)) == sorted(_PLACE.findall(translated)), text
+
+
+def test_no_word_stands_bare_in_a_template() -> None:
+    bare = {path.name: bare_words(path.read_text()) for path in templates() if path.name not in BOTH_AT_ONCE}
+    assert {name: found for name, found in bare.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["<p>Hello</p>", '<input placeholder="Hello">', '{% load i18n %}<b title="Hello">{{ x }}</b>'],
+)
+def test_a_bare_word_is_seen(template: str) -> None:
+    assert bare_words(template) == ["Hello"]
+
+
+def test_texts_are_found_wherever_they_stand() -> None:
+    block = "{% blocktranslate with a=b %}Two {{ a }}{% endblocktranslate %}"
+    template = "{% load i18n %}<p title=\"{% translate 'One' %}\">" + block
+    assert texts_of_template(template) == {"One", "Two %(a)s"}
+    assert texts_of_python(b'x = _("Three")\ny = gettext("Four")\nz = other("Five")') == {"Three", "Four"}
+
+
+def test_every_rule_has_words() -> None:
+    folders = [SOURCE / "core/vee", SOURCE / "core/readings"]
+    sources = [path.read_text() for folder in folders for path in folder.glob("*.py")]
+    rules = {name for source in sources for match in _FINDING.findall(source) for name in match if name}
+    assert "vee.spike" in rules
+    assert rules - set(words.RULES) == set()
