@@ -13,11 +13,11 @@ _DURABLE = (
 TABLES = {
     "raw_read": f"""
         CREATE TABLE IF NOT EXISTS raw_read (
-            tenant_id Int64 CODEC(ZSTD(1)),
+            tenant_id Int64 CODEC(Delta, ZSTD(1)),
             channel_id Int64 CODEC(Delta, ZSTD(1)),
             measured_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
             source Int8 CODEC(ZSTD(1)),
-            value Int64 CODEC(Delta, ZSTD(1)),
+            value Int64 CODEC(Delta, T64, ZSTD(1)),
             flags Int32 CODEC(ZSTD(1)),
             batch_id Int64 CODEC(Delta, ZSTD(1)),
             frame_index Int32 CODEC(Delta, ZSTD(1))
@@ -29,7 +29,7 @@ TABLES = {
     """,
     "raw_frame": f"""
         CREATE TABLE IF NOT EXISTS raw_frame (
-            tenant_id Int64 CODEC(ZSTD(1)),
+            tenant_id Int64 CODEC(Delta, ZSTD(1)),
             batch_id Int64 CODEC(Delta, ZSTD(1)),
             frame_index Int32 CODEC(Delta, ZSTD(1)),
             link_id Int64 CODEC(ZSTD(1)),
@@ -44,7 +44,7 @@ TABLES = {
     """,
     "measurement": f"""
         CREATE TABLE IF NOT EXISTS measurement (
-            tenant_id Int64 CODEC(ZSTD(1)),
+            tenant_id Int64 CODEC(Delta, ZSTD(1)),
             series_id Int64 CODEC(Delta, ZSTD(1)),
             starts_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
             run_id Int64 CODEC(Delta, ZSTD(1)),
