@@ -86,39 +86,40 @@ class Street:
     other_meter_id: int
 
 
+def make_street_of(people: People, services: Services) -> Street:
+    """Make a street for a tenant."""
+    actor = people.operator
+    site_id = add_site(
+        actor=actor, now=NOW, code="S1", name="Court", kind="RESIDENTIAL", time_zone="Asia/Shanghai"
+    )
+    link_id = add_link(
+        actor=actor, now=NOW, site_id=site_id, name="line", transport="TCP", endpoint="127.0.0.1:9"
+    )
+    points = [
+        add_usage_point(actor=actor, now=NOW, site_id=site_id, code=code, name=f"Flat {code}")
+        for code in ("U1", "U2")
+    ]
+    meters = [
+        add_meter(
+            actor=actor,
+            now=NOW,
+            services=services,
+            site_id=site_id,
+            serial_number=serial,
+            family="dlt645_2007",
+            link_id=link_id,
+            address=serial,
+            keys={"password": b"\x00\x11\x22\x33"},
+        )
+        for serial in ("260100000001", "260100000002")
+    ]
+    return Street(site_id, link_id, points[0], points[1], meters[0], meters[1])
+
+
 @pytest.fixture
 def make_street(services: Services) -> Callable[[People], Street]:
     """Make a street for a tenant."""
-
-    def make(people: People) -> Street:
-        actor = people.operator
-        site_id = add_site(
-            actor=actor, now=NOW, code="S1", name="Court", kind="RESIDENTIAL", time_zone="Asia/Shanghai"
-        )
-        link_id = add_link(
-            actor=actor, now=NOW, site_id=site_id, name="line", transport="TCP", endpoint="127.0.0.1:9"
-        )
-        points = [
-            add_usage_point(actor=actor, now=NOW, site_id=site_id, code=code, name=f"Flat {code}")
-            for code in ("U1", "U2")
-        ]
-        meters = [
-            add_meter(
-                actor=actor,
-                now=NOW,
-                services=services,
-                site_id=site_id,
-                serial_number=serial,
-                family="dlt645_2007",
-                link_id=link_id,
-                address=serial,
-                keys={"password": b"\x00\x11\x22\x33"},
-            )
-            for serial in ("260100000001", "260100000002")
-        ]
-        return Street(site_id, link_id, points[0], points[1], meters[0], meters[1])
-
-    return make
+    return lambda people: make_street_of(people, services)
 
 
 @pytest.fixture

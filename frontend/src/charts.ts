@@ -19,9 +19,29 @@ const axes = (unit: string): uPlot.Axis[] => {
   return [common, { ...common, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map((t) => `${t} ${unit}`) }];
 };
 
+const timeAxes = (unit: string): uPlot.Axis[] => {
+  const [time, value] = axes(unit) as [uPlot.Axis, uPlot.Axis];
+  return [{ ...time, values: TIME_TICKS }, value];
+};
+
 const observeWidth = (box: HTMLElement, plot: uPlot): void => {
   new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: plot.height })).observe(box);
 };
+
+const two = (n: number): string => String(n).padStart(2, "0");
+
+const dateIn = (zone: string | undefined, at: number): Date =>
+  zone ? uPlot.tzDate(new Date(at * 1000), zone) : new Date(at * 1000);
+
+const timeText = (date: Date): string =>
+  `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
+
+/* Smallest step in seconds, its text, and what is said where year or day begin anew: no a.m., no month before day. */
+const TIME_TICKS: uPlot.Axis.Values = [
+  [86400 * 28, "{YYYY}-{MM}", null, null, null, null, null, null, 1],
+  [86400, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+];
 
 const sayEmpty = (box: HTMLElement): void => {
   box.textContent = box.dataset["empty"] ?? "";
@@ -40,10 +60,10 @@ const drawProfile = (box: HTMLElement, data: Profile): void => {
   const options: uPlot.Options = {
     width: box.clientWidth,
     height: Number(box.dataset["height"] ?? 260),
-    tzDate: (ts) => (zone ? uPlot.tzDate(new Date(ts * 1000), zone) : new Date(ts * 1000)),
+    tzDate: (at) => dateIn(zone, at),
     scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.05 : 1] } },
     series: [
-      {},
+      { label: box.dataset["time"] ?? "", value: (_, v) => (v === null ? "–" : timeText(dateIn(zone, v))) },
       {
         label: box.dataset["measured"] ?? "kW",
         stroke: PALETTE[0],
@@ -61,7 +81,7 @@ const drawProfile = (box: HTMLElement, data: Profile): void => {
         value: (_, v) => (v === null ? "–" : `${v.toFixed(3)} kW`),
       },
     ],
-    axes: axes("kW"),
+    axes: timeAxes("kW"),
   };
   const plot = new uPlot(options, [data.starts_at_s, measured, estimated] as uPlot.AlignedData, box);
   observeWidth(box, plot);
@@ -82,7 +102,7 @@ const drawBars = (box: HTMLElement, data: Bars): void => {
     height: Number(box.dataset["height"] ?? 260),
     scales: { x: { time: false, range: [-0.6, xs.length - 0.4] }, y: { range: (_, __, high) => [0, high > 0 ? high * 1.05 : 1] } },
     series: [
-      { value: (_, v) => (v === null ? "–" : data.labels[v] ?? "") },
+      { label: box.dataset["time"] ?? "", value: (_, v) => (v === null ? "–" : data.labels[v] ?? "") },
       ...data.series
         .map((s, i) => ({
           label: s.name,

@@ -1,0 +1,80 @@
+"""Serves a street that was read and billed, at a fixed instant: `python serve_street.py FOLDER PORT`.
+
+Once it answers, FOLDER/street.json names what is there. Approved commands are let go as a worker would.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from dataclasses import asdict
+from datetime import time as clock_time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+def make(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """Make the street in a new data folder and return the services and what is there."""
+    from django.core.management import call_command
+
+    from console_street import make_home
+    from relational import NOW, make_people, make_street_of
+    from wattkeeper.actions.commands.set_cut_policy import set_cut_policy
+    from wattkeeper.actions.registry.install_meter import install_meter
+    from wattkeeper.actions.services import Services
+    from wattkeeper.data.registry.models import UsagePoint
+    from wattkeeper.store.memory import MemoryReadingStore
+
+    call_command("migrate", verbosity=0, interactive=False)
+    services = Services(now=lambda: NOW, data_folder=folder, store=MemoryReadingStore())
+    people = make_people("ours")
+    street = make_street_of(people, services)
+    home = make_home(people, street, services)
+    UsagePoint.objects.filter(id=home.point_id).update(name="Flat 101", customer_name="Wang Lihua · 王丽华")
+    set_cut_policy(
+        actor=people.administrator, now=NOW, opens=clock_time(0), closes=clock_time(23, 59), is_any_day=True
+    )
+    install_meter(
+        actor=people.operator,
+        now=NOW,
+        services=services,
+        meter_id=street.other_meter_id,
+        usage_point_id=street.other_point_id,
+        at=NOW,
+    )
+    return services, {**asdict(home), "bare_meter_id": street.other_meter_id}
+
+
+def let_go_for_ever(now: Any) -> None:
+    """Let approved commands go, as the worker does."""
+    from wattkeeper.actions.commands.let_go import let_approved_go
+
+    while True:
+        let_approved_go(now=now())
+        time.sleep(1.5)
+
+
+def main(folder: Path, port: int) -> None:
+    """Make the street and serve it until told to stop."""
+    os.environ["WATTKEEPER_DATA"] = str(folder)
+    from wattkeeper.bootstrap import setup_django
+
+    setup_django()
+    services, there = make(folder)
+    import uvicorn
+
+    from wattkeeper.interfaces.web.console import views_session, visit
+
+    for module in (views_session, visit):
+        module.get_services = lambda: services  # type: ignore[attr-defined]
+    threading.Thread(target=let_go_for_ever, args=(services.now,), daemon=True).start()
+    (folder / "street.json").write_text(json.dumps(there))
+    application = "wattkeeper.interfaces.web.asgi:application"
+    uvicorn.run(application, host="127.0.0.1", port=port, log_level="warning", lifespan="off")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
