@@ -1,7 +1,6 @@
 """Which clock, which store, which database: chosen from the environment, once."""
 
 import asyncio
-import json
 import os
 from datetime import UTC, datetime
 from functools import cache
@@ -70,9 +69,4 @@ def open_store(folder: Path | None = None) -> ReadingStore:
     if url.startswith("clickhouse://"):
         parts = urlsplit(url)
         return HttpReadingStore(f"http://{parts.hostname}:{parts.port or 8123}", parts.password or "")
-    address = (folder or data_folder()) / "run" / "store.json"
-    try:
-        told = json.loads(address.read_text())
-    except FileNotFoundError as error:
-        raise WattkeeperError("store.not-running", is_permanent=False, folder=str(address.parent)) from error
-    return HttpReadingStore(told["url"], told["secret"])
+    return HttpReadingStore.of_file((folder or data_folder()) / "run" / "store.json")

@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from django.db import close_old_connections
 
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_events, keep_findings
@@ -26,6 +28,7 @@ class DataPlan:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="counters")
 
     def revision(self) -> str:
         """Return a token that changes whenever a plan changes."""
@@ -36,8 +39,19 @@ class DataPlan:
         return [_link(link) for link in plans.list_plans(folder=self._folder)]
 
     def reserve_counters(self, device_id: int, count: int) -> int:
-        """Reserve invocation counters durably and return the first."""
-        return plans.reserve_counters(meter_id=device_id, count=count)
+        """Reserve invocation counters durably and return the first.
+
+        A driver asks in the middle of a step, on the event loop's thread, where the database may not be used:
+        the loop waits a few milliseconds, once in as many frames as are reserved.
+        """
+        return self._pool.submit(_reserve, device_id, count).result()
+
+
+def _reserve(meter_id: int, count: int) -> int:
+    try:
+        return plans.reserve_counters(meter_id=meter_id, count=count)
+    finally:
+        close_old_connections()
 
 
 def _link(link: plans.PlannedLink) -> LinkPlan:

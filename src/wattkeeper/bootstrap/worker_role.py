@@ -67,7 +67,7 @@ class Worker:
             ("gaps", self._look_for_gaps),
             ("pipeline", self._derive),
         )
-        return any([self._try(what, task) for what, task in tasks])
+        return sum(self._try(what, task) for what, task in tasks) > 0
 
     def _deliver(self) -> int:
         """Deliver what was read off displays while the store could not be reached."""

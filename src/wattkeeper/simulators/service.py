@@ -67,7 +67,9 @@ class Service:
         return to_seconds(self._clock.now().replace(microsecond=0))
 
     async def start(self) -> dict[str, object]:
-        """Open every port and return what the ready file says."""
+        """Open every port and return what the ready file says; nobody waits for a first answer."""
+        for meter in self.plant.meters.values():
+            meter.registers.display(self.now_s())
         links: dict[str, object] = {}
         for link in self.plant.world.links:
             links[link.name] = await self._open(link)

@@ -22,7 +22,8 @@ from wattkeeper.simulators.world_model import Channel, Entry, Hidden, Link, Site
 
 ZONE = "Asia/Shanghai"
 INTERVAL_S = 900
-MEMORY_DAYS = 62
+HISTORY_DAYS = 62
+MEMORY_DAYS = 64  # a little more than the demonstration looks back
 COMPOUND_LINK = "compound-concentrator"
 FACTORY_LINKS = ("factory-main-1", "factory-main-2")
 FACTORY_GATEWAY = "factory-gateway"
@@ -61,7 +62,7 @@ _OTHER_PHASES = (
 
 
 def build_world(
-    *, seed: int, now: datetime, is_check: bool, is_mqtt: bool, history_days: int = MEMORY_DAYS
+    *, seed: int, now: datetime, is_check: bool, is_mqtt: bool, history_days: int = HISTORY_DAYS
 ) -> World:
     """
     Return the world drawn from `seed`; its meters were installed `history_days` before the day of `now`.

@@ -105,32 +105,40 @@ def _judge_point(point: Json, values: Measurements, from_s: int) -> dict[str, in
     }
 
 
-def count_late_stamps(tenant_id: int, window: tuple[int, int], poll_s: int, store: ReadingStore) -> int:
+def count_late_stamps(
+    points: Sequence[Json], tenant_id: int, window: tuple[int, int], poll_s: int, store: ReadingStore
+) -> int:
     """Return how many profile stamps of the lived window came later than the poll that was due for them.
 
-    These are the gaps there were: what an outage, a lost answer or a slow clock kept from the schedule.
+    These are the gaps there were: what an outage or a lost answer kept from the schedule. A poll is due for
+    what the meter's own clock has reached.
     """
     from_s, to_s = window
+    offsets_s = {serial: point["clock_offset_s"] for point in points for serial in point["serials"]}
     channels = {
-        channel.id: channel.meter.family
+        channel.id: offsets_s[channel.meter.serial_number]
         for channel in Channel.objects.filter(tenant_id=tenant_id, is_profiled=True).select_related("meter")
     }
-    reads = store.raw_reads(tenant_id, list(channels), from_s + 1, to_s + 1)
-    is_profile = reads.source == int(Source.PROFILE)
-    keys = set(zip(reads.batch_id[is_profile].tolist(), reads.frame_index[is_profile].tolist(), strict=True))
-    received = {key: frame.received_at_s for key, frame in store.frames(tenant_id, sorted(keys)).items()}
-    rows = zip(
-        reads.channel_id[is_profile].tolist(),
-        reads.measured_at_s[is_profile].tolist(),
-        reads.batch_id[is_profile].tolist(),
-        reads.frame_index[is_profile].tolist(),
-        strict=True,
+    first = _first_receipts(tenant_id, list(channels), from_s + 1, to_s + 1, store)
+    return sum(
+        at_s + channels[channel_id] - stamp_s >= poll_s for (channel_id, stamp_s), at_s in first.items()
     )
+
+
+def _first_receipts(
+    tenant_id: int, channel_ids: list[int], from_s: int, to_s: int, store: ReadingStore
+) -> dict[tuple[int, int], int]:
+    """Return when each (channel, profile stamp) was first received."""
+    reads = store.raw_reads(tenant_id, channel_ids, from_s, to_s)
+    is_profile = reads.source == int(Source.PROFILE)
+    columns = (reads.channel_id, reads.measured_at_s, reads.batch_id, reads.frame_index)
+    rows = list(zip(*(column[is_profile].tolist() for column in columns), strict=True))
+    frames = store.frames(tenant_id, sorted({row[2:] for row in rows}))
     first: dict[tuple[int, int], int] = {}
-    for channel_id, stamp_s, batch_id, frame_index in rows:
-        at_s = received[batch_id, frame_index]
+    for channel_id, stamp_s, *key in rows:
+        at_s = frames[key[0], key[1]].received_at_s
         first[channel_id, stamp_s] = min(first.get((channel_id, stamp_s), at_s), at_s)
-    return sum(at_s - stamp_s >= poll_s for (_, stamp_s), at_s in first.items())
+    return first
 
 
 def count_duplicates(tenant_id: int, from_s: int, to_s: int, store: ReadingStore) -> int:

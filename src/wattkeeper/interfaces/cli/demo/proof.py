@@ -105,7 +105,9 @@ class Proof:
         bills_count, bill_error_minor = judge.judge_bills(points, self.world, months, from_s, tenant_id)
         metrics = read_headend_metrics(folder)
         hole_count = sum((end - start) // 900 for e in self.world.entries for start, end in e.hidden.holes)
-        gaps_count = judge.count_late_stamps(tenant_id, self.world.window, self.poll_s, store) + hole_count
+        gaps_count = (
+            judge.count_late_stamps(points, tenant_id, self.world.window, self.poll_s, store) + hole_count
+        )
         commands = self.life.commands
         report: dict[str, Any] = {
             "meters": Meter.objects.filter(tenant_id=tenant_id).count(),

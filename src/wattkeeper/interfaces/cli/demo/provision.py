@@ -23,6 +23,7 @@ from wattkeeper.actions.tariffs.set_contract import set_contract
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.data.billing.models import TariffVersion
 from wattkeeper.interfaces.cli.demo.tariffs import TARIFFS
+from wattkeeper.simulators.world import MEMORY_DAYS
 from wattkeeper.simulators.world_model import Entry, World
 
 TARIFF_NAMES = {
@@ -161,6 +162,7 @@ def add_entry_meter(entry: Entry, done: Provisioned, who: dict[str, Any], servic
         link_id=done.link_ids[entry.link],
         address=entry.address,
         interval_s=entry.interval_s,
+        memory_days=MEMORY_DAYS,
         has_relay=entry.has_relay,
         settings=dict(entry.settings),
         channels=[
