@@ -11,8 +11,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from wattkeeper.bootstrap.plants import PLANTS
+from wattkeeper.bootstrap.prepare import prepare
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.interfaces.cli.demo.prepare import prepare
 from wattkeeper.interfaces.cli.demo.street import Street, find_mosquitto, free_port, make_supervisor
 from wattkeeper.simulators.clock import SharedClock
 from wattkeeper.simulators.world import ZONE, build_world

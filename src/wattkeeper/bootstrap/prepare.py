@@ -4,11 +4,14 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from wattkeeper.bootstrap import setup_django
+from wattkeeper.bootstrap.engines import setup_django
 
 
 def prepare(folder: Path, *, now: datetime) -> tuple[str, str] | None:
-    """Migrate the folder's database; return (user name, password) of an administrator made now, else None."""
+    """Migrate the folder's database; return (user name, password) of an administrator made now, else None.
+
+    :raises WattkeeperError: if the settings are wrong or the folder can't be written
+    """
     os.environ["WATTKEEPER_DATA"] = str(folder)
     setup_django()
     from django.core.management import call_command
