@@ -128,7 +128,7 @@ class MeterForm(RowForm):
         )
         labels = {"settings": _("Settings of the driver")}  # noqa: RUF012
         help_texts = {  # noqa: RUF012
-            "settings": _("JSON, such as {“imp_per_kwh”: 1600} for a pulse counter.")
+            "settings": _('JSON, such as {"imp_per_kwh": 1600} for a pulse counter.')
         }
         widgets = {"settings": forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})}  # noqa: RUF012
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpResponse
 from django.utils.functional import Promise
 
-from wattkeeper.interfaces.web.console.csv_export import csv_answer
+from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
 from wattkeeper.interfaces.web.console.show import Pages, show
+from wattkeeper.interfaces.web.console.templatetags.console import at_minute
 from wattkeeper.interfaces.web.console.visit import Visit
 
 Text = str | Promise
@@ -16,12 +18,16 @@ Text = str | Promise
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: a text, where it leads, how it is coloured; `css` ``number`` aligns it to the right."""
+    """One cell: a text, where it leads, how it is coloured; `shown` where a page says it shorter than a file.
+
+    `css`: ``number`` to the right, ``when`` on one line, ``code`` as a machine wrote it.
+    """
 
     text: object
     url: str = ""
     badge: str | None = None
     css: str = ""
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,11 @@ class Table:
     def labelled_rows(self) -> list[list[tuple[Text, Cell]]]:
         """The rows, each cell with its column's name: narrow screens show it beside the cell."""
         return [list(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def at_cell(instant: datetime | None, zone: str) -> Cell:
+    """Return a cell with an instant: local time on pages, with its offset in files."""
+    return Cell(at_text(instant, zone), css="when", shown=at_minute(instant, zone))
 
 
 def show_table(visit: Visit, table: Table, *, zone: str | None = None) -> HttpResponse:

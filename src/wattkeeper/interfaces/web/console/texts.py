@@ -134,10 +134,5 @@ RATES = {
     "deep_valley": _("deep valley"),
     "all": _("all day"),
 }
-UNITS = {
-    "kWh": "kWh",
-    "day": _("days"),
-    "month": _("months"),
-    "year": _("years"),
-    "period": _("bill"),
-}
+UNITS = {"day": _("days"), "month": _("months"), "year": _("years"), "period": ""}
+PER = {"day": _("day"), "month": _("month"), "year": _("year"), "period": _("bill"), "kWh": "kWh"}

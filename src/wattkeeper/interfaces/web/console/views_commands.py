@@ -15,7 +15,6 @@ from wattkeeper.data.registry.models import Meter, UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT
 from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.web.console import texts
-from wattkeeper.interfaces.web.console.csv_export import at_text
 from wattkeeper.interfaces.web.console.form_page import FormPage, Text, answer_form
 from wattkeeper.interfaces.web.console.forms_work import CommandForm, ConfirmForm
 from wattkeeper.interfaces.web.console.reads_commands import (
@@ -36,7 +35,7 @@ from wattkeeper.interfaces.web.console.show import (
     page_number,
     show,
 )
-from wattkeeper.interfaces.web.console.tables import Cell, Table, is_export, show_table
+from wattkeeper.interfaces.web.console.tables import Cell, Table, at_cell, is_export, show_table
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
 
@@ -147,7 +146,7 @@ def _cells(row: Command) -> tuple[Cell, ...]:
         Cell(texts.STATES[row.state], badge=badge_of(row.state)),
         Cell(row.reason),
         Cell(row.requested_by.username),
-        Cell(at_text(row.requested_at, row.meter.site.time_zone)),
+        at_cell(row.requested_at, row.meter.site.time_zone),
     )
 
 

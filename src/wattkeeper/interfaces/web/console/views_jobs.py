@@ -14,11 +14,10 @@ from wattkeeper.data.collection.models import Job
 from wattkeeper.data.collection.queries import JobRow, get_job, list_jobs
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.interfaces.messages import sentence
-from wattkeeper.interfaces.web.console.csv_export import at_text
 from wattkeeper.interfaces.web.console.form_page import FormPage, answer_form
 from wattkeeper.interfaces.web.console.forms_work import ImportForm
 from wattkeeper.interfaces.web.console.show import main_zone, show
-from wattkeeper.interfaces.web.console.tables import Cell, Table, show_table
+from wattkeeper.interfaces.web.console.tables import Cell, Table, at_cell, show_table
 from wattkeeper.interfaces.web.console.templatetags.console import job_text
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
@@ -41,8 +40,8 @@ def jobs(visit: Visit) -> HttpResponse:
                 Cell(Job.State(row.state).label, badge=_BADGES.get(row.state, "")),
                 Cell(f"{row.done_count} / {row.total_count}", css="number"),
                 Cell(len(row.errors), css="number"),
-                Cell(at_text(row.started_at, zone)),
-                Cell(at_text(row.ended_at, zone)),
+                at_cell(row.started_at, zone),
+                at_cell(row.ended_at, zone),
             )
             for row in rows
         ],

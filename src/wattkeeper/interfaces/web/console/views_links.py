@@ -16,12 +16,11 @@ from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.models import Link
 from wattkeeper.data.collection.queries import LinkRow, list_links
 from wattkeeper.data.registry.models import Site
-from wattkeeper.interfaces.web.console.csv_export import at_text
 from wattkeeper.interfaces.web.console.form_page import Do, FormPage, Make, Text, answer_form
 from wattkeeper.interfaces.web.console.forms import LinkForm, with_site
 from wattkeeper.interfaces.web.console.forms_work import ConfirmForm, CopyLinkForm
 from wattkeeper.interfaces.web.console.show import asked_id, show
-from wattkeeper.interfaces.web.console.tables import Cell, Table, show_table
+from wattkeeper.interfaces.web.console.tables import Cell, Table, at_cell, show_table
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
 
@@ -160,7 +159,7 @@ def _cells(row: LinkRow, zone: str) -> tuple[Cell, ...]:
         Cell(row.endpoint),
         Cell(row.meters_count, f"{reverse('console:meters')}?link={row.link_id}", css="number"),
         Cell(text, badge=badge),
-        Cell(at_text(row.changed_at, zone)),
+        at_cell(row.changed_at, zone),
     )
 
 

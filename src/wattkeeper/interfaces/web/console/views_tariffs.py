@@ -12,7 +12,6 @@ from wattkeeper.data.audit.chain import find_break
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Contract
 from wattkeeper.data.billing.queries import list_tariffs
-from wattkeeper.interfaces.web.console.csv_export import at_text
 from wattkeeper.interfaces.web.console.show import (
     PAGE_ROWS_COUNT,
     Pages,
@@ -21,7 +20,7 @@ from wattkeeper.interfaces.web.console.show import (
     page_number,
     show,
 )
-from wattkeeper.interfaces.web.console.tables import Cell, Table, is_export, show_table
+from wattkeeper.interfaces.web.console.tables import Cell, Table, at_cell, is_export, show_table
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
 EXPORT_MAX_COUNT = 100_000
@@ -85,11 +84,11 @@ def audit(visit: Visit) -> HttpResponse:
         rows=[
             (
                 Cell(row.sequence, css="number"),
-                Cell(at_text(row.recorded_at, zone)),
+                at_cell(row.recorded_at, zone),
                 Cell(row.actor),
                 Cell(row.verb),
                 Cell(row.subject),
-                Cell(json.dumps(row.detail, ensure_ascii=False, sort_keys=True)),
+                Cell(json.dumps(row.detail, ensure_ascii=False, sort_keys=True), css="code"),
             )
             for row in rows.order_by("-sequence")[span]
         ],

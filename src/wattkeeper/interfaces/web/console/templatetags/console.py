@@ -186,7 +186,7 @@ def line_price(line: BillLineRow, currency: str) -> str:
     """Return a bill line's price with what it is for."""
     if line.unit == "percent":
         return f"{line.unit_price} %"
-    return f"{line.unit_price} {currency}/{_of(texts.UNITS, line.unit)}"
+    return f"{line.unit_price} {currency}/{_of(texts.PER, line.unit)}"
 
 
 @register.simple_tag(takes_context=True)
@@ -200,6 +200,15 @@ def with_sort(context: Context, key: str) -> str:
     """Return the query string sorted by `key`; the other way round where it already is."""
     is_descending = context["request"].GET.get("sort") == key
     return _changed(context, sort=f"-{key}" if is_descending else key, page="1")
+
+
+@register.simple_tag(takes_context=True)
+def sorted_by(context: Context, key: str) -> str:
+    """Return how a column is sorted, as ``aria-sort`` says it."""
+    sort = str(context.get("sort", ""))
+    if sort.removeprefix("-") != key:
+        return "none"
+    return "descending" if sort.startswith("-") else "ascending"
 
 
 @register.simple_tag(takes_context=True)
