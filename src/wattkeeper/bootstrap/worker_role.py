@@ -17,6 +17,7 @@ from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.bootstrap.plants import read_plant
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.readings.advance import register_advance
+from wattkeeper.data.collection.models import Job
 from wattkeeper.data.collection.windows import mark_recent_dirty
 from wattkeeper.data.registry.models import Tenant
 from wattkeeper.pipeline.derive import run_once
@@ -27,6 +28,7 @@ from wattkeeper.store.api import ReadingStore
 WORK_PERIOD_S = 0.2
 DERIVE_PERIOD_S = 1.0  # windows that grow meanwhile are derived once
 DELIVER_PERIOD_S = 30.0
+FETCH_WAIT_MAX_S = 600.0
 LOOK_AGAIN = timedelta(hours=6)  # a silent meter sends nothing that would mark its gap
 LOOK_BACK = timedelta(hours=48)
 log = structlog.get_logger()
@@ -55,6 +57,7 @@ class Worker:
         self._advance_rule = ignore_rollover if plant == "ignore-rollover" else register_advance
         self._ports: dict[int, Ports] = {}
         self._derives_at_s = 0.0
+        self._began_s = time.monotonic()
         self._delivers_at_s = 0.0
         self._looked_at: datetime | None = None
         self._services = Services(now, data_folder(), store)
@@ -94,6 +97,8 @@ class Worker:
         if time.monotonic() < self._derives_at_s:
             return 0
         self._derives_at_s = time.monotonic() + DERIVE_PERIOD_S
+        if self._is_fetching():
+            return 0
         count = 0
         for tenant_id in Tenant.objects.values_list("id", flat=True):
             if tenant_id not in self._ports:
@@ -103,6 +108,11 @@ class Worker:
             for failure in report.failures:
                 log.error("pipeline.failed", series_id=failure.series_id, code=failure.code)
         return count
+
+    def _is_fetching(self) -> bool:
+        """Whether memories are being fetched: what they hold would be estimated now and corrected later."""
+        is_running = Job.objects.filter(kind="collection.memory", state=Job.State.RUNNING).exists()
+        return is_running and time.monotonic() - self._began_s < FETCH_WAIT_MAX_S
 
     def _try(self, what: str, work: Callable[[], int]) -> int:
         try:

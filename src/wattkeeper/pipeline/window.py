@@ -40,8 +40,8 @@ def align(span: Span, facts: SeriesFacts, now_s: int) -> Span | None:
     A read at the first instant of a day ends the last interval of the day before, so one interval is added
     before.
     """
-    from_s = floor_to_day(span[0] - facts.interval_s, facts)
-    next_day = from_seconds(span[1] - 1).astimezone(facts.zone).date() + timedelta(days=1)
+    from_s = floor_to_day(max(span[0] - facts.interval_s, DAY_S), facts)
+    next_day = from_seconds(min(span[1] - 1, now_s + DAY_S)).astimezone(facts.zone).date() + timedelta(days=1)
     to_s = min(to_seconds(local_midnight(next_day, facts.zone)), now_s)
     to_s -= (to_s - from_s) % facts.interval_s
     return (from_s, to_s) if to_s > from_s else None
