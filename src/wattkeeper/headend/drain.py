@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import structlog
@@ -18,6 +18,7 @@ from wattkeeper.store.api import RawBatch
 from wattkeeper.store.batch_codec import decode_batch
 
 GROUP_MAX_COUNT = 256
+FILLING_PAUSE_REAL_S = 0.5  # while memories are fetched, many batches make one insert
 _RETRY_MIN_S = 1.0
 _RETRY_MAX_S = 60.0
 _POISON_TRIES_COUNT = 3
@@ -28,13 +29,21 @@ class Drain:
     """Hands batches over until the spool is empty; a store that is down is asked again with back-off."""
 
     def __init__(
-        self, spool: Spool, sink: SinkPort, clock: Clock, sleeper: Sleeper, metrics: HeadendMetrics
+        self,
+        spool: Spool,
+        sink: SinkPort,
+        clock: Clock,
+        sleeper: Sleeper,
+        metrics: HeadendMetrics,
+        *,
+        is_filling: Callable[[], bool] = lambda: False,
     ) -> None:
         self._spool = spool
         self._sink = sink
         self._clock = clock
         self._sleeper = sleeper
         self._metrics = metrics
+        self._is_filling = is_filling
         self._dice = random.Random()
         self._failures_count = 0
         self._refusals: dict[tuple[int, int], int] = {}
@@ -47,6 +56,8 @@ class Drain:
     async def run(self) -> None:
         """Drain, for ever."""
         while True:
+            if self._is_filling():
+                await asyncio.sleep(FILLING_PAUSE_REAL_S)
             is_drained = await self.drain()
             until = FAR_FUTURE if is_drained else self._clock.now() + timedelta(seconds=self._wait_s())
             await self._sleeper.sleep_until(until)

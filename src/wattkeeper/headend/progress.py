@@ -20,6 +20,11 @@ class Progress:
         self._total_count = 0
         self._reported_at_s = 0.0
 
+    @property
+    def is_running(self) -> bool:
+        """Whether stamps are still to be fetched."""
+        return self._done_count < self._total_count
+
     def expect(self, count: int) -> None:
         """Note that `count` more stamps are to be fetched; fewer where it is negative."""
         self._total_count += count

@@ -60,7 +60,10 @@ async def run_headend(
     """
     counters = metrics or HeadendMetrics()
     headend = Headend(plan=plan, clock=clock, metrics=counters)
-    drain = Drain(spool, sink, clock, headend.timetable.add(), counters)
+    progress = Progress(report, counters)
+    drain = Drain(
+        spool, sink, clock, headend.timetable.add(), counters, is_filling=lambda: progress.is_running
+    )
     headend.services = Services(
         clock=clock,
         plan=plan,
@@ -69,7 +72,7 @@ async def run_headend(
         spool=SpoolWriter(spool, counters, on_stored=drain.wake),
         metrics=counters,
         timetable=headend.timetable,
-        progress=Progress(report, counters),
+        progress=progress,
         make_driver=make_driver,
         backfill_policy=backfill_policy,
         dice=random.Random(seed),

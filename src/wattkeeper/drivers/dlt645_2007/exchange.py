@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wattkeeper.drivers.api import Answer as FrameAnswer
 from wattkeeper.drivers.api import AnswerDamaged, DeviceRefused, Request, Steps
@@ -82,10 +83,19 @@ class Line:
         return answer.function == function and (answer.refusal is not None or is_match(answer))
 
     def _decode(self, octets: bytes) -> Answer:
-        decoded = decode_frame(octets)
-        if decoded is None or decoded[0].address != self.address or not decoded[0].is_answer:
+        frame, answer = _decode(octets)
+        if frame.address != self.address:
             raise Dlt645Error("dlt645.not-an-answer", bytes=len(octets))
-        return decode_answer(decoded[0])
+        return answer
+
+
+@lru_cache(maxsize=8)
+def _decode(octets: bytes) -> tuple[Frame, Answer]:
+    """A frame is looked at to see whether it matches, and again for what it says."""
+    decoded = decode_frame(octets)
+    if decoded is None or not decoded[0].is_answer:
+        raise Dlt645Error("dlt645.not-an-answer", bytes=len(octets))
+    return decoded[0], decode_answer(decoded[0])
 
 
 def is_absent_answer(refused: DeviceRefused) -> bool:

@@ -1,8 +1,9 @@
 """Load records and frozen registers, asked for span by span."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from wattkeeper.core.kernel.quality import Flag, Source
@@ -16,6 +17,7 @@ from wattkeeper.protocols.dlt645.records import LoadRecord, decode_records
 from wattkeeper.protocols.dlt645.services import Answer, Read
 
 UNSET_DAY = "9999"
+STAMPS_KEPT = 16_384  # meters of one line hold the same stamps: each is worked out once
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class ProfileReader:
                 alone_until_s = stamp_s + count * self.interval_s
         return reads
 
-    def _after(self, found: list[LoadRecord], stamp_s: int, count: int) -> int:
+    def _after(self, found: tuple[LoadRecord, ...], stamp_s: int, count: int) -> int:
         """Return the slot after the last record found, or after the span if there is none."""
         if not found:
             return stamp_s + count * self.interval_s
@@ -60,13 +62,13 @@ class ProfileReader:
         asked_s = self._wall_s(LocalTime.from_seconds(stamp_s, self.zone))
         return stamp_s + max(0, (newest_s - asked_s) // self.interval_s) * self.interval_s + self.interval_s
 
-    def _read_block(self, stamp_s: int, count: int) -> Steps[tuple[int, list[LoadRecord]] | None]:
+    def _read_block(self, stamp_s: int, count: int) -> Steps[tuple[int, tuple[LoadRecord, ...]] | None]:
         """Return the records from `stamp_s` on, or None if the meter says it has none there."""
         start = LocalTime.from_seconds(stamp_s, self.zone)
 
         def is_match(answer: Answer) -> bool:
             try:
-                records = decode_records(answer.data) if not answer.has_more else []
+                records = _records(answer.data) if not answer.has_more else ()
                 stamps_s = [self._wall_s(record.time) for record in records]
             except Dlt645Error:
                 return True  # the right identifier with a broken record: damaged, not foreign
@@ -80,7 +82,7 @@ class ProfileReader:
                 return None
             raise
         with damage_named():
-            records = decode_records(data)
+            records = _records(data)
             self._after(records, stamp_s, count)
             return frame_index, records
 
@@ -109,7 +111,7 @@ class ProfileReader:
         if record.is_wrong:
             return []
         with damage_named():
-            stamp_s = record.time.to_seconds(self.zone)
+            stamp_s = _utc_s(record.time, self.zone)
         flags = int(Flag.DST_AMBIGUOUS) if is_ambiguous(record.time, self.zone) else 0
         return [
             DeviceRead(
@@ -120,7 +122,7 @@ class ProfileReader:
         ]
 
     def _wall_s(self, time: LocalTime) -> int:
-        return time.to_seconds(ZoneInfo("UTC"))
+        return time.to_seconds(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,18 @@ def live_reads(values: list[Value], targets: dict[str, Target], frame_index: int
     ]
 
 
+@lru_cache(maxsize=8)
+def _records(data: bytes) -> tuple[LoadRecord, ...]:
+    """An answer is looked at to see whether it matches, and again for its records."""
+    return tuple(decode_records(data))
+
+
+@lru_cache(maxsize=STAMPS_KEPT)
+def _utc_s(time: LocalTime, zone: ZoneInfo) -> int:
+    return time.to_seconds(zone)
+
+
+@lru_cache(maxsize=STAMPS_KEPT)
 def is_ambiguous(time: LocalTime, zone: ZoneInfo) -> bool:
     """Return whether the wall-clock time happens twice in `zone`."""
     first = datetime(*time, tzinfo=zone)

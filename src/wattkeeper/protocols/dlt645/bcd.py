@@ -72,7 +72,7 @@ class LocalTime(NamedTuple):
             instant = datetime(*self, tzinfo=zone)
         except ValueError as error:
             raise ContentError("dlt645.no-such-time", time="-".join(map(str, self))) from error
-        return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
+        return int(instant.timestamp())
 
     @classmethod
     def from_seconds(cls, seconds: int, zone: tzinfo) -> "LocalTime":

@@ -18,7 +18,7 @@ from wattkeeper.interfaces.workers.supervisor import Supervisor, run_until_stopp
 from wattkeeper.simulators.world import build_world
 
 SEED = 20261122
-TIMEOUT_MS = 1000
+TIMEOUT_MS = 300
 POLL_S = 60
 BILLS_AFTER_S = 2.0
 
