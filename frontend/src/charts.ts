@@ -9,18 +9,29 @@ type Profile = {
 };
 type Bars = { labels: string[]; series: { name: string; energy_kwh: (number | null)[] }[] };
 
-const PALETTE = ["#0f7b6c", "#d9822b", "#4263eb", "#ae3ec9", "#e03131", "#2b8a3e"];
-
 const cssColour = (name: string): string =>
   getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-const axes = (unit: string): uPlot.Axis[] => {
+const SERIES_COUNT = 6;
+
+/* Colours of series, brighter where the ground is dark. */
+const palette = (): string[] => Array.from({ length: SERIES_COUNT }, (_, i) => cssColour(`--series-${i + 1}`));
+
+const AXIS_LEAST_PX = 48;
+const DIGIT_PX = 7;
+
+const axes = (unit: string): [uPlot.Axis, uPlot.Axis] => {
   const common = { stroke: cssColour("--muted"), grid: { stroke: cssColour("--line"), width: 1 } };
-  return [common, { ...common, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map((t) => `${t} ${unit}`) }];
+  const value: uPlot.Axis = {
+    ...common,
+    size: (_, texts) => Math.max(AXIS_LEAST_PX, ...(texts ?? []).map((text) => text.length * DIGIT_PX + 20)),
+    values: (_, ticks) => ticks.map((tick) => `${tick.toLocaleString("en")} ${unit}`),
+  };
+  return [common, value];
 };
 
 const timeAxes = (unit: string): uPlot.Axis[] => {
-  const [time, value] = axes(unit) as [uPlot.Axis, uPlot.Axis];
+  const [time, value] = axes(unit);
   return [{ ...time, values: TIME_TICKS }, value];
 };
 
@@ -57,6 +68,7 @@ const drawProfile = (box: HTMLElement, data: Profile): void => {
     data.is_estimated[i] || data.is_estimated[i - 1] || data.is_estimated[i + 1] ? p : null,
   );
   const zone = box.dataset["zone"];
+  const colours = palette();
   const options: uPlot.Options = {
     width: box.clientWidth,
     height: Number(box.dataset["height"] ?? 260),
@@ -66,15 +78,15 @@ const drawProfile = (box: HTMLElement, data: Profile): void => {
       { label: box.dataset["time"] ?? "", value: (_, v) => (v === null ? "–" : timeText(dateIn(zone, v))) },
       {
         label: box.dataset["measured"] ?? "kW",
-        stroke: PALETTE[0],
-        fill: `${PALETTE[0]}22`,
+        stroke: colours[0],
+        fill: `${colours[0]}22`,
         width: 1.5,
         paths: uPlot.paths.stepped?.({ align: 1 }),
         value: (_, v) => (v === null ? "–" : `${v.toFixed(3)} kW`),
       },
       {
         label: box.dataset["estimated"] ?? "kW",
-        stroke: PALETTE[1],
+        stroke: colours[1],
         dash: [5, 3],
         width: 1.5,
         paths: uPlot.paths.stepped?.({ align: 1 }),
@@ -89,6 +101,7 @@ const drawProfile = (box: HTMLElement, data: Profile): void => {
 
 const drawBars = (box: HTMLElement, data: Bars): void => {
   if (data.labels.length === 0) return sayEmpty(box);
+  const colours = palette();
   const xs = data.labels.map((_, i) => i);
   const totals: number[] = xs.map(() => 0);
   const stacked = data.series.map((s) =>
@@ -106,8 +119,8 @@ const drawBars = (box: HTMLElement, data: Bars): void => {
       ...data.series
         .map((s, i) => ({
           label: s.name,
-          stroke: PALETTE[i % PALETTE.length] as string,
-          fill: PALETTE[i % PALETTE.length] as string,
+          stroke: colours[i % SERIES_COUNT] as string,
+          fill: colours[i % SERIES_COUNT] as string,
           paths: uPlot.paths.bars?.({ size: [0.8, 60] }),
           points: { show: false },
           value: (_: uPlot, __: number, ___: number, at: number | null) => {
@@ -117,7 +130,7 @@ const drawBars = (box: HTMLElement, data: Bars): void => {
         }))
         .reverse(),
     ],
-    axes: [{ ...axes("")[0], values: (_, ticks) => ticks.map((t) => data.labels[t]?.slice(5) ?? "") }, axes("kWh")[1] as uPlot.Axis],
+    axes: [{ ...axes("")[0], values: (_, ticks) => ticks.map((t) => data.labels[t]?.slice(5) ?? "") }, axes("kWh")[1]],
   };
   const plot = new uPlot(options, [xs, ...stacked.reverse()] as uPlot.AlignedData, box);
   observeWidth(box, plot);

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
+from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.alarms.queries import FindingRow, list_findings
-from wattkeeper.data.registry.meters import ChannelRow, MeterDetail
+from wattkeeper.data.registry.meters import ChannelRow
 from wattkeeper.interfaces.web.console.figures import counts_text, unit_of
 from wattkeeper.store.api import LatestRead, ReadingStore
 
@@ -49,23 +50,33 @@ def newest_values(store: ReadingStore, *, tenant_id: int, channels: Sequence[Cha
     return NewestValues(tuple(found[Kind.INSTANT]), tuple(found[Kind.CUMULATIVE]))
 
 
-def findings_around(*, tenant_id: int, detail: MeterDetail) -> list[FindingRow]:
-    """Return the newest findings about a meter or the usage point it is at."""
-    rows = list(
-        list_findings(
-            tenant_id=tenant_id, state=None, meter_id=detail.row.meter_id, limit_count=FINDINGS_COUNT
-        ).items
-    )
-    if detail.row.usage_point_id is not None:
-        known = {row.finding_id for row in rows}
-        around = list_findings(
+def findings_around(
+    *, tenant_id: int, usage_point_id: int | None, meter_id: int | None = None
+) -> list[FindingRow]:
+    """Return findings about a meter or the usage point it is at: open ones first, then the newest."""
+    found: dict[int, FindingRow] = {}
+    if meter_id is not None:
+        found |= _newest_findings(tenant_id, meter_id=meter_id)
+    if usage_point_id is not None:
+        found |= _newest_findings(tenant_id, usage_point_id=usage_point_id)
+    newest = sorted(found.values(), key=lambda row: row.starts_at, reverse=True)
+    return sorted(newest, key=lambda row: row.state != Finding.State.OPEN)[:FINDINGS_COUNT]
+
+
+def _newest_findings(
+    tenant_id: int, *, meter_id: int | None = None, usage_point_id: int | None = None
+) -> dict[int, FindingRow]:
+    found: dict[int, FindingRow] = {}
+    for state in Finding.State.values:
+        rows = list_findings(
             tenant_id=tenant_id,
-            state=None,
-            usage_point_id=detail.row.usage_point_id,
+            state=state,
+            meter_id=meter_id,
+            usage_point_id=usage_point_id,
             limit_count=FINDINGS_COUNT,
         )
-        rows += [row for row in around.items if row.finding_id not in known]
-    return sorted(rows, key=lambda row: row.starts_at, reverse=True)[:FINDINGS_COUNT]
+        found |= {row.finding_id: row for row in rows.items}
+    return found
 
 
 def _value(channel: ChannelRow, read: LatestRead) -> ChannelValue:

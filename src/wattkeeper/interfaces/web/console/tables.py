@@ -10,7 +10,6 @@ from django.utils.functional import Promise
 
 from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
 from wattkeeper.interfaces.web.console.show import Pages, show
-from wattkeeper.interfaces.web.console.templatetags.console import at_minute
 from wattkeeper.interfaces.web.console.visit import Visit
 
 Text = str | Promise
@@ -18,7 +17,7 @@ Text = str | Promise
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: a text, where it leads, how it is coloured; `shown` where a page says it shorter than a file.
+    """One cell: a text, where it leads, how it is coloured; an instant that pages show shorter than files.
 
     `css`: ``number`` to the right, ``when`` on one line, ``code`` as a machine wrote it.
     """
@@ -27,7 +26,8 @@ class Cell:
     url: str = ""
     badge: str | None = None
     css: str = ""
-    shown: str = ""
+    instant: datetime | None = None
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Table:
 
 def at_cell(instant: datetime | None, zone: str) -> Cell:
     """Return a cell with an instant: local time on pages, with its offset in files."""
-    return Cell(at_text(instant, zone), css="when", shown=at_minute(instant, zone))
+    return Cell(at_text(instant, zone), css="when", instant=instant, zone=zone)
 
 
 def show_table(visit: Visit, table: Table, *, zone: str | None = None) -> HttpResponse:

@@ -114,7 +114,7 @@ def meter(visit: Visit, meter_id: int) -> HttpResponse:
         "commands": list_commands(tenant_id=visit.tenant_id).filter(meter_id=meter_id)[:COMMANDS_COUNT],
         "events": list_events(tenant_id=visit.tenant_id, meter_id=meter_id, limit_count=EVENTS_COUNT),
         "bills": with_zones(bills),
-        "findings": findings_around(tenant_id=visit.tenant_id, detail=detail),
+        "findings": findings_around(tenant_id=visit.tenant_id, meter_id=meter_id, usage_point_id=point_id),
     }
     return show(visit, "meter.html", context, zone=detail.time_zone)
 

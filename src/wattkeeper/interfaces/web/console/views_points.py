@@ -7,7 +7,6 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.data.accounts.models import Role
-from wattkeeper.data.alarms.queries import list_findings
 from wattkeeper.data.billing.queries import list_bills, list_contracts
 from wattkeeper.data.registry.models import UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT
@@ -19,11 +18,12 @@ from wattkeeper.data.registry.queries import (
 )
 from wattkeeper.interfaces.web.console.reads_bills import with_zones
 from wattkeeper.interfaces.web.console.reads_intervals import get_series, newest_intervals
+from wattkeeper.interfaces.web.console.reads_meter import findings_around
 from wattkeeper.interfaces.web.console.show import PAGE_ROWS_COUNT, asked_id, offset_of, pages_of, show
 from wattkeeper.interfaces.web.console.tables import Cell, Table, is_export, show_table
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
-BILLS_COUNT, FINDINGS_COUNT = 12, 10
+BILLS_COUNT = 12
 
 
 @page()
@@ -73,7 +73,7 @@ def usage_point(visit: Visit, usage_point_id: int) -> HttpResponse:
         "children": UsagePoint.objects.filter(id__in=detail.children_ids).order_by("code"),
         "contracts": list_contracts(tenant_id=visit.tenant_id, usage_point_ids=[usage_point_id]),
         "bills": with_zones(list_bills(**known, limit_count=BILLS_COUNT).items),
-        "findings": list_findings(**known, state=None, limit_count=FINDINGS_COUNT).items,
+        "findings": findings_around(**known),
     }
     return show(visit, "usage_point.html", context, zone=detail.time_zone)
 
