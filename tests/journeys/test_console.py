@@ -97,6 +97,7 @@ def test_the_language_is_switched(eyes: Eyes) -> None:
     expect(eyes.page.locator("html")).to_have_attribute("lang", "zh-hans")
     switch_language(eyes, "English")
     expect(eyes.page.get_by_role("heading", name="Overview")).to_be_visible()
+    assert eyes.complaints == []
 
 
 def test_a_meter_is_found_and_its_profile_drawn(eyes: Eyes) -> None:
@@ -123,6 +124,7 @@ def test_from_a_bill_to_a_frame(eyes: Eyes) -> None:
     expect(eyes.page.locator("main")).to_contain_text("Sum of what they hold")
     follow(eyes, "Trace")
     expect(eyes.page.locator("main")).to_contain_text(FRAME_START)
+    assert eyes.complaints == []
 
 
 def test_a_supply_is_disconnected(eyes: Eyes) -> None:
@@ -134,6 +136,7 @@ def test_a_supply_is_disconnected(eyes: Eyes) -> None:
     eyes.page.get_by_role("button", name="Disconnect now").click()
     expect(eyes.page.locator("#command .badge").first).to_have_text("Queued")  # without loading it again
     eyes.look()
+    assert eyes.complaints == []
 
 
 def test_a_command_to_a_meter_without_a_relay_is_refused(eyes: Eyes) -> None:
@@ -145,3 +148,4 @@ def test_a_command_to_a_meter_without_a_relay_is_refused(eyes: Eyes) -> None:
     expect(eyes.page.locator("#command .badge").first).to_have_text("Refused")
     expect(eyes.page.locator("#command")).to_contain_text("commands.no-relay")
     eyes.look()
+    assert eyes.complaints == []

@@ -138,6 +138,14 @@ def test_an_operator_sees_no_audit_and_sets_no_tariff(ours: People, street: Stre
     assert reverse("console:audit") not in client.get("/").content.decode()
 
 
+def test_the_chain_is_checked_when_asked(ours: People, street: Street, log_in: LogIn) -> None:
+    client = log_in(ours.administrator)
+    address = reverse("console:audit")
+    assert "The chain" not in client.get(address).content.decode()
+    assert "The chain of records is whole." in client.get(address, {"check": "chain"}).content.decode()
+    assert client.get(address, {"q": "registry.add-site"}).context["table"].pages.total_count == 1
+
+
 def test_posts_need_the_pages_own_token(ours: People, street: Street) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.get(id=ours.operator.user_id))
