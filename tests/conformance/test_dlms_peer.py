@@ -188,6 +188,7 @@ def test_the_logical_device_name_is_an_identity_too(peer: int, serial_number: st
     driver = driver_for(serial_number)
     with Runner(peer) as line:
         line.run(driver, driver.open())
+        assert line.run(driver, driver.read_clock()) > 0
 
 
 def test_another_meter_is_noticed(peer: int) -> None:

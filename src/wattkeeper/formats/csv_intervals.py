@@ -69,7 +69,7 @@ class _Rows:
 class _Row(NamedTuple):
     line: int
     key: _Key
-    power: int
+    exponent: int
     starts_at_s: int
     value: bytes
     provenance: Provenance
@@ -153,7 +153,7 @@ class _Reader:
 
     def keep(self, rows: list[_Row]) -> None:
         """Turn the values into integers and keep the rows that have one."""
-        powers = np.array([row.power for row in rows], dtype=np.int64)
+        powers = np.array([row.exponent for row in rows], dtype=np.int64)
         values, wrong = to_integers([row.value for row in rows], powers)
         assert self.columns is not None or not rows
         for row, value, reason in zip(rows, values.tolist(), wrong.tolist(), strict=True):

@@ -16,13 +16,13 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What a 200 record names. `power`: the unit's power of ten to thousandths of the base unit."""
+    """What a 200 record names. `exponent`: the unit's power of ten to thousandths of the base unit."""
 
     usage_point: str
     meter_serial: str
     channel: str
     unit: str
-    power: int
+    exponent: int
     interval_s: int
 
     @property
@@ -74,7 +74,7 @@ class DayCollector:
     def _convert(self, errors: ErrorList) -> None:
         power = np.zeros(len(self._cells), dtype=np.int64)
         for stream, _day, at in self._waiting:
-            power[at : at + stream.interval_count] = stream.power
+            power[at : at + stream.interval_count] = stream.exponent
         values, wrong = to_integers(self._cells, power)
         for stream, day, at in self._waiting:
             part = slice(at, at + stream.interval_count)

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from wattkeeper.simulators import faulty
+from wattkeeper.simulators.faulty import FAULTS_PER_MILLE, LIGHT_FAULTS_PER_MILLE
 from wattkeeper.simulators.world import build_world
 from wattkeeper.simulators.world_model import World
 
@@ -67,7 +68,7 @@ def test_a_check_plans_every_fault(check_world: World) -> None:
     assert sum(entry.hidden.clock_offset_s == -420 for entry in check_world.entries) == 1
     assert sum(entry.hidden.dead_from_s is not None for entry in check_world.entries) == 1
     assert sum(bool(entry.hidden.holes) for entry in check_world.entries) == 1
-    assert all(link.faults_per_mille == 10 for link in check_world.links)
+    assert all(link.faults_per_mille == FAULTS_PER_MILLE for link in check_world.links)
 
 
 def test_an_ordinary_demo_has_light_faults_only() -> None:
@@ -76,7 +77,10 @@ def test_an_ordinary_demo_has_light_faults_only() -> None:
     assert not world.exchanges
     assert not world.ratio_changes
     assert not any(link.outages for link in world.links)
-    assert {link.transport: link.faults_per_mille for link in world.links} == {"TCP": 3, "MQTT": 0}
+    assert {link.transport: link.faults_per_mille for link in world.links} == {
+        "TCP": LIGHT_FAULTS_PER_MILLE,
+        "MQTT": 0,
+    }
     assert [e.hidden.dead_from_s for e in world.entries if e.hidden.dead_from_s] == [world.now_s]
 
 
