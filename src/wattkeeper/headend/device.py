@@ -96,6 +96,8 @@ class DeviceState:
         if newest_s in absent and self.unripe_s != newest_s:
             self.unripe_s = newest_s
             absent.discard(newest_s)
+        elif self.unripe_s in absent:
+            self.unripe_s = None  # it had its time: from now on it is a gap
         return self.held.miss(sorted(absent))
 
     def forget_old(self, now_s: int) -> None:
