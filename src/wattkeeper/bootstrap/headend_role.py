@@ -3,6 +3,7 @@
 import asyncio
 import signal
 
+import uvloop
 from prometheus_client import generate_latest
 
 from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
@@ -22,7 +23,7 @@ METRICS_PERIOD_S = 1.0
 
 def run_headend_role() -> None:
     """Collect, hand over and dispatch."""
-    asyncio.run(_run_headend(make_clock(follower="headend"), read_plant()))
+    uvloop.run(_run_headend(make_clock(follower="headend"), read_plant()))
 
 
 async def _run_headend(clock: Clock, plant: str) -> None:

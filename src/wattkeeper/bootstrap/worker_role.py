@@ -20,13 +20,13 @@ from wattkeeper.core.readings.advance import register_advance
 from wattkeeper.data.collection.models import Job
 from wattkeeper.data.collection.windows import mark_recent_dirty
 from wattkeeper.data.registry.models import Tenant
-from wattkeeper.pipeline.derive import run_once
+from wattkeeper.pipeline.derive import CLAIM_COUNT, run_once
 from wattkeeper.pipeline.plants import ignore_rollover
 from wattkeeper.pipeline.ports import Ports
 from wattkeeper.store.api import ReadingStore
 
 WORK_PERIOD_S = 0.2
-DERIVE_PERIOD_S = 1.0  # windows that grow meanwhile are derived once
+DERIVE_PERIOD_S = 5.0  # windows that grow meanwhile are derived once
 DELIVER_PERIOD_S = 30.0
 FETCH_WAIT_MAX_S = 600.0
 LOOK_AGAIN = timedelta(hours=6)  # a silent meter sends nothing that would mark its gap
@@ -105,6 +105,8 @@ class Worker:
                 self._ports[tenant_id] = pipeline_ports(self._store, tenant_id, self._now)
             report = run_once(self._ports[tenant_id], self._now(), advance_rule=self._advance_rule)
             count += report.window_count
+            if report.window_count >= CLAIM_COUNT:
+                self._derives_at_s = 0.0  # there is more
             for failure in report.failures:
                 log.error("pipeline.failed", series_id=failure.series_id, code=failure.code)
         return count

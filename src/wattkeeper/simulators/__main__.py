@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
+
 from wattkeeper.simulators.clock import SharedClock
 from wattkeeper.simulators.plant import Plant
 from wattkeeper.simulators.service import Clock, Service, WallClock, serve
@@ -20,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         clock = _clock(options.clock)
         broker = _broker(options.broker)
         service = Service(Plant.build(world, stuck=frozenset(options.stuck)), clock, broker=broker)
-        asyncio.run(_run(service, options.ready))
+        uvloop.run(_run(service, options.ready))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"simulators.cannot-start: {error}\n")
         return 2

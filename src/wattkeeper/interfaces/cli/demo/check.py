@@ -22,7 +22,7 @@ from wattkeeper.simulators.world_model import World
 BEGINS_AT = datetime(2026, 10, 30, tzinfo=ZoneInfo(ZONE))
 SEED = 20261030
 TIMEOUT_MS = 150
-POLL_S = 7200
+POLL_S = 3600
 SETTLES_WITHIN_S = 150.0
 DRAINS_WITHIN_S = 60.0
 SCRATCH_BYTES = 2 << 30
