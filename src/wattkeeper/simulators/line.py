@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from wattkeeper.simulators.faults import LineFaults
 
@@ -92,7 +92,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # the event loop's own class
         self._transport = transport
         line = self._line
         if line.is_down(line.now_s()) or len(line.connections) >= CONNECTIONS_MAX:
