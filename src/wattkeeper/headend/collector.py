@@ -119,8 +119,18 @@ class LinkCollector:
                 continue
             state = next((s for s in self.devices.values() if s.has_work_left), None)
             if state is None:
+                await self._settle_progress()
                 return
             await self._backfill(state)
+
+    async def _settle_progress(self) -> None:
+        """Nothing is left to fetch: what came by itself, or never will, is no longer expected."""
+        left = sum(state.expected_count for state in self.devices.values())
+        if left:
+            for state in self.devices.values():
+                state.expected_count = 0
+            self._services.progress.expect(-left)
+            await self._services.progress.advance(0)
 
     def _next_to_poll(self, now: datetime) -> DeviceState | None:
         for state in list(self.devices.values()):
