@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 ATTEMPTS_MAX = 3
 
 
@@ -69,10 +72,13 @@ class HeldStamps:
     def missing(self, from_s: int, until_s: int) -> list[int]:
         """Return the stamps of the grid in [from_s, until_s] that are neither held nor given up."""
         first, last = -(-from_s // self.interval_s), until_s // self.interval_s
+        if last < first:
+            return []
+        absent = first + np.flatnonzero(self._absent_bits(first, last - first + 1))
         return [
             index * self.interval_s
-            for index in range(first, last + 1)
-            if not self._has(index) and self._misses.get(index, 0) < ATTEMPTS_MAX
+            for index in absent.tolist()
+            if self._misses.get(index, 0) < ATTEMPTS_MAX
         ]
 
     def forget_before(self, instant_s: int) -> None:
@@ -86,6 +92,14 @@ class HeldStamps:
     def _has(self, index: int) -> bool:
         offset = index - self._base_index
         return offset >= 0 and bool(self._bits >> offset & 1)
+
+    def _absent_bits(self, first: int, count: int) -> NDArray[np.uint8]:
+        """Return one element a grid index from `first` on: 1 where it is not held."""
+        shift = first - self._base_index
+        held = self._bits >> shift if shift >= 0 else self._bits << -shift
+        absent = ~held & ((1 << count) - 1)
+        content = np.frombuffer(absent.to_bytes(-(-count // 8), "little"), np.uint8)
+        return np.unpackbits(content, bitorder="little", count=count)
 
     def _rebase(self, index: int) -> None:
         if self._bits == 0:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from wattkeeper.data.alarms.models import EndDeviceEvent
 from wattkeeper.data.collection.models import Link, MeterStatus
@@ -12,6 +12,16 @@ from wattkeeper.data.registry.models import Channel
 
 LINK_UP, LINK_DOWN = "link.up", "link.down"
 _CHUNK_COUNT = 500
+_LEARNED_FIELDS = (
+    "is_answering",
+    "reported_at",
+    "answered_at",
+    "error_code",
+    "failures_count",
+    "clock_offset_s",
+    "relay_state_code",
+    "relay_read_at",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +52,15 @@ def keep_learned(learned: Sequence[LearnedOfMeter]) -> None:
                 row.meter_id, MeterStatus(meter_id=row.meter_id, reported_at=row.at)
             )
             _apply(status, row)
-        MeterStatus.objects.bulk_create(made.values())
-        MeterStatus.objects.bulk_update(
-            known.values(),
-            [
-                "is_answering",
-                "reported_at",
-                "answered_at",
-                "error_code",
-                "failures_count",
-                "clock_offset_s",
-                "relay_state_code",
-                "relay_read_at",
-            ],
-            batch_size=100,
+        for status in known.values():
+            status.pk = None  # the meter is the key of the upsert
+        has_target = connection.features.supports_update_conflicts_with_target
+        MeterStatus.objects.bulk_create(
+            [*known.values(), *made.values()],
+            update_conflicts=True,
+            update_fields=_LEARNED_FIELDS,
+            unique_fields=["meter"] if has_target else None,
+            batch_size=_CHUNK_COUNT,
         )
 
 
