@@ -9,7 +9,7 @@ from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.data.alarms.models import EndDeviceEvent, Finding
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_findings, list_findings
-from wattkeeper.data.collection.models import Link
+from wattkeeper.data.collection.models import Link, MeterStatus
 from wattkeeper.data.collection.status import LearnedOfMeter, keep_learned, keep_link_state
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.registry.meters import SORTS, MeterFilter, get_meter, list_meters
@@ -94,7 +94,13 @@ def test_a_status_remembers_what_a_later_session_did_not_learn(ours: People, str
             ),
         ]
     )
-    keep_learned([LearnedOfMeter(street.other_meter_id, NOW, is_answering=True)])
+    keep_learned(
+        [
+            LearnedOfMeter(street.other_meter_id, NOW, is_answering=True),
+            LearnedOfMeter(street.meter_id, NOW, is_answering=False, error_code="headend.no-answer"),
+        ]
+    )
+    assert MeterStatus.objects.count() == 2
     detail = get_meter(tenant_id=ours.tenant.id, meter_id=street.meter_id, now=NOW)
     assert detail is not None
     assert (detail.row.is_answering, detail.row.error_code) == (False, "headend.no-answer")
