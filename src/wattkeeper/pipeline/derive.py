@@ -18,7 +18,7 @@ from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.readings.advance import AdvanceRule, register_advance
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.vee.estimate import DayCalendar
-from wattkeeper.core.vee.series import RuleSet, SeriesLimits, has_ripe_gap, validate_and_estimate
+from wattkeeper.core.vee.series import RuleSet, SeriesLimits, needs_history, validate_and_estimate
 from wattkeeper.pipeline.ports import ClaimedWindow, MeasurementRows, Ports, SeriesFacts
 from wattkeeper.pipeline.window import (
     Span,
@@ -155,7 +155,7 @@ def _derive_window(
 ) -> _Result:
     wider = widen_to_estimates(ports, facts, span, now_s)
     span, derived = widen_to_brackets(ports, facts, wider, now_s, advance_rule)
-    if has_ripe_gap(derived, now_s, rules):
+    if needs_history(derived, now_s, rules):
         derived = derive_history(ports, facts, span, now_s, advance_rule)
     intervals, findings = validate_and_estimate(
         derived,

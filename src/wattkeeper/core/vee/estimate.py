@@ -72,7 +72,7 @@ def estimate(intervals: Intervals, calendar: DayCalendar, gaps: Sequence[Gap]) -
 
 def _estimate_gap(intervals: Intervals, days: DayTable, gap: Gap) -> Shape | None:
     count = gap.end_index - gap.first_index
-    line = _line_over(intervals, gap)
+    line = line_over(intervals, gap)
     if line is not None:
         if gap.energy_milliwh is None:
             energy = [scaled // (count + 1) for scaled in line]
@@ -89,18 +89,18 @@ def _estimate_gap(intervals: Intervals, days: DayTable, gap: Gap) -> Shape | Non
     return Shape(apportion(shape.energy_milliwh, gap.energy_milliwh), shape.method)
 
 
-def _line_over(intervals: Intervals, gap: Gap) -> list[int] | None:
+def line_over(intervals: Intervals, gap: Gap) -> list[int] | None:
     """Return the interpolated shape of a short gap between two good neighbours, else None."""
     count = gap.end_index - gap.first_index
     before, after = gap.first_index - 1, gap.end_index
     if count * intervals.interval_s > LINEAR_MAX_S or before < 0 or after >= len(intervals):
         return None
-    if not (_is_end_point(intervals, before) and _is_end_point(intervals, after)):
+    if not (is_end_point(intervals, before) and is_end_point(intervals, after)):
         return None
     return interpolate(int(intervals.value_milliwh[before]), int(intervals.value_milliwh[after]), count)
 
 
-def _is_end_point(intervals: Intervals, index: int) -> bool:
+def is_end_point(intervals: Intervals, index: int) -> bool:
     """Whether an interval may end a line: measured, and without a power failure (California)."""
     is_measured = intervals.provenance[index] == Provenance.MEASURED
     return bool(is_measured and not intervals.flags[index] & (Flag.POWER_LOST | Flag.SUSPECT))

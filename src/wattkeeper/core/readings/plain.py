@@ -1,0 +1,266 @@
+"""Registers to intervals for many series at once, where reads lie on the grid of one meter's window.
+
+The result is that of `derive_intervals`, series by series, value by value; a series that is out of the
+ordinary in any way is named instead of derived, and belongs to `derive_intervals` itself.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.quality import Flag, Provenance, Source
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.readings.intervals import INTERVAL_FLAGS, START_FLAGS
+from wattkeeper.core.readings.knots import INT64_SAFE
+from wattkeeper.core.readings.plain_table import UNKNOWN, GapColumns, IntervalTable
+
+Mask = NDArray[np.bool_]
+NO_MODULUS = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainFacts:
+    """Facts of series that one channel measured throughout, with one multiplier: int64 of shape (series,).
+
+    One count is ``numerator / denominator`` primary milliwatt-hours (step times multiplier);
+    `register_modulus` is `NO_MODULUS` for a register that never starts again.
+    """
+
+    series_id: Int64s
+    channel_id: Int64s
+    numerator: Int64s
+    denominator: Int64s
+    register_modulus: Int64s
+    power_max_w: Int64s
+
+    def __len__(self) -> int:
+        return len(self.series_id)
+
+    def take(self, rows: "NDArray[np.intp] | Mask") -> "PlainFacts":
+        """Return the facts of the series at the places `rows`, or of a mask."""
+        return PlainFacts(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadTable:
+    """Reads of many series, integers of shape (reads,), in order of `row`, instant, then the rest.
+
+    `row` is the place of the series among the facts; the other columns as in `ReadColumns`.
+    """
+
+    row: NDArray[np.int64]
+    measured_at_s: Int64s
+    value: Int64s
+    flags: NDArray[np.int32]
+    source: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def where(self, chosen: Mask) -> "ReadTable":
+        """Return the reads of a mask."""
+        return ReadTable(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+
+def derive_plain(
+    facts: PlainFacts, reads: ReadTable, from_s: int, to_s: int, interval_s: int
+) -> tuple[IntervalTable, Mask]:
+    """Return the intervals of all series over ``[from_s, to_s)``, and which of them are out of the ordinary.
+
+    The rows of the latter (shape (series,)) are left empty: two reads at one instant, one beside the grid or
+    beyond the register, or a step that the service can't carry, that goes backwards, or that may hide another
+    turn of the register. `reads` may hold any time around the window, as brackets.
+    """
+    table = IntervalTable.empty(facts.series_id, from_s, to_s, interval_s)
+    reads = _without_live_beside_stored(reads, interval_s)
+    is_odd = _out_of_range(facts)
+    is_odd[reads.row[_is_wrong_alone(facts, reads, from_s, interval_s)]] = True
+    steps = _Steps.between(facts, reads)
+    is_odd[reads.row[1:][steps.find_impossible(facts, reads, interval_s)]] = True
+    is_odd |= facts.register_modulus < np.where(facts.register_modulus != NO_MODULUS, 2, 0)
+    if is_odd.any():
+        kept = ~is_odd[reads.row]
+        reads = reads.where(kept)
+        steps = _Steps.between(facts, reads)
+    turns = steps.count_turns(reads)
+    _place(table, facts, reads, turns)
+    _read_off(table)
+    table.gaps = find_gap_columns(table, ~is_odd)
+    _find_rollovers(table, facts, reads, steps)
+    return table, is_odd
+
+
+def _without_live_beside_stored(reads: ReadTable, interval_s: int) -> ReadTable:
+    """Drop live reads within one interval of a stored one, as `settle_reads` does."""
+    is_live = reads.source == Source.LIVE
+    if not is_live.any():
+        return reads
+    is_stored = ~is_live & (reads.source != Source.FIELD)
+    places = np.arange(len(reads))
+    before = np.maximum.accumulate(np.where(is_stored, places, -1))
+    after = np.minimum.accumulate(np.where(is_stored, places, len(reads))[::-1])[::-1]
+    is_beside = np.zeros(len(reads), dtype=np.bool_)
+    for nearest in (before, after):
+        inside = (nearest >= 0) & (nearest < len(reads))
+        found = np.where(inside, nearest, 0)
+        is_near = np.abs(reads.measured_at_s - reads.measured_at_s[found]) < interval_s
+        is_beside |= inside & (reads.row[found] == reads.row) & is_near
+    return reads.where(~(is_live & is_beside))
+
+
+def _out_of_range(facts: PlainFacts) -> Mask:
+    """Which series have numbers that a product of 64 bits may not hold."""
+    largest = np.maximum(facts.register_modulus, 2**40).astype(np.float64)
+    is_wide = largest * facts.numerator >= INT64_SAFE
+    is_wide |= facts.power_max_w.astype(np.float64) * 1000 * facts.denominator * 2**27 >= INT64_SAFE
+    is_wide |= facts.numerator >= INT64_SAFE // 3600
+    return is_wide
+
+
+def _is_wrong_alone(facts: PlainFacts, reads: ReadTable, from_s: int, interval_s: int) -> Mask:
+    """Which reads are beside the grid or hold what their register can't."""
+    modulus = facts.register_modulus
+    limit = np.where(modulus == NO_MODULUS, 2**40, modulus)
+    is_wrong = (reads.value < 0) | (reads.value >= limit[reads.row])
+    is_wrong |= (reads.measured_at_s - from_s) % interval_s != 0
+    result: Mask = is_wrong
+    return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Steps:
+    """From each read to the next, shape (reads - 1,): same series, lower value, advance in counts."""
+
+    is_same: Mask
+    is_lower: Mask
+    advance: Int64s
+
+    @classmethod
+    def between(cls, facts: PlainFacts, reads: ReadTable) -> "_Steps":
+        is_same = reads.row[1:] == reads.row[:-1]
+        advance = np.diff(reads.value)
+        is_lower = is_same & (advance < 0)
+        lower = np.flatnonzero(is_lower)
+        advance[lower] += facts.register_modulus[reads.row[lower]]
+        return cls(is_same, is_lower, advance)
+
+    def find_impossible(self, facts: PlainFacts, reads: ReadTable, interval_s: int) -> Mask:
+        """Which steps can't be, or may hide another turn; the exact bound only where the plain one fails."""
+        divisor = 3600 * facts.numerator
+        power = facts.power_max_w * 1000 * facts.denominator
+        least = interval_s * power // divisor + 1
+        row = reads.row[1:]
+        elapsed_s = np.diff(reads.measured_at_s)
+        doubtful = self.is_same & ((self.advance < 0) | (self.advance > least[row]))
+        may_turn = (facts.register_modulus != NO_MODULUS) & (facts.register_modulus <= least)
+        doubtful |= self.is_same & ((elapsed_s != interval_s) | may_turn[row])
+        places = np.flatnonzero(doubtful)
+        of, elapsed_s, advance = row[places], elapsed_s[places], self.advance[places]
+        most = elapsed_s * power[of] // divisor[of] + 1
+        modulus = facts.register_modulus[of]
+        is_wrong = (elapsed_s <= 0) | (elapsed_s >= 2**27) | (advance < 0) | (advance > most)
+        is_wrong |= (modulus != NO_MODULUS) & (advance + modulus <= most)
+        impossible = np.zeros(len(row), dtype=np.bool_)
+        impossible[places[is_wrong]] = True
+        return impossible
+
+    def count_turns(self, reads: ReadTable) -> Int64s | None:
+        """Return how often each read's register had come round since its first read, None if none did."""
+        if not self.is_lower.any():
+            return None
+        total = np.concatenate(([0], np.cumsum(self.is_lower)))
+        firsts = np.flatnonzero(np.concatenate(([True], ~self.is_same)))
+        counts = np.diff(np.concatenate((firsts, [len(reads)])))
+        result: Int64s = total - np.repeat(total[firsts], counts)
+        return result
+
+
+def _place(table: IntervalTable, facts: PlainFacts, reads: ReadTable, turns: Int64s | None) -> None:
+    """Put positions, chains and read flags of the reads on the grid into the table's boundaries."""
+    place = (reads.measured_at_s - table.from_s) // table.interval_s
+    boundaries_count = table.position_chain.shape[1]
+    inside = (place >= 0) & (place < boundaries_count)
+    if not inside.all():
+        reads, place = reads.where(inside), place[inside]
+        turns = None if turns is None else turns[inside]
+    position = reads.value * facts.numerator[reads.row]
+    if (facts.denominator != 1).any():
+        position //= facts.denominator[reads.row]
+    at = reads.row * boundaries_count + place
+    if turns is not None:
+        whole = facts.register_modulus * facts.numerator // facts.denominator
+        position += turns * whole[reads.row]
+    table.position_milliwh.ravel()[at] = position
+    table.position_chain.ravel()[at] = 0
+    if reads.flags.any():
+        _place_flags(table, at, reads.flags)
+    if turns is not None:
+        _flag_rollovers(table, at, turns)
+
+
+def _place_flags(table: IntervalTable, at: Int64s, read_flags: NDArray[np.int32]) -> None:
+    flags = np.zeros(table.position_chain.shape, dtype=np.int32)
+    flags.ravel()[at] = read_flags
+    np.bitwise_or(flags[:, 1:] & int(INTERVAL_FLAGS), flags[:, :-1] & int(START_FLAGS), out=table.flags)
+
+
+def _flag_rollovers(table: IntervalTable, at: Int64s, turns: Int64s) -> None:
+    count = np.zeros(table.position_chain.shape, dtype=np.int64)
+    count.ravel()[at] = turns
+    is_known = table.position_chain >= 0
+    has_turned = (count[:, 1:] > count[:, :-1]) & is_known[:, 1:] & is_known[:, :-1]
+    table.flags[has_turned] |= int(Flag.ROLLOVER)
+
+
+def _read_off(table: IntervalTable) -> None:
+    """Fill values and provenance from the positions; flags count where both ends are known."""
+    is_known = table.position_chain >= 0
+    is_measured = is_known[:, 1:] & is_known[:, :-1]
+    np.subtract(table.position_milliwh[:, 1:], table.position_milliwh[:, :-1], out=table.value_milliwh)
+    if not is_measured.all():
+        table.value_milliwh[~is_measured] = 0
+        table.flags[~is_measured] = 0
+    table.provenance[...] = is_measured.astype(np.int8) * np.int8(Provenance.MEASURED)
+
+
+def find_gap_columns(table: IntervalTable, of_rows: Mask) -> GapColumns:
+    """Return the runs of unknown boundaries of the chosen rows, shape (series,), as gaps of their intervals.
+
+    Every known position of these rows must be an actual read, and all of one chain.
+    """
+    is_unknown = (table.position_chain < 0) & of_rows[:, np.newaxis]
+    rows = np.flatnonzero(is_unknown.any(axis=1))
+    padded = np.zeros((len(rows), is_unknown.shape[1] + 2), dtype=np.int8)
+    padded[:, 1:-1] = is_unknown[rows]
+    edges = np.diff(padded, axis=1)
+    row, first = np.nonzero(edges == 1)
+    end = np.nonzero(edges == -1)[1]
+    row = rows[row]
+    last = table.position_chain.shape[1] - 1
+    is_bracketed = (first > 0) & (end <= last)
+    before, after = np.maximum(first - 1, 0), np.minimum(end, last)
+    energy = table.position_milliwh[row, after] - table.position_milliwh[row, before]
+    return GapColumns(
+        row, before, np.minimum(end, last), np.where(is_bracketed, energy, UNKNOWN), is_bracketed
+    )
+
+
+def _find_rollovers(table: IntervalTable, facts: PlainFacts, reads: ReadTable, steps: _Steps) -> None:
+    """Report each turn of a register that touches the window."""
+    for i in np.flatnonzero(steps.is_lower).tolist():
+        row = int(reads.row[i])
+        starts_at_s, ends_at_s = int(reads.measured_at_s[i]), int(reads.measured_at_s[i + 1])
+        finding = Finding(
+            "readings.rollover",
+            starts_at_s=starts_at_s,
+            ends_at_s=ends_at_s,
+            channel_id=int(facts.channel_id[row]),
+            evidence={
+                "previous_value": int(reads.value[i]),
+                "value": int(reads.value[i + 1]),
+                "register_modulus": int(facts.register_modulus[row]),
+            },
+        )
+        table.findings[row] = (*table.findings.get(row, ()), finding)
