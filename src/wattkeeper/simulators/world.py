@@ -24,6 +24,7 @@ ZONE = "Asia/Shanghai"
 INTERVAL_S = 900
 HISTORY_DAYS = 62
 MEMORY_DAYS = 64  # a little more than the demonstration looks back
+SMALL_HOMES = {"H-01", "H-02", "H-09", "T-1", *faulty.POINTS}  # to whom something happens
 COMPOUND_LINK = "compound-concentrator"
 FACTORY_LINKS = ("factory-main-1", "factory-main-2")
 FACTORY_GATEWAY = "factory-gateway"
@@ -62,10 +63,18 @@ _OTHER_PHASES = (
 
 
 def build_world(
-    *, seed: int, now: datetime, is_check: bool, is_mqtt: bool, history_days: int = HISTORY_DAYS
+    *,
+    seed: int,
+    now: datetime,
+    is_check: bool,
+    is_mqtt: bool,
+    history_days: int = HISTORY_DAYS,
+    is_small: bool = False,
 ) -> World:
     """
     Return the world drawn from `seed`; its meters were installed `history_days` before the day of `now`.
+
+    With `is_small` a quarter of the homes are there, among them all to whom something happens.
 
     With `is_check` the window of 49 hours from `now`, which must be a local midnight, is lived with faults.
 
@@ -76,6 +85,7 @@ def build_world(
     if is_check and midnight_s != now_s:
         raise ValueError("a check starts at a local midnight")
     draw = _Draw(default_rng((seed, 7)), seed, midnight_s - history_days * DAY_S)
+    homes = (home for home in _compound(draw) if not is_small or home.usage_point in SMALL_HOMES)
     world = World(
         seed=seed,
         is_check=is_check,
@@ -86,7 +96,7 @@ def build_world(
         memory_days=MEMORY_DAYS,
         sites=_SITES,
         links=_links(is_mqtt),
-        entries=(*_compound(draw), *_factory(draw), *_building(draw)),
+        entries=(*homes, *_factory(draw), *_building(draw)),
     )
     return faulty.afflict(world)
 

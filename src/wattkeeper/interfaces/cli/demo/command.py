@@ -23,6 +23,7 @@ def demo(
     check: Annotated[bool, typer.Option("--check", help="run the proof unattended and exit")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the proof as one JSON object")] = False,
     plant: Annotated[str, typer.Option(help=f"plant a fault the check must see: {', '.join(PLANTS)}")] = "",
+    small: Annotated[bool, typer.Option("--small", help="check a quarter of the street")] = False,
     port: Annotated[int, typer.Option(help="port of the pages")] = 8000,
     folder: Annotated[Path, typer.Option(help="data folder of the demonstration")] = Path("var/demo"),
 ) -> None:
@@ -34,14 +35,14 @@ def demo(
         folder.mkdir(parents=True, exist_ok=True)
         run_demo(folder.resolve(), port=port)
         return
-    raise typer.Exit(_check(plant, as_json=as_json))
+    raise typer.Exit(_check(plant, is_small=small, as_json=as_json))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _check(plant: str, *, as_json: bool) -> int:
+def _check(plant: str, *, is_small: bool, as_json: bool) -> int:
     from wattkeeper.interfaces.cli.demo.check import run_check
 
     console = Console(stderr=True)
@@ -50,6 +51,7 @@ def _check(plant: str, *, as_json: bool) -> int:
         tasks = {name: bar.add_task(label, total=None) for name, label in LABELS.items()}
         report = run_check(
             plant=plant,
+            is_small=is_small,
             on_progress=lambda name, done, total: bar.update(tasks[name], completed=done, total=total),
         )
     if as_json:

@@ -19,6 +19,7 @@ from wattkeeper.data.commands.models import Command
 from wattkeeper.interfaces.cli.demo.provision import Provisioned, add_entry_meter
 from wattkeeper.interfaces.cli.demo.street import Street
 from wattkeeper.simulators.clock import SharedClock
+from wattkeeper.simulators.faulty import CUT_POINT
 from wattkeeper.simulators.world_model import World
 
 STEP_S = 3600
@@ -26,7 +27,6 @@ HOUR_S = 3600
 DAY_S = 86_400
 SETTLES_WITHIN_S = 120.0
 COMMAND_WITHIN_S = 30.0
-CUT_POINT = "H-03"
 PROTECTED_POINT = "H-05"
 LATE_POINT = "H-09"
 
