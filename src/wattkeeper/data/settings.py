@@ -82,7 +82,6 @@ LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [Path(__file__).resolve().parents[1] / "interfaces" / "locale"]
 
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_FOLDER / "static"
 STATICFILES_DIRS = [Path(__file__).resolve().parents[1] / "interfaces" / "web" / "static"]
 WHITENOISE_USE_FINDERS = True
 SESSION_COOKIE_HTTPONLY = True

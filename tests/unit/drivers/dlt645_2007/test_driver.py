@@ -385,7 +385,7 @@ def run_and_record(meter):
     return exchanges
 
 
-@pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", list(golden_cases()), ids=lambda case: case.name)
 def test_conformance(case):
     check_case(case)
 

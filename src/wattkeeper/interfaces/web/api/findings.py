@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from wattkeeper.actions.findings.close_finding import close_finding
 from wattkeeper.actions.findings.comment_finding import comment_finding
@@ -74,4 +74,4 @@ def close(request: HttpRequest, finding_id: int, payload: CommentIn) -> Any:
     close_finding(
         actor=actor_of(request), now=get_services().now(), finding_id=finding_id, comment=payload.text
     )
-    return 204, None
+    return Status(204, None)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Router
+from ninja import Router, Status
 
 from wattkeeper.actions.registry.add_link import add_link
 from wattkeeper.actions.registry.copy_link import copy_link
@@ -44,7 +44,7 @@ def edit(request: HttpRequest, link_id: int, payload: LinkEdit) -> Any:
     """Change fields of a link."""
     changes = payload.dict(exclude_unset=True)
     edit_link(actor=actor_of(request), now=get_services().now(), link_id=link_id, **changes)
-    return 204, None
+    return Status(204, None)
 
 
 @router.post("/links/{int:link_id}/copy", response=Made)
@@ -62,4 +62,4 @@ def copy(request: HttpRequest, link_id: int, payload: LinkCopyIn) -> Any:
 def retire(request: HttpRequest, link_id: int) -> Any:
     """Retire a link."""
     retire_link(actor=actor_of(request), now=get_services().now(), link_id=link_id)
-    return 204, None
+    return Status(204, None)

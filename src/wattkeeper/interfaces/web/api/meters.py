@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from wattkeeper.actions.registry.add_meter import add_meter
 from wattkeeper.actions.registry.channels import ChannelSpec
@@ -97,14 +97,14 @@ def edit(request: HttpRequest, meter_id: int, payload: MeterEdit) -> Any:
         keys=keys,
         **changes,
     )
-    return 204, None
+    return Status(204, None)
 
 
 @router.delete(ONE, response={204: None})
 def delete(request: HttpRequest, meter_id: int) -> Any:
     """Delete a meter that was never read; any other is retired."""
     delete_meter(actor=actor_of(request), now=get_services().now(), meter_id=meter_id)
-    return 204, None
+    return Status(204, None)
 
 
 @router.post(ONE + "/copy", response=Made)
@@ -122,7 +122,7 @@ def copy(request: HttpRequest, meter_id: int, payload: MeterCopyIn) -> Any:
 def retire(request: HttpRequest, meter_id: int, payload: AtIn) -> Any:
     """Retire a meter; its readings stay."""
     retire_meter(actor=actor_of(request), now=get_services().now(), meter_id=meter_id, at=payload.at)
-    return 204, None
+    return Status(204, None)
 
 
 @router.post(ONE + "/install", response=Made)
@@ -146,7 +146,7 @@ def remove(request: HttpRequest, meter_id: int, payload: RemoveIn) -> Any:
     remove_meter(
         actor=actor_of(request), now=services.now(), services=services, meter_id=meter_id, **payload.dict()
     )
-    return 204, None
+    return Status(204, None)
 
 
 @router.post(ONE + "/exchange", response=Made)

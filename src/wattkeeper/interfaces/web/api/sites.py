@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Router
+from ninja import Router, Status
 
 from wattkeeper.actions.registry.add_site import add_site
 from wattkeeper.actions.registry.copy_site import copy_site
@@ -45,7 +45,7 @@ def edit(request: HttpRequest, site_id: int, payload: SiteEdit) -> Any:
     """Change fields of a site."""
     changes = payload.dict(exclude_unset=True)
     edit_site(actor=actor_of(request), now=get_services().now(), site_id=site_id, **changes)
-    return 204, None
+    return Status(204, None)
 
 
 @router.post("/sites/{int:site_id}/copy", response=Made)
@@ -63,4 +63,4 @@ def copy(request: HttpRequest, site_id: int, payload: CopyIn) -> Any:
 def retire(request: HttpRequest, site_id: int) -> Any:
     """Retire a site."""
     retire_site(actor=actor_of(request), now=get_services().now(), site_id=site_id)
-    return 204, None
+    return Status(204, None)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from wattkeeper.actions.registry.add_usage_point import add_usage_point
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
@@ -79,7 +79,7 @@ def edit(request: HttpRequest, usage_point_id: int, payload: UsagePointEdit) -> 
         usage_point_id=usage_point_id,
         **payload.dict(exclude_unset=True),
     )
-    return 204, None
+    return Status(204, None)
 
 
 @router.post(ONE + "/copy", response=Made)
@@ -99,7 +99,7 @@ def copy(request: HttpRequest, usage_point_id: int, payload: CopyIn) -> Any:
 def retire(request: HttpRequest, usage_point_id: int) -> Any:
     """Retire a usage point."""
     retire_usage_point(actor=actor_of(request), now=get_services().now(), usage_point_id=usage_point_id)
-    return 204, None
+    return Status(204, None)
 
 
 @router.post(ONE + "/multipliers", response=Made)
@@ -119,7 +119,7 @@ def multiply(request: HttpRequest, usage_point_id: int, payload: MultiplierIn) -
 def feed(request: HttpRequest, usage_point_id: int, payload: TopologyIn) -> Any:
     """Say through which usage point this one is fed."""
     set_topology(actor=actor_of(request), now=get_services().now(), child_id=usage_point_id, **payload.dict())
-    return 204, None
+    return Status(204, None)
 
 
 @router.post(ONE + "/contracts", response=Made)

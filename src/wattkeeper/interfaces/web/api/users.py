@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Router
+from ninja import Router, Status
 
 from wattkeeper.actions.accounts.change_password import change_password
 from wattkeeper.actions.accounts.create_api_key import create_api_key
@@ -58,14 +58,14 @@ def edit(request: HttpRequest, user_id: int, payload: UserEdit) -> Any:
     """Change a person's role, language or whether they may log in."""
     changes = payload.dict(exclude_unset=True)
     edit_user(actor=actor_of(request), now=get_services().now(), user_id=user_id, **changes)
-    return 204, None
+    return Status(204, None)
 
 
 @router.post("/users/{int:user_id}/password", response={204: None})
 def set_password(request: HttpRequest, user_id: int, payload: PasswordIn) -> Any:
     """Change a password."""
     change_password(actor=actor_of(request), now=get_services().now(), user_id=user_id, **payload.dict())
-    return 204, None
+    return Status(204, None)
 
 
 @router.get("/api-keys", response=list[ApiKeyOut])
@@ -87,4 +87,4 @@ def add_key(request: HttpRequest, payload: ApiKeyIn) -> Any:
 def revoke_key(request: HttpRequest, api_key_id: int) -> Any:
     """Make a key useless."""
     revoke_api_key(actor=actor_of(request), now=get_services().now(), api_key_id=api_key_id)
-    return 204, None
+    return Status(204, None)
