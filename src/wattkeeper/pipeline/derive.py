@@ -5,8 +5,8 @@ same values, and nothing is written that did not change.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -19,7 +19,16 @@ from wattkeeper.core.readings.advance import AdvanceRule, register_advance
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.series import RuleSet, SeriesLimits, needs_history, validate_and_estimate
-from wattkeeper.pipeline.ports import ClaimedWindow, MeasurementRows, Ports, SeriesFacts
+from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
+from wattkeeper.pipeline.plain_groups import WindowColumns, group_windows
+from wattkeeper.pipeline.ports import (
+    ClaimedWindow,
+    ManySeries,
+    MeasurementRows,
+    Ports,
+    SeriesFacts,
+    SpanFindings,
+)
 from wattkeeper.pipeline.window import (
     Span,
     align,
@@ -30,7 +39,9 @@ from wattkeeper.pipeline.window import (
 )
 
 LEASE_S = 300
-CLAIM_COUNT = 256
+CLAIM_COUNT = 8192
+SLICE_DAYS_COUNT = 8192  # series times days derived together: what bounds memory
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,34 @@ class _Result:
     findings: tuple[Finding, ...]
 
 
+@dataclass(slots=True)
+class _Tally:
+    """What a run has done so far."""
+
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    failures: list[Failure] = field(default_factory=list)
+
+    def add_group(self, derived: DerivedGroup) -> None:
+        table = derived.table
+        self.counts["series_count"] += len(table)
+        self.counts["interval_count"] += table.provenance.size
+        self.counts["row_count"] += len(derived.rows)
+        self.counts["estimated_count"] += int((table.provenance == Provenance.ESTIMATED).sum())
+        self.counts["missing_count"] += int(table.is_missing.sum())
+        self.counts["finding_count"] += len(derived.findings)
+
+    def add_series(self, results: Sequence[_Result]) -> None:
+        self.counts["series_count"] += len({result.series_id for result in results})
+        for result in results:
+            provenance = result.intervals.provenance
+            is_missing = (provenance == Provenance.MISSING) & result.intervals.is_installed
+            self.counts["interval_count"] += len(provenance)
+            self.counts["row_count"] += len(result.rows)
+            self.counts["estimated_count"] += int((provenance == Provenance.ESTIMATED).sum())
+            self.counts["missing_count"] += int(is_missing.sum())
+            self.counts["finding_count"] += len(result.findings)
+
+
 def run_once(
     ports: Ports,
     now: datetime,
@@ -78,8 +117,9 @@ def run_once(
     """Derive at most `limit` dirty windows and return what was done; a report without a run if none was
     dirty.
 
-    Order: lease, run id, inputs, one append of all changed values, findings, completion. A series whose facts
-    contradict each other is reported and stays dirty; the others go on.
+    Order: lease, run id; then, for a slice of series at a time, inputs, one append of all changed values,
+    findings, completion. A series whose facts contradict each other is reported and stays dirty; the others
+    go on.
     """
     now_s = to_seconds(now.replace(microsecond=0))
     rules = rules or RuleSet()
@@ -87,45 +127,86 @@ def run_once(
     if not windows:
         return PipelineReport()
     run_id = ports.runs.start(now_s=now_s, rule_set=rules.code)
-    by_series: dict[int, list[ClaimedWindow]] = defaultdict(list)
-    for window in windows:
-        by_series[window.series_id].append(window)
+    many = ports.many if advance_rule is register_advance else None
+    tally = _Tally()
+    for by_series in _slices(windows):
+        _derive_slice(ports, many, by_series, run_id, now_s, rules, advance_rule, tally)
+    return PipelineReport(
+        run_id=run_id, window_count=len(windows), failures=tuple(tally.failures), **tally.counts
+    )
+
+
+def _slices(windows: Sequence[ClaimedWindow]) -> Iterator[dict[int, list[ClaimedWindow]]]:
+    """Yield the windows by series, as many series at a time as memory is meant for."""
+    by_series: dict[int, list[ClaimedWindow]] = {}
+    days_count = 0
+    for window in sorted(windows, key=lambda window: window.series_id):
+        if window.series_id not in by_series and days_count >= SLICE_DAYS_COUNT:
+            yield by_series
+            by_series, days_count = {}, 0
+        by_series.setdefault(window.series_id, []).append(window)
+        days_count += 1 + (window.to_s - window.from_s) // DAY_S
+    yield by_series
+
+
+def _derive_slice(
+    ports: Ports,
+    many: ManySeries | None,
+    by_series: Mapping[int, list[ClaimedWindow]],
+    run_id: int,
+    now_s: int,
+    rules: RuleSet,
+    advance_rule: AdvanceRule,
+    tally: _Tally,
+) -> None:
+    groups: list[DerivedGroup] = []
+    rest = list(by_series)
+    if many is not None:
+        groups, rest = _derive_many(many, by_series, now_s, rules)
     results: list[_Result] = []
-    failures: list[Failure] = []
-    for series_id, own in sorted(by_series.items()):
+    failed: set[int] = set()
+    for series_id in rest:
         try:
-            results += _derive_series(ports, series_id, own, now_s, rules, advance_rule)
+            results += _derive_series(ports, series_id, by_series[series_id], now_s, rules, advance_rule)
         except WattkeeperError as error:
-            failures.append(Failure(series_id, error.code))
-    rows = MeasurementRows.concatenate([result.rows for result in results])
+            failed.add(series_id)
+            tally.failures.append(Failure(series_id, error.code))
+    parts = [*(derived.rows for derived in groups), *(result.rows for result in results)]
+    rows = MeasurementRows.concatenate([part for part in parts if len(part)])
     if len(rows):
         ports.measurements.append(run_id, rows)
+    if many is not None and groups:
+        many.record_findings(
+            [SpanFindings(each.table.series_id, *each.span, each.findings) for each in groups], run_id
+        )
     for result in results:
         from_s, to_s = result.span
         ports.findings.record(
             series_id=result.series_id, from_s=from_s, to_s=to_s, findings=result.findings, run_id=run_id
         )
-    failed = {failure.series_id for failure in failures}
-    ports.windows.complete([window for window in windows if window.series_id not in failed])
-    return _report(run_id, windows, results, failures)
+    own = (window for windows in by_series.values() for window in windows)
+    ports.windows.complete([window for window in own if window.series_id not in failed])
+    tally.add_series(results)
+    for derived in groups:
+        tally.add_group(derived)
 
 
-def _report(
-    run_id: int, windows: Sequence[ClaimedWindow], results: list[_Result], failures: list[Failure]
-) -> PipelineReport:
-    provenance = np.concatenate([np.zeros(0), *(result.intervals.provenance for result in results)])
-    is_installed = np.concatenate([np.zeros(0), *(result.intervals.is_installed for result in results)])
-    return PipelineReport(
-        run_id=run_id,
-        window_count=len(windows),
-        series_count=len({result.series_id for result in results}),
-        interval_count=len(provenance),
-        row_count=sum(len(result.rows) for result in results),
-        estimated_count=int((provenance == Provenance.ESTIMATED).sum()),
-        missing_count=int(((provenance == Provenance.MISSING) & (is_installed > 0)).sum()),
-        finding_count=sum(len(result.findings) for result in results),
-        failures=tuple(failures),
-    )
+def _derive_many(
+    many: ManySeries, by_series: Mapping[int, list[ClaimedWindow]], now_s: int, rules: RuleSet
+) -> tuple[list[DerivedGroup], list[int]]:
+    """Return what was derived in groups, and the series that are left to be derived one by one."""
+    rows = [(w.series_id, w.from_s, w.to_s) for windows in by_series.values() for w in windows]
+    columns = np.array(rows, dtype=np.int64)
+    windows = WindowColumns(*(np.ascontiguousarray(columns[:, i]) for i in range(3)))
+    groups, alone = group_windows(many, windows, now_s)
+    rest = set(alone.tolist())
+    derived: list[DerivedGroup] = []
+    for outcome in derive_groups(many, groups, now_s, rules):
+        if isinstance(outcome, DerivedGroup):
+            derived.append(outcome)
+        else:
+            rest.update(outcome.tolist())
+    return derived, sorted(rest)
 
 
 def _derive_series(
@@ -176,6 +257,8 @@ def _resolution_milliwh(facts: SeriesFacts, span: Span) -> int:
     rates = [
         installation.step_milliwh * period.ratio
         for installation in facts.installations
+        if installation.starts_at_s < span[1]
+        and (installation.ends_at_s is None or installation.ends_at_s > span[0])
         for period in installation.multipliers
         if period.starts_at_s < span[1] and (period.ends_at_s is None or period.ends_at_s > span[0])
     ]

@@ -3,15 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
+from wattkeeper.core.readings.plain import PlainFacts
 from wattkeeper.core.registry.installations import ChannelInstallation
+from wattkeeper.core.vee.estimate import DayCalendar
+
+Integers = NDArray[np.signedinteger[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +48,14 @@ class ClaimedWindow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasurementRows:
-    """Values of series, named by the start of their interval; int64 arrays of shape (n,)."""
+    """Values of series, named by the start of their interval; shape (n,), the last three may be narrow."""
 
     series_id: Int64s
     starts_at_s: Int64s
     value_milliwh: Int64s
-    provenance: Int64s
-    flags: Int64s
-    method: Int64s
+    provenance: Integers
+    flags: Integers
+    method: Integers
 
     def __len__(self) -> int:
         return len(self.series_id)
@@ -129,9 +134,88 @@ class Runs(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainSeries:
+    """Series that one register measured with one multiplier around a window: what matrices are made of.
+
+    One element a series, int64 of shape (series,). The facts hold in ``[holds_from_s, holds_to_s)``;
+    `calendar_index` points into `calendars`.
+    """
+
+    facts: PlainFacts
+    holds_from_s: Int64s
+    holds_to_s: Int64s
+    interval_s: Int64s
+    calendar_index: Int64s
+    calendars: tuple[DayCalendar, ...]
+
+    def __len__(self) -> int:
+        return len(self.holds_from_s)
+
+    def take(self, rows: "NDArray[np.intp] | NDArray[np.bool_]") -> "PlainSeries":
+        """Return the series at the places `rows`, or of a mask."""
+        return PlainSeries(
+            self.facts.take(rows),
+            self.holds_from_s[rows],
+            self.holds_to_s[rows],
+            self.interval_s[rows],
+            self.calendar_index[rows],
+            self.calendars,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ManyReads:
+    """Reads of many channels, shape (reads,), in order of channel, instant, source, value, flags."""
+
+    channel_id: Int64s
+    measured_at_s: Int64s
+    value: Int64s
+    flags: NDArray[np.int32]
+    source: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpanFindings:
+    """What was found in ``[from_s, to_s)`` of each of `series_id`; findings name their series."""
+
+    series_id: Int64s
+    from_s: int
+    to_s: int
+    findings: Sequence[Finding]
+
+
+class ManySeries(Protocol):
+    """The same facts and values for thousands of series in one question each."""
+
+    def get_plain(self, series_id: Int64s, at_s: Int64s) -> PlainSeries:
+        """Return the plain ones among the series, by the facts in force at `at_s` (series,), in any order."""
+        ...
+
+    def read_raw(self, channel_id: Int64s, from_s: int, to_s: int) -> ManyReads:
+        """Return the reads of the channels (rising) with ``from_s <= measured_at_s < to_s``."""
+        ...
+
+    def find_nearest(self, channel_id: Int64s, at_s: int, *, is_before: bool) -> tuple[Int64s, Int64s]:
+        """Return channels and instants: the newest read before `at_s`, or the oldest at or after it."""
+        ...
+
+    def read_measurements(self, series_id: Int64s, from_s: int, to_s: int) -> MeasurementRows:
+        """Return the current values with ``from_s <= starts_at_s < to_s``, by series and time."""
+        ...
+
+    def find_learnt(self, series_id: Int64s, from_s: int, to_s: int) -> tuple[Int64s, Int64s]:
+        """Return series and starts of the current estimates of a span that other days may have shaped."""
+        ...
+
+    def record_findings(self, found: Sequence[SpanFindings], run_id: int) -> None:
+        """Let the findings stand for their spans, as `Findings.record` does."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Everything the pipeline needs, for one tenant."""
+    """Everything the pipeline needs, for one tenant; without `many` each series is derived by itself."""
 
     registry: Registry
     raw_reads: RawReads
@@ -139,3 +223,4 @@ class Ports:
     windows: DirtyWindows
     findings: Findings
     runs: Runs
+    many: ManySeries | None = None

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
-from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.quality import Method, Provenance
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.readings.advance import AdvanceRule
 from wattkeeper.core.readings.interval_reads import collect_intervals
@@ -15,6 +17,7 @@ from wattkeeper.core.vee.like_days import AHEAD_DAYS, DAY_S, HISTORY_DAYS
 from wattkeeper.pipeline.ports import Ports, SeriesFacts
 
 Span = tuple[int, int]
+UNLEARNT_METHODS = (Method.LINEAR, Method.EXCHANGE)
 CONTEXT_S = DAY_S  # reads this far around a window help to tell a wrong read from a right one
 
 
@@ -29,12 +32,21 @@ def merge_spans(spans: Iterable[Span]) -> list[Span]:
     return merged
 
 
-def floor_to_day(at_s: int, facts: SeriesFacts) -> int:
+class Grid(Protocol):
+    """Where the intervals and days of a series begin."""
+
+    @property
+    def interval_s(self) -> int: ...
+    @property
+    def zone(self) -> ZoneInfo: ...
+
+
+def floor_to_day(at_s: int, facts: Grid) -> int:
     """Return the beginning of the local day of `at_s`."""
     return to_seconds(local_midnight(from_seconds(at_s).astimezone(facts.zone).date(), facts.zone))
 
 
-def align(span: Span, facts: SeriesFacts, now_s: int) -> Span | None:
+def align(span: Span, facts: Grid, now_s: int) -> Span | None:
     """Return `span` as whole local days, as far as intervals are over by `now_s`; None where none is.
 
     A read at the first instant of a day ends the last interval of the day before, so one interval is added
@@ -92,29 +104,46 @@ def widen_to_brackets(
         after_s = (
             ports.raw_reads.find_nearest(channel_ids, span[1], is_before=False) if is_open_after else None
         )
-        wider = span
-        if before_s is not None:
-            wider = (min(before_s, span[0] - step_s), wider[1])
-        if after_s is not None and after_s <= now_s:
-            wider = (wider[0], max(after_s + 1, span[1] + step_s))
-        aligned = align(wider, facts, now_s) if wider != span else None
-        if aligned is None or aligned == span:
+        wider = span_to_nearest(span, before_s, after_s, step_s, facts, now_s)
+        if wider == span:
             return span, derived
-        span, step_s = aligned, 2 * step_s
+        span, step_s = wider, 2 * step_s
+
+
+def span_to_nearest(
+    span: Span, before_s: int | None, after_s: int | None, step_s: int, facts: Grid, now_s: int
+) -> Span:
+    """Return the span moved out to the nearest reads outside, where there are any by `now_s`, by days."""
+    wider = span
+    if before_s is not None:
+        wider = (min(before_s, span[0] - step_s), wider[1])
+    if after_s is not None and after_s <= now_s:
+        wider = (wider[0], max(after_s + 1, span[1] + step_s))
+    return span if wider == span else (align(wider, facts, now_s) or span)
 
 
 def widen_to_estimates(ports: Ports, facts: SeriesFacts, span: Span, now_s: int) -> Span:
     """Return the span with every stored estimate that may have learnt from its days.
 
-    An estimate looks back at most `HISTORY_DAYS` and ahead at most `AHEAD_DAYS`.
+    An estimate looks back at most `HISTORY_DAYS` and ahead at most `AHEAD_DAYS`. One on a line between its
+    own neighbours has learnt from no other day.
     """
-    rows = ports.measurements.read(
-        facts.series_id, span[0] - AHEAD_DAYS * DAY_S, span[1] + HISTORY_DAYS * DAY_S
-    )
-    estimated_at_s = rows.starts_at_s[rows.provenance == Provenance.ESTIMATED]
-    if not len(estimated_at_s):
+    rows = ports.measurements.read(facts.series_id, *learning_span(span))
+    is_learnt = (rows.provenance == Provenance.ESTIMATED) & ~np.isin(rows.method, UNLEARNT_METHODS)
+    learnt_at_s = rows.starts_at_s[is_learnt]
+    if not len(learnt_at_s):
         return span
-    outer = (min(span[0], int(np.min(estimated_at_s))), max(span[1], int(np.max(estimated_at_s)) + 1))
+    return span_with(span, int(learnt_at_s.min()), int(learnt_at_s.max()), facts, now_s)
+
+
+def learning_span(span: Span) -> Span:
+    """Return where estimates may have learnt from the days of `span`."""
+    return span[0] - AHEAD_DAYS * DAY_S, span[1] + HISTORY_DAYS * DAY_S
+
+
+def span_with(span: Span, first_at_s: int, last_at_s: int, facts: Grid, now_s: int) -> Span:
+    """Return the span with the days of two instants."""
+    outer = (min(span[0], first_at_s), max(span[1], last_at_s + 1))
     return span if outer == span else (align(outer, facts, now_s) or span)
 
 
@@ -122,5 +151,9 @@ def derive_history(
     ports: Ports, facts: SeriesFacts, span: Span, now_s: int, advance_rule: AdvanceRule
 ) -> Intervals:
     """Return the intervals of `span` with the days around it that its estimates may learn from."""
-    outer = align((span[0] - HISTORY_DAYS * DAY_S, span[1] + AHEAD_DAYS * DAY_S), facts, now_s)
-    return derive_span(ports, facts, outer or span, advance_rule)
+    return derive_span(ports, facts, history_span(span, facts, now_s), advance_rule)
+
+
+def history_span(span: Span, facts: Grid, now_s: int) -> Span:
+    """Return the days around `span` that its estimates may learn from, itself included."""
+    return align((span[0] - HISTORY_DAYS * DAY_S, span[1] + AHEAD_DAYS * DAY_S), facts, now_s) or span

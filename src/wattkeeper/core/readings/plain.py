@@ -18,6 +18,8 @@ from wattkeeper.core.readings.plain_table import UNKNOWN, GapColumns, IntervalTa
 
 Mask = NDArray[np.bool_]
 NO_MODULUS = 0
+COUNT_MAX = 2**40  # what a register without a modulus may hold here
+ELAPSED_MAX_S = 2**26
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,17 +77,16 @@ def derive_plain(
     """
     table = IntervalTable.empty(facts.series_id, from_s, to_s, interval_s)
     reads = _without_live_beside_stored(reads, interval_s)
+    place, is_beside = _find_places(reads, from_s, interval_s)
     is_odd = _out_of_range(facts)
-    is_odd[reads.row[_is_wrong_alone(facts, reads, from_s, interval_s)]] = True
+    is_odd[reads.row[is_beside | _is_beyond(facts, reads)]] = True
     steps = _Steps.between(facts, reads)
     is_odd[reads.row[1:][steps.find_impossible(facts, reads, interval_s)]] = True
-    is_odd |= facts.register_modulus < np.where(facts.register_modulus != NO_MODULUS, 2, 0)
     if is_odd.any():
-        kept = ~is_odd[reads.row]
-        reads = reads.where(kept)
+        is_kept = ~is_odd[reads.row]
+        reads, place = reads.where(is_kept), place[is_kept]
         steps = _Steps.between(facts, reads)
-    turns = steps.count_turns(reads)
-    _place(table, facts, reads, turns)
+    _place(table, facts, reads, place, steps.count_turns(reads))
     _read_off(table)
     table.gaps = find_gap_columns(table, ~is_odd)
     _find_rollovers(table, facts, reads, steps)
@@ -111,21 +112,27 @@ def _without_live_beside_stored(reads: ReadTable, interval_s: int) -> ReadTable:
 
 
 def _out_of_range(facts: PlainFacts) -> Mask:
-    """Which series have numbers that a product of 64 bits may not hold."""
-    largest = np.maximum(facts.register_modulus, 2**40).astype(np.float64)
+    """Which series have numbers that a product of 64 bits may not hold, or a register of no digits."""
+    modulus = facts.register_modulus
+    largest = np.where(modulus == NO_MODULUS, COUNT_MAX, modulus).astype(np.float64)
     is_wide = largest * facts.numerator >= INT64_SAFE
-    is_wide |= facts.power_max_w.astype(np.float64) * 1000 * facts.denominator * 2**27 >= INT64_SAFE
+    is_wide |= facts.power_max_w.astype(np.float64) * 1000 * facts.denominator * ELAPSED_MAX_S >= INT64_SAFE
     is_wide |= facts.numerator >= INT64_SAFE // 3600
+    is_wide |= (modulus != NO_MODULUS) & (modulus < 2)
     return is_wide
 
 
-def _is_wrong_alone(facts: PlainFacts, reads: ReadTable, from_s: int, interval_s: int) -> Mask:
-    """Which reads are beside the grid or hold what their register can't."""
-    modulus = facts.register_modulus
-    limit = np.where(modulus == NO_MODULUS, 2**40, modulus)
-    is_wrong = (reads.value < 0) | (reads.value >= limit[reads.row])
-    is_wrong |= (reads.measured_at_s - from_s) % interval_s != 0
-    result: Mask = is_wrong
+def _find_places(reads: ReadTable, from_s: int, interval_s: int) -> tuple[Int64s, Mask]:
+    """Return which boundary of the window each read lies on, and which lie beside the grid."""
+    elapsed_s = reads.measured_at_s - from_s
+    place = elapsed_s // interval_s
+    return place, place * interval_s != elapsed_s
+
+
+def _is_beyond(facts: PlainFacts, reads: ReadTable) -> Mask:
+    """Which reads hold what their register can't."""
+    limit = np.where(facts.register_modulus == NO_MODULUS, COUNT_MAX, facts.register_modulus)
+    result: Mask = (reads.value < 0) | (reads.value >= limit[reads.row])
     return result
 
 
@@ -151,16 +158,17 @@ class _Steps:
         divisor = 3600 * facts.numerator
         power = facts.power_max_w * 1000 * facts.denominator
         least = interval_s * power // divisor + 1
+        is_modular = facts.register_modulus != NO_MODULUS
+        least[is_modular & (facts.register_modulus <= least)] = -1  # each step may hide a turn
         row = reads.row[1:]
         elapsed_s = np.diff(reads.measured_at_s)
-        doubtful = self.is_same & ((self.advance < 0) | (self.advance > least[row]))
-        may_turn = (facts.register_modulus != NO_MODULUS) & (facts.register_modulus <= least)
-        doubtful |= self.is_same & ((elapsed_s != interval_s) | may_turn[row])
+        doubtful = (self.advance < 0) | (self.advance > least[row]) | (elapsed_s != interval_s)
+        doubtful &= self.is_same
         places = np.flatnonzero(doubtful)
         of, elapsed_s, advance = row[places], elapsed_s[places], self.advance[places]
         most = elapsed_s * power[of] // divisor[of] + 1
         modulus = facts.register_modulus[of]
-        is_wrong = (elapsed_s <= 0) | (elapsed_s >= 2**27) | (advance < 0) | (advance > most)
+        is_wrong = (elapsed_s <= 0) | (elapsed_s >= ELAPSED_MAX_S) | (advance < 0) | (advance > most)
         is_wrong |= (modulus != NO_MODULUS) & (advance + modulus <= most)
         impossible = np.zeros(len(row), dtype=np.bool_)
         impossible[places[is_wrong]] = True
@@ -177,27 +185,28 @@ class _Steps:
         return result
 
 
-def _place(table: IntervalTable, facts: PlainFacts, reads: ReadTable, turns: Int64s | None) -> None:
+def _place(
+    table: IntervalTable, facts: PlainFacts, reads: ReadTable, place: Int64s, turns: Int64s | None
+) -> None:
     """Put positions, chains and read flags of the reads on the grid into the table's boundaries."""
-    place = (reads.measured_at_s - table.from_s) // table.interval_s
     boundaries_count = table.position_chain.shape[1]
-    inside = (place >= 0) & (place < boundaries_count)
-    if not inside.all():
-        reads, place = reads.where(inside), place[inside]
-        turns = None if turns is None else turns[inside]
-    position = reads.value * facts.numerator[reads.row]
+    inside = np.flatnonzero((place >= 0) & (place < boundaries_count))
+    row = reads.row[inside]
+    position = reads.value[inside]
+    position *= facts.numerator[row]
     if (facts.denominator != 1).any():
-        position //= facts.denominator[reads.row]
-    at = reads.row * boundaries_count + place
+        position //= facts.denominator[row]
     if turns is not None:
         whole = facts.register_modulus * facts.numerator // facts.denominator
-        position += turns * whole[reads.row]
+        position += turns[inside] * whole[row]
+    at = row * boundaries_count
+    at += place[inside]
     table.position_milliwh.ravel()[at] = position
     table.position_chain.ravel()[at] = 0
     if reads.flags.any():
-        _place_flags(table, at, reads.flags)
+        _place_flags(table, at, reads.flags[inside])
     if turns is not None:
-        _flag_rollovers(table, at, turns)
+        _flag_rollovers(table, at, turns[inside])
 
 
 def _place_flags(table: IntervalTable, at: Int64s, read_flags: NDArray[np.int32]) -> None:

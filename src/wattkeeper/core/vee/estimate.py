@@ -13,6 +13,7 @@ from wattkeeper.core.vee.apportion import apportion
 from wattkeeper.core.vee.like_days import DayTable
 
 LINEAR_MAX_S = 7200
+BAD_END_FLAGS = Flag.POWER_LOST | Flag.SUSPECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def line_over(intervals: Intervals, gap: Gap) -> list[int] | None:
 def is_end_point(intervals: Intervals, index: int) -> bool:
     """Whether an interval may end a line: measured, and without a power failure (California)."""
     is_measured = intervals.provenance[index] == Provenance.MEASURED
-    return bool(is_measured and not intervals.flags[index] & (Flag.POWER_LOST | Flag.SUSPECT))
+    return bool(is_measured and not intervals.flags[index] & BAD_END_FLAGS)
 
 
 def shape_by_days(days: DayTable, gap: Gap) -> Shape | None:

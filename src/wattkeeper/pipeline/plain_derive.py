@@ -1,0 +1,275 @@
+"""Derive, validate and estimate one group of plain series as matrices; what differs from what is stored."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.reads import Int64s, ReadColumns
+from wattkeeper.core.readings.intervals import derive_intervals
+from wattkeeper.core.readings.plain import NO_MODULUS, ReadTable, derive_plain
+from wattkeeper.core.readings.plain_table import IntervalTable, gaps_of, join_gaps
+from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
+from wattkeeper.core.vee.plain_estimate import estimate_lines, mark_validated
+from wattkeeper.core.vee.plain_validate import validate_table
+from wattkeeper.core.vee.rule_set import DISPUTING_RULES, RuleSet
+from wattkeeper.core.vee.series import estimate_window
+from wattkeeper.pipeline.plain_groups import Group
+from wattkeeper.pipeline.ports import ManyReads, ManySeries, MeasurementRows, PlainSeries
+from wattkeeper.pipeline.window import CONTEXT_S, Span, history_span, span_to_nearest
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DerivedGroup:
+    """What became of one group: its table, the rows to append and the findings, each naming its series."""
+
+    span: Span
+    table: IntervalTable
+    rows: MeasurementRows
+    findings: list[Finding]
+
+
+def derive_groups(
+    many: ManySeries, groups: list[Group], now_s: int, rules: RuleSet
+) -> Iterator["DerivedGroup | Int64s"]:
+    """Yield each derived group, and the ids of series that turn out to belong to none.
+
+    A series whose gap crosses the end of its span goes on to a wider one, with the others that go there.
+    """
+    waiting = list(reversed(groups))
+    while waiting:
+        group = waiting.pop()
+        table = _derive_over(many, group.series, group.span, group.grid.interval_s)
+        wider = _find_wider(many, group, table, now_s)
+        if wider:
+            table, group = _leave_out(table, group, np.concatenate([rows for _, rows in wider]))
+            for moved, _ in wider:
+                held = moved.holds_over(moved.span)
+                if not held.all():
+                    yield moved.series.facts.series_id[~held]
+                if held.any():
+                    waiting.append(moved.take(held))
+        if len(group.series):
+            yield from _finish(many, group, table, now_s, rules)
+
+
+def _leave_out(table: IntervalTable, group: Group, rows: Rows) -> tuple[IntervalTable, Group]:
+    is_kept = np.ones(len(table), dtype=np.bool_)
+    is_kept[rows] = False
+    return table.take(np.flatnonzero(is_kept)), group.take(is_kept)
+
+
+def _derive_over(many: ManySeries, series: PlainSeries, span: Span, interval_s: int) -> IntervalTable:
+    """Return the table of a span, every row derived: the plain ones together, the others one by one."""
+    order = np.argsort(series.facts.channel_id)
+    channel_id = series.facts.channel_id[order]
+    found = many.read_raw(channel_id, span[0] - CONTEXT_S, span[1] + CONTEXT_S)
+    reads = _to_rows(found, channel_id, order)
+    table, is_odd = derive_plain(series.facts, reads, *span, interval_s)
+    gaps = [table.gaps]
+    for row, own in _reads_by_row(reads, np.flatnonzero(is_odd)):
+        installation = _installation_of(series, row)
+        intervals = derive_intervals(
+            installations=(installation,),
+            reads={installation.channel_id: own},
+            from_s=span[0],
+            to_s=span[1],
+            interval_s=interval_s,
+            power_max_w=int(series.facts.power_max_w[row]),
+        )
+        table.fill(row, intervals)
+        gaps.append(gaps_of(row, intervals.gaps))
+    if len(gaps) > 1:
+        table.gaps = join_gaps(gaps)
+    return table
+
+
+def _to_rows(found: ManyReads, channel_id: Int64s, order: Rows) -> ReadTable:
+    """Return the reads with the row of their series instead of their channel."""
+    firsts = np.flatnonzero(np.diff(found.channel_id, prepend=-1))
+    counts = np.diff(firsts, append=len(found.channel_id))
+    rows = order[np.searchsorted(channel_id, found.channel_id[firsts])]
+    return ReadTable(np.repeat(rows, counts), found.measured_at_s, found.value, found.flags, found.source)
+
+
+def _reads_by_row(reads: ReadTable, rows: Rows) -> Iterator[tuple[int, ReadColumns]]:
+    """Yield the reads of each of some rows, which lie together."""
+    if not len(rows):
+        return
+    firsts = np.flatnonzero(np.diff(reads.row, prepend=-1))
+    ends = np.append(firsts[1:], len(reads))
+    spans = dict(
+        zip(reads.row[firsts].tolist(), zip(firsts.tolist(), ends.tolist(), strict=True), strict=True)
+    )
+    for row in rows.tolist():
+        own = slice(*spans.get(row, (0, 0)))
+        yield (
+            row,
+            ReadColumns(
+                reads.measured_at_s[own],
+                reads.value[own],
+                reads.flags[own].astype(np.int64),
+                reads.source[own].astype(np.int64),
+            ),
+        )
+
+
+def _installation_of(series: PlainSeries, row: int) -> ChannelInstallation:
+    """Return one row's facts as an installation; its step is primary, so its multiplier is one."""
+    facts = series.facts
+    starts_at_s, ends_at_s = int(series.holds_from_s[row]), int(series.holds_to_s[row])
+    modulus = int(facts.register_modulus[row])
+    return ChannelInstallation(
+        channel_id=int(facts.channel_id[row]),
+        starts_at_s=starts_at_s,
+        ends_at_s=ends_at_s,
+        step_milliwh=Fraction(int(facts.numerator[row]), int(facts.denominator[row])),
+        register_modulus=None if modulus == NO_MODULUS else modulus,
+        multipliers=(MultiplierPeriod(starts_at_s, ends_at_s, Fraction(1)),),
+    )
+
+
+def _find_wider(many: ManySeries, group: Group, table: IntervalTable, now_s: int) -> list[tuple[Group, Rows]]:
+    """Return the series that have a gap across an end of the span and reads beyond it, by their next span."""
+    last = len(table.starts_at_s)
+    opens = (
+        (True, group.span[0], table.gaps.row[table.gaps.first_index == 0], 0),
+        (False, group.span[1], table.gaps.row[table.gaps.end_index == last], last),
+    )
+    nearest: dict[int, list[int | None]] = {}
+    for is_before, at_s, with_gap, boundary in opens:
+        rows = np.unique(with_gap[table.position_chain[with_gap, boundary] < 0])
+        channel_id = group.series.facts.channel_id[rows]
+        found: dict[int, int] = {}
+        if len(rows):
+            channels, at = many.find_nearest(np.sort(channel_id), at_s, is_before=is_before)
+            found = dict(zip(channels.tolist(), at.tolist(), strict=True))
+        for row, channel in zip(rows.tolist(), channel_id.tolist(), strict=True):
+            if channel in found:
+                nearest.setdefault(row, [None, None])[0 if is_before else 1] = found[channel]
+    spans: dict[Span, list[int]] = {}
+    for row, (before_s, after_s) in nearest.items():
+        span = span_to_nearest(group.span, before_s, after_s, group.step_s, group.grid, now_s)
+        if span != group.span:
+            spans.setdefault(span, []).append(row)
+    places = [(span, np.array(sorted(rows))) for span, rows in sorted(spans.items())]
+    return [
+        (Group(group.series.take(rows), group.grid, span, 2 * group.step_s), rows) for span, rows in places
+    ]
+
+
+def _finish(
+    many: ManySeries, group: Group, table: IntervalTable, now_s: int, rules: RuleSet
+) -> Iterator["DerivedGroup | Int64s"]:
+    needs_more = estimate_lines(table, now_s=now_s, rules=rules)
+    if needs_more.any():
+        outer = history_span(group.span, group.grid, now_s)
+        is_lost = needs_more & ~group.holds_over(outer)
+        _estimate_by_days(many, group, table, np.flatnonzero(needs_more & ~is_lost), outer, now_s, rules)
+        if is_lost.any():
+            yield group.series.facts.series_id[is_lost]
+            table, group = _leave_out(table, group, np.flatnonzero(is_lost))
+            if not len(group.series):
+                return
+    facts = group.series.facts
+    found = validate_table(
+        table,
+        power_max_w=facts.power_max_w,
+        resolution_milliwh=-(-facts.numerator // facts.denominator),
+        calendar=group.grid.calendar,
+        rules=rules,
+        now_s=now_s,
+    )
+    mark_validated(table, _disputed(table, found))
+    stored = many.read_measurements(table.series_id, *group.span)
+    findings = [*_derivation_findings(table, group.span), *found]
+    yield DerivedGroup(group.span, table, find_table_changes(table, stored), findings)
+
+
+def _estimate_by_days(
+    many: ManySeries,
+    group: Group,
+    table: IntervalTable,
+    rows: Rows,
+    outer: Span,
+    now_s: int,
+    rules: RuleSet,
+) -> None:
+    """Fill the rows that need more than a line, with what the days around them hold."""
+    if not len(rows):
+        return
+    around = _derive_over(many, group.series.take(rows), outer, group.grid.interval_s)
+    for i, row in enumerate(rows.tolist()):
+        derived = around.row(i)
+        window = estimate_window(
+            derived,
+            calendar=group.grid.calendar,
+            from_s=group.span[0],
+            to_s=group.span[1],
+            now_s=now_s,
+            rules=rules,
+        )
+        table.fill(row, window)
+
+
+def _disputed(table: IntervalTable, found: list[Finding]) -> list[tuple[int, int, int]]:
+    spans = []
+    for finding in found:
+        if finding.rule in DISPUTING_RULES and finding.series_id is not None:
+            row = int(np.searchsorted(table.series_id, finding.series_id))
+            first, end = np.searchsorted(table.starts_at_s, (finding.starts_at_s, finding.ends_at_s)).tolist()
+            spans.append((row, first, end))
+    return spans
+
+
+def _derivation_findings(table: IntervalTable, span: Span) -> Iterator[Finding]:
+    for row, findings in sorted(table.findings.items()):
+        for finding in findings:
+            if finding.starts_at_s < span[1] and finding.ends_at_s > span[0]:
+                yield replace(finding, series_id=int(table.series_id[row]))
+
+
+def find_table_changes(table: IntervalTable, stored: MeasurementRows) -> MeasurementRows:
+    """Return the rows to append for a whole table: what differs from the stored values.
+
+    MISSING where one fell away. `stored` are current values of the same series, in any order.
+    """
+    is_changed = table.provenance != Provenance.MISSING
+    if len(stored):
+        row = np.searchsorted(table.series_id, stored.series_id)
+        elapsed_s = stored.starts_at_s - table.from_s
+        place = elapsed_s // table.interval_s
+        on_grid = (place >= 0) & (place < len(table.starts_at_s)) & (place * table.interval_s == elapsed_s)
+        row, place = row[on_grid], place[on_grid]
+        pairs = (
+            (table.value_milliwh, stored.value_milliwh),
+            (table.provenance, stored.provenance),
+            (table.flags, stored.flags),
+            (table.method, stored.method),
+        )
+        differs = np.zeros(len(row), dtype=np.bool_)
+        for new, old in pairs:
+            differs |= new[row, place] != old[on_grid]
+        is_changed[row, place] = differs
+    width = len(table.starts_at_s)
+    if is_changed.all():
+        at: Rows | slice = slice(None)
+        series_id, starts_at_s = np.repeat(table.series_id, width), np.tile(table.starts_at_s, len(table))
+    else:
+        at = np.flatnonzero(is_changed)
+        row, place = np.divmod(at, width)
+        series_id, starts_at_s = table.series_id[row], table.starts_at_s[place]
+    return MeasurementRows(
+        series_id,
+        starts_at_s,
+        table.value_milliwh.ravel()[at],
+        table.provenance.ravel()[at],
+        table.flags.ravel()[at],
+        table.method.ravel()[at],
+    )

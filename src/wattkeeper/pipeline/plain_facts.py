@@ -1,0 +1,53 @@
+"""From the facts of single series to the columns of the plain ones among them."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from wattkeeper.core.kernel.reading_types import Kind
+from wattkeeper.core.readings.plain import NO_MODULUS, PlainFacts
+from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
+from wattkeeper.core.vee.estimate import DayCalendar
+from wattkeeper.pipeline.ports import PlainSeries, SeriesFacts
+
+OPEN_S = 2**62  # the end of what has none
+NUMBER_MAX = 2**62
+
+
+def to_plain(facts: Iterable[tuple[SeriesFacts, int]]) -> PlainSeries:
+    """Return the plain ones among series, each by the facts in force at the instant beside it (UTC seconds).
+
+    Plain is a series of registers that one installation with one multiplier measured at that instant.
+    """
+    calendars: dict[DayCalendar, int] = {}
+    rows = []
+    for each, at_s in facts:
+        for installation, period in _in_force(each, at_s):
+            rate = installation.step_milliwh * period.ratio
+            if max(rate.numerator, rate.denominator, installation.register_modulus or 0) >= NUMBER_MAX:
+                continue
+            starts_at_s = max(installation.starts_at_s, period.starts_at_s)
+            ends_at_s = min(_end(installation.ends_at_s), _end(period.ends_at_s))
+            calendar = DayCalendar(each.zone, each.holidays)
+            place = calendars.setdefault(calendar, len(calendars))
+            modulus = installation.register_modulus or NO_MODULUS
+            own = (each.series_id, installation.channel_id, rate.numerator, rate.denominator, modulus)
+            rows.append((*own, each.power_max_w, starts_at_s, ends_at_s, each.interval_s, place))
+    table = np.array(rows, dtype=np.int64).reshape(-1, 10).T.copy()
+    columns = PlainFacts(*table[:6])
+    return PlainSeries(columns, table[6], table[7], table[8], table[9], tuple(calendars))
+
+
+def _in_force(facts: SeriesFacts, at_s: int) -> Iterator[tuple[ChannelInstallation, MultiplierPeriod]]:
+    """Yield the installation and the multiplier that hold at an instant, if there is one of each."""
+    if facts.kind is not Kind.CUMULATIVE:
+        return
+    for installation in facts.installations:
+        if installation.starts_at_s <= at_s < _end(installation.ends_at_s):
+            for period in installation.multipliers:
+                if period.starts_at_s <= at_s < _end(period.ends_at_s):
+                    yield installation, period
+
+
+def _end(ends_at_s: int | None) -> int:
+    return OPEN_S if ends_at_s is None else ends_at_s

@@ -1,0 +1,174 @@
+"""Which dirty windows can be derived together: plain series of one grid, place and span."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.vee.estimate import DayCalendar
+from wattkeeper.core.vee.like_days import DAY_S
+from wattkeeper.pipeline.ports import ManySeries, PlainSeries
+from wattkeeper.pipeline.window import CONTEXT_S, Span, align, learning_span, span_with
+
+SLACK_S = 3600  # an exchange this near to the reads around a window may lend it one
+NOTHING = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowColumns:
+    """Dirty windows ``[from_s, to_s)`` of series, one element each; a series may have several."""
+
+    series_id: Int64s
+    from_s: Int64s
+    to_s: Int64s
+
+
+@dataclass(frozen=True, slots=True)
+class PlainGrid:
+    """Where the intervals and days of a group begin."""
+
+    interval_s: int
+    calendar: DayCalendar
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The wall clock of the days."""
+        return self.calendar.zone
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Plain series to derive over one span; `step_s`: how far the next step outwards goes at least."""
+
+    series: PlainSeries
+    grid: PlainGrid
+    span: Span
+    step_s: int = DAY_S
+
+    def take(self, rows: "NDArray[np.intp] | NDArray[np.bool_]") -> "Group":
+        """Return the group of some of its series."""
+        return Group(self.series.take(rows), self.grid, self.span, self.step_s)
+
+    def holds_over(self, span: Span) -> NDArray[np.bool_]:
+        """Which series have the same facts throughout a span and the reads around it, shape (series,)."""
+        reach_s = CONTEXT_S + SLACK_S
+        result: NDArray[np.bool_] = (self.series.holds_from_s <= span[0] - reach_s) & (
+            self.series.holds_to_s >= span[1] + reach_s
+        )
+        return result
+
+
+def group_windows(many: ManySeries, windows: WindowColumns, now_s: int) -> tuple[list[Group], Int64s]:
+    """Return the groups and the ids of the series that belong to none, in rising order.
+
+    A series whose windows hold no interval that is over by `now_s` is in neither: it has nothing to derive.
+    """
+    ids, row_of = np.unique(windows.series_id, return_inverse=True)
+    earliest_s = np.full(len(ids), np.iinfo(np.int64).max)
+    np.minimum.at(earliest_s, row_of, windows.from_s)
+    plain = many.get_plain(ids, earliest_s)
+    plain = plain.take(np.argsort(plain.facts.series_id))
+    place = np.full(len(ids), NOTHING)
+    place[np.searchsorted(ids, plain.facts.series_id)] = np.arange(len(plain))
+    row = place[row_of]
+    is_plain = row >= 0
+    row, from_s, to_s = row[is_plain], windows.from_s[is_plain], windows.to_s[is_plain]
+    from_s, to_s = _align_all(plain, row, from_s, to_s, now_s)
+    first_s, end_s, is_scattered = _join(len(plain), row, from_s, to_s)
+    is_rest = is_scattered.copy()
+    groups = []
+    for group, rows in _split(plain, first_s, end_s, ~is_scattered & (end_s > first_s)):
+        wider = widen_to_learnt(many, group, now_s)
+        for each, inside in _by_span(group, wider):
+            held = each.holds_over(each.span)
+            is_rest[rows[inside[~held]]] = True
+            if held.any():
+                groups.append(each.take(held))
+    rest = np.concatenate((ids[place < 0], plain.facts.series_id[is_rest]))
+    return groups, np.sort(rest)
+
+
+def _align_all(
+    plain: PlainSeries, row: Int64s, from_s: Int64s, to_s: Int64s, now_s: int
+) -> tuple[Int64s, Int64s]:
+    """Return every window as whole local days; an empty one where none of it is over."""
+    keys = np.stack((plain.calendar_index[row], plain.interval_s[row], from_s, to_s))
+    kinds, kind_of = np.unique(keys, axis=1, return_inverse=True)
+    spans = np.zeros((kinds.shape[1], 2), dtype=np.int64)
+    for i, (calendar, interval_s, first_s, end_s) in enumerate(kinds.T.tolist()):
+        grid = PlainGrid(interval_s, plain.calendars[calendar])
+        spans[i] = align((first_s, end_s), grid, now_s) or (0, 0)
+    aligned = spans[kind_of.reshape(-1)]
+    return aligned[:, 0], aligned[:, 1]
+
+
+def _join(count: int, row: Int64s, from_s: Int64s, to_s: Int64s) -> tuple[Int64s, Int64s, NDArray[np.bool_]]:
+    """Return the span of each row's windows together, and which rows have windows that do not touch."""
+    is_any = to_s > from_s
+    order = np.lexsort((from_s[is_any], row[is_any]))
+    row, from_s, to_s = row[is_any][order], from_s[is_any][order], to_s[is_any][order]
+    first_s, end_s = np.zeros((2, count), dtype=np.int64)
+    is_scattered = np.zeros(count, dtype=np.bool_)
+    starts = np.flatnonzero(np.diff(row, prepend=NOTHING))
+    first_s[row[starts]] = from_s[starts]
+    if len(starts):
+        end_s[row[starts]] = np.maximum.reduceat(to_s, starts)
+    again = np.flatnonzero(np.diff(row, append=NOTHING) == 0)
+    reached_s = _reached(row, to_s)
+    is_scattered[row[again[from_s[again + 1] > reached_s[again]]]] = True
+    return first_s, end_s, is_scattered
+
+
+def _reached(row: Int64s, to_s: Int64s) -> Int64s:
+    """Return the latest end so far among the windows of the same row."""
+    least_s = int(to_s.min()) if len(to_s) else 0
+    width_s = int(to_s.max()) - least_s + 1 if len(to_s) else 1
+    lifted = row * width_s + (to_s - least_s)
+    result: Int64s = np.maximum.accumulate(lifted) - row * width_s + least_s
+    return result
+
+
+def _split(
+    plain: PlainSeries, first_s: Int64s, end_s: Int64s, chosen: NDArray[np.bool_]
+) -> Iterator[tuple[Group, NDArray[np.intp]]]:
+    """Yield the chosen rows by grid, calendar and span, each with its places."""
+    rows = np.flatnonzero(chosen)
+    keys = np.stack((plain.calendar_index, plain.interval_s, first_s, end_s))[:, rows]
+    kinds, kind_of = np.unique(keys, axis=1, return_inverse=True)
+    for i, (calendar, interval_s, from_s, to_s) in enumerate(kinds.T.tolist()):
+        inside = rows[kind_of.reshape(-1) == i]
+        yield (
+            Group(plain.take(inside), PlainGrid(interval_s, plain.calendars[calendar]), (from_s, to_s)),
+            inside,
+        )
+
+
+def widen_to_learnt(many: ManySeries, group: Group, now_s: int) -> list[Span]:
+    """Return each series' span with every stored estimate that may have learnt from its days."""
+    spans = [group.span] * len(group.series)
+    ids = group.series.facts.series_id
+    series_id, starts_at_s = many.find_learnt(ids, *learning_span(group.span))
+    known: dict[Span, Span] = {}
+    for row in np.unique(np.searchsorted(ids, series_id)).tolist():
+        own_at_s = starts_at_s[series_id == ids[row]]
+        outer = int(own_at_s.min()), int(own_at_s.max())
+        if outer not in known:
+            known[outer] = span_with(group.span, *outer, group.grid, now_s)
+        spans[row] = known[outer]
+    return spans
+
+
+def _by_span(group: Group, spans: list[Span]) -> Iterator[tuple[Group, NDArray[np.intp]]]:
+    """Yield the group cut by the span of each of its series, with the places of those."""
+    distinct = set(spans)
+    if len(distinct) == 1:
+        span = distinct.pop()
+        yield Group(group.series, group.grid, span), np.arange(len(spans))
+        return
+    table = np.array(spans)
+    for span in sorted(distinct):
+        inside = np.flatnonzero((table == span).all(axis=1))
+        yield Group(group.series.take(inside), group.grid, span), inside
