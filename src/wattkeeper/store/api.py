@@ -134,6 +134,12 @@ class ReadingStore(Protocol):
         """Return the current values (highest run per series and start), or those as of a run, ordered."""
         ...
 
+    def series_with_methods(
+        self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, methods: Sequence[int]
+    ) -> Int64s:
+        """Return the series, rising, that any run, superseded or not, gave a value of one of `methods`."""
+        ...
+
     def daily_energy(
         self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]
     ) -> dict[int, list[int]]:

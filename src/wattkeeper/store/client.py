@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
-from wattkeeper.store import queries
+from wattkeeper.store import bulk, queries
 from wattkeeper.store.api import (
     Int64s,
     LatestRead,
@@ -23,7 +23,6 @@ from wattkeeper.store.api import (
     StoreCounts,
 )
 from wattkeeper.store.columns import (
-    MEASURED,
     READS,
     column_of,
     frame_table,
@@ -94,9 +93,9 @@ class HttpReadingStore:
 
     def raw_reads(self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> RawReads:
         """Return the distinct reads with from_s <= measured_at_s < to_s."""
-        return reads_of(
-            self._select(queries.raw_reads(tenant_id, ids, from_s, to_s)) for ids in _slices(channel_ids)
-        )
+        slices = _slices(channel_ids)
+        tables = [self._select(bulk.read_query(tenant_id, ids, from_s, to_s)) for ids in slices]
+        return bulk.distinct_reads(tables, list(chain.from_iterable(slices)))
 
     def nearest_reads(
         self, tenant_id: int, channel_ids: Sequence[int], at_s: int, *, before: bool, sources: Sequence[int]
@@ -126,11 +125,22 @@ class HttpReadingStore:
         as_of_run_id: int | None = None,
     ) -> Measurements:
         """Return the current values, or those as of a run, ordered by series and start."""
+        slices = _slices(series_ids)
         tables = [
-            self._select(queries.measurements(tenant_id, ids, from_s, to_s, as_of_run_id))
+            self._select(bulk.measured_query(tenant_id, ids, from_s, to_s, as_of_run_id)) for ids in slices
+        ]
+        return bulk.newest_measured(tables, list(chain.from_iterable(slices)))
+
+    def series_with_methods(
+        self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, methods: Sequence[int]
+    ) -> Int64s:
+        """Return the series, rising, that any run gave a value of one of `methods` in the span."""
+        tables = [
+            self._select(bulk.method_query(tenant_id, ids, from_s, to_s, methods))
             for ids in _slices(series_ids)
         ]
-        return Measurements(*(column_of(tables, name) for name in MEASURED))
+        found = np.unique(column_of(tables, "series_id"))
+        return found[np.isin(found, series_ids)]
 
     def daily_energy(
         self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]

@@ -81,6 +81,18 @@ def check_the_same_run_twice_changes_nothing(store: ReadingStore) -> None:
     assert store.counts(35).measurements == 2
 
 
+def check_series_are_found_by_the_methods_of_their_values(store: ReadingStore) -> None:
+    """Any run counts, superseded or not; other series, times and methods do not."""
+    rows = [(1, MONTH_START_S, 1, 1), (2, MONTH_START_S, 1, 1), (3, MONTH_START_S + 900, 1, 1)]
+    methods = np.array([Method.LIKE_DAY, Method.LINEAR, Method.LIKE_DAY], np.int64)
+    store.insert_measurements(37, replace(measured(rows), method=methods))
+    store.insert_measurements(37, measured([(1, MONTH_START_S, 2, 2)]))
+    span = (MONTH_START_S, MONTH_START_S + 900)
+    assert store.series_with_methods(37, [3, 2, 1], *span, [Method.LIKE_DAY]).tolist() == [1]
+    assert store.series_with_methods(37, [2], *ALWAYS, [Method.LIKE_DAY, Method.EVEN_SPREAD]).tolist() == []
+    assert store.series_with_methods(37, [1, 3], *ALWAYS, [Method.LIKE_DAY]).tolist() == [1, 3]
+
+
 def check_sums_are_exact_within_uneven_bounds(store: ReadingStore) -> None:
     """Days of 23 and 25 hours, and sums that no 64-bit number holds."""
     hours = [(1, MONTH_START_S + 3600 * index, 2**62, 1) for index in range(48)]

@@ -113,6 +113,19 @@ class MemoryReadingStore:
         table = np.array(rows, np.int64).reshape(-1, 7)
         return Measurements(*(np.ascontiguousarray(table[:, index]) for index in range(7)))
 
+    def series_with_methods(
+        self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, methods: Sequence[int]
+    ) -> Int64s:
+        """Return the series, rising, that any run gave a value of one of `methods` in the span."""
+        wanted = {int(series_id) for series_id in series_ids}
+        found = {
+            series_id
+            for (series_id, starts_at_s), runs in self._measured.get(tenant_id, {}).items()
+            if series_id in wanted and from_s <= starts_at_s < to_s
+            if any(row[3] in methods for row in runs.values())
+        }
+        return np.array(sorted(found), np.int64)
+
     def daily_energy(
         self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]
     ) -> dict[int, list[int]]:

@@ -7,22 +7,11 @@ _READ_COLUMNS = (
     " toInt64(source) AS source, batch_id, toInt64(frame_index) AS frame_index"
 )
 MONTHS = "SELECT toYYYYMM(measured_at) AS month FROM raw_read GROUP BY month FORMAT ArrowStream"
-_READ_KEY = "channel_id, measured_at, raw_read.source, value, raw_read.flags"
 
 
 def integers(values: Sequence[int]) -> str:
     """Return the list as ``(1, 2, 3)``; an empty one matches nothing."""
     return "(" + (", ".join(str(int(value)) for value in values) or "NULL") + ")"
-
-
-def raw_reads(tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> str:
-    """Distinct reads with from_s <= measured_at < to_s."""
-    return (
-        f"SELECT {_READ_COLUMNS} FROM raw_read WHERE tenant_id = {int(tenant_id)}"
-        f" AND channel_id IN {integers(channel_ids)}"
-        f" AND measured_at >= {_instant(from_s)} AND measured_at < {_instant(to_s)}"
-        f" ORDER BY {_READ_KEY}, batch_id LIMIT 1 BY {_READ_KEY} FORMAT ArrowStream"
-    )
 
 
 def nearest_reads(
@@ -55,18 +44,6 @@ def stamps_held(
         f" AND raw_read.source IN {integers(sources)}"
         f" AND measured_at >= {_instant(from_s)} AND measured_at < {_instant(to_s)}"
         " ORDER BY channel_id, measured_at_s FORMAT ArrowStream"
-    )
-
-
-def measurements(
-    tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, as_of_run_id: int | None
-) -> str:
-    """The value of the highest run per series and start, or of the highest up to `as_of_run_id`."""
-    return (
-        "SELECT series_id, toInt64(toUnixTimestamp(starts_at)) AS starts_at_s, value_milliwh,"
-        " toInt64(provenance) AS provenance, toInt64(flags) AS flags, toInt64(method) AS method, run_id"
-        f" FROM measurement WHERE {_measured(tenant_id, series_ids, from_s, to_s, as_of_run_id)}"
-        " ORDER BY series_id, starts_at, run_id DESC LIMIT 1 BY series_id, starts_at FORMAT ArrowStream"
     )
 
 

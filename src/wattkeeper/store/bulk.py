@@ -1,0 +1,114 @@
+"""Questions about thousands of channels or series: rows in the order of their key, each once, made so here.
+
+The engine only reads and merges sorted parts; repeated rows are neighbours then and are dropped as columns.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from wattkeeper.store.api import Int64s, Measurements, RawReads
+from wattkeeper.store.columns import MEASURED, READS, column_of
+from wattkeeper.store.queries import integers
+
+_PLAIN = (
+    " SETTINGS output_format_arrow_compression_method = 'none', max_block_size = 1048576,"
+    " preferred_block_size_bytes = 0 FORMAT ArrowStream"
+)
+_SPARSE_MAX = 2  # so many times as many ids in a range as were asked for are read along
+_READ_KEY = ("channel_id", "measured_at_s", "source", "value", "flags")
+
+
+def read_query(tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> str:
+    """Stored reads with from_s <= measured_at < to_s in order of their key; re-deliveries still among them.
+
+    Reads of channels that were not asked for may be among them too.
+    """
+    return (
+        "SELECT channel_id, toUnixTimestamp(measured_at) AS measured_at_s, value, flags, source, batch_id,"
+        f" frame_index FROM raw_read WHERE tenant_id = {int(tenant_id)}"
+        f" AND {_among('channel_id', channel_ids)} AND {_between('measured_at', from_s, to_s)}"
+        " ORDER BY channel_id, measured_at, raw_read.source, value, raw_read.flags, batch_id" + _PLAIN
+    )
+
+
+def measured_query(
+    tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, as_of_run_id: int | None
+) -> str:
+    """Stored versions with from_s <= starts_at < to_s in order of series, start and run."""
+    until = "" if as_of_run_id is None else f" AND run_id <= {int(as_of_run_id)}"
+    return (
+        "SELECT series_id, toUnixTimestamp(starts_at) AS starts_at_s, value_milliwh, provenance, flags,"
+        f" method, run_id FROM measurement WHERE tenant_id = {int(tenant_id)}"
+        f" AND {_among('series_id', series_ids)} AND {_between('starts_at', from_s, to_s)}{until}"
+        " ORDER BY series_id, starts_at, run_id" + _PLAIN
+    )
+
+
+def method_query(
+    tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, methods: Sequence[int]
+) -> str:
+    """Series that any run gave a value of one of `methods` in the span."""
+    return (
+        f"SELECT DISTINCT series_id FROM measurement WHERE tenant_id = {int(tenant_id)}"
+        f" AND {_among('series_id', series_ids)} AND {_between('starts_at', from_s, to_s)}"
+        f" AND method IN {integers(methods)}" + _PLAIN
+    )
+
+
+def distinct_reads(tables: Sequence[pa.Table], channel_ids: Sequence[int]) -> RawReads:
+    """Return the reads of the channels, each once, from answers to `read_query`."""
+    columns = {name: column_of(tables, name) for name in READS}
+    is_kept = _is_asked(columns["channel_id"], channel_ids)
+    is_again = np.ones(len(is_kept), dtype=np.bool_)
+    is_again[:1] = False
+    for name in reversed(_READ_KEY):
+        is_again[1:] &= columns[name][1:] == columns[name][:-1]
+    is_kept &= ~is_again
+    if is_kept.all():
+        return RawReads(**columns)
+    return RawReads(**{name: column[is_kept] for name, column in columns.items()})
+
+
+def newest_measured(tables: Sequence[pa.Table], series_ids: Sequence[int]) -> Measurements:
+    """Return the value of the highest run for each series and start, from answers to `measured_query`."""
+    columns = {name: column_of(tables, name) for name in MEASURED}
+    is_kept = _is_asked(columns["series_id"], series_ids)
+    is_same = columns["starts_at_s"][1:] == columns["starts_at_s"][:-1]
+    is_same &= columns["series_id"][1:] == columns["series_id"][:-1]
+    is_kept[:-1] &= ~is_same
+    if is_kept.all():
+        return Measurements(**columns)
+    return Measurements(**{name: column[is_kept] for name, column in columns.items()})
+
+
+def _is_asked(found: Int64s, ids: Sequence[int]) -> NDArray[np.bool_]:
+    if not len(found):
+        return np.zeros(0, dtype=np.bool_)
+    least, most = int(found.min()), int(found.max())
+    if most - least > _SPARSE_MAX * (len(ids) + len(found)):
+        return np.isin(found, ids)
+    wanted = np.zeros(most - least + 1, dtype=np.bool_)
+    rising = np.asarray(ids, dtype=np.int64)
+    wanted[rising[(rising >= least) & (rising <= most)] - least] = True
+    if wanted.all():
+        return np.ones(len(found), dtype=np.bool_)
+    result: NDArray[np.bool_] = wanted[found - least]
+    return result
+
+
+def _among(column: str, ids: Sequence[int]) -> str:
+    if not len(ids):
+        return "0"
+    least, most = min(ids), max(ids)
+    inside = f"{column} BETWEEN {int(least)} AND {int(most)}"
+    if most - least < _SPARSE_MAX * len(ids):
+        return inside
+    return f"{inside} AND {column} IN {integers(ids)}"
+
+
+def _between(column: str, from_s: int, to_s: int) -> str:
+    first, end = (f"toDateTime({min(max(int(at_s), 0), 2**32 - 1)}, 'UTC')" for at_s in (from_s, to_s))
+    return f"{column} >= {first} AND {column} < {end}"
