@@ -4,7 +4,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from wattkeeper.data.registry.models import Channel, Meter, Series, Site, Tenant
+from wattkeeper.data.accounts.models import User
+from wattkeeper.data.registry.models import Channel, Meter, Site, Tenant
 
 
 class Link(models.Model):
@@ -88,12 +89,17 @@ class Counter(models.Model):
 
 
 class DirtyWindow(models.Model):
-    """A span of a series to derive again; written by whoever changed an input."""
+    """Spans of series of one shard to derive again; written by whoever changed an input.
+
+    `starts_at` and `ends_at` enclose the spans; `spans` holds them as `data.collection.spans` packs them.
+    """
 
     tenant = models.ForeignKey(Tenant, models.PROTECT)
-    series = models.ForeignKey(Series, models.PROTECT)
+    shard_index = models.BigIntegerField(db_index=True)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
+    spans = models.BinaryField()
+    spans_count = models.PositiveIntegerField()
     reason = models.CharField(max_length=40)
     created_at = models.DateTimeField()
     fence_id = models.BigIntegerField(null=True)  # the claim that holds it
@@ -121,6 +127,7 @@ class Job(models.Model):
     class State(models.TextChoices):
         """How far."""
 
+        QUEUED = "QUEUED", _("Waiting")
         RUNNING = "RUNNING", _("Running")
         DONE = "DONE", _("Done")
         FAILED = "FAILED", _("Failed")
@@ -135,3 +142,8 @@ class Job(models.Model):
     started_at = models.DateTimeField()
     heartbeat_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+    params = models.JSONField(default=dict)  # all that a worker needs
+    result = models.JSONField(default=dict)  # counts by name
+    fence_id = models.BigIntegerField(default=0)  # rises with each claim; 0: not a worker's
+    failures_count = models.PositiveSmallIntegerField(default=0)
+    requested_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")

@@ -45,6 +45,12 @@ class JobRow:
     started_at: datetime
     heartbeat_at: datetime
     ended_at: datetime | None
+    result: Mapping[str, int]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is still something to come."""
+        return self.ended_at is None
 
 
 def list_links(*, tenant_id: int, site_id: int | None = None, link_id: int | None = None) -> list[LinkRow]:
@@ -153,7 +159,7 @@ def get_run_as_of(*, tenant_id: int, at: datetime) -> int | None:
 
 
 def count_dirty_windows(*, tenant_id: int | None = None) -> int:
-    """Return how many windows wait to be derived."""
+    """Return how many rows of windows wait to be derived."""
     query = (
         DirtyWindow.objects.all() if tenant_id is None else DirtyWindow.objects.filter(tenant_id=tenant_id)
     )
@@ -172,4 +178,5 @@ def _job(job: Job) -> JobRow:
         job.started_at,
         job.heartbeat_at,
         job.ended_at,
+        job.result,
     )

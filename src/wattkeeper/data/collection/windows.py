@@ -1,34 +1,54 @@
-"""Dirty windows: what must be derived again. Written by whoever changed an input, claimed with a lease."""
+"""Dirty windows: what must be derived again. Written by whoever changed an input, claimed with a lease.
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+One row holds the spans of many series of one shard: a delivery of ten thousand meters marks a few rows.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
+import numpy as np
 from django.db import transaction
 from django.db.models import F, Q
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds
 from wattkeeper.data.collection.models import Counter, DirtyWindow
-from wattkeeper.data.registry.models import Channel, Installation, Series
-from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
+from wattkeeper.data.collection.spans import Spans
+from wattkeeper.data.collection.touched import series_of_channels
+from wattkeeper.data.registry.models import Installation, Series
 
-CHUNK_COUNT = 500
+SHARD_SERIES_COUNT = 8192  # ids of one shard lie together, so that the store reads them together
+GROW_RATIO = 4  # a row grows by others until it is this many times as large
+GROW_MIN_COUNT = 64
 _FENCE = "dirty-window-fence"
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedWindow:
-    """A span of one series to derive, held by `fence_id` until its lease runs out."""
+    """A span of one series to derive, held by `fence_id` until its lease runs out; part of a stored row."""
 
     window_id: int
-    tenant_id: int
     series_id: int
-    starts_at: datetime
-    ends_at: datetime
-    reason: str
+    from_s: int
+    to_s: int
     fence_id: int
+
+
+class WindowRef(Protocol):
+    """What names a claimed window."""
+
+    @property
+    def window_id(self) -> int: ...
+    @property
+    def series_id(self) -> int: ...
+    @property
+    def from_s(self) -> int: ...
+    @property
+    def to_s(self) -> int: ...
+    @property
+    def fence_id(self) -> int: ...
 
 
 def mark_dirty(
@@ -42,18 +62,18 @@ def mark_dirty(
     """Mark spans dirty and return how many series that touched.
 
     `channels`: channel id -> (oldest, newest) `measured_at_s` of its new reads, both included; a channel that
-    measures no series at that time marks none. `series`: series id -> period with an end. A span that
-    touches an unclaimed window of its series grows it; a claimed window is left alone.
+    measures no series at that time marks none. `series`: series id -> period with an end. Spans join a small
+    unclaimed row of their shard; a claimed one is left alone.
     """
-    spans: dict[int, list[Period]] = defaultdict(list)
-    for series_id, period in _series_of_channels(tenant_id, channels or {}):
-        spans[series_id].append(period)
-    for series_id, period in (series or {}).items():
-        spans[series_id].append(period)
+    spans = Spans.of(_seconds_of(series_id, period) for series_id, period in (series or {}).items())
+    spans = spans.plus(series_of_channels(tenant_id, channels or {})).merged()
+    if not len(spans):
+        return 0
+    shard = spans.series_id // SHARD_SERIES_COUNT
     with transaction.atomic():
-        for chunk in _chunks(sorted(spans)):
-            _merge_into_windows(tenant_id, {series_id: spans[series_id] for series_id in chunk}, reason, now)
-    return len(spans)
+        for shard_index in np.unique(shard).tolist():
+            _put(tenant_id, shard_index, spans.where(shard == shard_index), reason, now)
+    return len(np.unique(spans.series_id))
 
 
 def mark_recent_dirty(*, tenant_id: int, since: datetime, now: datetime) -> int:
@@ -70,28 +90,26 @@ def mark_recent_dirty(*, tenant_id: int, since: datetime, now: datetime) -> int:
 
 
 def claim(*, tenant_id: int, now: datetime, lease_s: int, limit: int) -> list[ClaimedWindow]:
-    """Claim up to `limit` windows of a tenant, oldest first, under one new fence.
+    """Claim windows of a tenant, oldest rows first, under one new fence: whole rows, `limit` windows or the
+    first row.
 
-    A series of which somebody else holds a window is passed over; a lease that ran out is taken again.
+    A shard of which somebody else holds a row is passed over; a lease that ran out is taken again.
     """
     with transaction.atomic():
-        held = DirtyWindow.objects.filter(leased_until__gt=now).values("series_id")
+        held = DirtyWindow.objects.filter(leased_until__gt=now).values("shard_index")
         free = (
             DirtyWindow.objects.select_for_update()
             .filter(Q(leased_until__isnull=True) | Q(leased_until__lte=now), tenant_id=tenant_id)
-            .exclude(series_id__in=held)
+            .exclude(shard_index__in=held)
         )
-        windows = list(free.order_by("id")[:limit])
-        if not windows:
+        rows = list(_first_rows(free.order_by("id")[:limit].iterator(), limit))
+        if not rows:
             return []
         fence_id = next_value(_FENCE)
-        DirtyWindow.objects.filter(id__in=[window.id for window in windows]).update(
+        DirtyWindow.objects.filter(id__in=[row.id for row in rows]).update(
             fence_id=fence_id, leased_until=now + timedelta(seconds=lease_s)
         )
-    return [
-        ClaimedWindow(w.id, w.tenant_id, w.series_id, w.starts_at, w.ends_at, w.reason, fence_id)
-        for w in windows
-    ]
+    return [window for row in rows for window in _windows_of(row, fence_id)]
 
 
 def extend_claim(fence_id: int, *, now: datetime, lease_s: int) -> None:
@@ -104,17 +122,17 @@ def extend_claim(fence_id: int, *, now: datetime, lease_s: int) -> None:
         raise WattkeeperError("pipeline.lease-lost", is_permanent=False, fence_id=fence_id)
 
 
-def complete(claimed: Iterable[ClaimedWindow]) -> int:
+def complete(claimed: Iterable[WindowRef]) -> int:
     """Take away windows that were derived and return how many still were this claim's.
 
-    One that was claimed again meanwhile stays: its new holder derives it once more.
+    One whose row was claimed again meanwhile stays: its new holder derives it once more.
     """
-    done = list(claimed)
-    fences = {window.fence_id for window in done}
-    deleted, _ = DirtyWindow.objects.filter(
-        id__in=[window.window_id for window in done], fence_id__in=fences
-    ).delete()
-    return deleted
+    done: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+    for window in claimed:
+        key = (window.window_id, window.fence_id)
+        done.setdefault(key, []).append((window.series_id, window.from_s, window.to_s))
+    with transaction.atomic():
+        return sum(_take_away(*key, Spans.of(rows)) for key, rows in done.items())
 
 
 def next_value(name: str) -> int:
@@ -124,81 +142,63 @@ def next_value(name: str) -> int:
     return Counter.objects.values_list("value", flat=True).get(name=name)
 
 
-def _series_of_channels(
-    tenant_id: int, channels: Mapping[int, tuple[int, int]]
-) -> Iterable[tuple[int, Period]]:
-    for chunk in _chunks(sorted(channels)):
-        meters: dict[int, list[tuple[str, Period]]] = defaultdict(list)
-        for channel_id, meter_id, reading_type in Channel.objects.filter(
-            tenant_id=tenant_id, id__in=chunk, reading_type__in=QUANTITY_OF_READING_TYPE
-        ).values_list("id", "meter_id", "reading_type"):
-            oldest_s, newest_s = channels[channel_id]
-            span = Period(from_seconds(oldest_s), from_seconds(newest_s + 1))
-            meters[meter_id].append((QUANTITY_OF_READING_TYPE[reading_type], span))
-        yield from _series_of_meters(meters)
+def _seconds_of(series_id: int, period: Period) -> tuple[int, int, int]:
+    if period.ends_at is None:
+        raise ValueError("a dirty span has an end")
+    return series_id, int(period.starts_at.timestamp() // 1), -int(-period.ends_at.timestamp() // 1)
 
 
-def _series_of_meters(meters: Mapping[int, list[tuple[str, Period]]]) -> Iterable[tuple[int, Period]]:
-    installed: dict[int, list[tuple[int, Period]]] = defaultdict(list)
-    for row in Installation.objects.filter(meter_id__in=meters):
-        # the read at the instant of a removal still ends that meter's last interval
-        ends_at = row.ends_at and row.ends_at + timedelta(seconds=1)
-        installed[row.usage_point_id].append((row.meter_id, Period(row.starts_at, ends_at)))
-    for series_id, point_id, quantity in Series.objects.filter(usage_point_id__in=installed).values_list(
-        "id", "usage_point_id", "quantity"
-    ):
-        for meter_id, installation in installed[point_id]:
-            for measured, span in meters[meter_id]:
-                if measured == quantity and installation.overlaps(span):
-                    yield series_id, span
+def _put(tenant_id: int, shard_index: int, spans: Spans, reason: str, now: datetime) -> None:
+    """Keep the spans in the newest small row of the shard that nobody holds, else in one of their own."""
+    room = GROW_RATIO * len(spans) + GROW_MIN_COUNT
+    row = (
+        DirtyWindow.objects.select_for_update()
+        .filter(tenant_id=tenant_id, shard_index=shard_index, fence_id__isnull=True, spans_count__lte=room)
+        .order_by("-id")
+        .first()
+    )
+    if row is None:
+        row = DirtyWindow(tenant_id=tenant_id, shard_index=shard_index, reason=reason, created_at=now)
+    else:
+        spans = Spans.unpack(bytes(row.spans)).plus(spans).merged()
+    _fill(row, spans)
+    row.save()
 
 
-def _merge_into_windows(
-    tenant_id: int, spans: Mapping[int, list[Period]], reason: str, now: datetime
-) -> None:
-    waiting: dict[int, list[DirtyWindow]] = defaultdict(list)
-    for window in DirtyWindow.objects.select_for_update().filter(series_id__in=spans, fence_id__isnull=True):
-        waiting[window.series_id].append(window)
-    grown: dict[int, DirtyWindow] = {}
-    made: list[DirtyWindow] = []
-    for series_id, periods in spans.items():
-        for period in periods:
-            if period.ends_at is None:
-                raise ValueError("a dirty span has an end")
-            touched = _touching(waiting[series_id], period)
-            if touched is None:
-                window = DirtyWindow(
-                    tenant_id=tenant_id,
-                    series_id=series_id,
-                    starts_at=period.starts_at,
-                    ends_at=period.ends_at,
-                    reason=reason,
-                    created_at=now,
-                )
-                made.append(window)
-                waiting[series_id].append(window)
-                continue
-            if touched.starts_at <= period.starts_at and period.ends_at <= touched.ends_at:
-                continue
-            touched.starts_at = min(touched.starts_at, period.starts_at)
-            touched.ends_at = max(touched.ends_at, period.ends_at)
-            if touched.id:
-                grown[touched.id] = touched
-    DirtyWindow.objects.bulk_update(grown.values(), ["starts_at", "ends_at"], batch_size=200)
-    DirtyWindow.objects.bulk_create(made, batch_size=CHUNK_COUNT)
+def _fill(row: DirtyWindow, spans: Spans) -> None:
+    row.spans, row.spans_count = spans.pack(), len(spans)
+    row.starts_at, row.ends_at = from_seconds(spans.from_s.min()), from_seconds(spans.to_s.max())
 
 
-def _touching(windows: list[DirtyWindow], period: Period) -> DirtyWindow | None:
-    for window in windows:
-        if (
-            period.ends_at is not None
-            and window.starts_at <= period.ends_at
-            and period.starts_at <= window.ends_at
-        ):
-            return window
-    return None
+def _first_rows(rows: Iterator[DirtyWindow], limit: int) -> Iterator[DirtyWindow]:
+    count = 0
+    for row in rows:
+        if count and count + row.spans_count > limit:
+            return
+        count += row.spans_count
+        yield row
 
 
-def _chunks(ids: list[int]) -> Iterable[list[int]]:
-    for start in range(0, len(ids), CHUNK_COUNT):
-        yield ids[start : start + CHUNK_COUNT]
+def _windows_of(row: DirtyWindow, fence_id: int) -> Iterator[ClaimedWindow]:
+    spans = Spans.unpack(bytes(row.spans))
+    for own in zip(spans.series_id.tolist(), spans.from_s.tolist(), spans.to_s.tolist(), strict=True):
+        yield ClaimedWindow(row.id, *own, fence_id)
+
+
+def _take_away(window_id: int, fence_id: int, done: Spans) -> int:
+    row = DirtyWindow.objects.select_for_update().filter(id=window_id, fence_id=fence_id).first()
+    if row is None:
+        return 0
+    if row.spans_count == len(done):
+        row.delete()
+        return len(done)
+    spans = Spans.unpack(bytes(row.spans))
+    gone = set(zip(done.series_id.tolist(), done.from_s.tolist(), done.to_s.tolist(), strict=True))
+    rows = zip(spans.series_id.tolist(), spans.from_s.tolist(), spans.to_s.tolist(), strict=True)
+    left = Spans.of(row for row in rows if row not in gone)
+    if not len(left):
+        row.delete()
+        return len(spans)
+    _fill(row, left)
+    row.save()
+    return len(spans) - len(left)

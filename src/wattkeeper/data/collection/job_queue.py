@@ -1,0 +1,147 @@
+"""Jobs that wait for a worker: queued, claimed under a fence, beaten for, ended once.
+
+A claim holds while its heartbeat is fresh. A job whose worker died is claimed again, under the next fence;
+what the old holder still writes is refused. After `FAILURES_MAX_COUNT` deaths or failed tries it has failed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.collection.models import Job
+from wattkeeper.data.collection.queries import ERRORS_KEPT_MAX_COUNT
+
+LEASE_S = 30
+FAILURES_MAX_COUNT = 3
+RETRY_WAIT_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job and the fence under which it is held."""
+
+    job_id: int
+    tenant_id: int
+    kind: str
+    label: str
+    params: Mapping[str, Any]
+    requested_by_id: int | None
+    fence_id: int
+    failures_count: int
+
+    @property
+    def is_last_try(self) -> bool:
+        """Whether nobody will claim it after another failure."""
+        return self.failures_count + 1 >= FAILURES_MAX_COUNT
+
+
+def queue_job(
+    *, tenant_id: int, kind: str, label: str, params: Mapping[str, Any], user_id: int | None, now: datetime
+) -> int:
+    """Write down work for a worker and return the job's id; `params` hold all that it needs."""
+    job = Job.objects.create(
+        tenant_id=tenant_id,
+        kind=kind,
+        label=label[:200],
+        state=Job.State.QUEUED,
+        params=dict(params),
+        requested_by_id=user_id,
+        started_at=now,
+        heartbeat_at=now,
+    )
+    return job.id
+
+
+def claim_job(*, now: datetime, job_id: int | None = None) -> ClaimedJob | None:
+    """Claim the oldest job that waits or whose worker died, or the one named; None where there is none."""
+    with transaction.atomic():
+        free = Job.objects.select_for_update().filter(
+            Q(state=Job.State.QUEUED, heartbeat_at__lte=now) | _is_dead(now),
+            failures_count__lt=FAILURES_MAX_COUNT,
+        )
+        if job_id is not None:
+            free = free.filter(id=job_id)
+        job = free.order_by("id").first()
+        if job is None:
+            return None
+        if job.state == Job.State.RUNNING:
+            job.failures_count += 1
+        job.state = Job.State.RUNNING if job.failures_count < FAILURES_MAX_COUNT else Job.State.FAILED
+        job.fence_id += 1
+        job.heartbeat_at = now
+        if job.state == Job.State.FAILED:
+            job.ended_at, job.errors = now, [{"code": "jobs.worker-died", "params": {}}]
+        job.save()
+    return None if job.state == Job.State.FAILED else _claimed(job)
+
+
+def beat(
+    job: ClaimedJob, *, now: datetime, done_count: int | None = None, total_count: int | None = None
+) -> None:
+    """Say that the holder lives and how far it is.
+
+    :raises WattkeeperError: ``jobs.taken-over`` if somebody else holds the job by now
+    """
+    changes = {"done_count": done_count, "total_count": total_count}
+    _write(job, heartbeat_at=now, **{name: value for name, value in changes.items() if value is not None})
+
+
+def finish_job(
+    job: ClaimedJob,
+    *,
+    now: datetime,
+    result: Mapping[str, int],
+    errors: Sequence[Mapping[str, Any]] = (),
+    has_failed: bool = False,
+) -> None:
+    """Write down how a job ended.
+
+    :raises WattkeeperError: ``jobs.taken-over``
+    """
+    _write(
+        job,
+        state=Job.State.FAILED if has_failed else Job.State.DONE,
+        result=dict(result),
+        errors=list(errors)[:ERRORS_KEPT_MAX_COUNT],
+        heartbeat_at=now,
+        ended_at=now,
+    )
+
+
+def put_back(job: ClaimedJob, *, now: datetime, has_failed: bool) -> None:
+    """Let a job wait for its next try: after a failure a while, after an orderly stop not at all.
+
+    :raises WattkeeperError: ``jobs.taken-over``
+    """
+    failures_count = job.failures_count + has_failed
+    wait = timedelta(seconds=RETRY_WAIT_S * failures_count if has_failed else 0)
+    _write(job, state=Job.State.QUEUED, failures_count=failures_count, heartbeat_at=now + wait)
+
+
+def _is_dead(now: datetime) -> Q:
+    stale_at = now - timedelta(seconds=LEASE_S)
+    return Q(state=Job.State.RUNNING, fence_id__gt=0, heartbeat_at__lte=stale_at)
+
+
+def _claimed(job: Job) -> ClaimedJob:
+    return ClaimedJob(
+        job.id,
+        job.tenant_id,
+        job.kind,
+        job.label,
+        job.params,
+        job.requested_by_id,
+        job.fence_id,
+        job.failures_count,
+    )
+
+
+def _write(job: ClaimedJob, **changes: Any) -> None:
+    held = Job.objects.filter(id=job.job_id, state=Job.State.RUNNING, fence_id=job.fence_id)
+    if not held.update(**changes):
+        raise WattkeeperError("jobs.taken-over", is_permanent=False, job_id=job.job_id)
