@@ -13,6 +13,7 @@ from wattkeeper.actions.commands.let_go import let_approved_go
 from wattkeeper.actions.registry.deliver_field_reads import deliver_field_reads
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
+from wattkeeper.bootstrap.job_runner import STOPS_WITHIN_S, JobRunner
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.bootstrap.plants import read_plant
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -40,12 +41,16 @@ def run_worker_role() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     clock = make_clock(follower="worker")
-    worker = Worker(open_store(), clock.now, plant)
+    store = open_store()
+    worker = Worker(store, clock.now, plant)
+    jobs = JobRunner(Services(clock.now, data_folder(), store), stop)
+    jobs.start()
     while not stop.is_set():
         has_worked = worker.work()
         close_old_connections()
         if not has_worked:
             stop.wait(WORK_PERIOD_S)
+    jobs.join(STOPS_WITHIN_S)
 
 
 class Worker:

@@ -8,7 +8,7 @@ from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Source
-from wattkeeper.data.collection.models import DirtyWindow, Job
+from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Series
 from wattkeeper.store.memory import MemoryReadingStore
@@ -50,8 +50,6 @@ def test_good_rows_become_reads_of_a_meter_of_its_own(
     assert [row.step_milliwh for row in facts.intervals] == [1]
     assert facts.registers == ()
     assert DirtyWindow.objects.get().ends_at.isoformat() == "2026-11-02T02:00:00+00:00"
-    job = Job.objects.get()
-    assert (job.state, job.done_count, len(job.errors)) == ("DONE", 2, 1)
 
 
 def test_twice_is_once_and_earlier_rows_reach_back(
@@ -106,7 +104,7 @@ def test_a_point_that_has_a_meter_refuses_the_block_and_takes_the_rest(
     )
 
 
-def test_a_store_that_fails_midway_leaves_a_failed_job_and_a_file_that_can_be_sent_again(
+def test_a_store_that_fails_midway_leaves_a_file_that_can_be_sent_again(
     ours: People, services: Services, store: MemoryReadingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def burst(*_: object) -> None:
@@ -116,7 +114,6 @@ def test_a_store_that_fails_midway_leaves_a_failed_job_and_a_file_that_can_be_se
         patch.setattr(store, "insert_raw", burst)
         with pytest.raises(WattkeeperError):
             send(ours, services, row(2, 0, "1"))
-    assert Job.objects.get().state == "FAILED"
     assert not DirtyWindow.objects.exists()
     assert send(ours, services, row(2, 0, "1")) == (1, 1, [])
     assert DirtyWindow.objects.count() == 1
@@ -136,4 +133,3 @@ def test_without_a_store_or_a_role_nothing_begins(ours: People, services: Servic
                 label="a",
             )
         assert refusal.value.code == code
-    assert not Job.objects.exists()

@@ -2,7 +2,7 @@
 
 import io
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.collection.file_meters import BlockTarget, prepare_file_meters
+from wattkeeper.actions.job_work import Progress
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Provenance, Source
 from wattkeeper.data.accounts.models import Role
-from wattkeeper.data.collection.queries import begin_job, end_job, keep_progress
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.formats.api import IntervalBlock, ParsedIntervals, RowError
@@ -25,15 +25,12 @@ from wattkeeper.store.api import RawBatch, ReadingStore
 
 CHUNK_COUNT = 100_000
 HEAD_BYTES = 4096
-JOB_KIND = "import"
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
     """What became of a file: rows stored, meters met, and each row or block left out with its reason."""
 
-    job_id: int
     rows_count: int
     meters_count: int
     errors: tuple[RowError, ...]
@@ -62,64 +59,52 @@ def import_file(
     if services.store is None:
         raise WattkeeperError("store.not-running", is_permanent=False, folder=str(services.data_folder))
     parsed = _read(content, options or CsvOptions())
-    total_count = sum(len(block.starts_at_s) for block in parsed.blocks)
-    job_id = begin_job(
-        tenant_id=actor.tenant_id, kind=JOB_KIND, label=label, total_count=total_count, now=now
+    targets, refused = prepare_file_meters(
+        actor=actor, now=now, label=label, blocks=parsed.blocks, site_id=site_id
     )
-    try:
-        targets, refused = prepare_file_meters(
-            actor=actor, now=now, label=label, blocks=parsed.blocks, site_id=site_id
-        )
-        job = _Job(services, services.store, actor.tenant_id, job_id, total_count, on_progress)
-        rows_count = job.store(targets, now=now)
-    except BaseException as error:
-        code = error.code if isinstance(error, WattkeeperError) else "imports.interrupted"
-        end_job(job_id=job_id, now=services.now(), errors=[{"code": code}], has_failed=True)
-        raise
-    errors = (*parsed.errors, *refused)
-    end_job(job_id=job_id, now=services.now(), errors=[_plain(error) for error in errors])
-    return ImportResult(job_id, rows_count, len({target.meter_id for target in targets}), errors)
+    rows_count = _store(
+        targets, services.store, actor.tenant_id, now, on_progress or (lambda _done, _total: None)
+    )
+    meters_count = len({target.meter_id for target in targets})
+    return ImportResult(rows_count, meters_count, (*parsed.errors, *refused))
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One import on its way."""
+def plain_row_error(error: RowError) -> dict[str, object]:
+    """Return an error of a row as a job keeps it."""
+    params = {name: str(value) for name, value in error.params.items()}
+    return {"line": error.line, "column": error.column, "code": error.code, "params": params}
 
-    services: Services
-    reading_store: ReadingStore
-    tenant_id: int
-    job_id: int
-    total_count: int
-    on_progress: Progress | None
 
-    def store(self, targets: Sequence[BlockTarget], *, now: datetime) -> int:
-        """Store the blocks and return how many rows those were."""
-        done_count = rows_count = 0
-        for target in targets:
-            for batch in _batches(self.tenant_id, target, now):
-                self.reading_store.insert_raw([batch])
-                rows_count += len(batch.value)
-                self._note(target, batch, now)
-            done_count += len(target.block.starts_at_s)
-            keep_progress(
-                job_id=self.job_id,
-                now=self.services.now(),
-                done_count=done_count,
-                total_count=self.total_count,
-            )
-            if self.on_progress is not None:
-                self.on_progress(done_count, self.total_count)
-        return rows_count
+def _store(
+    targets: Sequence[BlockTarget],
+    reading_store: ReadingStore,
+    tenant_id: int,
+    now: datetime,
+    on_progress: Progress,
+) -> int:
+    """Store the blocks, chunk by chunk, and return how many rows those were."""
+    total_count = sum(len(target.block.starts_at_s) for target in targets)
+    done_count = rows_count = 0
+    on_progress(done_count, total_count)
+    for target in targets:
+        for batch in _batches(tenant_id, target, now):
+            reading_store.insert_raw([batch])
+            rows_count += len(batch.value)
+            _note(target, batch, tenant_id, now)
+        done_count += len(target.block.starts_at_s)
+        on_progress(done_count, total_count)
+    return rows_count
 
-    def _note(self, target: BlockTarget, batch: RawBatch, now: datetime) -> None:
-        last_s = int(batch.measured_at_s.max()) + target.block.interval_s - 1
-        mark_read([target.channel_id])
-        mark_dirty(
-            tenant_id=self.tenant_id,
-            now=now,
-            reason="import",
-            channels={target.channel_id: (int(batch.measured_at_s.min()), last_s)},
-        )
+
+def _note(target: BlockTarget, batch: RawBatch, tenant_id: int, now: datetime) -> None:
+    last_s = int(batch.measured_at_s.max()) + target.block.interval_s - 1
+    mark_read([target.channel_id])
+    mark_dirty(
+        tenant_id=tenant_id,
+        now=now,
+        reason="import",
+        channels={target.channel_id: (int(batch.measured_at_s.min()), last_s)},
+    )
 
 
 def _read(content: bytes, options: CsvOptions) -> ParsedIntervals:
@@ -154,8 +139,3 @@ def _flags(block: IntervalBlock) -> np.ndarray[tuple[int, ...], np.dtype[np.int6
     """Return the block's flags; what the file itself does not call measured is suspect."""
     is_doubtful = block.provenance != int(Provenance.MEASURED)
     return np.where(is_doubtful, block.flags | int(Flag.SUSPECT), block.flags)
-
-
-def _plain(error: RowError) -> dict[str, object]:
-    params = {name: str(value) for name, value in error.params.items()}
-    return {"line": error.line, "column": error.column, "code": error.code, "params": params}

@@ -5,11 +5,12 @@ from zoneinfo import ZoneInfo
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.core.commands.facts import Command as CommandFact
-from wattkeeper.core.commands.facts import CutCalendar, Facts, window_start
+from wattkeeper.core.commands.facts import Facts, window_start
 from wattkeeper.core.commands.states import Kind
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.accounts.models import Role
-from wattkeeper.data.commands.models import Command, CutPolicy, KillSwitch
+from wattkeeper.data.commands.models import Command, KillSwitch
+from wattkeeper.data.commands.queries import get_cut_calendar
 from wattkeeper.data.registry.models import Installation, Meter, UsagePoint
 
 COMMAND_ROLE = Role.OPERATOR
@@ -40,7 +41,6 @@ def read_facts(command: Command, *, now: datetime) -> Facts:
         tenant_id=command.tenant_id, kind=Kind.DISCONNECT.value, queued_at__gt=window_start(now)
     )
     requester = command.requested_by
-    policy = CutPolicy.objects.filter(tenant_id=command.tenant_id).first()
     return Facts(
         grants=_grants(Actor.of_user(requester, origin="system"), is_active=requester.is_active),
         is_protected=point.is_protected,
@@ -53,7 +53,7 @@ def read_facts(command: Command, *, now: datetime) -> Facts:
             tenant_id=command.tenant_id, state=Meter.State.INSTALLED
         ).count(),
         zone=ZoneInfo(point.site.time_zone),
-        calendar=CutCalendar(policy.opens, policy.closes, policy.is_any_day) if policy else CutCalendar(),
+        calendar=get_cut_calendar(tenant_id=command.tenant_id),
         requester_created_by_person_id=requester.created_by_id,
     )
 

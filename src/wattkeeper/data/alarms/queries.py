@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from wattkeeper.data.alarms.groups import GroupKey
 from wattkeeper.data.alarms.models import EndDeviceEvent, Finding, FindingComment
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
 
@@ -129,6 +130,7 @@ def list_findings(
     meter_id: int | None = None,
     usage_point_id: int | None = None,
     site_id: int | None = None,
+    group: GroupKey | None = None,
     offset_index: int = 0,
     limit_count: int = 50,
 ) -> Page[FindingRow]:
@@ -143,6 +145,8 @@ def list_findings(
     query = Finding.objects.filter(
         tenant_id=tenant_id, **{name: value for name, value in exact.items() if value is not None}
     )
+    if group is not None:
+        query = query.filter(group.condition())
     limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
     rows = query.select_related("usage_point", "meter").order_by("-starts_at", "-id")
     page = [_row(finding) for finding in rows[offset_index : offset_index + limit_count]]

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.interfaces.cli.jobs import do_job
 from wattkeeper.interfaces.cli.language import current_language
 from wattkeeper.interfaces.cli.shell import TenantOption, open_shell
 from wattkeeper.interfaces.messages import sentence
@@ -23,32 +22,27 @@ def import_(
     tenant: TenantOption = "",
 ) -> None:
     """Import a file of intervals: every good row in, every wrong one named. Twice is once."""
-    options = CsvOptions(delimiter=delimiter, decimal_mark=decimal_mark, zone=zone)
     content = _read(file)
     shell = open_shell(tenant, with_store=True)
-    from wattkeeper.actions.collection.import_file import import_file
+    from wattkeeper.actions.collection.request_import import request_import
     from wattkeeper.data.lookups import find_site_id
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    errors = Console(stderr=True)
-    with Progress(*columns, console=errors) as progress:
-        task = progress.add_task(file.name, total=None)
-        result = import_file(
-            actor=shell.actor,
-            now=shell.now,
-            services=shell.services,
-            content=content,
-            label=file.name,
-            site_id=find_site_id(shell.tenant_id, site) if site else None,
-            options=options,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    for error in result.errors:
-        text = sentence(error.code, error.params, current_language())
-        place = f"{file.name}:{error.line}:{error.column}" if error.line else file.name
-        typer.echo(f"{place}: {text} [{error.code}]", err=True)
-    typer.echo(f"rows {result.rows_count}, meters {result.meters_count}, errors {len(result.errors)}")
-    raise typer.Exit(1 if result.errors else 0)
+    job_id = request_import(
+        actor=shell.actor,
+        now=shell.now,
+        services=shell.services,
+        content=[content],
+        label=file.name,
+        site_id=find_site_id(shell.tenant_id, site) if site else None,
+        options=CsvOptions(delimiter=delimiter, decimal_mark=decimal_mark, zone=zone),
+    )
+    job = do_job(shell, job_id, file.name)
+    for error in job.errors:
+        text = sentence(error["code"], error.get("params") or {}, current_language())
+        place = f"{file.name}:{error['line']}:{error['column']}" if error.get("line") else file.name
+        typer.echo(f"{place}: {text} [{error['code']}]", err=True)
+    typer.echo(", ".join(f"{name} {count}" for name, count in job.result.items()))
+    raise typer.Exit(1 if job.errors else 0)
 
 
 def _read(file: Path) -> bytes:

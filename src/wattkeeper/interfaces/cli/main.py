@@ -26,6 +26,10 @@ COMMANDS = {
     "meter": "wattkeeper.interfaces.cli.meters:app",
     "link": "wattkeeper.interfaces.cli.links:app",
     "tariff": "wattkeeper.interfaces.cli.tariffs:app",
+    "bill": "wattkeeper.interfaces.cli.bills:app",
+    "finding": "wattkeeper.interfaces.cli.findings:app",
+    "command": "wattkeeper.interfaces.cli.commands:app",
+    "job": "wattkeeper.interfaces.cli.jobs:app",
     "user": "wattkeeper.interfaces.cli.users:app",
     "audit": "wattkeeper.interfaces.cli.audit:app",
 }

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime
@@ -55,6 +56,31 @@ def open_shell(tenant: str = "", *, with_store: bool = False) -> Shell:
     actor = Actor(find_tenant_id(tenant or None), None, getpass.getuser(), Role.ADMINISTRATOR, "cli")
     store = open_store() if with_store else None
     return Shell(actor, Services(now=make_clock().now, data_folder=data_folder(), store=store))
+
+
+def as_person(shell: Shell, username: str) -> Shell:
+    """Return the shell of a person: named and proven by password, or by the key in ``WATTKEEPER_API_KEY``.
+
+    :raises WattkeeperError: ``shell.person-needed``, ``accounts.log-in-refused``, ``accounts.too-many-tries``
+    """
+    from wattkeeper.actions.accounts.log_in import log_in
+    from wattkeeper.actions.actor import Actor
+    from wattkeeper.data.accounts.queries import find_user_of_key
+
+    token = os.environ.get("WATTKEEPER_API_KEY", "")
+    if username:
+        password = typer.prompt(f"{username}", hide_input=True, err=True)
+        user = log_in(username=username, password=password, address="shell", now=shell.now)
+    elif token:
+        found = find_user_of_key(token)
+        if found is None:
+            raise WattkeeperError("accounts.log-in-refused")
+        user = found
+    else:
+        raise WattkeeperError("shell.person-needed")
+    if user.tenant_id != shell.tenant_id:
+        raise WattkeeperError("accounts.log-in-refused")
+    return Shell(Actor.of_user(user, origin="cli"), shell.services)
 
 
 def open_shell_with_store_if_any(tenant: str = "") -> Shell:

@@ -16,6 +16,8 @@ _STATUSES = {
     "requests.key-reused": 409,
     "requests.in-flight": 409,
     "requests.key-too-long": 422,
+    "commands.key-reused": 409,
+    "commands.meter-not-installed": 409,
     "registry.taken": 409,
     "meters.has-reads": 409,
     "meters.in-use": 409,

@@ -8,13 +8,15 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.web.api import (
     bills,
+    commands,
     findings,
-    imports,
+    jobs,
     links,
     measurements,
     meters,
     sites,
     tariffs,
+    traces,
     usage_points,
     users,
 )
@@ -24,7 +26,7 @@ from wattkeeper.interfaces.web.problems import body_of, status_of
 api = NinjaAPI(
     title="Wattkeeper",
     version="1",
-    description="Meters, readings, tariffs, bills and findings. Instants are ISO 8601 with an offset.",
+    description="Meters, readings, bills, commands and findings. Instants are ISO 8601 with an offset.",
     auth=[ApiKeyAuth(), SessionAuth()],
 )
 for router in (
@@ -35,8 +37,10 @@ for router in (
     measurements.router,
     tariffs.router,
     bills.router,
+    traces.router,
+    commands.router,
     findings.router,
-    imports.router,
+    jobs.router,
     users.router,
 ):
     api.add_router("", router)

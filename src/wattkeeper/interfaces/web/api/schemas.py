@@ -226,6 +226,17 @@ class TariffOut(Schema):
     versions: list[TariffVersionOut]
 
 
+class ContractOut(Schema):
+    """By which tariff a usage point is billed, and when."""
+
+    contract_id: int
+    usage_point_id: int
+    tariff_id: int
+    tariff_code: str
+    starts_at: datetime
+    ends_at: datetime | None
+
+
 class TariffVersionIn(In):
     """A tariff document (format 1); its code names the tariff, its date the version."""
 
@@ -270,29 +281,6 @@ class CommentOut(Schema):
     at: datetime
     author: str
     text: str
-
-
-class JobOut(Schema):
-    """A long piece of work."""
-
-    job_id: int
-    kind: str
-    label: str
-    state: str
-    done_count: int
-    total_count: int
-    errors: list[dict[str, Any]]
-    started_at: datetime
-    ended_at: datetime | None
-
-
-class ImportOut(Schema):
-    """What became of an uploaded file; its row errors are with the job."""
-
-    job_id: int
-    rows_count: int
-    meters_count: int
-    errors_count: int
 
 
 class UserOut(Schema):
@@ -360,6 +348,7 @@ class BillOut(Schema):
     bill_id: int
     usage_point_id: int
     usage_point_code: str
+    usage_point_name: str
     customer_name: str
     state: str
     starts_at: datetime
@@ -367,6 +356,7 @@ class BillOut(Schema):
     currency: str
     total_minor: int
     energy_milliwh: int
+    run_id: int
     issued_at: datetime
     corrects_id: int | None
 
@@ -394,9 +384,12 @@ class BillLineOut(Schema):
 
 
 class BillDetailOut(Schema):
-    """A bill with its lines."""
+    """A bill with its lines; `document` is the bill as it was issued, register reads included."""
 
     row: BillOut
     tariff_code: str
+    tariff_name: str
+    tariff_version_id: int
     time_zone: str
+    document: dict[str, Any]
     lines: list[BillLineOut]

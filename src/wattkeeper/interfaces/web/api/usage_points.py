@@ -12,12 +12,14 @@ from wattkeeper.actions.registry.edit_usage_point import edit_usage_point
 from wattkeeper.actions.registry.retire_usage_point import retire_usage_point
 from wattkeeper.actions.registry.set_topology import set_topology
 from wattkeeper.actions.tariffs.set_contract import set_contract
+from wattkeeper.data.billing.queries import list_contracts
 from wattkeeper.data.registry import queries
 from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
 from wattkeeper.interfaces.web.api.idempotency import once
 from wattkeeper.interfaces.web.api.schemas import (
     ContractIn,
+    ContractOut,
     CopyIn,
     Made,
     MultiplierIn,
@@ -120,6 +122,17 @@ def feed(request: HttpRequest, usage_point_id: int, payload: TopologyIn) -> Any:
     """Say through which usage point this one is fed."""
     set_topology(actor=actor_of(request), now=get_services().now(), child_id=usage_point_id, **payload.dict())
     return Status(204, None)
+
+
+@router.get(ONE + "/contracts", response=list[ContractOut])
+def list_its_contracts(request: HttpRequest, usage_point_id: int) -> Any:
+    """List by which tariffs this usage point is billed, in order of time."""
+    tenant_id = actor_of(request).tenant_id
+    detail = queries.get_usage_point(
+        tenant_id=tenant_id, usage_point_id=usage_point_id, now=get_services().now()
+    )
+    found(detail, "usagepoint", usage_point_id)
+    return list_contracts(tenant_id=tenant_id, usage_point_ids=[usage_point_id])
 
 
 @router.post(ONE + "/contracts", response=Made)

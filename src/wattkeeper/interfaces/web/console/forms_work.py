@@ -125,6 +125,13 @@ class CommentForm(forms.Form):
     comment = forms.CharField(label=_("Comment"), widget=forms.Textarea(attrs={"rows": 3}))
 
 
+class CloseGroupsForm(CommentForm):
+    """A word on why whole groups are closed; nothing that came after they were shown is."""
+
+    keys = forms.CharField(widget=forms.HiddenInput)
+    up_to_id = forms.IntegerField(widget=forms.HiddenInput)
+
+
 class ImportForm(forms.Form):
     """A file of readings."""
 

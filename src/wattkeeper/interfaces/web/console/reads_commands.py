@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
-
-from wattkeeper.core.commands.facts import CutCalendar
 from wattkeeper.core.commands.states import IS_FINAL, Kind, State
-from wattkeeper.data.commands.models import Command, CutPolicy, KillSwitch
+from wattkeeper.data.commands.models import Command
 from wattkeeper.data.registry.models import Installation, Meter, UsagePoint
 
 _WAY = (State.REQUESTED, State.APPROVED, State.QUEUED, State.SENT, State.ACKED)
@@ -23,29 +20,6 @@ class Stop:
 
     state_code: str
     css: str
-
-
-def list_commands(*, tenant_id: int, search: str = "", state: str | None = None) -> QuerySet[Command]:
-    """Return the tenant's commands, newest first."""
-    rows = Command.objects.filter(tenant_id=tenant_id).select_related("meter__site", "requested_by")
-    if state is not None:
-        rows = rows.filter(state=state)
-    for word in search.split():
-        rows = rows.filter(
-            Q(meter__serial_number__icontains=word)
-            | Q(reason__icontains=word)
-            | Q(requested_by__username__icontains=word)
-        )
-    return rows.order_by("-id")
-
-
-def get_command(*, tenant_id: int, command_id: int) -> Command | None:
-    """Return a command with its meter, None where the tenant has none of that id."""
-    return (
-        Command.objects.select_related("meter__site", "requested_by")
-        .filter(tenant_id=tenant_id, id=command_id)
-        .first()
-    )
 
 
 def get_installed_meter(
@@ -86,17 +60,6 @@ def badge_of(state_code: str) -> str:
 def is_open(command: Command) -> bool:
     """Whether a command's state may still change by itself."""
     return State(command.state) not in IS_FINAL
-
-
-def cut_calendar(tenant_id: int) -> CutCalendar:
-    """Return when the tenant's disconnects may leave."""
-    policy = CutPolicy.objects.filter(tenant_id=tenant_id).first()
-    return CutCalendar(policy.opens, policy.closes, policy.is_any_day) if policy else CutCalendar()
-
-
-def is_stopped(tenant_id: int) -> bool:
-    """Whether the tenant's kill switch is on."""
-    return KillSwitch.objects.filter(tenant_id=tenant_id, is_on=True).exists()
 
 
 def _css_of(state: State) -> str:

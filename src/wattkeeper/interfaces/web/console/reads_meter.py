@@ -9,7 +9,7 @@ from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.alarms.queries import FindingRow, list_findings
 from wattkeeper.data.registry.meters import ChannelRow
-from wattkeeper.interfaces.web.console.figures import counts_text, unit_of
+from wattkeeper.interfaces.reads.figures import counts_text, unit_of
 from wattkeeper.store.api import LatestRead, ReadingStore
 
 FINDINGS_COUNT = 10

@@ -1,17 +1,19 @@
 """A plain list as a page: columns, rows of cells, a search, an export."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.http import HttpResponse
 from django.utils.functional import Promise
 
+from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
 from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
 from wattkeeper.interfaces.web.console.show import Pages, show
 from wattkeeper.interfaces.web.console.visit import Visit
 
+T = TypeVar("T")
 Text = str | Promise
 
 
@@ -60,6 +62,16 @@ def show_table(visit: Visit, table: Table, *, zone: str | None = None) -> HttpRe
     if visit.request.GET.get("format") == "csv":
         return csv_answer(table.name, table.columns, ([cell.text for cell in row] for row in table.rows))
     return show(visit, "table.html", {"table": table, "pages": table.pages}, zone=zone)
+
+
+def every(fetch: Callable[[int, int], Page[T]]) -> list[T]:
+    """Return all rows of a list asked for by (offset_index, limit_count): files hold the whole of it."""
+    rows: list[T] = []
+    while True:
+        part = fetch(len(rows), PAGE_SIZE_MAX_COUNT)
+        rows += part.items
+        if not part.items or len(rows) >= part.total_count:
+            return rows
 
 
 def is_export(visit: Visit) -> bool:

@@ -118,6 +118,15 @@ RULES = {
     "meter.answering": _("Answers again"),
 }
 JOBS = {"headend.initial-fetch": _("Fetching what the meters remember")}
+RESULTS = {
+    "issued": _("Bills issued"),
+    "unchanged": _("Bills unchanged"),
+    "corrected": _("Bills corrected"),
+    "held": _("Bills held back"),
+    "rows": _("Rows stored"),
+    "meters": _("Meters met"),
+    "errors": _("Rows or blocks left out"),
+}
 BILL_LINES = {
     "fixed": _("Fixed charge"),
     "energy": _("Energy"),

@@ -85,6 +85,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tariffs/", views_tariffs.tariffs, name="tariffs"),
     path("tariffs/<int:tariff_id>/", views_tariffs.tariff, name="tariff"),
     path("findings/", views_findings.findings, name="findings"),
+    path("findings/close/", views_findings.findings_close, name="findings_close"),
     path("findings/<int:finding_id>/close/", views_findings.finding_close, name="finding_close"),
     path("jobs/", views_jobs.jobs, name="jobs"),
     path("jobs/import/", views_jobs.import_, name="import"),

@@ -9,22 +9,19 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from wattkeeper.actions.billing.run_billing import run_billing as do_run_billing
-from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.actions.billing.request_billing import request_billing
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.billing.models import Bill
-from wattkeeper.data.billing.queries import BillDetail, get_bill, list_bills
-from wattkeeper.data.collection.queries import begin_job, end_job, keep_progress
-from wattkeeper.data.registry.models import UsagePoint
-from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT
-from wattkeeper.interfaces.web.console.csv_export import csv_answer
-from wattkeeper.interfaces.web.console.forms_work import MonthForm
-from wattkeeper.interfaces.web.console.reads_bills import (
+from wattkeeper.data.billing.queries import BillDetail, BillRow, get_bill, list_bills
+from wattkeeper.data.registry.paging import Page
+from wattkeeper.interfaces.reads.bills import (
     LineIntervals,
     line_intervals,
     trace_of,
     with_zones,
 )
+from wattkeeper.interfaces.web.console.csv_export import csv_answer
+from wattkeeper.interfaces.web.console.forms_work import MonthForm
 from wattkeeper.interfaces.web.console.show import (
     PAGE_ROWS_COUNT,
     asked_choice,
@@ -34,11 +31,9 @@ from wattkeeper.interfaces.web.console.show import (
     show,
     slice_pages,
 )
-from wattkeeper.interfaces.web.console.tables import is_export
+from wattkeeper.interfaces.web.console.tables import every, is_export
 from wattkeeper.interfaces.web.console.templatetags.console import as_kwh, bill_period, money
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
-
-JOB_KIND = "billing"
 
 
 @page()
@@ -46,16 +41,20 @@ def bills(visit: Visit) -> HttpResponse:
     """List bills."""
     search = visit.request.GET.get("q", "").strip()
     state = asked_choice(visit, "state", Bill.State.values)
-    rows = list_bills(
-        tenant_id=visit.tenant_id,
-        search=search,
-        state=state,
-        offset_index=0 if is_export(visit) else offset_of(visit),
-        limit_count=PAGE_SIZE_MAX_COUNT if is_export(visit) else PAGE_ROWS_COUNT,
-    )
-    zoned = with_zones(rows.items)
+
+    def fetch(offset_index: int, limit_count: int) -> Page[BillRow]:
+        return list_bills(
+            tenant_id=visit.tenant_id,
+            search=search,
+            state=state,
+            offset_index=offset_index,
+            limit_count=limit_count,
+        )
+
     if is_export(visit):
-        return _export(zoned)
+        return _export(with_zones(every(fetch)))
+    rows = fetch(offset_of(visit), PAGE_ROWS_COUNT)
+    zoned = with_zones(rows.items)
     context = {
         "pages": pages_of(rows),
         "bills": zoned,
@@ -112,40 +111,13 @@ def bill_line(visit: Visit, bill_id: int, position: int) -> HttpResponse:
 
 @page(Role.OPERATOR)
 def run_billing(visit: Visit) -> HttpResponse:
-    """Bill a month of every usage point that has a contract; the result is a job."""
+    """Ask for a month of every usage point that has a contract to be billed; a job shows how far it is."""
     form = MonthForm(visit.request.POST)
     if visit.request.method != "POST" or not form.is_valid():
         return redirect("console:bills")
     first, end = form.bounds()
-    now = visit.services.now()
-    job_id = begin_job(
-        tenant_id=visit.tenant_id,
-        kind=JOB_KIND,
-        label=_("Bills of %(month)s") % {"month": f"{first:%Y-%m}"},
-        total_count=0,
-        now=now,
-    )
-
-    def note(done_count: int, total_count: int) -> None:
-        keep_progress(job_id=job_id, now=visit.services.now(), done_count=done_count, total_count=total_count)
-
-    try:
-        report = do_run_billing(
-            actor=visit.actor, now=now, services=visit.services, first=first, end=end, on_progress=note
-        )
-    except WattkeeperError as error:
-        end_job(job_id=job_id, now=visit.services.now(), errors=[_error_of(error)], has_failed=True)
-    else:
-        codes = dict(UsagePoint.objects.filter(tenant_id=visit.tenant_id).values_list("id", "code"))
-        held = [
-            {"code": row.code, "params": {"usage_point": codes[row.usage_point_id]}} for row in report.held
-        ]
-        end_job(job_id=job_id, now=visit.services.now(), errors=held)
+    job_id = request_billing(actor=visit.actor, now=visit.services.now(), first=first, end=end)
     return redirect("console:job", job_id)
-
-
-def _error_of(error: WattkeeperError) -> dict[str, Any]:
-    return {"code": error.code, "params": {name: str(value) for name, value in error.params.items()}}
 
 
 def _own(visit: Visit, bill_id: int) -> BillDetail:

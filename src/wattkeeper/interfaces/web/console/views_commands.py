@@ -11,20 +11,16 @@ from wattkeeper.actions.commands.set_kill_switch import set_kill_switch
 from wattkeeper.core.commands.states import Kind, State
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.commands.models import Command
+from wattkeeper.data.commands.queries import get_command, get_cut_calendar, is_stopped, list_commands
 from wattkeeper.data.registry.models import Meter, UsagePoint
-from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT
 from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.web.console import texts
 from wattkeeper.interfaces.web.console.form_page import FormPage, Text, answer_form
 from wattkeeper.interfaces.web.console.forms_work import CommandForm, ConfirmForm
 from wattkeeper.interfaces.web.console.reads_commands import (
     badge_of,
-    cut_calendar,
-    get_command,
     get_installed_meter,
     is_open,
-    is_stopped,
-    list_commands,
     way_of,
 )
 from wattkeeper.interfaces.web.console.show import (
@@ -46,9 +42,9 @@ def commands(visit: Visit) -> HttpResponse:
     state = asked_choice(visit, "state", [state.value for state in State])
     rows = list_commands(tenant_id=visit.tenant_id, search=search, state=state)
     offset = 0 if is_export(visit) else offset_of(visit)
-    size = PAGE_SIZE_MAX_COUNT if is_export(visit) else PAGE_ROWS_COUNT
     total = rows.count()
-    stopped = is_stopped(visit.tenant_id)
+    size = total if is_export(visit) else PAGE_ROWS_COUNT
+    stopped = is_stopped(tenant_id=visit.tenant_id)
     may_switch = visit.actor.can(Role.ADMINISTRATOR if stopped else Role.OPERATOR)
     table = Table(
         name="commands",
@@ -120,7 +116,7 @@ def command(visit: Visit, command_id: int) -> HttpResponse:
 @page(Role.OPERATOR)
 def kill_switch(visit: Visit) -> HttpResponse:
     """Stop every disconnect of the tenant, or let them go again."""
-    stopped = is_stopped(visit.tenant_id)
+    stopped = is_stopped(tenant_id=visit.tenant_id)
 
     def switch(_fields: dict[str, Any]) -> str:
         set_kill_switch(actor=visit.actor, now=visit.services.now(), is_on=not stopped)
@@ -170,7 +166,7 @@ def _facts(visit: Visit, meter: Meter, point: UsagePoint | None, kind: str) -> t
 
 
 def _hours(visit: Visit, meter: Meter) -> str:
-    calendar = cut_calendar(visit.tenant_id)
+    calendar = get_cut_calendar(tenant_id=visit.tenant_id)
     words = {
         "opens": f"{calendar.opens:%H:%M}",
         "closes": f"{calendar.closes:%H:%M}",

@@ -9,16 +9,16 @@ from django.utils.translation import gettext as _
 
 from wattkeeper.core.kernel.instants import local_day
 from wattkeeper.data.registry.models import Series
-from wattkeeper.interfaces.web.console import texts
-from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
-from wattkeeper.interfaces.web.console.reads_intervals import (
+from wattkeeper.interfaces.reads.intervals import (
     WHOLE,
     get_series,
     intervals_between,
     load_profile,
     sum_milliwh,
 )
-from wattkeeper.interfaces.web.console.reads_trace import trace_interval
+from wattkeeper.interfaces.reads.trace import trace_interval
+from wattkeeper.interfaces.web.console import texts
+from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
 from wattkeeper.interfaces.web.console.show import asked_id, show
 from wattkeeper.interfaces.web.console.tables import is_export
 from wattkeeper.interfaces.web.console.templatetags.console import as_kwh, method_text

@@ -8,17 +8,18 @@ from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from wattkeeper.actions.collection.import_file import import_file
+from wattkeeper.actions.collection.request_import import request_import
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.models import Job
 from wattkeeper.data.collection.queries import JobRow, get_job, list_jobs
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.interfaces.messages import sentence
+from wattkeeper.interfaces.web.console import texts
 from wattkeeper.interfaces.web.console.form_page import FormPage, answer_form
 from wattkeeper.interfaces.web.console.forms_work import ImportForm
 from wattkeeper.interfaces.web.console.show import main_zone, show
 from wattkeeper.interfaces.web.console.tables import Cell, Table, at_cell, show_table
-from wattkeeper.interfaces.web.console.templatetags.console import job_text
+from wattkeeper.interfaces.web.console.templatetags.console import job_title
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
 _BADGES = {Job.State.DONE.value: "good", Job.State.FAILED.value: "bad"}
@@ -29,14 +30,15 @@ def jobs(visit: Visit) -> HttpResponse:
     """List the newest jobs."""
     zone = main_zone(visit.tenant_id)
     search = visit.request.GET.get("q", "").strip()
-    rows = [row for row in list_jobs(tenant_id=visit.tenant_id, limit_count=200) if search in row.label]
+    found_jobs = list_jobs(tenant_id=visit.tenant_id, limit_count=200)
+    rows = [row for row in found_jobs if search.casefold() in job_title(row).casefold()]
     table = Table(
         name="jobs",
         title=_("Jobs"),
         columns=(_("What"), _("State"), _("Progress"), _("Errors"), _("Started"), _("Ended")),
         rows=[
             (
-                Cell(job_text(row.label), reverse("console:job", args=[row.job_id])),
+                Cell(job_title(row), reverse("console:job", args=[row.job_id])),
                 Cell(Job.State(row.state).label, badge=_BADGES.get(row.state, "")),
                 Cell(f"{row.done_count} / {row.total_count}", css="number"),
                 Cell(len(row.errors), css="number"),
@@ -56,20 +58,26 @@ def jobs(visit: Visit) -> HttpResponse:
 def job(visit: Visit, job_id: int) -> HttpResponse:
     """Show how far a job is, and which of its rows were wrong."""
     row = found(get_job(tenant_id=visit.tenant_id, job_id=job_id), "job", job_id)
-    return show(visit, "job.html", {"job": row, "errors": _errors(row), "badge": _BADGES.get(row.state, "")})
+    context = {
+        "job": row,
+        "errors": _errors(row),
+        "badge": _BADGES.get(row.state, ""),
+        "results": [(texts.RESULTS.get(name, name), count) for name, count in row.result.items()],
+    }
+    return show(visit, "job.html", context)
 
 
 @page(Role.OPERATOR)
 def import_(visit: Visit) -> HttpResponse:
-    """Import a file of readings; the result is a job with each wrong row named."""
+    """Ask for a file of readings to be imported; a job shows how far it is and names each wrong row."""
 
     def send(fields: dict[str, Any]) -> str:
         site = fields["site"]
-        result = import_file(
+        job_id = request_import(
             actor=visit.actor,
             now=visit.services.now(),
             services=visit.services,
-            content=fields["file"].read(),
+            content=fields["file"].chunks(),
             label=fields["file"].name,
             site_id=site.id if site else None,
             options=CsvOptions(
@@ -78,7 +86,7 @@ def import_(visit: Visit) -> HttpResponse:
                 zone=site.time_zone if site else main_zone(visit.tenant_id),
             ),
         )
-        return reverse("console:job", args=[result.job_id])
+        return reverse("console:job", args=[job_id])
 
     form_page = FormPage(
         title=_("Import a file"),

@@ -9,13 +9,13 @@ from django.utils.translation import gettext as _
 
 from wattkeeper.data.alarms.queries import list_events
 from wattkeeper.data.billing.queries import list_bills
+from wattkeeper.data.commands.queries import list_commands
 from wattkeeper.data.registry.meters import SORTS, MeterDetail, MeterFilter, MeterRow, get_meter, list_meters
 from wattkeeper.data.registry.models import Meter, Series, Site
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT
+from wattkeeper.interfaces.reads.bills import with_zones
+from wattkeeper.interfaces.reads.intervals import IntervalRow, get_series, newest_intervals
 from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
-from wattkeeper.interfaces.web.console.reads_bills import with_zones
-from wattkeeper.interfaces.web.console.reads_commands import list_commands
-from wattkeeper.interfaces.web.console.reads_intervals import IntervalRow, get_series, newest_intervals
 from wattkeeper.interfaces.web.console.reads_meter import NewestValues, findings_around, newest_values
 from wattkeeper.interfaces.web.console.show import (
     PAGE_ROWS_COUNT,

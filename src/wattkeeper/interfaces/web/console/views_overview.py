@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from wattkeeper.data.alarms.queries import count_open_findings, list_findings
-from wattkeeper.data.collection.models import Job
+from wattkeeper.data.alarms.groups import count_open_groups, list_finding_groups
+from wattkeeper.data.alarms.queries import count_open_findings
 from wattkeeper.data.collection.queries import JobRow, list_jobs
 from wattkeeper.data.registry.queries import SiteRow, list_sites
-from wattkeeper.interfaces.web.console.figures import MILLIWH_PER_KWH, kwh_text, share_pct, sum_or_none
+from wattkeeper.interfaces.reads.figures import MILLIWH_PER_KWH, kwh_text, share_pct, sum_or_none
 from wattkeeper.interfaces.web.console.reads_overview import (
     DEFAULT_DAYS,
     MOST_DAYS,
@@ -49,7 +49,8 @@ def overview(visit: Visit) -> HttpResponse:
         "read_success": success,
         "energy_yesterday_kwh": None if total_milliwh is None else kwh_text(total_milliwh),
         "open_findings_count": count_open_findings(tenant_id=visit.tenant_id),
-        "findings": list_findings(tenant_id=visit.tenant_id, limit_count=FINDINGS_COUNT).items,
+        "open_groups_count": count_open_groups(tenant_id=visit.tenant_id),
+        "groups": list_finding_groups(tenant_id=visit.tenant_id, limit_count=FINDINGS_COUNT).items,
         "sites": [SiteFigures(site, _kwh(yesterday.get(site.site_id))) for site in sites],
         "job": _running_job(visit),
     }
@@ -91,7 +92,7 @@ def progress(visit: Visit) -> HttpResponse:
 
 def _running_job(visit: Visit) -> JobRow | None:
     jobs = list_jobs(tenant_id=visit.tenant_id, limit_count=20)
-    return next((job for job in jobs if job.state == Job.State.RUNNING), None)
+    return next((job for job in jobs if job.is_open), None)
 
 
 def _kwh(energy_milliwh: int | None) -> str | None:

@@ -16,8 +16,8 @@ from wattkeeper.data.registry.queries import (
     get_usage_point,
     list_usage_points,
 )
-from wattkeeper.interfaces.web.console.reads_bills import with_zones
-from wattkeeper.interfaces.web.console.reads_intervals import get_series, newest_intervals
+from wattkeeper.interfaces.reads.bills import with_zones
+from wattkeeper.interfaces.reads.intervals import get_series, newest_intervals
 from wattkeeper.interfaces.web.console.reads_meter import findings_around
 from wattkeeper.interfaces.web.console.show import PAGE_ROWS_COUNT, asked_id, offset_of, pages_of, show
 from wattkeeper.interfaces.web.console.tables import Cell, Table, is_export, show_table

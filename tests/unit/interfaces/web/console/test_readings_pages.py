@@ -8,14 +8,16 @@ from django.urls import reverse
 
 from console_street import FIRST_AT, FRAME, Home, LogIn
 from relational import NOW, People, Street
+from wattkeeper.actions.jobs.run_job import run_job
+from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.data.billing.queries import get_bill
 from wattkeeper.data.registry.models import Series
+from wattkeeper.interfaces.reads.bills import line_intervals, trace_of
+from wattkeeper.interfaces.reads.intervals import load_profile
+from wattkeeper.interfaces.reads.trace import trace_interval
 from wattkeeper.interfaces.web.console.forms_work import FILE_MAX_BYTES
-from wattkeeper.interfaces.web.console.reads_bills import line_intervals, trace_of
-from wattkeeper.interfaces.web.console.reads_intervals import load_profile
 from wattkeeper.interfaces.web.console.reads_overview import read_success, site_days
-from wattkeeper.interfaces.web.console.reads_trace import trace_interval
 from wattkeeper.store.memory import MemoryReadingStore
 
 DAY_COUNT = 96
@@ -145,10 +147,18 @@ def test_bars_are_drawn_by_day(ours: People, home: Home, log_in: LogIn) -> None:
     assert empty == {"labels": [], "series": []}
 
 
-def test_a_month_is_billed_once(ours: People, home: Home, log_in: LogIn) -> None:
+def test_a_month_is_billed_in_the_background(
+    ours: People, home: Home, log_in: LogIn, services: Services
+) -> None:
     client = log_in(ours.operator)
-    answer = client.post(reverse("console:run_billing"), {"month": "2026-11"}, follow=True)
-    assert answer.context["job"].state == "DONE"
+    waiting = client.post(reverse("console:run_billing"), {"month": "2026-11"}, follow=True)
+    address = waiting.redirect_chain[-1][0]
+    assert "every 1s" in waiting.content.decode()
+    assert run_job(services=services)
+    answer = client.get(address)
+    assert "every 1s" not in answer.content.decode()
+    assert "Bills of 2026-11" in answer.content.decode()
+    assert (answer.context["job"].state, answer.context["results"][-1]) == ("DONE", ("Bills held back", 1))
     assert [place for place, _text in answer.context["errors"]] == ["U1"]  # November is not complete yet
     assert client.post(reverse("console:run_billing"), {"month": "soon"}).status_code == 302
 
@@ -187,7 +197,9 @@ def test_the_meter_list_is_narrowed_and_sorted(
     assert ids(sort="nonsense", page="0", site="x") == [home.meter_id, street.other_meter_id]
 
 
-def test_a_file_is_imported_with_its_wrong_rows_named(ours: People, street: Street, log_in: LogIn) -> None:
+def test_a_file_is_imported_with_its_wrong_rows_named(
+    ours: People, street: Street, log_in: LogIn, services: Services
+) -> None:
     rows = [
         "usage_point,channel,starts_at,interval_s,value,unit,quality",
         "SHOP-1,import,2026-11-01 00:00,900,1.25,kWh,measured",
@@ -202,7 +214,9 @@ def test_a_file_is_imported_with_its_wrong_rows_named(ours: People, street: Stre
         opened.name = "november.csv"
         return opened
 
-    answer = client.post(address, {**fields, "file": file("\n".join(rows).encode())}, follow=True)
+    waiting = client.post(address, {**fields, "file": file("\n".join(rows).encode())}, follow=True)
+    assert run_job(services=services)
+    answer = client.get(waiting.redirect_chain[-1][0])
     assert [place for place, _text in answer.context["errors"]] == ["3:5"]
     point = ours.tenant.usagepoint_set.get(code="SHOP-1")
     assert point.site_id == street.site_id

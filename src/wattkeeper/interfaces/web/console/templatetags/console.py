@@ -17,6 +17,7 @@ from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.billing.models import Bill
 from wattkeeper.data.billing.queries import BillLineRow, BillRow
 from wattkeeper.data.collection.models import Job, Link
+from wattkeeper.data.collection.queries import JobRow
 from wattkeeper.data.registry.models import Meter, Site, UsagePoint
 from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.web.console import texts
@@ -93,9 +94,11 @@ def rule_text(code: str) -> str:
 
 
 @register.filter
-def job_text(label: str) -> str:
-    """Return a job's label, one that is a code in words."""
-    return _of(texts.JOBS, label)
+def job_title(job: JobRow) -> str:
+    """Return what a job does, in words."""
+    if job.kind == "billing":
+        return _("Bills of %(month)s") % {"month": job.label}
+    return _of(texts.JOBS, job.label)
 
 
 @register.filter

@@ -15,7 +15,7 @@ from wattkeeper.core.tariffs.parse import parse_tariff
 from wattkeeper.data.billing.models import TariffVersion
 from wattkeeper.data.billing.queries import BillDetail, BillLineRow, BillRow
 from wattkeeper.data.registry.models import UsagePoint
-from wattkeeper.interfaces.web.console.reads_intervals import IntervalRow, rows_of
+from wattkeeper.interfaces.reads.intervals import IntervalRow, rows_of
 from wattkeeper.store.api import ReadingStore
 
 

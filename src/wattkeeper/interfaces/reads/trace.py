@@ -11,8 +11,8 @@ from wattkeeper.core.kernel.quality import Source
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.data.registry.facts import SeriesFacts, get_series_facts
 from wattkeeper.data.registry.models import Channel, Series
-from wattkeeper.interfaces.web.console.figures import MILLIWH_PER_KWH, counts_text, unit_of
-from wattkeeper.interfaces.web.console.reads_intervals import IntervalRow, rows_of
+from wattkeeper.interfaces.reads.figures import MILLIWH_PER_KWH, counts_text, unit_of
+from wattkeeper.interfaces.reads.intervals import IntervalRow, rows_of
 from wattkeeper.store.api import RawFrame, RawReads, ReadingStore
 
 _ALL_SOURCES = tuple(int(source) for source in Source)

@@ -1,0 +1,152 @@
+"""Ask for a file to be imported; it is kept on disk until a worker has stored the last of its rows."""
+
+import os
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from wattkeeper.actions.actor import Actor
+from wattkeeper.actions.audit import Entry, audited
+from wattkeeper.actions.collection.import_file import import_file, plain_row_error
+from wattkeeper.actions.job_work import JobOutcome, Progress, requester_of, requester_params
+from wattkeeper.actions.records import own
+from wattkeeper.actions.services import Services
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.accounts.models import Role
+from wattkeeper.data.collection.job_queue import ClaimedJob, queue_job
+from wattkeeper.data.registry.models import Site
+from wattkeeper.formats.csv_intervals import CsvOptions
+
+JOB_KIND = "import"
+_FOLDER = "imports"
+
+
+def request_import(
+    *,
+    actor: Actor,
+    now: datetime,
+    services: Services,
+    content: Iterable[bytes],
+    label: str,
+    site_id: int | None = None,
+    options: CsvOptions | None = None,
+) -> int:
+    """
+    Keep a file durably and queue its import; return the job's id.
+
+    :raises WattkeeperError: ``accounts.not-allowed``, ``registry.not-found``, ``imports.not-kept``
+    """
+    actor.require(Role.OPERATOR)
+    file_name = secrets.token_hex(16)
+    path = _keep(services.data_folder, file_name, content)
+    try:
+        return _queue(
+            actor=actor,
+            now=now,
+            file_name=file_name,
+            label=label,
+            site_id=site_id,
+            options=options or CsvOptions(),
+        )
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@audited("imports.request")
+def _queue(
+    entry: Entry,
+    *,
+    actor: Actor,
+    now: datetime,
+    file_name: str,
+    label: str,
+    site_id: int | None,
+    options: CsvOptions,
+) -> int:
+    if site_id is not None:
+        own(Site, site_id, actor=actor)
+    params = {
+        "file_name": file_name,
+        "site_id": site_id,
+        "delimiter": options.delimiter,
+        "decimal_mark": options.decimal_mark,
+        "zone": options.zone,
+    }
+    job_id = queue_job(
+        tenant_id=actor.tenant_id,
+        kind=JOB_KIND,
+        label=label,
+        params={**params, **requester_params(actor)},
+        user_id=actor.user_id,
+        now=now,
+    )
+    entry.subject = f"job:{job_id}"
+    entry.detail = {"label": label, "site_id": site_id}
+    return job_id
+
+
+def do_import(job: ClaimedJob, services: Services, on_progress: Progress) -> JobOutcome:
+    """Import the file of a job. Rows that it stored before it was interrupted collapse with themselves.
+
+    :raises WattkeeperError: ``imports.file-gone``, and what `import_file` raises
+    """
+    try:
+        content = _path(services.data_folder, job).read_bytes()
+    except OSError as error:
+        raise WattkeeperError("imports.file-gone", label=job.label, reason=error.strerror or "") from error
+    result = import_file(
+        actor=requester_of(job),
+        now=services.now(),
+        services=services,
+        content=content,
+        label=job.label,
+        site_id=job.params["site_id"],
+        options=CsvOptions(
+            delimiter=job.params["delimiter"],
+            decimal_mark=job.params["decimal_mark"],
+            zone=job.params["zone"],
+        ),
+        on_progress=on_progress,
+    )
+    return JobOutcome(
+        {"rows": result.rows_count, "meters": result.meters_count, "errors": len(result.errors)},
+        tuple(plain_row_error(error) for error in result.errors),
+    )
+
+
+def drop_file(job: ClaimedJob, services: Services) -> None:
+    """Remove the file of an import that has ended."""
+    _path(services.data_folder, job).unlink(missing_ok=True)
+
+
+def _path(data_folder: Path, job: ClaimedJob) -> Path:
+    return data_folder / _FOLDER / str(job.params["file_name"])
+
+
+def _keep(data_folder: Path, file_name: str, content: Iterable[bytes]) -> Path:
+    folder = data_folder / _FOLDER
+    path = folder / file_name
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(folder)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise WattkeeperError(
+            "imports.not-kept", is_permanent=False, folder=str(folder), reason=error.strerror or ""
+        ) from error
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Long work that a worker does in the background and that survives its death."""
