@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -137,7 +138,8 @@ def _keep(data_folder: Path, file_name: str, content: Iterable[bytes]) -> Path:
             os.fsync(file.fileno())
         _sync_folder(folder)
     except OSError as error:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
         raise WattkeeperError(
             "imports.not-kept", is_permanent=False, folder=str(folder), reason=error.strerror or ""
         ) from error
