@@ -1,199 +1,19 @@
-"""The pipeline's ports, for one tenant, on the relational side and the readings store."""
+"""The pipeline, wired for one tenant."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
-import numpy as np
-
-from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.findings import Finding
-from wattkeeper.core.kernel.instants import from_seconds
-from wattkeeper.core.kernel.quality import Source
-from wattkeeper.core.kernel.reading_types import Kind
-from wattkeeper.core.kernel.reads import ReadColumns
-from wattkeeper.data.alarms.queries import FindingDraft, close_window, keep_findings
-from wattkeeper.data.collection import queries, windows
-from wattkeeper.data.registry.facts import SeriesFacts as StoredFacts
-from wattkeeper.data.registry.facts import get_series_facts
-from wattkeeper.pipeline.ports import ClaimedWindow, MeasurementRows, Ports, SeriesFacts
-from wattkeeper.store.api import Measurements, RawReads, ReadingStore
-
-CODE_VERSION = "0.1.0"
-ALL_SOURCES = tuple(int(source) for source in Source)
-
-
-class DataRegistry:
-    """Facts about series."""
-
-    def __init__(self) -> None:
-        self.known: dict[int, StoredFacts] = {}
-
-    def get_facts(self, series_id: int) -> SeriesFacts:
-        """Return the facts of a series, read now."""
-        facts = get_series_facts([series_id]).get(series_id)
-        if facts is None:
-            raise WattkeeperError("pipeline.no-series", series_id=series_id)
-        self.known[series_id] = facts
-        return SeriesFacts(
-            series_id=series_id,
-            installations=facts.registers or facts.intervals,
-            interval_s=facts.interval_s,
-            zone=ZoneInfo(facts.time_zone),
-            power_max_w=facts.power_max_w,
-            kind=Kind.CUMULATIVE if facts.registers else Kind.INTERVAL,
-        )
-
-
-class StoreRawReads:
-    """Raw reads by channel."""
-
-    def __init__(self, store: ReadingStore, tenant_id: int) -> None:
-        self._store = store
-        self._tenant_id = tenant_id
-
-    def read(self, channel_ids: Sequence[int], from_s: int, to_s: int) -> Mapping[int, ReadColumns]:
-        """Return the reads of the channels that have any in the span."""
-        return _by_channel(self._store.raw_reads(self._tenant_id, channel_ids, from_s, to_s))
-
-    def find_nearest(self, channel_ids: Sequence[int], at_s: int, *, is_before: bool) -> int | None:
-        """Return the instant of the newest read before `at_s`, or of the oldest at or after it."""
-        found = self._store.nearest_reads(
-            self._tenant_id, channel_ids, at_s, before=is_before, sources=ALL_SOURCES
-        )
-        if not len(found.measured_at_s):
-            return None
-        return int(found.measured_at_s.max() if is_before else found.measured_at_s.min())
-
-
-def _by_channel(reads: RawReads) -> dict[int, ReadColumns]:
-    channels, starts = np.unique(reads.channel_id, return_index=True)
-    found = {}
-    for channel_id, start in zip(channels.tolist(), starts.tolist(), strict=True):
-        part = slice(start, int(np.searchsorted(reads.channel_id, channel_id, side="right")))
-        found[channel_id] = ReadColumns(
-            reads.measured_at_s[part], reads.value[part], reads.flags[part], reads.source[part]
-        )
-    return found
-
-
-class StoreMeasurements:
-    """Derived values by run."""
-
-    def __init__(self, store: ReadingStore, tenant_id: int) -> None:
-        self._store = store
-        self._tenant_id = tenant_id
-
-    def read(self, series_id: int, from_s: int, to_s: int) -> MeasurementRows:
-        """Return the current values of the span."""
-        found = self._store.measurements(self._tenant_id, [series_id], from_s, to_s)
-        return MeasurementRows(
-            found.series_id,
-            found.starts_at_s,
-            found.value_milliwh,
-            found.provenance,
-            found.flags,
-            found.method,
-        )
-
-    def append(self, run_id: int, rows: MeasurementRows) -> None:
-        """Append the values of a run."""
-        columns = Measurements(
-            rows.series_id,
-            rows.starts_at_s,
-            rows.value_milliwh,
-            rows.provenance,
-            rows.flags,
-            rows.method,
-            np.full(len(rows), run_id, np.int64),
-        )
-        self._store.insert_measurements(self._tenant_id, columns)
-        queries.end_run(run_id=run_id, values_count=len(rows))
-
-
-class DataWindows:
-    """Dirty spans of one tenant."""
-
-    def __init__(self, tenant_id: int) -> None:
-        self._tenant_id = tenant_id
-        self._held: dict[int, windows.ClaimedWindow] = {}
-
-    def claim(self, *, now_s: int, lease_s: int, limit: int) -> Sequence[ClaimedWindow]:
-        """Lease at most `limit` windows."""
-        claimed = windows.claim(
-            now=from_seconds(now_s), lease_s=lease_s, limit=limit, tenant_id=self._tenant_id
-        )
-        self._held = {window.window_id: window for window in claimed}
-        return [
-            ClaimedWindow(
-                window.window_id,
-                window.series_id,
-                int(window.starts_at.timestamp()),
-                -int(-window.ends_at.timestamp() // 1),
-                window.fence_id,
-            )
-            for window in claimed
-        ]
-
-    def complete(self, done: Sequence[ClaimedWindow]) -> int:
-        """Remove the windows that are still held."""
-        return windows.complete([self._held[window.window_id] for window in done])
-
-
-class DataFindings:
-    """What the rules noticed, kept as findings of the series' usage point."""
-
-    def __init__(self, tenant_id: int, registry: DataRegistry, now: Callable[[], datetime]) -> None:
-        self._tenant_id = tenant_id
-        self._registry = registry
-        self._now = now
-
-    def record(
-        self,
-        *,
-        series_id: int,
-        from_s: int,
-        to_s: int,
-        findings: Sequence[Finding],
-        run_id: int,  # noqa: ARG002
-    ) -> None:
-        """Let `findings` stand for the window: known ones stay, ones no longer found are closed."""
-        facts = self._registry.known[series_id]
-        drafts = [
-            FindingDraft(
-                self._tenant_id,
-                finding.rule,
-                f"series:{series_id}",
-                from_seconds(finding.starts_at_s),
-                from_seconds(finding.ends_at_s),
-                usage_point_id=facts.usage_point_id,
-                meter_id=facts.meter_of_channel.get(finding.channel_id or 0),
-                evidence=finding.evidence,
-            )
-            for finding in findings
-        ]
-        keep_findings(drafts, now=self._now())
-        close_window(
-            tenant_id=self._tenant_id,
-            subject_key=f"series:{series_id}",
-            from_at=from_seconds(from_s),
-            to_at=from_seconds(to_s),
-            kept={(draft.rule, draft.starts_at) for draft in drafts},
-            now=self._now(),
-        )
-
-
-class DataRuns:
-    """Run ids from the relational side."""
-
-    def __init__(self, tenant_id: int) -> None:
-        self._tenant_id = tenant_id
-
-    def start(self, *, now_s: int, rule_set: str) -> int:
-        """Return the id of a new run."""
-        return queries.begin_run(
-            tenant_id=self._tenant_id, now=from_seconds(now_s), rule_set=rule_set, code_version=CODE_VERSION
-        )
+from wattkeeper.bootstrap.pipeline_many import DataMany
+from wattkeeper.bootstrap.pipeline_single import (
+    DataFindings,
+    DataRegistry,
+    DataRuns,
+    DataWindows,
+    StoreMeasurements,
+    StoreRawReads,
+)
+from wattkeeper.pipeline.ports import Ports
+from wattkeeper.store.api import ReadingStore
 
 
 def pipeline_ports(store: ReadingStore, tenant_id: int, now: Callable[[], datetime]) -> Ports:
@@ -206,4 +26,5 @@ def pipeline_ports(store: ReadingStore, tenant_id: int, now: Callable[[], dateti
         windows=DataWindows(tenant_id),
         findings=DataFindings(tenant_id, registry, now),
         runs=DataRuns(tenant_id),
+        many=DataMany(store, tenant_id, registry, now),
     )

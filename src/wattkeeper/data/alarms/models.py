@@ -34,6 +34,7 @@ class Finding(models.Model):
                 fields=["tenant", "rule", "subject_key", "starts_at"], name="finding_once"
             )
         ]
+        indexes = [models.Index(fields=["subject_key", "starts_at"], name="finding_subject")]
 
 
 class FindingComment(models.Model):

@@ -9,6 +9,8 @@ from wattkeeper.data.alarms.groups import GroupKey
 from wattkeeper.data.alarms.models import EndDeviceEvent, Finding, FindingComment
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
 
+SUBJECTS_COUNT = 2000  # so many subjects are asked for in one statement
+
 
 @dataclass(frozen=True, slots=True)
 class FindingDraft:
@@ -119,6 +121,30 @@ def close_window(
         starts_at__lt=to_at,
     ).values_list("id", "rule", "starts_at")
     gone = [finding_id for finding_id, rule, starts_at in seen if (rule, starts_at) not in kept]
+    return Finding.objects.filter(id__in=gone).update(state=Finding.State.CLOSED, closed_at=now)
+
+
+def close_windows(
+    *,
+    tenant_id: int,
+    subject_keys: Sequence[str],
+    from_at: datetime,
+    to_at: datetime,
+    kept: Set[tuple[str, str, datetime]],
+    now: datetime,
+) -> int:
+    """Close the subjects' open findings that start in [from_at, to_at) and are not in `kept` (rule, subject,
+    start)."""
+    gone: list[int] = []
+    for start in range(0, len(subject_keys), SUBJECTS_COUNT):
+        seen = Finding.objects.filter(
+            tenant_id=tenant_id,
+            subject_key__in=subject_keys[start : start + SUBJECTS_COUNT],
+            state=Finding.State.OPEN,
+            starts_at__gte=from_at,
+            starts_at__lt=to_at,
+        ).values_list("id", "rule", "subject_key", "starts_at")
+        gone += [finding_id for finding_id, *key in seen if tuple(key) not in kept]
     return Finding.objects.filter(id__in=gone).update(state=Finding.State.CLOSED, closed_at=now)
 
 

@@ -1,0 +1,180 @@
+"""The pipeline's port for thousands of series in one question each: relational side and readings store."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from wattkeeper.bootstrap.pipeline_single import ALL_SOURCES, DataRegistry
+from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.quality import Method
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.readings.plain import NO_MODULUS, PlainFacts
+from wattkeeper.core.vee.estimate import DayCalendar
+from wattkeeper.data.alarms.queries import FindingDraft, close_windows, keep_findings
+from wattkeeper.data.registry.plain_facts import PlainRow, get_plain_rows
+from wattkeeper.pipeline.plain_facts import NUMBER_MAX, OPEN_S, to_plain
+from wattkeeper.pipeline.ports import ManyReads, MeasurementRows, PlainSeries, SpanFindings
+from wattkeeper.pipeline.window import UNLEARNT_METHODS
+from wattkeeper.store.api import ReadingStore
+
+STEADY_S = 60 * 86_400  # facts that have stood so long before a window need no dates
+LEARNT_METHODS = tuple(int(m) for m in Method if m not in (Method.NONE, *UNLEARNT_METHODS))
+
+
+class DataMany:
+    """Facts, reads, values and findings of many series of one tenant."""
+
+    def __init__(
+        self, store: ReadingStore, tenant_id: int, registry: DataRegistry, now: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._tenant_id = tenant_id
+        self._registry = registry
+        self._now = now
+        self._rows: dict[int, PlainRow] = {}
+
+    def get_plain(self, series_id: Int64s, at_s: Int64s) -> PlainSeries:
+        """Return the plain series: of long standing by a lean query, the others by their dated facts."""
+        since_s = int(at_s.min()) - STEADY_S
+        found = get_plain_rows(series_id.tolist(), since=from_seconds(since_s))
+        self._rows = {row.series_id: row for row in found if _fits(row)}
+        pairs = zip(series_id.tolist(), at_s.tolist(), strict=True)
+        others = {own: own_s for own, own_s in pairs if own not in self._rows}
+        loaded = self._registry.load(list(others))
+        dated = to_plain((facts, others[own]) for own, facts in loaded.items())
+        return _join(_to_columns(list(self._rows.values()), since_s), dated)
+
+    def read_raw(self, channel_id: Int64s, from_s: int, to_s: int) -> ManyReads:
+        """Return the reads of the channels in a span."""
+        found = self._store.raw_reads(self._tenant_id, channel_id.tolist(), from_s, to_s)
+        return ManyReads(
+            found.channel_id,
+            found.measured_at_s,
+            found.value,
+            found.flags.astype(np.int32),
+            found.source.astype(np.int8),
+        )
+
+    def find_nearest(self, channel_id: Int64s, at_s: int, *, is_before: bool) -> tuple[Int64s, Int64s]:
+        """Return channels and the instants of their nearest reads."""
+        found = self._store.nearest_reads(
+            self._tenant_id, channel_id.tolist(), at_s, before=is_before, sources=ALL_SOURCES
+        )
+        return found.channel_id, found.measured_at_s
+
+    def read_measurements(self, series_id: Int64s, from_s: int, to_s: int) -> MeasurementRows:
+        """Return the current values of a span."""
+        found = self._store.measurements(self._tenant_id, series_id.tolist(), from_s, to_s)
+        return MeasurementRows(
+            found.series_id,
+            found.starts_at_s,
+            found.value_milliwh,
+            found.provenance,
+            found.flags,
+            found.method,
+        )
+
+    def find_learnt(self, series_id: Int64s, from_s: int, to_s: int) -> tuple[Int64s, Int64s]:
+        """Return series and starts of current estimates that other days may have shaped."""
+        ids = self._store.series_with_methods(
+            self._tenant_id, series_id.tolist(), from_s, to_s, LEARNT_METHODS
+        )
+        if not len(ids):
+            return ids, ids
+        rows = self.read_measurements(ids, from_s, to_s)
+        is_learnt = np.isin(rows.method, LEARNT_METHODS)
+        return rows.series_id[is_learnt], rows.starts_at_s[is_learnt]
+
+    def record_findings(self, found: Sequence[SpanFindings], run_id: int) -> None:  # noqa: ARG002
+        """Let the findings stand for their spans."""
+        drafts = [self._draft(finding) for each in found for finding in each.findings]
+        keep_findings(drafts, now=self._now())
+        kept = {(draft.rule, draft.subject_key, draft.starts_at) for draft in drafts}
+        for each in found:
+            close_windows(
+                tenant_id=self._tenant_id,
+                subject_keys=[f"series:{series_id}" for series_id in each.series_id.tolist()],
+                from_at=from_seconds(each.from_s),
+                to_at=from_seconds(each.to_s),
+                kept=kept,
+                now=self._now(),
+            )
+
+    def _draft(self, finding: Finding) -> FindingDraft:
+        series_id = finding.series_id or 0
+        usage_point_id, meter_id = self._subject(series_id, finding.channel_id)
+        return FindingDraft(
+            self._tenant_id,
+            finding.rule,
+            f"series:{series_id}",
+            from_seconds(finding.starts_at_s),
+            from_seconds(finding.ends_at_s),
+            usage_point_id=usage_point_id,
+            meter_id=meter_id,
+            evidence=finding.evidence,
+        )
+
+    def _subject(self, series_id: int, channel_id: int | None) -> tuple[int, int | None]:
+        row = self._rows.get(series_id)
+        if row is None:
+            facts = self._registry.known[series_id]
+            return facts.usage_point_id, facts.meter_of_channel.get(channel_id or 0)
+        return row.usage_point_id, row.meter_id if channel_id == row.channel_id else None
+
+
+def _fits(row: PlainRow) -> bool:
+    rate = row.milliwh_per_count
+    return max(rate.numerator, rate.denominator) < NUMBER_MAX
+
+
+def _to_columns(rows: Sequence[PlainRow], since_s: int) -> PlainSeries:
+    zones: dict[str, int] = {}
+    table = np.array(
+        [
+            (
+                row.series_id,
+                row.channel_id,
+                row.milliwh_per_count.numerator,
+                row.milliwh_per_count.denominator,
+                NO_MODULUS if row.register_digits is None else 10**row.register_digits,
+                row.power_max_w,
+                row.interval_s,
+                zones.setdefault(row.time_zone, len(zones)),
+            )
+            for row in rows
+        ],
+        dtype=np.int64,
+    ).reshape(-1, 8)
+    columns = np.ascontiguousarray(table.T)
+    return PlainSeries(
+        PlainFacts(*columns[:6]),
+        np.full(len(rows), since_s, dtype=np.int64),
+        np.full(len(rows), OPEN_S, dtype=np.int64),
+        columns[6],
+        columns[7],
+        tuple(DayCalendar(ZoneInfo(zone)) for zone in zones),
+    )
+
+
+def _join(one: PlainSeries, other: PlainSeries) -> PlainSeries:
+    """Return the series of both; a calendar of both stays two, which only makes another group."""
+    if not len(other):
+        return one
+    calendar_index = np.concatenate((one.calendar_index, other.calendar_index + len(one.calendars)))
+    facts = PlainFacts(
+        *(
+            np.concatenate((getattr(one.facts, name), getattr(other.facts, name)))
+            for name in PlainFacts.__slots__
+        )
+    )
+    return PlainSeries(
+        facts,
+        np.concatenate((one.holds_from_s, other.holds_from_s)),
+        np.concatenate((one.holds_to_s, other.holds_to_s)),
+        np.concatenate((one.interval_s, other.interval_s)),
+        calendar_index,
+        (*one.calendars, *other.calendars),
+    )
