@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from wattkeeper.bootstrap.pipeline_many import DataMany
+from wattkeeper.bootstrap.pipeline_rollups import StoreRollUps
 from wattkeeper.bootstrap.pipeline_single import (
     DataFindings,
     DataRegistry,
@@ -27,4 +28,5 @@ def pipeline_ports(store: ReadingStore, tenant_id: int, now: Callable[[], dateti
         findings=DataFindings(tenant_id, registry, now),
         runs=DataRuns(tenant_id),
         many=DataMany(store, tenant_id, registry, now),
+        roll_ups=StoreRollUps(store, tenant_id),
     )

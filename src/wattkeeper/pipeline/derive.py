@@ -17,6 +17,7 @@ from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.readings.advance import AdvanceRule, register_advance
 from wattkeeper.core.readings.intervals import Intervals
+from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.series import RuleSet, SeriesLimits, needs_history, validate_and_estimate
 from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
@@ -29,6 +30,7 @@ from wattkeeper.pipeline.ports import (
     SeriesFacts,
     SpanFindings,
 )
+from wattkeeper.pipeline.rollups import refresh
 from wattkeeper.pipeline.window import (
     Span,
     align,
@@ -76,6 +78,7 @@ class _Result:
     intervals: Intervals
     rows: MeasurementRows
     findings: tuple[Finding, ...]
+    days: SpanDays
 
 
 @dataclass(slots=True)
@@ -175,6 +178,9 @@ def _derive_slice(
     rows = MeasurementRows.concatenate([part for part in parts if len(part)])
     if len(rows):
         ports.measurements.append(run_id, rows)
+    if ports.roll_ups is not None:
+        days = [*(derived.days for derived in groups), *(result.days for result in results)]
+        refresh(ports.roll_ups, run_id, days)
     if many is not None and groups:
         many.record_findings(
             [SpanFindings(each.table.series_id, *each.span, each.findings) for each in groups], run_id
@@ -249,7 +255,15 @@ def _derive_window(
     )
     rows = find_changes(facts.series_id, intervals, ports.measurements.read(facts.series_id, *span))
     owned = tuple(replace(finding, series_id=facts.series_id) for finding in findings)
-    return _Result(facts.series_id, span, intervals, rows, owned)
+    days = find_days(
+        np.array([facts.series_id]),
+        intervals.starts_at_s,
+        intervals.value_milliwh[None],
+        intervals.provenance[None],
+        interval_s=facts.interval_s,
+        zone=facts.zone,
+    )
+    return _Result(facts.series_id, span, intervals, rows, owned, days)
 
 
 def _resolution_milliwh(facts: SeriesFacts, span: Span) -> int:

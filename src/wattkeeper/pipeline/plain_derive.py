@@ -13,6 +13,7 @@ from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.intervals import derive_intervals
 from wattkeeper.core.readings.plain import NO_MODULUS, ReadTable, derive_plain
 from wattkeeper.core.readings.plain_table import IntervalTable, gaps_of, join_gaps
+from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.core.vee.plain_estimate import estimate_lines, mark_validated
 from wattkeeper.core.vee.plain_validate import validate_table
@@ -33,6 +34,7 @@ class DerivedGroup:
     table: IntervalTable
     rows: MeasurementRows
     findings: list[Finding]
+    days: SpanDays
 
 
 def derive_groups(
@@ -189,7 +191,15 @@ def _finish(
     mark_validated(table, _disputed(table, found))
     stored = many.read_measurements(table.series_id, *group.span)
     findings = [*_derivation_findings(table, group.span), *found]
-    yield DerivedGroup(group.span, table, find_table_changes(table, stored), findings)
+    days = find_days(
+        table.series_id,
+        table.starts_at_s,
+        table.value_milliwh,
+        table.provenance,
+        interval_s=table.interval_s,
+        zone=group.grid.zone,
+    )
+    yield DerivedGroup(group.span, table, find_table_changes(table, stored), findings, days)
 
 
 def _estimate_by_days(

@@ -13,6 +13,7 @@ from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.plain import PlainFacts
+from wattkeeper.core.readings.rollups import RollUpRows
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.core.vee.estimate import DayCalendar
 
@@ -213,6 +214,27 @@ class ManySeries(Protocol):
         ...
 
 
+class RollUps(Protocol):
+    """Stored days and months of series, versioned by run."""
+
+    def read(self, series_id: Int64s, days: Sequence[tuple[int, int]], months_s: Sequence[int]) -> RollUpRows:
+        """Return the current days that start in half-open spans, and the months that start at `months_s`."""
+        ...
+
+    def sum_days(
+        self, series_id: Int64s, bounds_s: Sequence[int], without: Sequence[tuple[int, int]]
+    ) -> RollUpRows:
+        """Return, per series, sums of current days between consecutive bounds, those of spans left out.
+
+        Such a row starts at its bound; where there is no day there may be no row.
+        """
+        ...
+
+    def append(self, run_id: int, rows: RollUpRows) -> None:
+        """Append the roll-ups of a run; durable when this returns, and safe to repeat."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything the pipeline needs, for one tenant; without `many` each series is derived by itself."""
@@ -224,3 +246,4 @@ class Ports:
     findings: Findings
     runs: Runs
     many: ManySeries | None = None
+    roll_ups: RollUps | None = None

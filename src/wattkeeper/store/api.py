@@ -12,6 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.readings.rollups import RollUpRows
+
 Int64s = NDArray[np.int64]
 
 
@@ -144,6 +146,38 @@ class ReadingStore(Protocol):
         self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]
     ) -> dict[int, list[int]]:
         """Return, per series, the sum of current values (milliwatt-hours) between consecutive `bounds_s`."""
+        ...
+
+    def insert_roll_ups(self, tenant_id: int, run_id: int, rows: RollUpRows) -> None:
+        """Append the days and months of one run durably."""
+        ...
+
+    def roll_ups(
+        self,
+        tenant_id: int,
+        series_ids: Sequence[int],
+        days: Sequence[tuple[int, int]],
+        months_s: Sequence[int] = (),
+        *,
+        as_of_run_id: int | None = None,
+    ) -> RollUpRows:
+        """Return the days that start in half-open spans and the months that start at `months_s`, ordered.
+
+        Those of the highest run, or as of one.
+        """
+        ...
+
+    def sum_days(
+        self,
+        tenant_id: int,
+        series_ids: Sequence[int],
+        bounds_s: Sequence[int],
+        without: Sequence[tuple[int, int]] = (),
+    ) -> RollUpRows:
+        """Return, per series, sums of current days between rising bounds, those of spans left out.
+
+        A row starts at its bound; where there is no day there is no row.
+        """
         ...
 
     def latest(self, tenant_id: int, channel_ids: Sequence[int]) -> dict[int, LatestRead]:

@@ -12,7 +12,8 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
-from wattkeeper.store import bulk, queries
+from wattkeeper.core.readings.rollups import RollUpRows
+from wattkeeper.store import bulk, queries, rollup_queries
 from wattkeeper.store.api import (
     Int64s,
     LatestRead,
@@ -32,6 +33,7 @@ from wattkeeper.store.columns import (
     to_stream,
 )
 from wattkeeper.store.ranges import INSTANT_MAX_S, check_batch, check_measurements
+from wattkeeper.store.receipts import receipt_table, receipts_of
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.transport import StoreRefused, Transport, address_in, address_of
 from wattkeeper.store.windows import FIRST_WINDOW_S, Window, windows
@@ -78,6 +80,9 @@ class HttpReadingStore:
         ]
         if frames:
             self._insert("raw_frame", frame_table(frames))
+        receipts = [receipt for batch in batches for receipt in receipts_of(batch)]
+        if receipts:
+            self._insert("raw_receipt", receipt_table(receipts))
         if any(len(batch.channel_id) for batch in batches):
             self._insert("raw_read", pa.concat_tables([read_table(batch) for batch in batches]))
 
@@ -154,6 +159,39 @@ class HttpReadingStore:
             for row in self._select(queries.daily_energy(tenant_id, ids, bounds_s)).to_pylist():
                 sums[row["series_id"]][position[row["bound_s"]]] = int(row["energy_milliwh"])
         return sums
+
+    def insert_roll_ups(self, tenant_id: int, run_id: int, rows: RollUpRows) -> None:
+        """Append the days and months of one run durably."""
+        if len(rows):
+            self._insert("roll_up", rollup_queries.roll_up_table(tenant_id, run_id, rows))
+
+    def roll_ups(
+        self,
+        tenant_id: int,
+        series_ids: Sequence[int],
+        days: Sequence[Window],
+        months_s: Sequence[int] = (),
+        *,
+        as_of_run_id: int | None = None,
+    ) -> RollUpRows:
+        """Return days that start in half-open spans and months that start at `months_s`."""
+        return rollup_queries.rows_of(
+            self._select(rollup_queries.read(tenant_id, ids, days, months_s, as_of_run_id))
+            for ids in _slices(series_ids)
+        )
+
+    def sum_days(
+        self,
+        tenant_id: int,
+        series_ids: Sequence[int],
+        bounds_s: Sequence[int],
+        without: Sequence[Window] = (),
+    ) -> RollUpRows:
+        """Return, per series, sums of current days between rising bounds, those of spans left out."""
+        return rollup_queries.rows_of(
+            self._select(rollup_queries.sum_days(tenant_id, ids, bounds_s, without))
+            for ids in _slices(series_ids)
+        )
 
     def latest(self, tenant_id: int, channel_ids: Sequence[int]) -> dict[int, LatestRead]:
         """Return the newest read of each channel that has one."""

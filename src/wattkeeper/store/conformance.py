@@ -4,12 +4,12 @@ Call `check_all(store)` with an empty store, or each of `CHECKS` with a store of
 `AssertionError` where the promise is broken.
 """
 
-from wattkeeper.store import conformance_measured, conformance_reads
+from wattkeeper.store import conformance_measured, conformance_reads, conformance_rollups
 from wattkeeper.store.api import ReadingStore
 
 CHECKS = tuple(
     value
-    for module in (conformance_reads, conformance_measured)
+    for module in (conformance_reads, conformance_measured, conformance_rollups)
     for name, value in vars(module).items()
     if name.startswith("check_")
 )

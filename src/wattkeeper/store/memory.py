@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wattkeeper.core.readings.rollups import DAY, MONTH, RollUpRows
 from wattkeeper.store.api import (
     Int64s,
     LatestRead,
@@ -26,6 +27,7 @@ class MemoryReadingStore:
         self._reads: dict[tuple[int, int], dict[_Key, _Origin]] = {}  # by tenant and channel
         self._rows_count: dict[int, int] = {}
         self._frames: dict[tuple[int, int, int], RawFrame] = {}
+        self._roll_ups: dict[int, dict[tuple[int, int, int], dict[int, tuple[int, ...]]]] = {}
         self._measured: dict[int, dict[tuple[int, int], dict[int, tuple[int, int, int, int]]]] = {}
 
     def insert_raw(self, batches: Sequence[RawBatch]) -> None:
@@ -139,6 +141,54 @@ class MemoryReadingStore:
             sums[int(series_id)][int(place)] += int(value)
         return sums
 
+    def insert_roll_ups(self, tenant_id: int, run_id: int, rows: RollUpRows) -> None:
+        """Append the days and months of one run."""
+        own = self._roll_ups.setdefault(tenant_id, {})
+        columns = (getattr(rows, name).tolist() for name in RollUpRows.__slots__)
+        for grain, series_id, starts_at_s, *figures in zip(*columns, strict=True):
+            own.setdefault((series_id, grain, starts_at_s), {})[run_id] = tuple(figures)
+
+    def roll_ups(
+        self,
+        tenant_id: int,
+        series_ids: Sequence[int],
+        days: Sequence[tuple[int, int]],
+        months_s: Sequence[int] = (),
+        *,
+        as_of_run_id: int | None = None,
+    ) -> RollUpRows:
+        """Return days that start in half-open spans and months that start at `months_s`."""
+        wanted = {int(series_id) for series_id in series_ids}
+        rows = []
+        for (series_id, grain, at_s), runs in sorted(self._roll_ups.get(tenant_id, {}).items()):
+            is_asked = (
+                at_s in months_s if grain == MONTH else any(from_s <= at_s < to_s for from_s, to_s in days)
+            )
+            known = [run_id for run_id in runs if as_of_run_id is None or run_id <= as_of_run_id]
+            if series_id in wanted and is_asked and known:
+                rows.append((grain, series_id, at_s, *runs[max(known)]))
+        return _roll_up_rows(rows)
+
+    def sum_days(
+        self,
+        tenant_id: int,
+        series_ids: Sequence[int],
+        bounds_s: Sequence[int],
+        without: Sequence[tuple[int, int]] = (),
+    ) -> RollUpRows:
+        """Return, per series, sums of current days between rising bounds, those of spans left out."""
+        days = self.roll_ups(tenant_id, series_ids, [(bounds_s[0], bounds_s[-1])])
+        is_out = np.zeros(len(days), dtype=np.bool_)
+        for from_s, to_s in without:
+            is_out |= (days.starts_at_s >= from_s) & (days.starts_at_s < to_s)
+        days = days.take((days.grain == DAY) & ~is_out)
+        sums: dict[tuple[int, int], list[int]] = {}
+        for row in zip(*(getattr(days, name).tolist() for name in RollUpRows.__slots__), strict=True):
+            bound_s = max(bound_s for bound_s in bounds_s if bound_s <= row[2])
+            held = sums.setdefault((row[1], bound_s), [0] * (len(row) - 3))
+            held[:] = [one + other for one, other in zip(held, row[3:], strict=True)]
+        return _roll_up_rows([(MONTH, *key, *held) for key, held in sorted(sums.items())])
+
     def latest(self, tenant_id: int, channel_ids: Sequence[int]) -> dict[int, LatestRead]:
         """Return the newest read of each channel that has one."""
         found = {}
@@ -180,6 +230,11 @@ class MemoryReadingStore:
         rows = [(key[0], key[1], key[3], key[4], key[2], *self._of(tenant_id, key[0])[key]) for key in keys]
         table = np.array(rows, np.int64).reshape(-1, 7)
         return RawReads(*(np.ascontiguousarray(table[:, index]) for index in range(7)))
+
+
+def _roll_up_rows(rows: list[tuple[int, ...]]) -> RollUpRows:
+    table = np.array(rows, np.int64).reshape(-1, len(RollUpRows.__slots__))
+    return RollUpRows(*(np.ascontiguousarray(column) for column in table.T))
 
 
 def _rising(ids: Sequence[int]) -> list[int]:

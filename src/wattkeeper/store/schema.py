@@ -1,8 +1,10 @@
 """The tables of the readings store, as text that every engine understands.
 
 Raw reads are a set: the whole row but its origin is the key, so re-deliveries collapse and conflicts stay.
-Measurements are versions by run. Inserts are synced to disk before they return, and what merges make of them
-before the engine deletes the parts they came from (`_DURABLE`). Reads never assume that a merge has happened.
+Measurements and roll-ups are versions by run. A receipt says what a batch held in one month, so that `verify`
+can prove that all of it is still there. Inserts are synced to disk before they return, and what merges make
+of them before the engine deletes the parts they came from (`_DURABLE`). Reads never assume that a merge has
+happened.
 """
 
 _DURABLE = (
@@ -56,6 +58,45 @@ TABLES = {
         ENGINE = MergeTree
         PARTITION BY toYYYYMM(starts_at)
         ORDER BY (tenant_id, series_id, starts_at, run_id)
+        SETTINGS {_DURABLE}
+    """,
+    "roll_up": f"""
+        CREATE TABLE IF NOT EXISTS roll_up (
+            tenant_id Int64 CODEC(Delta, ZSTD(1)),
+            grain Int8 CODEC(ZSTD(1)),
+            series_id Int64 CODEC(Delta, ZSTD(1)),
+            starts_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+            run_id Int64 CODEC(Delta, ZSTD(1)),
+            expected_count Int32 CODEC(ZSTD(1)),
+            energy_milliwh Int64 CODEC(T64, ZSTD(1)),
+            measured_count Int32 CODEC(ZSTD(1)),
+            estimated_count Int32 CODEC(ZSTD(1)),
+            edited_count Int32 CODEC(ZSTD(1)),
+            derived_count Int32 CODEC(ZSTD(1)),
+            projected_count Int32 CODEC(ZSTD(1))
+        )
+        ENGINE = MergeTree
+        PARTITION BY toYear(starts_at)
+        ORDER BY (tenant_id, grain, series_id, starts_at, run_id)
+        SETTINGS {_DURABLE}
+    """,
+    "raw_receipt": f"""
+        CREATE TABLE IF NOT EXISTS raw_receipt (
+            tenant_id Int64 CODEC(Delta, ZSTD(1)),
+            batch_id Int64 CODEC(Delta, ZSTD(1)),
+            first_at DateTime('UTC') CODEC(ZSTD(1)),
+            last_at DateTime('UTC') CODEC(ZSTD(1)),
+            received_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+            first_channel_id Int64 CODEC(ZSTD(1)),
+            last_channel_id Int64 CODEC(ZSTD(1)),
+            reads_count Int64 CODEC(ZSTD(1)),
+            reads_mix UInt64 CODEC(NONE),
+            frames_count Int64 CODEC(ZSTD(1)),
+            frames_mix UInt64 CODEC(NONE)
+        )
+        ENGINE = ReplacingMergeTree
+        PARTITION BY toYYYYMM(first_at)
+        ORDER BY (tenant_id, batch_id, first_at, last_at, reads_count, reads_mix, frames_count, frames_mix)
         SETTINGS {_DURABLE}
     """,
 }

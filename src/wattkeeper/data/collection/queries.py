@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F
+
 from wattkeeper.data.collection.models import DirtyWindow, Job, Link, Run
 from wattkeeper.data.registry.models import Meter
 
@@ -144,8 +146,8 @@ def begin_run(*, tenant_id: int, now: datetime, rule_set: str, code_version: str
 
 
 def end_run(*, run_id: int, values_count: int) -> None:
-    """Keep how many values a run wrote."""
-    Run.objects.filter(id=run_id).update(values_count=values_count)
+    """Add to how many values a run wrote."""
+    Run.objects.filter(id=run_id).update(values_count=F("values_count") + values_count)
 
 
 def get_run_as_of(*, tenant_id: int, at: datetime) -> int | None:

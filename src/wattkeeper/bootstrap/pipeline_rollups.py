@@ -1,0 +1,29 @@
+"""The pipeline's port for days and months, on the readings store."""
+
+from collections.abc import Sequence
+
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.readings.rollups import RollUpRows
+from wattkeeper.store.api import ReadingStore
+
+
+class StoreRollUps:
+    """Days and months of one tenant, by run."""
+
+    def __init__(self, store: ReadingStore, tenant_id: int) -> None:
+        self._store = store
+        self._tenant_id = tenant_id
+
+    def read(self, series_id: Int64s, days: Sequence[tuple[int, int]], months_s: Sequence[int]) -> RollUpRows:
+        """Return the current days that start in the spans, and the months that start at `months_s`."""
+        return self._store.roll_ups(self._tenant_id, series_id.tolist(), days, months_s)
+
+    def sum_days(
+        self, series_id: Int64s, bounds_s: Sequence[int], without: Sequence[tuple[int, int]]
+    ) -> RollUpRows:
+        """Return sums of current days between consecutive bounds, those of spans left out."""
+        return self._store.sum_days(self._tenant_id, series_id.tolist(), bounds_s, without)
+
+    def append(self, run_id: int, rows: RollUpRows) -> None:
+        """Append the roll-ups of a run."""
+        self._store.insert_roll_ups(self._tenant_id, run_id, rows)

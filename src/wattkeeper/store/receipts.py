@@ -1,0 +1,132 @@
+"""Receipts: how many reads a batch held in each month, and a sum that no other reads have.
+
+Each read becomes 64 bits (`mix`), and the numbers of a batch are added modulo 2^64: the sum does not depend
+on order, and the engine computes the same one from what it stores (`READ_MIX`). Not proof against a forger.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from wattkeeper.store.api import Int64s, RawBatch
+
+_COLUMNS = ("channel_id", "measured_at_s", "value", "flags", "source")
+_FACTORS = (
+    0x9E3779B97F4A7C15,
+    0xC2B2AE3D27D4EB4F,
+    0x165667B19E3779F9,
+    0xD6E8FEB86659FD93,
+    0xA0761D6478BD642F,
+)
+_SPREAD = 0xBF58476D1CE4E5B9
+_SUM = (
+    f"toUInt64(channel_id) * {_FACTORS[0]} + toUInt64(toUnixTimestamp(measured_at)) * {_FACTORS[1]}"
+    f" + toUInt64(value) * {_FACTORS[2]} + toUInt64(toInt64(flags)) * {_FACTORS[3]}"
+    f" + toUInt64(toInt64(source)) * {_FACTORS[4]}"
+)
+READ_MIX = f"bitXor({_SUM}, bitShiftRight({_SUM}, 32)) * {_SPREAD}"
+FRAME_MIX = f"(toUInt64(CRC32(content)) + toUInt64(frame_index) * {_FACTORS[0]}) * {_SPREAD}"
+_MASK = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one batch held in one month."""
+
+    tenant_id: int
+    batch_id: int
+    first_at_s: int
+    last_at_s: int
+    received_at_s: int
+    first_channel_id: int
+    last_channel_id: int
+    reads_count: int
+    reads_mix: int
+    frames_count: int
+    frames_mix: int
+
+
+def mix(batch: RawBatch) -> NDArray[np.uint64]:
+    """Return 64 bits for each read of the batch."""
+    total = np.zeros(len(batch.channel_id), np.uint64)
+    for name, factor in zip(_COLUMNS, _FACTORS, strict=True):
+        total += getattr(batch, name).astype(np.uint64) * np.uint64(factor)
+    return (total ^ (total >> np.uint64(32))) * np.uint64(_SPREAD)
+
+
+def frames_mix(batch: RawBatch) -> int:
+    """Return the sum over the batch's frames."""
+    numbers = (
+        (crc32(frame.content) + index * _FACTORS[0]) * _SPREAD for index, frame in enumerate(batch.frames)
+    )
+    return sum(numbers) & _MASK
+
+
+def receipts_of(batch: RawBatch) -> Iterator[Receipt]:
+    """Yield one receipt a month; one without reads where the batch has only frames."""
+    frames = (len(batch.frames), frames_mix(batch))
+    if not len(batch.channel_id):
+        if batch.frames:
+            instants = (batch.received_at_s,) * 3
+            yield Receipt(batch.tenant_id, batch.batch_id, *instants, 0, 0, 0, 0, *frames)
+        return
+    mixed = mix(batch)
+    for rows in _by_month(batch.measured_at_s):
+        at_s, channel_id = batch.measured_at_s[rows], batch.channel_id[rows]
+        key = np.stack([getattr(batch, name)[rows] for name in _COLUMNS])
+        distinct = np.unique(key, axis=1, return_index=True)[1] if _may_repeat(key) else slice(None)
+        yield Receipt(
+            batch.tenant_id,
+            batch.batch_id,
+            int(at_s.min()),
+            int(at_s.max()),
+            batch.received_at_s,
+            int(channel_id.min()),
+            int(channel_id.max()),
+            len(mixed[rows][distinct]),
+            int(mixed[rows][distinct].sum(dtype=np.uint64)),
+            *frames,
+        )
+
+
+def receipt_table(receipts: Sequence[Receipt]) -> pa.Table:
+    """Return receipts as rows of ``raw_receipt``."""
+    plain = {
+        "tenant_id": pa.int64(),
+        "batch_id": pa.int64(),
+        "first_at_s": pa.uint32(),
+        "last_at_s": pa.uint32(),
+        "received_at_s": pa.uint32(),
+        "first_channel_id": pa.int64(),
+        "last_channel_id": pa.int64(),
+        "reads_count": pa.int64(),
+        "reads_mix": pa.uint64(),
+        "frames_count": pa.int64(),
+        "frames_mix": pa.uint64(),
+    }
+    return pa.table(
+        {
+            name.removesuffix("_s"): pa.array([getattr(row, name) for row in receipts], kind)
+            for name, kind in plain.items()
+        }
+    )
+
+
+def _by_month(at_s: Int64s) -> "Iterator[slice | NDArray[np.intp]]":
+    months = at_s.astype("datetime64[s]").astype("datetime64[M]")
+    if (months == months[0]).all():
+        yield slice(None)
+        return
+    for month in np.unique(months):
+        yield np.flatnonzero(months == month)
+
+
+def _may_repeat(key: Int64s) -> bool:
+    """Whether a read may be in the columns twice: not where channel and instant rise together."""
+    channel, at_s = key[0], key[1]
+    is_after = (channel[1:] > channel[:-1]) | ((channel[1:] == channel[:-1]) & (at_s[1:] > at_s[:-1]))
+    return not bool(is_after.all())
