@@ -81,8 +81,8 @@ def make_series(
     reads = {channel_id: make_reads(features, chance, start_s, modulus)}
     if "exchange" in features:
         cut_s = start_s + chance.randrange(30, 80) * HOUR_S + 420
-        last = MultiplierPeriod(periods[-1].starts_at_s, cut_s, periods[-1].ratio)
         if len(periods) == 1 and cut_s > installed_s:
+            last = MultiplierPeriod(periods[-1].starts_at_s, cut_s, periods[-1].ratio)
             installations = [
                 replace(installation, ends_at_s=cut_s, multipliers=(last,)),
                 ChannelInstallation(
