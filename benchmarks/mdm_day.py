@@ -1,0 +1,243 @@
+"""A whole day of N meters, from batches in the spool to stored reads, measurements, roll-ups and determinants.
+
+    python benchmarks/mdm_day.py [--meters 10000] [--slice 4096] [--folder DIR]
+
+N meters x 96 intervals x 2 registers, 0.5 % of the reads lost in runs of 4 on average, wrong reads, surges and
+rollovers. Slices of meters come in one after the other; of each the spool is drained into the store and the
+pipeline derives, validates, estimates, reconciles and stores. The opening reads lie in the store before. CPU
+seconds are those of this process from the spool on and of the store process, merges included. Then every
+series is compared with the generator's truth: energy conserved to the milliwatt-hour, values equal, findings.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mdm_rig import Rig, add_street, calib, print_result
+from mdm_street import INTERVAL_S, READS, STEP_MILLIWH, Day, make_day
+
+DAY = datetime(2026, 6, 1, tzinfo=UTC) - timedelta(hours=8)  # midnight in Shanghai
+DAY_S = int(DAY.timestamp())
+NOW = DAY + timedelta(days=1, minutes=10)
+BATCH_METERS = 100  # a concentrator's
+SHARE_MIN = 0.99
+
+
+def main() -> None:
+    """Run, check, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--meters", type=int, default=10_000)
+    parser.add_argument("--slice", type=int, default=4096)
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="mdm-day-"))
+    try:
+        result, is_right = run(folder, options.meters, options.slice)
+    finally:
+        if options.folder is None:
+            shutil.rmtree(folder)
+    print_result(result)
+    sys.exit(0 if is_right else 1)
+
+
+def run(folder: Path, meters_count: int, slice_count: int) -> tuple[dict[str, Any], bool]:
+    """Return the figures and whether all checks hold."""
+    before_s = calib()
+    rig = Rig(folder)
+    from wattkeeper.data.registry.models import Tenant
+
+    tenant = Tenant.objects.create(name="city", created_at=DAY - timedelta(days=400))
+    slices = [
+        (first, min(slice_count, meters_count - first)) for first in range(0, meters_count, slice_count)
+    ]
+    for first, count in slices:
+        add_street(tenant.id, first, count, DAY - timedelta(days=365))
+        open_registers(rig, tenant.id, first, make_day(2 * count, first))
+    rig.wait_idle()
+    store_s = rig.store_cpu_s()
+    reports = [live_a_day(rig, tenant.id, first, count) for first, count in slices]
+    rig.wait_idle()
+    store_s = rig.store_cpu_s() - store_s
+    checks = check_all(rig, tenant.id, slices)
+    values_count = meters_count * READS * 2
+    total_s = store_s + sum(rig.phases.values())
+    is_right = checks.pop("is_right")
+    result = {
+        "figure": round(values_count / total_s),
+        "unit": "values per core-second",
+        "n_meters": meters_count,
+        "n_values": values_count,
+        "ns_per_value": {
+            "store": round(store_s / values_count * 1e9),
+            **{name: round(s / values_count * 1e9) for name, s in rig.phases.items()},
+            "all": round(total_s / values_count * 1e9),
+        },
+        "ten_million_meters_minutes_on_two_cores": round(1.92e9 / (values_count / total_s) / 2 / 60, 1),
+        "peak_mb": rig.peaks_mb(),
+        "runs": len(reports),
+        "checks": checks,
+        "is_right": is_right,
+        "calib_s": [before_s, calib()],
+    }
+    rig.close()
+    return result, is_right
+
+
+def open_registers(rig: Rig, tenant_id: int, first_meter: int, day: Day) -> None:
+    """Store what the registers said at midnight, as the day before left it."""
+    from wattkeeper.store.api import RawBatch
+
+    channel_id = 2 * first_meter + 1 + np.arange(len(day.energy))
+    rig.store.insert_raw(
+        [
+            _batch(
+                RawBatch, tenant_id, first_meter, channel_id, np.full(len(channel_id), DAY_S), day.told[:, 0]
+            )
+        ]
+    )
+
+
+def live_a_day(rig: Rig, tenant_id: int, first_meter: int, count: int) -> int:
+    """Fill the spool with a slice's day, then drain it and derive what it touched; return the runs."""
+    from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
+    from wattkeeper.headend.spool import Spool
+    from wattkeeper.pipeline.derive import run_once
+    from wattkeeper.store.batch_codec import encode_batch
+
+    day = make_day(2 * count, first_meter)
+    spool = Spool(rig.folder / "spool", capacity_bytes=1 << 34)
+    spool.append([encode_batch(batch) for batch in _batches(tenant_id, first_meter, day)])
+    with rig.phase("drain"):
+        rig.drain(spool)
+    spool.close()
+    ports = pipeline_ports(rig.store, tenant_id, lambda: NOW)
+    runs = 0
+    with rig.phase("pipeline"):
+        while run_once(ports, NOW).run_id is not None:
+            runs += 1
+    return runs
+
+
+def _batches(tenant_id: int, first_meter: int, day: Day) -> Any:
+    from wattkeeper.store.api import RawBatch
+
+    at_s = DAY_S + INTERVAL_S * np.arange(1, READS + 1)
+    for first in range(0, len(day.energy), 2 * BATCH_METERS):
+        part = slice(first, min(first + 2 * BATCH_METERS, len(day.energy)))
+        row, at = np.nonzero(day.is_read[part, 1:])
+        channel_id = 2 * first_meter + 1 + first + row
+        yield _batch(RawBatch, tenant_id, channel_id[0], channel_id, at_s[at], day.told[part, 1:][row, at])
+
+
+def _batch(make: Any, tenant_id: int, number: int, channel_id: Any, at_s: Any, value: Any) -> Any:
+    nothing = np.zeros(len(value), dtype=np.int64)
+    return make(
+        tenant_id=tenant_id,
+        batch_id=int(number) + (1 << 40),
+        received_at_s=DAY_S + 87_000,
+        channel_id=channel_id.astype(np.int64),
+        measured_at_s=at_s.astype(np.int64),
+        value=value,
+        flags=nothing,
+        source=nothing + 5,
+        frame_index=nothing - 1,
+    )
+
+
+def check_all(rig: Rig, tenant_id: int, slices: list[tuple[int, int]]) -> dict[str, Any]:
+    """Compare every series with the truth."""
+    totals: dict[str, int] = {}
+    for first, count in slices:
+        for name, number in check_slice(rig, tenant_id, first, make_day(2 * count, first)).items():
+            totals[name] = totals.get(name, 0) + number
+    shares = {}
+    for name in ("lost", "rollover", "wrong", "surge"):
+        found, true, both = (totals.pop(f"{name}_{kind}") for kind in ("found", "true", "both"))
+        shares[name] = {
+            "true": true,
+            "precision": both / found if found else 1.0,
+            "recall": both / true if true else 1.0,
+        }
+    is_right = not totals["values_off"] and not totals["energy_off_milliwh"] and not totals["reads_off"]
+    is_right &= all(share[kind] >= SHARE_MIN for share in shares.values() for kind in ("precision", "recall"))
+    return {**totals, **shares, "is_right": is_right}
+
+
+def check_slice(rig: Rig, tenant_id: int, first_meter: int, day: Day) -> dict[str, int]:
+    """Return what is off in a slice, and how findings and truth meet."""
+    count = len(day.energy)
+    ids = 2 * first_meter + 1 + np.arange(count)
+    reads = rig.store.raw_reads(tenant_id, ids.tolist(), DAY_S, DAY_S + 86_401)
+    found = rig.store.measurements(tenant_id, ids.tolist(), DAY_S - 86_400, DAY_S + 2 * 86_400)
+    row, at = found.series_id - ids[0], (found.starts_at_s - DAY_S) // INTERVAL_S
+    value, provenance = np.zeros((2, count, READS), dtype=np.int64)
+    value[row, at], provenance[row, at] = found.value_milliwh, found.provenance
+    is_whole = day.is_known[:, 1:] & day.is_known[:, :-1]
+    truth_milliwh = day.energy * STEP_MILLIWH
+    known_until = READS - np.argmax(day.is_known[:, ::-1], axis=1)
+    is_bracketed = np.arange(READS) < known_until[:, None]
+    energy_milliwh = np.where(is_bracketed, truth_milliwh, 0).sum(axis=1)
+    stored_milliwh = np.where(is_bracketed, value, 0).sum(axis=1)
+    is_lost, is_estimated = ~is_whole & is_bracketed, provenance == 2
+    findings = find_findings(tenant_id, ids)
+    return {
+        "reads_off": abs(len(reads.value) - int(day.is_read.sum())),
+        "values_off": int((is_whole & ((value != truth_milliwh) | (provenance != 1))).sum())
+        + int((~is_bracketed & (provenance != 0)).sum()),
+        "energy_off_milliwh": int(np.abs(energy_milliwh - stored_milliwh).sum()),
+        "measured": int((provenance == 1).sum()),
+        "estimated": int(is_estimated.sum()),
+        **_meet("lost", set(np.flatnonzero(is_estimated).tolist()), set(np.flatnonzero(is_lost).tolist())),
+        **_meet("rollover", findings.get("readings.rollover", set()), _truth_of_rollovers(day, ids)),
+        **_meet("wrong", findings.get("readings.jump", set()), _truth(ids, *np.nonzero(day.is_wrong))),
+        **_meet("surge", findings.get("vee.spike", set()), _truth_of_surges(day, ids)),
+    }
+
+
+def find_findings(tenant_id: int, ids: Any) -> dict[str, set[tuple[int, int]]]:
+    """Return series and start of the findings of each rule."""
+    from wattkeeper.data.alarms.models import Finding
+
+    found: dict[str, set[tuple[int, int]]] = {}
+    wanted = range(int(ids[0]), int(ids[-1]) + 1)
+    rules = ("readings.rollover", "readings.jump", "vee.spike")
+    rows = Finding.objects.filter(tenant_id=tenant_id, rule__in=rules).values_list(
+        "rule", "subject_key", "starts_at"
+    )
+    for rule, subject, starts_at in rows:
+        series_id = int(subject.removeprefix("series:"))
+        if series_id in wanted:
+            found.setdefault(rule, set()).add((series_id, int(starts_at.timestamp())))
+    return found
+
+
+def _truth(ids: Any, row: Any, at: Any) -> set[tuple[int, int]]:
+    return set(zip(ids[row].tolist(), (DAY_S + INTERVAL_S * at).tolist(), strict=True))
+
+
+def _truth_of_rollovers(day: Day, ids: Any) -> set[tuple[int, int]]:
+    """Where the register comes round between two known reads, named by the first of them."""
+    places = np.where(day.is_known, np.arange(READS + 1), -1)
+    before = np.maximum.accumulate(places, axis=1)[:, :-1]
+    rows = np.arange(len(ids))[:, None]
+    has_turned = day.is_known[:, 1:] & (day.register[:, 1:] < day.register[rows, before])
+    row, at = np.nonzero(has_turned)
+    return _truth(ids, row, before[row, at])
+
+
+def _truth_of_surges(day: Day, ids: Any) -> set[tuple[int, int]]:
+    rows = np.flatnonzero(day.surge_index >= 0)
+    return _truth(ids, rows, day.surge_index[rows])
+
+
+def _meet(name: str, found: set[Any], true: set[Any]) -> dict[str, int]:
+    return {f"{name}_found": len(found), f"{name}_true": len(true), f"{name}_both": len(found & true)}
+
+
+if __name__ == "__main__":
+    main()

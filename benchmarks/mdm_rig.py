@@ -1,0 +1,172 @@
+"""A whole Wattkeeper in a throw-away folder for benchmarks: registry, spool, store process, pipeline."""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TICKS = os.sysconf("SC_CLK_TCK")
+STORE_CODE = "import sys; from pathlib import Path; from wattkeeper.store.process import run_store;"
+STORE_CODE += "run_store(Path(sys.argv[1]), Path(sys.argv[2]))"
+
+
+def calib() -> float:
+    """Return CPU seconds of a fixed piece of numpy and Python work: how fast this machine is just now."""
+    before = time.process_time()
+    numbers = np.arange(2_000_000, dtype=np.int64)
+    for _ in range(10):
+        numbers = numbers * 3 % 1_000_003
+    sum(i * i for i in range(1_000_000))
+    return round(time.process_time() - before, 3)
+
+
+def peak_mb(pid: int) -> int:
+    """Return the largest resident size of a process so far."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
+
+
+def cpu_s(pid: int) -> float:
+    """Return user and system CPU seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+class Rig:
+    """The installation. `phases`: CPU seconds of this process by phase; the store's are read from outside."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.phases: dict[str, float] = defaultdict(float)
+        os.environ["WATTKEEPER_DATA"] = str(folder)
+        from wattkeeper.bootstrap.engines import setup_django
+
+        setup_django()
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        address = folder / "run" / "store.json"
+        command = [sys.executable, "-c", STORE_CODE, str(folder / "readings"), str(address)]
+        self._process = subprocess.Popen(command)
+        self.store = self._open(address)
+
+    def _open(self, address: Path) -> Any:
+        from wattkeeper.store.client import HttpReadingStore
+
+        for _ in range(600):
+            if address.exists():
+                return HttpReadingStore.of_file(address)
+            time.sleep(0.05)
+        raise TimeoutError("the store did not start")
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Charge the CPU time of the block to a phase."""
+        before = time.process_time()
+        yield
+        self.phases[name] += time.process_time() - before
+
+    def store_cpu_s(self) -> float:
+        """Return what the store's process has used so far."""
+        return cpu_s(self._process.pid)
+
+    def wait_idle(self) -> None:
+        """Wait until the store has merged what it wants to merge now."""
+        still = 0
+        while still < 4:
+            before = self.store_cpu_s()
+            time.sleep(0.25)
+            still = still + 1 if self.store_cpu_s() - before <= 0.02 else 0
+
+    def peaks_mb(self) -> dict[str, int]:
+        """Return the largest resident sizes."""
+        return {"pipeline": peak_mb(os.getpid()), "store": peak_mb(self._process.pid)}
+
+    def drain(self, spool: Any) -> None:
+        """Hand over all that waits in the spool, as the head-end does."""
+        from wattkeeper.bootstrap.headend_ports import StoreSink
+        from wattkeeper.headend.drain import Drain
+        from wattkeeper.headend.metrics import HeadendMetrics
+
+        sink = StoreSink(self.store, lambda: datetime.now(UTC))
+        drain = Drain(spool, sink, None, None, HeadendMetrics())  # type: ignore[arg-type]
+        if not asyncio.run(drain.drain()):
+            raise RuntimeError("the spool was not drained")
+
+    def close(self) -> None:
+        """Stop the store."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(60)
+
+
+def add_street(tenant_id: int, first_meter: int, meters_count: int, since: datetime) -> None:
+    """Register meters with an import and an export register each, and a usage point and two series each.
+
+    Meter m has id m + 1, channels 2 m + 1 and 2 m + 2, and series of the same ids.
+    """
+    from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
+
+    site = Site.objects.get_or_create(
+        tenant_id=tenant_id,
+        code="city",
+        defaults={"name": "City", "kind": "RESIDENTIAL", "time_zone": "Asia/Shanghai"},
+    )[0]
+    numbers = range(first_meter, first_meter + meters_count)
+    own = {"tenant_id": tenant_id}
+    rows: list[tuple[Any, list[Any]]] = [
+        (
+            Meter,
+            [
+                Meter(id=m + 1, site=site, serial_number=f"M{m:08d}", state="INSTALLED", **own)
+                for m in numbers
+            ],
+        ),
+        (
+            UsagePoint,
+            [UsagePoint(id=m + 1, site=site, code=f"U{m:08d}", name=f"Home {m}", **own) for m in numbers],
+        ),
+        (
+            Installation,
+            [
+                Installation(meter_id=m + 1, usage_point_id=m + 1, starts_at=since, recorded_at=since, **own)
+                for m in numbers
+            ],
+        ),
+    ]
+    pairs = [(m, 2 * m + 1 + i, kind) for m in numbers for i, kind in enumerate(("import", "export"))]
+    channels = [
+        Channel(
+            id=number,
+            meter_id=m + 1,
+            reading_type=f"energy_{kind}_register_kwh",
+            step_numerator=1,
+            step_denominator=100,
+            register_digits=8,
+            **own,
+        )
+        for m, number, kind in pairs
+    ]
+    series = [
+        Series(id=number, usage_point_id=m + 1, quantity=f"energy_{kind}", **own) for m, number, kind in pairs
+    ]
+    for model, made in (*rows, (Channel, channels), (Series, series)):
+        model.objects.bulk_create(made, batch_size=2000)
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    result["harness_cpu_s"] = round(usage.ru_utime + usage.ru_stime, 1)
+    print(json.dumps(result, indent=1))
