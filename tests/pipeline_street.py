@@ -20,6 +20,7 @@ from wattkeeper.pipeline.ports import (
     MeasurementRows,
     PlainSeries,
     Ports,
+    RollUps,
     SeriesFacts,
     SpanFindings,
 )
@@ -43,6 +44,7 @@ class Street:
         self.written: list[tuple[int, int, int]] = []  # run, series and start of every row appended
         self.ids, self.run_ids = count(1), count(1)
         self.calls, self.fail_at = 0, -1
+        self.roll_ups: RollUps | None = None
 
     def deliver(self, series_id: int, channel_id: int, rows: Sequence[Row]) -> None:
         """Store reads (measured_at_s, value, flags, source) and mark their span dirty."""
@@ -58,7 +60,10 @@ class Street:
     def run(self, now_s: int) -> PipelineReport:
         """Derive what is dirty."""
         many = _Many(self) if self.is_many else None
-        ports = Ports(_Single(self), _Single(self), _Values(self), _Windows(self), _Single(self), self, many)
+        single = _Single(self)
+        ports = Ports(
+            single, single, _Values(self), _Windows(self), single, self, many, roll_ups=self.roll_ups
+        )
         return run_once(ports, from_seconds(now_s), limit=10**9)
 
     def start(self, *, now_s: int, rule_set: str) -> int:
