@@ -9,38 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from relational import People, Street
-from wattkeeper.actions.services import Services
-from wattkeeper.core.kernel.errors import WattkeeperError
+from shell_runner import refused, run
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.registry.models import Meter, Multiplier, Site
 from wattkeeper.interfaces.cli import main as shell_main
-from wattkeeper.interfaces.cli import shell
 from wattkeeper.interfaces.cli.main import app, explain
 from wattkeeper.store.memory import MemoryReadingStore
 
 CSV = "usage_point,channel,starts_at,interval_s,value,unit,quality\n"
-
-
-@pytest.fixture(autouse=True)
-def this_world(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the shell use the test's clock, folder and store."""
-    monkeypatch.setattr(shell, "make_clock", lambda: services)
-    monkeypatch.setattr(shell, "data_folder", lambda: services.data_folder)
-    monkeypatch.setattr(shell, "open_store", lambda: services.store)
-
-
-def run(*arguments: str) -> str:
-    """Run a command that must succeed and return what it printed."""
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout.strip()
-
-
-def refused(*arguments: str) -> str:
-    """Run a command that must be refused and return the code."""
-    with pytest.raises(WattkeeperError) as refusal:
-        CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    return refusal.value.code
 
 
 def test_a_street_is_built_from_a_shell(ours: People) -> None:

@@ -116,3 +116,12 @@ def test_anything_is_read(content):
 def test_any_text_is_read(text):
     capture = read_capture(text.encode("utf-8", "surrogatepass"))
     assert all(isinstance(piece.data, bytes) for piece in capture.pieces)
+
+
+def test_a_frame_may_go_on_in_the_middle_of_an_octet():
+    capture = read_capture(b"686-\n101 # rest\nTX-APDU 0011\nnothing\n")
+    assert [piece.problem for piece in capture.pieces] == ["decode.not-hex"] * 3
+    assert [(piece.data, piece.problem) for piece in capture.wrapped] == [
+        (b"\x68\x61\x01", ""),
+        (b"", "decode.not-hex"),
+    ]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from django.test import Client
 
+from api_caller import BASE, Caller
 from relational import LONG_AGO, NOW, People, Street
 from wattkeeper.actions.accounts.create_api_key import create_api_key
-from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.jobs.run_job import run_job
 from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
@@ -27,54 +27,6 @@ from wattkeeper.data.registry.models import Channel, Series, Site
 from wattkeeper.interfaces.web.api.app import api
 from wattkeeper.store.api import Measurements
 from wattkeeper.store.memory import MemoryReadingStore
-
-BASE = "/api/v1"
-
-
-class Caller:
-    """A program with a key."""
-
-    def __init__(self, actor: Actor, *, token: str | None = None) -> None:
-        assert actor.user_id is not None
-        self._client = Client()
-        self.token = token or create_api_key(actor=actor, now=NOW, user_id=actor.user_id, name="test")
-
-    def __call__(self, method: str, path: str, body: object = None, **headers: str) -> Any:
-        content = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}
-        return self._client.generic(
-            method,
-            BASE + path,
-            headers={"Authorization": f"Bearer {self.token}", **headers},
-            **content,  # type: ignore[arg-type]
-        )
-
-
-@pytest.fixture(autouse=True)
-def these_services(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the API use the test's clock and store."""
-    names = [
-        "sites",
-        "usage_points",
-        "links",
-        "meters",
-        "measurements",
-        "tariffs",
-        "findings",
-        "jobs",
-        "commands",
-        "traces",
-        "users",
-        "idempotency",
-    ]
-    for name in names:
-        monkeypatch.setattr(f"wattkeeper.interfaces.web.api.{name}.get_services", lambda: services)
-
-
-@pytest.fixture
-def call(ours: People) -> Caller:
-    """Our administrator's program."""
-    return Caller(ours.administrator)
-
 
 SITE = {"code": "N", "name": "New", "kind": "INDUSTRIAL", "time_zone": "Europe/Berlin"}
 
