@@ -3,7 +3,9 @@
 - raw bytes: anything that is not printable text
 - JSON lines: the bytes are in ``hex`` (or ``frame``, ``bytes``, ``apdu``); lines with ``meta`` are left out
 - dumps with offsets: xxd, hexdump -C, Wireshark; a new dump begins where the offset is 0 again
-- hex lines: ``6861``, ``68 61``, ``68-61`` or ``0x68, 0x61``, after an optional TX or RX, before a ``#``
+- hex lines: ``6861``, ``68 61``, ``68-61`` or ``0x68, 0x61``, after an optional TX or RX, before a ``#``;
+  frames may go on over the ends of lines, also in the middle of an octet; lines marked TX-APDU or RX-APDU
+  repeat what others hold
 """
 
 import json
@@ -14,10 +16,12 @@ from dataclasses import dataclass
 JSON_KEYS = ("hex", "frame", "bytes", "apdu")
 
 _COMMENT = re.compile(r"(#|//|;|<--).*")
+_REPEATED = re.compile(r"^\s*[TR]X-APDU\b")
 _DIRECTION = re.compile(r"^\s*(?:TX|RX|SEND|RECV|SENT|->|<-|>>|<<)\s*[:=]?\s*", re.IGNORECASE)
 _SEPARATORS = re.compile(r"0x|[\s,:_|\-\[\]{}\"']", re.IGNORECASE)
 _DUMP_LINE = re.compile(r"^\s*(?:0x)?([0-9A-Fa-f]{4,8})(?:(:\s+|\s\s+)(\S.*)|\s*)$")
 _DUMP_TOKEN = re.compile(r"(?:[0-9A-Fa-f]{2}){1,16}")
+_HEX_DIGITS = re.compile(r"[0-9A-Fa-f]*")
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f")
 
 
@@ -32,10 +36,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Pieces in order. `may_be_wrapped`: frames may reach over the ends of lines."""
+    """Pieces in order; `wrapped`: another reading, where frames reach over the ends of lines."""
 
     pieces: Sequence[Piece]
-    may_be_wrapped: bool = False
+    wrapped: Sequence[Piece] | None = None
 
 
 def read_capture(content: bytes) -> Capture:
@@ -43,13 +47,13 @@ def read_capture(content: bytes) -> Capture:
     if not _is_text(content):
         return Capture([Piece(content)])
     lines = content.decode("utf-8-sig").splitlines()
-    kept = [line for line in lines if _COMMENT.sub("", line).strip()]
+    kept = [line for line in lines if _COMMENT.sub("", line).strip() and not _REPEATED.match(line)]
     if kept and kept[0].lstrip().startswith("{"):
         return Capture([piece for line in kept for piece in _json_piece(line)])
     dump = _read_dump(kept)
     if dump is not None:
         return Capture(dump)
-    return Capture([_hex_piece(line) for line in kept], may_be_wrapped=True)
+    return Capture([_hex_piece(line) for line in kept], _wrapped(kept) if len(kept) > 1 else None)
 
 
 def _is_text(content: bytes) -> bool:
@@ -73,12 +77,23 @@ def _json_piece(line: str) -> list[Piece]:
     return [_hex_piece(text)]
 
 
+def _digits(line: str) -> str:
+    return _SEPARATORS.sub("", _DIRECTION.sub("", _COMMENT.sub("", line)))
+
+
 def _hex_piece(line: str) -> Piece:
-    text = _SEPARATORS.sub("", _DIRECTION.sub("", _COMMENT.sub("", line)))
     try:
-        return Piece(bytes.fromhex(text))
+        return Piece(bytes.fromhex(_digits(line)))
     except ValueError:
         return Piece(b"", "decode.not-hex", line)
+
+
+def _wrapped(lines: Sequence[str]) -> list[Piece]:
+    """Return all lines of digits as one piece, and the other lines."""
+    is_digits = [_HEX_DIGITS.fullmatch(_digits(line)) is not None for line in lines]
+    others = [_hex_piece(line) for line, is_hex in zip(lines, is_digits, strict=True) if not is_hex]
+    whole = "".join(_digits(line) for line, is_hex in zip(lines, is_digits, strict=True) if is_hex)
+    return [_hex_piece(whole), *others]
 
 
 def _read_dump(lines: Sequence[str]) -> list[Piece] | None:

@@ -87,13 +87,12 @@ def _decode(protocol: str, capture: Capture, keys: Mapping[str, bytes]) -> Itera
     """Return the rows; where frames may be wrapped over lines, whichever reading has fewer errors."""
     pieces = capture.pieces
     size_bytes = sum(len(piece.data) for piece in pieces)
-    if not capture.may_be_wrapped or len(pieces) < 2 or size_bytes > COMPARED_MAX_BYTES:
+    if capture.wrapped is None or size_bytes > COMPARED_MAX_BYTES:
         return _decode_pieces(protocol, pieces, keys)
     by_line = list(_decode_pieces(protocol, pieces, keys))
     if not any(row["error"] for row in by_line):
         return by_line
-    joined = [Piece(b"".join(piece.data for piece in pieces)), *(piece for piece in pieces if piece.problem)]
-    as_one = list(_decode_pieces(protocol, joined, keys))
+    as_one = list(_decode_pieces(protocol, capture.wrapped, keys))
     return as_one if _count_errors(as_one) < _count_errors(by_line) else by_line
 
 
