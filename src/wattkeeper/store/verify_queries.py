@@ -1,0 +1,89 @@
+"""The questions of `verify` as text. Every parameter is an integer or a table of the schema."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wattkeeper.core.kernel.quality import Flag
+from wattkeeper.store.receipts import FRAME_MIX, READ_MIX
+
+_ARROW = " FORMAT ArrowStream"
+_READ = "tenant_id, channel_id, measured_at, source, value, flags"
+_MONTH = "toInt64(toYYYYMM({}))"
+_EXTENT = (
+    "toInt64(toUnixTimestamp(min(measured_at))) AS first_at_s,"
+    " toInt64(toUnixTimestamp(max(measured_at))) AS last_at_s,"
+    " min(channel_id) AS first_channel_id, max(channel_id) AS last_channel_id"
+)
+RECEIPTS = (
+    f"SELECT tenant_id, batch_id, {_MONTH.format('first_at')} AS month,"
+    " toInt64(sum(raw_receipt.reads_count)) AS reads_count, sum(raw_receipt.reads_mix) AS reads_mix,"
+    " toInt64(toUnixTimestamp(min(raw_receipt.first_at))) AS first_at_s,"
+    " toInt64(toUnixTimestamp(max(raw_receipt.last_at))) AS last_at_s,"
+    " min(raw_receipt.first_channel_id) AS first_channel_id,"
+    " max(raw_receipt.last_channel_id) AS last_channel_id"
+    " FROM (SELECT DISTINCT tenant_id, batch_id, first_at, last_at, first_channel_id, last_channel_id,"
+    " reads_count, reads_mix FROM raw_receipt WHERE reads_count > 0) AS raw_receipt"
+    f" GROUP BY tenant_id, batch_id, month{_ARROW}"
+)
+BATCHES = (
+    f"SELECT tenant_id, batch_id, {_MONTH.format('measured_at')} AS month, toInt64(count()) AS reads_count,"
+    f" sum({READ_MIX}) AS reads_mix, {_EXTENT} FROM (SELECT DISTINCT {_READ}, batch_id FROM raw_read)"
+    f" GROUP BY tenant_id, batch_id, month{_ARROW}"
+)
+FRAMES = (
+    "SELECT tenant_id, batch_id, toInt64(max(wanted)) AS wanted_count, toInt64(max(found)) AS found_count,"
+    " max(wanted_sum) AS wanted_mix, max(found_sum) AS found_mix FROM ("
+    "SELECT tenant_id, batch_id, frames_count AS wanted, toInt64(0) AS found, frames_mix AS wanted_sum,"
+    " toUInt64(0) AS found_sum FROM raw_receipt WHERE frames_count > 0"
+    " UNION ALL SELECT tenant_id, batch_id, toInt64(max(frame_index) + 1), toInt64(0), toUInt64(0),"
+    " toUInt64(0) FROM raw_read WHERE frame_index >= 0 GROUP BY tenant_id, batch_id"
+    " UNION ALL SELECT tenant_id, batch_id, toInt64(0), toInt64(count()), toUInt64(0),"
+    f" sum({FRAME_MIX}) FROM (SELECT DISTINCT tenant_id, batch_id, frame_index, content FROM raw_frame)"
+    f" GROUP BY tenant_id, batch_id) GROUP BY tenant_id, batch_id HAVING wanted_count > 0{_ARROW}"
+)
+ALL_COUNTS = (
+    "SELECT (SELECT toInt64(count()) FROM raw_read) AS reads,"
+    f" (SELECT toInt64(count()) FROM measurement) AS measured{_ARROW}"
+)
+RUNS = (
+    "SELECT run_id, toInt64(count()) AS rows_count,"
+    " toInt64(uniqExact(tenant_id, series_id, starts_at)) AS distinct_count,"
+    " toInt64(toUnixTimestamp(min(starts_at))) AS first_at_s,"
+    f" toInt64(toUnixTimestamp(max(starts_at))) AS last_at_s FROM measurement GROUP BY run_id{_ARROW}"
+)
+
+
+def parts(table: str) -> str:
+    """The engine's verdict on each part of a table."""
+    return f"CHECK TABLE {table}{_ARROW} SETTINGS check_query_single_value_result = 0"
+
+
+def others(key: Sequence[int], receipt: Mapping[str, Any]) -> str:
+    """How many distinct reads of other batches lie where a batch's reads were."""
+    return (
+        f"SELECT toInt64(uniqExact({_READ})) AS others FROM raw_read WHERE tenant_id = {int(key[0])}"
+        f" AND batch_id != {int(key[1])}"
+        f" AND channel_id BETWEEN {int(receipt['first_channel_id'])} AND {int(receipt['last_channel_id'])}"
+        f" AND toUnixTimestamp(measured_at) BETWEEN {int(receipt['first_at_s'])}"
+        f" AND {int(receipt['last_at_s'])}{_ARROW}"
+    )
+
+
+def late_reads(ahead_max_s: int) -> str:
+    """Reads stamped later than their batch came, though nothing is known against their clock."""
+    return (
+        "SELECT tenant_id, channel_id, toInt64(toUnixTimestamp(measured_at)) AS at_s,"
+        " toInt64(toUnixTimestamp(received_at)) AS received_at_s FROM raw_read INNER JOIN"
+        " (SELECT tenant_id, batch_id, max(received_at) AS received_at FROM raw_receipt"
+        " GROUP BY tenant_id, batch_id) AS receipt USING (tenant_id, batch_id)"
+        f" WHERE measured_at > received_at + {int(ahead_max_s)}"
+        f" AND bitAnd(raw_read.flags, {int(Flag.CLOCK_INVALID)}) = 0 ORDER BY at_s LIMIT 2000{_ARROW}"
+    )
+
+
+def late_values(now_s: int) -> str:
+    """Values of intervals that have not begun."""
+    return (
+        "SELECT tenant_id, series_id, toInt64(toUnixTimestamp(starts_at)) AS at_s FROM measurement"
+        f" WHERE toUnixTimestamp(starts_at) >= {int(now_s)} ORDER BY at_s LIMIT 2000{_ARROW}"
+    )
