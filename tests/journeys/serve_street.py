@@ -1,6 +1,6 @@
 """Serves a street that was read and billed, at a fixed instant: `python serve_street.py FOLDER PORT`.
 
-Once it answers, FOLDER/street.json names what is there. Approved commands are let go as a worker would.
+Once it answers, FOLDER/street.json names what is there. Commands are let go and jobs done as a worker would.
 """
 
 import json
@@ -48,13 +48,15 @@ def make(folder: Path) -> tuple[Any, dict[str, Any]]:
     return services, {**asdict(home), "bare_meter_id": street.other_meter_id}
 
 
-def let_go_for_ever(now: Any) -> None:
-    """Let approved commands go, as the worker does."""
+def work_for_ever(services: Any) -> None:
+    """Let approved commands go and do jobs, as the worker does."""
     from wattkeeper.actions.commands.let_go import let_approved_go
+    from wattkeeper.actions.jobs.run_job import run_job
 
     while True:
-        let_approved_go(now=now())
-        time.sleep(1.5)
+        let_approved_go(now=services.now())
+        time.sleep(1.5)  # long enough to be seen waiting
+        run_job(services=services)
 
 
 def main(folder: Path, port: int) -> None:
@@ -70,7 +72,7 @@ def main(folder: Path, port: int) -> None:
 
     for module in (views_session, visit):
         module.get_services = lambda: services  # type: ignore[attr-defined]
-    threading.Thread(target=let_go_for_ever, args=(services.now,), daemon=True).start()
+    threading.Thread(target=work_for_ever, args=(services,), daemon=True).start()
     (folder / "street.json").write_text(json.dumps(there))
     application = "wattkeeper.interfaces.web.asgi:application"
     uvicorn.run(application, host="127.0.0.1", port=port, log_level="warning", lifespan="off")

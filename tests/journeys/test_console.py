@@ -27,6 +27,8 @@ PATHS = (
     "/tariffs/",
     "/tariffs/{tariff_id}/",
     "/findings/",
+    "/findings/?view=each",
+    "/findings/close/?all=1&up_to_id=99",
     "/commands/",
     "/jobs/",
     "/jobs/import/",
@@ -124,6 +126,31 @@ def test_from_a_bill_to_a_frame(eyes: Eyes) -> None:
     expect(eyes.page.locator("main")).to_contain_text("Sum of what they hold")
     follow(eyes, "Trace")
     expect(eyes.page.locator("main")).to_contain_text(FRAME_START)
+    assert eyes.complaints == []
+
+
+def test_a_month_is_billed_while_one_watches(eyes: Eyes) -> None:
+    log_in(eyes)
+    eyes.go("/bills/")
+    eyes.page.get_by_role("button", name="Bill every usage point").click()
+    expect(eyes.page.locator("#job progress")).to_be_visible()
+    expect(eyes.page.locator("#job .badge").first).to_have_text("Done")  # without loading it again
+    expect(eyes.page.locator("#job")).to_contain_text("Bills unchanged")
+    eyes.look()
+    assert eyes.complaints == []
+
+
+def test_findings_are_closed_in_groups(eyes: Eyes) -> None:
+    log_in(eyes)
+    eyes.go("/findings/")
+    eyes.page.get_by_role("checkbox").first.check()
+    eyes.page.get_by_role("button", name="Close those ticked").click()
+    expect(eyes.page.get_by_role("heading", name="Close findings")).to_be_visible()
+    eyes.look()
+    eyes.page.get_by_label("Comment").fill("seen to")
+    eyes.page.get_by_role("button", name="Close").click()
+    expect(eyes.page.get_by_role("heading", name="Findings")).to_be_visible()
+    eyes.look()
     assert eyes.complaints == []
 
 

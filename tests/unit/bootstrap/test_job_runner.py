@@ -1,0 +1,32 @@
+"""The worker's thread for jobs: one that bursts holds up none after it, and a stop ends the thread."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from relational import NOW
+from wattkeeper.actions.services import Services
+from wattkeeper.bootstrap import job_runner
+
+
+def test_a_burst_is_survived_and_a_stop_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, done = threading.Event(), threading.Event()
+    tries: list[int] = []
+
+    def work(**_: object) -> bool:
+        tries.append(len(tries))
+        if len(tries) == 1:
+            raise RuntimeError("burst")
+        done.set()
+        return False
+
+    monkeypatch.setattr(job_runner, "run_job", work)
+    monkeypatch.setattr(job_runner, "LOOK_PERIOD_S", 0.01)
+    runner = job_runner.JobRunner(Services(lambda: NOW, tmp_path), stop)
+    runner.start()
+    assert done.wait(5)
+    stop.set()
+    runner.join(5)
+    assert not runner.is_alive()
+    assert len(tries) >= 2
