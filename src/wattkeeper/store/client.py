@@ -241,6 +241,18 @@ class HttpReadingStore:
             int(row["raw_reads"]), int(row["raw_rows"]), int(row["measurements"]), int(row["frames"])
         )
 
+    def select(self, query: str) -> pa.Table:
+        """Return the answer to a question of ours that ends in ``FORMAT ArrowStream``."""
+        return self._select(query)
+
+    def execute(self, statement: str) -> None:
+        """Have the engine do something to its tables."""
+        self._ask(statement)
+
+    def insert_table(self, table_name: str, table: pa.Table) -> None:
+        """Append rows as they were exported."""
+        self._insert(table_name, table)
+
     def _windows(self, from_s: int, to_s: int, *, newest_first: bool) -> Iterator[Window]:
         months = self._select(queries.MONTHS).column("month").to_pylist()
         yield from windows(months, from_s, to_s, newest_first=newest_first)
