@@ -43,6 +43,13 @@ class Method(IntEnum):
     AVERAGE_LIKE_DAY = 3
     EVEN_SPREAD = 4
     EXCHANGE = 5  # an interval that a meter exchange or multiplier change cuts, summed from both parts
+    CHECK_METER = 6
+    NETWORK_BALANCE = 7  # from the other flows of the node
+    PREVIOUS_YEAR = 8
+    CLASS_PROFILE = 9
+    KNOWN_ZERO = 10  # disconnected, or dark on both sides
+    FLAT_LINE = 11  # the one good neighbour of a short gap
+    DAILY_AVERAGE = 12  # average daily load of the last actual period
 
 
 class Source(IntEnum):
