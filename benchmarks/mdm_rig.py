@@ -61,6 +61,9 @@ class Rig:
         command = [sys.executable, "-c", STORE_CODE, str(folder / "readings"), str(address)]
         self._process = subprocess.Popen(command)
         self.store = self._open(address)
+        from wattkeeper.bootstrap.headend_ports import StoreSink
+
+        self._sink = StoreSink(self.store, lambda: datetime.now(UTC))
 
     def _open(self, address: Path) -> Any:
         from wattkeeper.store.client import HttpReadingStore
@@ -96,12 +99,10 @@ class Rig:
 
     def drain(self, spool: Any) -> None:
         """Hand over all that waits in the spool, as the head-end does."""
-        from wattkeeper.bootstrap.headend_ports import StoreSink
         from wattkeeper.headend.drain import Drain
         from wattkeeper.headend.metrics import HeadendMetrics
 
-        sink = StoreSink(self.store, lambda: datetime.now(UTC))
-        drain = Drain(spool, sink, None, None, HeadendMetrics())  # type: ignore[arg-type]
+        drain = Drain(spool, self._sink, None, None, HeadendMetrics())  # type: ignore[arg-type]
         if not asyncio.run(drain.drain()):
             raise RuntimeError("the spool was not drained")
 
@@ -154,6 +155,7 @@ def add_street(tenant_id: int, first_meter: int, meters_count: int, since: datet
             step_numerator=1,
             step_denominator=100,
             register_digits=8,
+            has_reads=True,
             **own,
         )
         for m, number, kind in pairs

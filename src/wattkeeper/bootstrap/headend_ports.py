@@ -115,22 +115,32 @@ class StoreSink:
     def deliver(self, batches: Sequence[RawBatch]) -> None:
         """Store the batches durably and mark their windows."""
         self._store.insert_raw(batches)
-        fresh = {int(channel_id) for batch in batches for channel_id in np.unique(batch.channel_id)}
-        if fresh - self._known_channel_ids:
-            status.mark_read(fresh - self._known_channel_ids)
-            self._known_channel_ids |= fresh
-        spans: dict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
+        own: dict[int, list[RawBatch]] = defaultdict(list)
         for batch in batches:
-            _widen(spans[batch.tenant_id], batch)
-        for tenant_id, channels in spans.items():
+            own[batch.tenant_id].append(batch)
+        for tenant_id, delivered in own.items():
+            channels = _spans_of(delivered)
+            fresh = channels.keys() - self._known_channel_ids
+            if fresh:
+                status.mark_read(fresh)
+                self._known_channel_ids |= fresh
             mark_dirty(tenant_id=tenant_id, now=self._now(), reason="READS", channels=channels)
 
 
-def _widen(spans: dict[int, tuple[int, int]], batch: RawBatch) -> None:
-    for channel_id in np.unique(batch.channel_id).tolist():
-        stamps = batch.measured_at_s[batch.channel_id == channel_id]
-        oldest, newest = spans.get(channel_id, (int(stamps[0]), int(stamps[0])))
-        spans[channel_id] = (min(oldest, int(stamps.min())), max(newest, int(stamps.max())))
+def _spans_of(batches: Sequence[RawBatch]) -> dict[int, tuple[int, int]]:
+    """Return the oldest and newest instant of each channel in the batches."""
+    channel_id = np.concatenate([batch.channel_id for batch in batches])
+    at_s = np.concatenate([batch.measured_at_s for batch in batches])
+    firsts = np.flatnonzero(np.diff(channel_id, prepend=-1))  # runs of one channel: few, or one a read
+    if not len(firsts):
+        return {}
+    oldest_s, newest_s = np.minimum.reduceat(at_s, firsts), np.maximum.reduceat(at_s, firsts)
+    order = np.argsort(channel_id[firsts], kind="stable")
+    channels, starts = np.unique(channel_id[firsts][order], return_index=True)
+    oldest_s = np.minimum.reduceat(oldest_s[order], starts)
+    newest_s = np.maximum.reduceat(newest_s[order], starts)
+    spans = zip(oldest_s.tolist(), newest_s.tolist(), strict=True)
+    return dict(zip(channels.tolist(), spans, strict=True))
 
 
 class DataReports:

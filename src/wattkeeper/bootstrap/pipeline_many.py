@@ -11,11 +11,11 @@ from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Method
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.readings.plain import NO_MODULUS, PlainFacts
+from wattkeeper.core.readings.plain import PlainFacts
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.data.alarms.queries import FindingDraft, close_windows, keep_findings
-from wattkeeper.data.registry.plain_facts import PlainRow, get_plain_rows
-from wattkeeper.pipeline.plain_facts import NUMBER_MAX, OPEN_S, to_plain
+from wattkeeper.data.registry.plain_facts import PlainRows, get_plain_rows
+from wattkeeper.pipeline.plain_facts import OPEN_S, to_plain
 from wattkeeper.pipeline.ports import ManyReads, MeasurementRows, PlainSeries, SpanFindings
 from wattkeeper.pipeline.window import UNLEARNT_METHODS
 from wattkeeper.store.api import ReadingStore
@@ -34,18 +34,17 @@ class DataMany:
         self._tenant_id = tenant_id
         self._registry = registry
         self._now = now
-        self._rows: dict[int, PlainRow] = {}
+        self._rows = get_plain_rows(np.zeros(0, dtype=np.int64), since=now())
 
     def get_plain(self, series_id: Int64s, at_s: Int64s) -> PlainSeries:
         """Return the plain series: of long standing by a lean query, the others by their dated facts."""
         since_s = int(at_s.min()) - STEADY_S
-        found = get_plain_rows(series_id.tolist(), since=from_seconds(since_s))
-        self._rows = {row.series_id: row for row in found if _fits(row)}
-        pairs = zip(series_id.tolist(), at_s.tolist(), strict=True)
-        others = {own: own_s for own, own_s in pairs if own not in self._rows}
+        self._rows = get_plain_rows(series_id, since=from_seconds(since_s))
+        is_other = ~np.isin(series_id, self._rows.series_id)
+        others = dict(zip(series_id[is_other].tolist(), at_s[is_other].tolist(), strict=True))
         loaded = self._registry.load(list(others))
         dated = to_plain((facts, others[own]) for own, facts in loaded.items())
-        return _join(_to_columns(list(self._rows.values()), since_s), dated)
+        return _join(_to_columns(self._rows, since_s), dated)
 
     def read_raw(self, channel_id: Int64s, from_s: int, to_s: int) -> ManyReads:
         """Return the reads of the channels in a span."""
@@ -118,44 +117,30 @@ class DataMany:
         )
 
     def _subject(self, series_id: int, channel_id: int | None) -> tuple[int, int | None]:
-        row = self._rows.get(series_id)
-        if row is None:
+        rows = self._rows
+        place = int(np.searchsorted(rows.series_id, series_id))
+        if place == len(rows) or rows.series_id[place] != series_id:
             facts = self._registry.known[series_id]
             return facts.usage_point_id, facts.meter_of_channel.get(channel_id or 0)
-        return row.usage_point_id, row.meter_id if channel_id == row.channel_id else None
+        is_of_register = channel_id == rows.channel_id[place]
+        return int(rows.usage_point_id[place]), int(rows.meter_id[place]) if is_of_register else None
 
 
-def _fits(row: PlainRow) -> bool:
-    rate = row.milliwh_per_count
-    return max(rate.numerator, rate.denominator) < NUMBER_MAX
-
-
-def _to_columns(rows: Sequence[PlainRow], since_s: int) -> PlainSeries:
-    zones: dict[str, int] = {}
-    table = np.array(
-        [
-            (
-                row.series_id,
-                row.channel_id,
-                row.milliwh_per_count.numerator,
-                row.milliwh_per_count.denominator,
-                NO_MODULUS if row.register_digits is None else 10**row.register_digits,
-                row.power_max_w,
-                row.interval_s,
-                zones.setdefault(row.time_zone, len(zones)),
-            )
-            for row in rows
-        ],
-        dtype=np.int64,
-    ).reshape(-1, 8)
-    columns = np.ascontiguousarray(table.T)
+def _to_columns(rows: PlainRows, since_s: int) -> PlainSeries:
     return PlainSeries(
-        PlainFacts(*columns[:6]),
+        PlainFacts(
+            rows.series_id,
+            rows.channel_id,
+            rows.numerator,
+            rows.denominator,
+            rows.register_modulus,
+            rows.power_max_w,
+        ),
         np.full(len(rows), since_s, dtype=np.int64),
         np.full(len(rows), OPEN_S, dtype=np.int64),
-        columns[6],
-        columns[7],
-        tuple(DayCalendar(ZoneInfo(zone)) for zone in zones),
+        rows.interval_s,
+        rows.zone_index,
+        tuple(DayCalendar(ZoneInfo(zone)) for zone in rows.time_zones),
     )
 
 

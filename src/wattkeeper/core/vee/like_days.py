@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -59,6 +60,7 @@ def to_wall(starts_at_s: Int64s, zone: ZoneInfo) -> tuple[Int64s, Int64s]:
     return local_s // DAY_S + date(1970, 1, 1).toordinal(), local_s % DAY_S
 
 
+@lru_cache(maxsize=4096)
 def _offset_s(at_s: int, zone: ZoneInfo) -> int:
     offset = from_seconds(at_s).astimezone(zone).utcoffset()
     return 0 if offset is None else int(offset.total_seconds())

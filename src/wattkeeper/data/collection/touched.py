@@ -1,16 +1,18 @@
 """Which series new reads of channels touch: those their meters measured at the time of the reads."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
+import numpy as np
 from django.db.models import Q
 
 from wattkeeper.core.kernel.instants import Period, from_seconds
 from wattkeeper.data.collection.spans import Spans
 from wattkeeper.data.registry.models import Channel
+from wattkeeper.data.registry.plain_facts import among
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
 
-CHUNK_COUNT = 2000
+CHUNK_COUNT = 4000
 _INSTALLATION = "meter__installations"
 _SERIES = f"{_INSTALLATION}__usage_point__series"
 
@@ -20,25 +22,39 @@ def series_of_channels(tenant_id: int, channels: Mapping[int, tuple[int, int]]) 
 
     `channels`: channel id -> (oldest, newest) `measured_at_s` of its new reads, both included.
     """
-    return Spans.of(row for ids in _chunks(sorted(channels)) for row in _touched(tenant_id, ids, channels))
+    rows = [(channel_id, *channels[channel_id]) for channel_id in sorted(channels)]
+    reads = Spans.of((channel_id, oldest_s, newest_s + 1) for channel_id, oldest_s, newest_s in rows)
+    found = Spans.of(())
+    for start in range(0, len(reads), CHUNK_COUNT):
+        chunk = reads.where(np.arange(len(reads)) // CHUNK_COUNT == start // CHUNK_COUNT)
+        found = found.plus(_of_long_standing(tenant_id, chunk)).plus(Spans.of(_of_a_time(tenant_id, chunk)))
+    return found
 
 
-def _touched(
-    tenant_id: int, ids: list[int], channels: Mapping[int, tuple[int, int]]
-) -> Iterator[tuple[int, int, int]]:
-    oldest = from_seconds(min(channels[channel_id][0] for channel_id in ids))
-    own = Q(tenant_id=tenant_id, id__in=ids) & _same_quantity()
-    is_old = Q(**{f"{_INSTALLATION}__starts_at__lte": oldest})
+def _of_long_standing(tenant_id: int, reads: Spans) -> Spans:
+    """Return what reads touch whose meters have been where they are since before the oldest of them."""
+    is_old = Q(**{f"{_INSTALLATION}__starts_at__lte": from_seconds(reads.from_s.min())})
     is_open = Q(**{f"{_INSTALLATION}__ends_at__isnull": True})
-    throughout = Channel.objects.filter(own & is_old & is_open)
-    for channel_id, series_id in throughout.values_list("id", f"{_SERIES}__id"):
-        yield series_id, channels[channel_id][0], channels[channel_id][1] + 1
-    is_later = Q(**{f"{_INSTALLATION}__starts_at__gt": oldest})
+    own = Q(tenant_id=tenant_id) & among("id", reads.series_id) & _same_quantity()
+    pairs = list(Channel.objects.filter(own & is_old & is_open).values_list("id", f"{_SERIES}__id"))
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    table = table[np.isin(table[:, 0], reads.series_id)]
+    place = np.searchsorted(reads.series_id, table[:, 0])
+    return Spans(table[:, 1], reads.from_s[place], reads.to_s[place])
+
+
+def _of_a_time(tenant_id: int, reads: Spans) -> Iterator[tuple[int, int, int]]:
+    """Yield what reads touch whose meters came or went; the columns of `reads` name channels."""
+    is_later = Q(**{f"{_INSTALLATION}__starts_at__gt": from_seconds(reads.from_s.min())})
     has_ended = Q(**{f"{_INSTALLATION}__ends_at__isnull": False})
-    for_a_time = Channel.objects.filter(own & (is_later | has_ended))
+    own = Q(tenant_id=tenant_id) & among("id", reads.series_id) & _same_quantity()
     dates = (f"{_INSTALLATION}__starts_at", f"{_INSTALLATION}__ends_at")
-    for channel_id, series_id, starts_at, ends_at in for_a_time.values_list("id", f"{_SERIES}__id", *dates):
-        from_s, to_s = channels[channel_id][0], channels[channel_id][1] + 1
+    rows = Channel.objects.filter(own & (is_later | has_ended)).values_list("id", f"{_SERIES}__id", *dates)
+    for channel_id, series_id, starts_at, ends_at in rows:
+        place = int(np.searchsorted(reads.series_id, channel_id))
+        if place == len(reads) or reads.series_id[place] != channel_id:
+            continue
+        from_s, to_s = int(reads.from_s[place]), int(reads.to_s[place])
         # the read at the instant of a removal still ends that meter's last interval
         installed = Period(starts_at, ends_at and ends_at + timedelta(seconds=1))
         if installed.overlaps(Period(from_seconds(from_s), from_seconds(to_s))):
@@ -52,8 +68,3 @@ def _same_quantity() -> Q:
         types = [code for code, own in QUANTITY_OF_READING_TYPE.items() if own == quantity]
         same_quantity |= Q(**{f"{_SERIES}__quantity": quantity, "reading_type__in": types})
     return same_quantity
-
-
-def _chunks(ids: list[int]) -> Iterable[list[int]]:
-    for start in range(0, len(ids), CHUNK_COUNT):
-        yield ids[start : start + CHUNK_COUNT]

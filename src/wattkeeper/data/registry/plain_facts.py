@@ -1,120 +1,149 @@
 """Facts of thousands of series in a handful of statements, for those that one register has long measured."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from django.db.models import Q
+from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
-from wattkeeper.data.registry.models import Multiplier, Series
+from wattkeeper.data.registry.models import Multiplier, Series, Site
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE, step_milliwh
 
-CHUNK_COUNT = 2000
-_POINT = "usage_point"
+CHUNK_COUNT = 4000
+SPARSE_MAX = 2  # so many times as many ids as were asked for are read along where they lie close together
 _INSTALLATION = "usage_point__installations"
-_METER = f"{_INSTALLATION}__meter"
-_CHANNEL = f"{_METER}__channels"
+_CHANNEL = f"{_INSTALLATION}__meter__channels"
+_COLUMNS = (
+    "id",
+    "usage_point_id",
+    f"{_INSTALLATION}__meter_id",
+    f"{_CHANNEL}__id",
+    "interval_s",
+    "usage_point__site_id",
+    "usage_point__power_max_w",
+    f"{_CHANNEL}__register_digits",
+    f"{_CHANNEL}__step_numerator",
+    f"{_CHANNEL}__step_denominator",
+    f"{_CHANNEL}__reading_type",
+)
+
+Int64s = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class PlainRow:
-    """A series and the register that has measured it since the instant asked for, with one multiplier.
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainRows:
+    """Series and the register that has measured each since an instant, with one multiplier; in order of id.
 
-    One count is `milliwh_per_count` primary milliwatt-hours.
+    Integers of shape (series,). One count is ``numerator / denominator`` primary milliwatt-hours;
+    `register_modulus` is 0 for a register that never starts again; `zone_index` points into `time_zones`.
     """
 
-    series_id: int
-    usage_point_id: int
-    meter_id: int
-    channel_id: int
-    interval_s: int
-    time_zone: str
-    power_max_w: int
-    register_digits: int | None
-    milliwh_per_count: Fraction
+    series_id: Int64s
+    usage_point_id: Int64s
+    meter_id: Int64s
+    channel_id: Int64s
+    interval_s: Int64s
+    zone_index: Int64s
+    power_max_w: Int64s
+    register_modulus: Int64s
+    numerator: Int64s
+    denominator: Int64s
+    time_zones: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.series_id)
 
 
-def get_plain_rows(series_ids: Sequence[int], *, since: datetime) -> Iterator[PlainRow]:
-    """Yield the series that one cumulative channel has measured since `since` without any change of facts.
+def get_plain_rows(series_id: Int64s, *, since: datetime) -> PlainRows:
+    """Return the series that one cumulative channel has measured since `since` without any change of facts.
 
     A channel of another kind for the same quantity, pulses (whose meter's constant must be read), an
-    installation or a multiplier that began or ended since: such series are left out.
+    installation or a multiplier that began or ended since, numbers beyond 62 bits: such series are left out.
     """
-    rising = sorted(series_ids)
-    for start in range(0, len(rising), CHUNK_COUNT):
-        yield from _plain_rows(rising[start : start + CHUNK_COUNT], since)
+    rising = np.unique(series_id)
+    chunks = [rising[start : start + CHUNK_COUNT] for start in range(0, len(rising), CHUNK_COUNT)]
+    tables = [_plain_table(chunk, since) for chunk in chunks]
+    table = np.concatenate([np.zeros((0, 10), dtype=np.int64), *tables])
+    sites, zone_of = np.unique(table[:, 5], return_inverse=True)
+    zones = dict(Site.objects.filter(id__in=sites.tolist()).values_list("id", "time_zone"))
+    names = tuple(sorted(set(zones.values())))
+    table[:, 5] = np.array([names.index(zones[site]) for site in sites.tolist()], dtype=np.int64)[zone_of]
+    columns = np.ascontiguousarray(table.T)
+    return PlainRows(**dict(zip(PlainRows.__slots__, columns, strict=False)), time_zones=names)
 
 
-def _plain_rows(series_ids: list[int], since: datetime) -> Iterator[PlainRow]:
-    excluded = _measured_otherwise(series_ids, since)
-    ratios = _ratios(series_ids, since)
-    rates: dict[tuple[str, int, int, Fraction], Fraction] = {}
-    for row in _long_measured(series_ids, since):
-        series_id, usage_point_id, meter_id, channel_id, reading_type, *numbers = row
-        numerator, denominator, digits, interval_s, time_zone, power_max_w = numbers
-        ratio = ratios.get(usage_point_id, Fraction(1))
-        if series_id in excluded or ratio is None:
-            continue
-        kind = (reading_type, numerator, denominator, ratio)
+def among(field: str, ids: Int64s) -> Q:
+    """Return the condition that a field is one of the rising `ids`, or near them: a range where it may be."""
+    least, most = int(ids[0]), int(ids[-1])
+    if most - least < SPARSE_MAX * len(ids):
+        return Q(**{f"{field}__range": (least, most)})
+    return Q(**{f"{field}__in": ids.tolist()})
+
+
+def _plain_table(ids: Int64s, since: datetime) -> Int64s:
+    rows = _long_measured(ids, since)
+    ratios = _ratios(ids, since)
+    rates: dict[tuple[Any, ...], tuple[int, int] | None] = {}
+    table = []
+    for *own, digits, numerator, denominator, reading_type in rows:
+        ratio = ratios.get(own[1], (1, 1))
+        kind = (numerator, denominator, reading_type, ratio, digits)
         if kind not in rates:
-            rates[kind] = step_milliwh(reading_type, Fraction(numerator, denominator), None) * ratio
-        yield PlainRow(
-            series_id,
-            usage_point_id,
-            meter_id,
-            channel_id,
-            interval_s,
-            time_zone,
-            power_max_w,
-            digits,
-            rates[kind],
-        )
+            rates[kind] = _rate(*kind)
+        rate = rates[kind]
+        if rate is not None:
+            table.append((*own, 0 if digits is None else 10**digits, *rate))
+    found = np.array(table, dtype=np.int64).reshape(-1, 10)
+    found = found[np.argsort(found[:, 0], kind="stable")]
+    is_alone = np.isin(found[:, 0], ids)
+    is_again = found[1:, 0] == found[:-1, 0]
+    is_alone[1:] &= ~is_again
+    is_alone[:-1] &= ~is_again
+    otherwise = _measured_otherwise(ids, since)
+    return found[is_alone & ~np.isin(found[:, 0], otherwise)]
 
 
-def _long_measured(series_ids: list[int], since: datetime) -> Iterator[tuple[Any, ...]]:
-    """Yield series and register where just one register of a meter installed since before `since` fits."""
-    own = Q(id__in=series_ids) & _same_quantity(_register_types())
+def _rate(
+    numerator: int, denominator: int, reading_type: str, ratio: tuple[int, int] | None, digits: int | None
+) -> tuple[int, int] | None:
+    if ratio is None or (digits or 0) > 18:
+        return None
+    rate = step_milliwh(reading_type, Fraction(numerator, denominator), None) * Fraction(*ratio)
+    return None if max(rate.numerator, rate.denominator) >= 2**62 else (rate.numerator, rate.denominator)
+
+
+def _long_measured(ids: Int64s, since: datetime) -> Sequence[tuple[Any, ...]]:
+    """Return series and register for meters that have been where they are since before `since`."""
+    own = among("id", ids) & _same_quantity(_register_types())
     own &= Q(**{f"{_INSTALLATION}__starts_at__lte": since, f"{_INSTALLATION}__ends_at__isnull": True})
-    seen: dict[int, tuple[Any, ...] | None] = {}
-    for row in Series.objects.filter(own).values_list(
-        "id",
-        "usage_point_id",
-        f"{_INSTALLATION}__meter_id",
-        f"{_CHANNEL}__id",
-        f"{_CHANNEL}__reading_type",
-        f"{_CHANNEL}__step_numerator",
-        f"{_CHANNEL}__step_denominator",
-        f"{_CHANNEL}__register_digits",
-        "interval_s",
-        f"{_POINT}__site__time_zone",
-        f"{_POINT}__power_max_w",
-    ):
-        seen[row[0]] = None if row[0] in seen else row
-    yield from (row for row in seen.values() if row is not None)
+    return list(Series.objects.filter(own).values_list(*_COLUMNS))
 
 
-def _measured_otherwise(series_ids: list[int], since: datetime) -> set[int]:
+def _measured_otherwise(ids: Int64s, since: datetime) -> list[int]:
     """Return the series with an installation that changed since, or with a channel of another kind."""
-    own = Q(id__in=series_ids)
     changed = Q(**{f"{_INSTALLATION}__starts_at__gt": since}) | Q(**{f"{_INSTALLATION}__ends_at__gt": since})
     others = [code for code in QUANTITY_OF_READING_TYPE if code not in _register_types()]
-    is_other = _same_quantity(others)
-    ids = set(Series.objects.filter(own & changed).values_list("id", flat=True))
-    return ids | set(Series.objects.filter(own & is_other).values_list("id", flat=True))
+    own = among("id", ids)
+    return [
+        *Series.objects.filter(own & changed).values_list("id", flat=True),
+        *Series.objects.filter(own & _same_quantity(others)).values_list("id", flat=True),
+    ]
 
 
-def _ratios(series_ids: list[int], since: datetime) -> dict[int, Fraction | None]:
+def _ratios(ids: Int64s, since: datetime) -> Mapping[int, tuple[int, int] | None]:
     """Return the multiplier of usage points that have any, None where it changed since."""
-    ratios: dict[int, Fraction | None] = {}
-    facts = Multiplier.objects.filter(usage_point__series__id__in=series_ids).exclude(ends_at__lte=since)
+    ratios: dict[int, tuple[int, int] | None] = {}
+    facts = Multiplier.objects.filter(among("usage_point__series__id", ids)).exclude(ends_at__lte=since)
     for usage_point_id, numerator, denominator, starts_at, ends_at in facts.values_list(
         "usage_point_id", "numerator", "denominator", "starts_at", "ends_at"
     ).distinct():
         is_steady = starts_at <= since and ends_at is None
-        ratios[usage_point_id] = Fraction(numerator, denominator) if is_steady else None
+        ratios[usage_point_id] = (numerator, denominator) if is_steady else None
     return ratios
 
 
