@@ -1,8 +1,10 @@
 """Jobs: long work done in the background."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils import translation
 from ninja import File, Router, Status
 from ninja.files import UploadedFile
 
@@ -12,6 +14,7 @@ from wattkeeper.actions.collection.request_import import request_import
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.collection import queries
 from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
 from wattkeeper.interfaces.web.api.idempotency import once
@@ -25,7 +28,7 @@ FILE_MAX_BYTES = 64 * 1024 * 1024
 @router.get("/jobs", response=list[JobOut])
 def list_jobs(request: HttpRequest, kind: str | None = None) -> Any:
     """List the newest jobs."""
-    return queries.list_jobs(tenant_id=actor_of(request).tenant_id, kind=kind)
+    return [_plain(row) for row in queries.list_jobs(tenant_id=actor_of(request).tenant_id, kind=kind)]
 
 
 @router.get("/jobs/{int:job_id}", response=JobOut)
@@ -73,5 +76,14 @@ def bill(request: HttpRequest, payload: BillingRunIn) -> Any:
     return Status(202, _job(actor, answer["job_id"]))
 
 
-def _job(actor: Actor, job_id: int) -> queries.JobRow:
-    return found(queries.get_job(tenant_id=actor.tenant_id, job_id=job_id), "job", job_id)
+def _job(actor: Actor, job_id: int) -> dict[str, Any]:
+    return _plain(found(queries.get_job(tenant_id=actor.tenant_id, job_id=job_id), "job", job_id))
+
+
+def _plain(row: queries.JobRow) -> dict[str, Any]:
+    language = translation.get_language() or "en"
+    errors = [
+        {**error, "message": sentence(error["code"], error.get("params") or {}, language)}
+        for error in row.errors
+    ]
+    return {**asdict(row), "errors": errors}

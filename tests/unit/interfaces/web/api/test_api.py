@@ -215,6 +215,7 @@ def test_a_file_is_imported_once_with_its_row_errors(
     job = call("GET", f"/jobs/{answer.json()['job_id']}").json()
     assert (job["state"], job["result"]) == ("DONE", {"rows": 2, "meters": 1, "errors": 1})
     assert job["errors"][0]["line"] == 3
+    assert job["errors"][0]["message"]
     tenant_id = Series.objects.get().tenant_id
     assert store.counts(tenant_id).raw_reads == 2
 
