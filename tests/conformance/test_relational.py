@@ -4,13 +4,17 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
+import pymysql
 import pytest
 
+from conformance.mariadb import mariadb_server
 from conformance.postgres import postgres_server
 from conformance.relational_seed import SEED
 
@@ -166,11 +170,25 @@ class Sqlite(Database):
         return connection
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql", "postgresql-without-gist"])
+class Mariadb(Database):
+    refused = (pymysql.IntegrityError, pymysql.OperationalError)
+
+    def connect(self, url: str, folder: Path) -> Any:
+        parts = urlsplit(url)
+        return pymysql.connect(
+            host=parts.hostname, port=parts.port or 0, user=parts.username, database=parts.path.lstrip("/")
+        )
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql", "postgresql-without-gist", "mariadb"])
 def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "sqlite":
         yield Sqlite("", folder)
+        return
+    if request.param == "mariadb":
+        with mariadb_server() as url:
+            yield Mariadb(url, folder)
         return
     with postgres_server() as url:
         if request.param == "postgresql-without-gist":
@@ -214,8 +232,11 @@ def test_without_its_triggers_the_suite_would_notice(tmp_path: Path) -> None:
     assert database.connection is not None
 
 
-def test_queries_and_verbs_do_the_same_on_postgresql(tmp_path: Path) -> None:
-    with postgres_server() as url:
+@pytest.mark.parametrize("server", [postgres_server, mariadb_server])
+def test_queries_and_verbs_do_the_same_on(
+    server: Callable[[], AbstractContextManager[str]], tmp_path: Path
+) -> None:
+    with server() as url:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "tests/unit/data", "tests/unit/actions", "-x"],
             env={**os.environ, "WATTKEEPER_DATABASE": url, "WATTKEEPER_DATA": str(tmp_path)},

@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pymysql
+
 from wattkeeper.core.kernel.errors import WattkeeperError
 
 _BOOLS = {"true": True, "false": False}
+_MYSQL_OPTIONS = {
+    "charset": "utf8mb4",
+    "isolation_level": "read committed",
+    "init_command": "SET sql_mode = 'TRADITIONAL,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 5",
+}
 _ENGINES = {
     "postgresql": "django.db.backends.postgresql",
     "mysql": "django.db.backends.mysql",
@@ -67,7 +74,7 @@ def database_from_url(url: str, data_folder: Path) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme not in _ENGINES:
         raise WattkeeperError("settings.database-url", scheme=parts.scheme, known=", ".join(_ENGINES))
-    return {
+    settings = {
         "ENGINE": _ENGINES[parts.scheme],
         "NAME": parts.path.lstrip("/"),
         "USER": unquote(parts.username or ""),
@@ -76,3 +83,7 @@ def database_from_url(url: str, data_folder: Path) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
     }
+    if parts.scheme != "postgresql":
+        pymysql.install_as_MySQLdb()
+        settings["OPTIONS"] = _MYSQL_OPTIONS
+    return settings

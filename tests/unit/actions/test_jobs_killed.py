@@ -1,5 +1,6 @@
 """A billing job goes on after kill -9, twice: every home has its one bill, none has two."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -29,7 +30,8 @@ def count_bills(folder: Path) -> int:
 
 def start(folder: Path, what: str) -> "subprocess.Popen[bytes]":
     """Start a process of its own."""
-    return subprocess.Popen([sys.executable, str(SCRIPT), str(folder), what])
+    environment = {name: value for name, value in os.environ.items() if name != "WATTKEEPER_DATABASE"}
+    return subprocess.Popen([sys.executable, str(SCRIPT), str(folder), what], env=environment)
 
 
 def kill_after(folder: Path, bills_count: int) -> None:

@@ -12,6 +12,8 @@ from wattkeeper.data.audit.models import AuditRecord
 @pytest.fixture
 def unguarded(db: None) -> None:
     """Take the triggers away, as somebody with the database's password could."""
+    if connection.vendor == "mysql":
+        pytest.skip("MariaDB ends the test's transaction when a trigger is taken away")
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             for event in ("update", "delete"):

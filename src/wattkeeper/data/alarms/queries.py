@@ -8,6 +8,7 @@ from typing import Any
 from wattkeeper.data.alarms.groups import GroupKey
 from wattkeeper.data.alarms.models import EndDeviceEvent, Finding, FindingComment
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
+from wattkeeper.data.upserts import upsert
 
 SUBJECTS_COUNT = 2000  # so many subjects are asked for in one statement
 
@@ -71,7 +72,8 @@ def keep_findings(drafts: Sequence[FindingDraft], *, now: datetime) -> None:
     A closed finding stays closed: a person or a rule has settled it.
     """
     once = {(d.tenant_id, d.rule, d.subject_key, d.starts_at): d for d in drafts}
-    Finding.objects.bulk_create(
+    upsert(
+        Finding,
         [
             Finding(
                 tenant_id=draft.tenant_id,
@@ -86,10 +88,8 @@ def keep_findings(drafts: Sequence[FindingDraft], *, now: datetime) -> None:
             )
             for draft in once.values()
         ],
-        update_conflicts=True,
-        unique_fields=["tenant", "rule", "subject_key", "starts_at"],
-        update_fields=["ends_at", "evidence"],
-        batch_size=500,
+        key=["tenant", "rule", "subject_key", "starts_at"],
+        update=["ends_at", "evidence"],
     )
 
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from wattkeeper.data.alarms.models import EndDeviceEvent
 from wattkeeper.data.collection.models import Link, MeterStatus
 from wattkeeper.data.registry.models import Channel
+from wattkeeper.data.upserts import upsert
 
 LINK_UP, LINK_DOWN = "link.up", "link.down"
 _CHUNK_COUNT = 500
@@ -54,14 +55,8 @@ def keep_learned(learned: Sequence[LearnedOfMeter]) -> None:
             _apply(status, row)
         for status in known.values():
             status.pk = None  # the meter is the key of the upsert
-        has_target = connection.features.supports_update_conflicts_with_target
-        MeterStatus.objects.bulk_create(
-            [*known.values(), *made.values()],
-            update_conflicts=True,
-            update_fields=_LEARNED_FIELDS,
-            unique_fields=["meter"] if has_target else None,
-            batch_size=_CHUNK_COUNT,
-        )
+        rows = [*known.values(), *made.values()]
+        upsert(MeterStatus, rows, key=["meter"], update=_LEARNED_FIELDS)
 
 
 def keep_link_state(*, link_id: int, at: datetime, is_up: bool, error_code: str | None) -> int | None:
