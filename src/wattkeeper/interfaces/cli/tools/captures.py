@@ -1,28 +1,30 @@
-"""Captured bytes as people keep them: raw, hex lines, hex dumps, JSON lines. What it is, is found out here.
+"""Captured bytes as people keep them: raw, hex lines, logs, hex dumps, JSON. What it is, is found out here.
 
 - raw bytes: anything that is not printable text
-- JSON lines: the bytes are in ``hex`` (or ``frame``, ``bytes``, ``apdu``); lines with ``meta`` are left out
-- dumps with offsets: xxd, hexdump -C, Wireshark; a new dump begins where the offset is 0 again
-- hex lines: ``6861``, ``68 61``, ``68-61`` or ``0x68, 0x61``, after an optional TX or RX, before a ``#``;
-  frames may go on over the ends of lines, also in the middle of an octet; lines marked TX-APDU or RX-APDU
-  repeat what others hold
+- JSON, one object a line or one list: the bytes are in ``hex`` (or ``frame``, ``bytes``, ``apdu``); keys
+  beside them (``guek``, ``gak``) are theirs, those of a line with ``meta`` are for the lines after it
+- dumps with offsets: see `dumps`
+- hex lines: ``6861``, ``68 61``, ``68-61`` or ``0x68, 0x61``, behind the marks of a log (see `lines`), before
+  a ``#``; frames may go on over the ends of lines, also in the middle of an octet; lines marked TX-APDU or
+  RX-APDU repeat what the TX and RX lines hold
 """
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wattkeeper.interfaces.cli.tools.dumps import read_dump
+from wattkeeper.interfaces.cli.tools.lines import frame_digits, is_digits, without_comment
 
 JSON_KEYS = ("hex", "frame", "bytes", "apdu")
+KEY_NAMES = ("guek", "gak", "client_title", "server_title")
 
-_COMMENT = re.compile(r"(#|//|;|<--).*")
 _REPEATED = re.compile(r"^\s*[TR]X-APDU\b")
-_DIRECTION = re.compile(r"^\s*(?:TX|RX|SEND|RECV|SENT|->|<-|>>|<<)\s*[:=]?\s*", re.IGNORECASE)
-_SEPARATORS = re.compile(r"0x|[\s,:_|\-\[\]{}\"']", re.IGNORECASE)
-_DUMP_LINE = re.compile(r"^\s*(?:0x)?([0-9A-Fa-f]{4,8})(?:(:\s+|\s\s+)(\S.*)|\s*)$")
-_DUMP_TOKEN = re.compile(r"(?:[0-9A-Fa-f]{2}){1,16}")
-_HEX_DIGITS = re.compile(r"[0-9A-Fa-f]*")
+_ORIGINAL = re.compile(r"^\s*[TR]X\b(?!-)")
+_JSON = re.compile(r"\s*(?:\[\s*)?\{(?!\s*[0-9])|\s*\[\s*$")
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f")
+_HEX_RUN = re.compile(rb"(?:[0-9A-Fa-f]{2}[ :,-]?){4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Piece:
     data: bytes
     problem: str = ""
     text: str = ""
+    keys: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,82 +47,93 @@ class Capture:
 
 def read_capture(content: bytes) -> Capture:
     """Return the pieces of a file's content."""
-    if not _is_text(content):
-        return Capture([Piece(content)])
-    lines = content.decode("utf-8-sig").splitlines()
-    kept = [line for line in lines if _COMMENT.sub("", line).strip() and not _REPEATED.match(line)]
-    if kept and kept[0].lstrip().startswith("{"):
-        return Capture([piece for line in kept for piece in _json_piece(line)])
-    dump = _read_dump(kept)
-    if dump is not None:
-        return Capture(dump)
-    return Capture([_hex_piece(line) for line in kept], _wrapped(kept) if len(kept) > 1 else None)
-
-
-def _is_text(content: bytes) -> bool:
-    try:
-        content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return False
-    return not any(octet < 0x20 and octet not in _TEXT_CONTROLS for octet in set(content))
-
-
-def _json_piece(line: str) -> list[Piece]:
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError):
-        return [Piece(b"", "decode.not-json", line)]
-    if not isinstance(fields, dict):
-        return [Piece(b"", "decode.no-hex", line)]
-    text = next((fields[key] for key in JSON_KEYS if isinstance(fields.get(key), str)), None)
+    text = _to_text(content)
     if text is None:
-        return [] if "meta" in fields else [Piece(b"", "decode.no-hex", line)]
-    return [_hex_piece(text)]
+        return Capture([Piece(content)])
+    lines = [line for line in text.splitlines() if without_comment(line).strip()]
+    if lines and _JSON.match(lines[0]):
+        return Capture(list(_json_pieces(text, lines)))
+    if any(map(_ORIGINAL.match, lines)):
+        lines = [line for line in lines if not _REPEATED.match(line)]
+    dumps = read_dump(lines)
+    if dumps is not None:
+        return Capture([Piece(dump) for dump in dumps])
+    read = [(line, digits) for line in lines if (digits := frame_digits(_REPEATED.sub("", line))) is not None]
+    return Capture([_hex_piece(*each) for each in read], _wrapped(read) if len(read) > 1 else None)
 
 
-def _digits(line: str) -> str:
-    return _SEPARATORS.sub("", _DIRECTION.sub("", _COMMENT.sub("", line)))
-
-
-def _hex_piece(line: str) -> Piece:
-    try:
-        return Piece(bytes.fromhex(_digits(line)))
-    except ValueError:
-        return Piece(b"", "decode.not-hex", line)
-
-
-def _wrapped(lines: Sequence[str]) -> list[Piece]:
-    """Return all lines of digits as one piece, and the other lines."""
-    is_digits = [_HEX_DIGITS.fullmatch(_digits(line)) is not None for line in lines]
-    others = [_hex_piece(line) for line, is_hex in zip(lines, is_digits, strict=True) if not is_hex]
-    whole = "".join(_digits(line) for line, is_hex in zip(lines, is_digits, strict=True) if is_hex)
-    return [_hex_piece(whole), *others]
-
-
-def _read_dump(lines: Sequence[str]) -> list[Piece] | None:
-    """Return the dumps in `lines`, or None if their offsets do not count the bytes before them."""
-    matches = [_DUMP_LINE.match(line) for line in lines]
-    if not matches or any(match is None for match in matches):
+def _to_text(content: bytes) -> str | None:
+    """Return the text that `content` is, None if it is raw bytes."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        wide = content.decode("utf-16", "replace")
+        return wide if wide.isprintable() or _HEX_RUN.search(wide.encode()) else None
+    if any(octet < 0x20 and octet not in _TEXT_CONTROLS for octet in set(content)):
         return None
-    rows = [(int(m[1], 16), m[2] or "", m[3] or "") for m in matches if m is not None]
-    dumps: list[bytearray] = []
-    for index, (offset, separator, text) in enumerate(rows):
-        if offset == 0 and text:
-            dumps.append(bytearray())
-        if not dumps or offset != len(dumps[-1]):
-            return None
-        following = rows[index + 1][0] if index + 1 < len(rows) else 0
-        dumps[-1] += _dump_bytes(text, ":" in separator, following - offset if following else None)
-    return [Piece(bytes(dump)) for dump in dumps]
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        ascii_count = sum(octet < 0x80 for octet in content)
+        is_text = 2 * ascii_count >= len(content) and _HEX_RUN.search(content) is not None
+        return content.decode("gb18030", "replace") if is_text else None
 
 
-def _dump_bytes(text: str, is_xxd: bool, count: int | None) -> bytes:
-    """Return the bytes of one dump line; `count` as the next offset tells, None on a last line."""
-    if count is None:
-        text = re.split(r"\||\s{2,}" if is_xxd else r"\||\s{3,}", text)[0]
-    octets = bytearray()
-    for token in text.split():
-        if not _DUMP_TOKEN.fullmatch(token) or (count is not None and len(octets) >= count):
-            break
-        octets += bytes.fromhex(token)
-    return bytes(octets[:count])
+def _json_pieces(text: str, lines: Sequence[str]) -> Iterator[Piece]:
+    common: dict[str, bytes] = {}
+    for line, item in _json_items(text, lines):
+        if item is None:
+            yield Piece(b"", "decode.not-json", line)
+            continue
+        found = [value for key in JSON_KEYS if isinstance(value := item.get(key), str)]
+        meta = item.get("meta")
+        if found:
+            yield _hex_piece(line, frame_digits(found[0]) or "", {**common, **_keys(item)})
+        elif "meta" in item:
+            common = _keys(meta) if isinstance(meta, dict) else {}
+        else:
+            yield Piece(b"", "decode.no-hex", line)
+
+
+def _json_items(text: str, lines: Sequence[str]) -> Iterator[tuple[str, dict[str, object] | None]]:
+    """Yield the objects of a list or of lines; None for a line that is no JSON."""
+    whole = _from_json(text)
+    if isinstance(whole, list):
+        for item in whole:
+            yield json.dumps(item), item if isinstance(item, dict) else {}
+    elif isinstance(whole, dict):
+        yield lines[0], whole
+    else:
+        for line in lines:
+            item = _from_json(line)
+            yield line, item if isinstance(item, dict) else None if item is _NO_JSON else {}
+
+
+_NO_JSON = object()
+
+
+def _from_json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _NO_JSON
+
+
+def _keys(item: Mapping[str, object]) -> dict[str, bytes]:
+    keys: dict[str, bytes] = {}
+    for name in KEY_NAMES:
+        digits = item.get(name)
+        if isinstance(digits, str) and is_digits(digits) and len(digits) % 2 == 0:
+            keys[name] = bytes.fromhex(digits)
+    return keys
+
+
+def _hex_piece(line: str, digits: str, keys: Mapping[str, bytes] | None = None) -> Piece:
+    if not is_digits(digits) or len(digits) % 2 or not digits:
+        return Piece(b"", "decode.not-hex", line)
+    return Piece(bytes.fromhex(digits), keys=keys or {})
+
+
+def _wrapped(read: Sequence[tuple[str, str]]) -> list[Piece]:
+    """Return all lines of digits as one piece, and the other lines."""
+    whole = "".join(digits for _, digits in read if is_digits(digits))
+    others = [_hex_piece(line, digits) for line, digits in read if not is_digits(digits)]
+    return [_hex_piece(whole, whole), *others]

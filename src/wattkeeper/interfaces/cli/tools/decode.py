@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -97,6 +98,12 @@ def _decode(protocol: str, capture: Capture, keys: Mapping[str, bytes]) -> Itera
 
 
 def _decode_pieces(protocol: str, pieces: Iterable[Piece], keys: Mapping[str, bytes]) -> Iterator[Row]:
+    """Yield the rows of all pieces; those with keys of their own are a conversation of their own."""
+    for own_keys, group in groupby(pieces, key=lambda piece: piece.keys):
+        yield from _decode_group(protocol, group, {**own_keys, **keys})
+
+
+def _decode_group(protocol: str, pieces: Iterable[Piece], keys: Mapping[str, bytes]) -> Iterator[Row]:
     describe = import_module(f"wattkeeper.protocols.{protocol}.describe")
     problems: list[Piece] = []
     last: list[bytes] = [b""]

@@ -119,7 +119,7 @@ def test_any_text_is_read(text):
 
 
 def test_a_frame_may_go_on_in_the_middle_of_an_octet():
-    capture = read_capture(b"686-\n101 # rest\nTX-APDU 0011\nnothing\n")
+    capture = read_capture(b"TX 686-\n101 # rest\nTX-APDU 0011\nnothing\n")
     assert [piece.problem for piece in capture.pieces] == ["decode.not-hex"] * 3
     assert [(piece.data, piece.problem) for piece in capture.wrapped] == [
         (b"\x68\x61\x01", ""),
