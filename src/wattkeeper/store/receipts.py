@@ -1,7 +1,7 @@
 """Receipts: how many reads a batch held in each month, and a sum that no other reads have.
 
-Each read becomes 64 bits (`mix`), and the numbers of a batch are added modulo 2^64: the sum does not depend
-on order, and the engine computes the same one from what it stores (`READ_MIX`). Not proof against a forger.
+Each read becomes 64 bits, and the numbers of a batch are added modulo 2^64 (`mixing`): the engine computes
+the same sum from what it stores (`READ_MIX`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,24 +13,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wattkeeper.store.api import Int64s, RawBatch
+from wattkeeper.store.mixing import mix_columns, mix_sql
 
 _COLUMNS = ("channel_id", "measured_at_s", "value", "flags", "source")
-_FACTORS = (
-    0x9E3779B97F4A7C15,
-    0xC2B2AE3D27D4EB4F,
-    0x165667B19E3779F9,
-    0xD6E8FEB86659FD93,
-    0xA0761D6478BD642F,
+READ_MIX = mix_sql(
+    (
+        "toUInt64(channel_id)",
+        "toUInt64(toUnixTimestamp(measured_at))",
+        "toUInt64(value)",
+        "toUInt64(toInt64(flags))",
+        "toUInt64(toInt64(source))",
+    )
 )
-_SPREAD = 0xBF58476D1CE4E5B9
-_SUM = (
-    f"toUInt64(channel_id) * {_FACTORS[0]} + toUInt64(toUnixTimestamp(measured_at)) * {_FACTORS[1]}"
-    f" + toUInt64(value) * {_FACTORS[2]} + toUInt64(toInt64(flags)) * {_FACTORS[3]}"
-    f" + toUInt64(toInt64(source)) * {_FACTORS[4]}"
-)
-READ_MIX = f"bitXor({_SUM}, bitShiftRight({_SUM}, 32)) * {_SPREAD}"
-FRAME_MIX = f"(toUInt64(CRC32(content)) + toUInt64(frame_index) * {_FACTORS[0]}) * {_SPREAD}"
-_MASK = 2**64 - 1
+FRAME_MIX = mix_sql(("toUInt64(CRC32(content))", "toUInt64(toInt64(frame_index))"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +45,12 @@ class Receipt:
     frames_mix: int
 
 
-def mix(batch: RawBatch) -> NDArray[np.uint64]:
-    """Return 64 bits for each read of the batch."""
-    total = np.zeros(len(batch.channel_id), np.uint64)
-    for name, factor in zip(_COLUMNS, _FACTORS, strict=True):
-        total += getattr(batch, name).astype(np.uint64) * np.uint64(factor)
-    return (total ^ (total >> np.uint64(32))) * np.uint64(_SPREAD)
-
-
 def frames_mix(batch: RawBatch) -> int:
     """Return the sum over the batch's frames."""
-    numbers = (
-        (crc32(frame.content) + index * _FACTORS[0]) * _SPREAD for index, frame in enumerate(batch.frames)
-    )
-    return sum(numbers) & _MASK
+    if not batch.frames:
+        return 0
+    checksums = np.array([crc32(frame.content) for frame in batch.frames], np.uint64)
+    return int(mix_columns((checksums, np.arange(len(batch.frames)))).sum(dtype=np.uint64))
 
 
 def receipts_of(batch: RawBatch) -> Iterator[Receipt]:
@@ -74,7 +61,7 @@ def receipts_of(batch: RawBatch) -> Iterator[Receipt]:
             instants = (batch.received_at_s,) * 3
             yield Receipt(batch.tenant_id, batch.batch_id, *instants, 0, 0, 0, 0, *frames)
         return
-    mixed = mix(batch)
+    mixed = mix_columns([getattr(batch, name) for name in _COLUMNS])
     for rows in _by_month(batch.measured_at_s):
         at_s, channel_id = batch.measured_at_s[rows], batch.channel_id[rows]
         key = np.stack([getattr(batch, name)[rows] for name in _COLUMNS])

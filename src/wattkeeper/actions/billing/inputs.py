@@ -61,7 +61,7 @@ def read_inputs(usage_point: UsagePoint, first: date, end: date, *, store: Readi
         tariffs=tariffs,
         intervals=_columns(values),
         run_id=int(values.run_id.max(initial=0)),
-        data_version=_version_of(values),
+        data_version=version_of(values),
         tier_used_milliwh=_used(store, series, counter_from, first, zone),
         register_reads=_register_reads(usage_point, starts_at, ends_at, store),
     )
@@ -75,8 +75,8 @@ def _columns(values: Measurements) -> IntervalColumns:
     return IntervalColumns(values.starts_at_s, values.value_milliwh, values.provenance, values.flags)
 
 
-def _version_of(values: Measurements) -> str:
-    """A digest of what is billed: the same values are the same version, whatever run wrote them."""
+def version_of(values: Measurements) -> str:
+    """Return a digest of what is billed: the same values are the same version, whatever run wrote them."""
     digest = sha256()
     for column in (values.starts_at_s, values.value_milliwh, values.provenance, values.flags):
         digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())

@@ -1,0 +1,98 @@
+"""Recount and reconcile everything: say what is proved, what is wrong and where, what could not be proved."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from wattkeeper.actions.operations.verify_bills import check_bills
+from wattkeeper.actions.operations.verify_days import check_balance, check_roll_ups
+from wattkeeper.actions.operations.verify_records import (
+    check_archive,
+    check_audit,
+    check_spool,
+    keep_anchors,
+)
+from wattkeeper.actions.operations.verify_scope import Scope, make_scope, written_counts
+from wattkeeper.actions.operations.verify_values import check_values
+from wattkeeper.actions.services import Services
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.data.collection.models import Run
+from wattkeeper.data.registry.models import Tenant
+from wattkeeper.pipeline.ports import Ports
+from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.verify import Check, run_check, verify_store
+
+PortsOf = Callable[[int], Ports]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the files of an installation are that no database holds."""
+
+    spool: Path
+    archive: Path
+    anchors: Path
+
+    @classmethod
+    def of(cls, data_folder: Path) -> "Places":
+        """Return the places in a data folder."""
+        return cls(
+            data_folder / "spool", data_folder / "archive", data_folder / "proofs" / "audit-anchors.jsonl"
+        )
+
+
+def verify(
+    *,
+    services: Services,
+    now: datetime,
+    ports_of: PortsOf,
+    sample_count: int | None = None,
+) -> Iterator[Check]:
+    """
+    Yield every check as it is done; with `sample_count` only as many series of each tenant are derived again.
+
+    Leaves one thing behind: the newest record of each audit chain, in the anchors file, if the chain holds.
+
+    :raises WattkeeperError: ``store.not-running``
+    """
+    store = services.store
+    if not isinstance(store, HttpReadingStore):
+        raise WattkeeperError("store.not-running", is_permanent=False)
+    places = Places.of(services.data_folder)
+    tenant_ids = list(Tenant.objects.order_by("id").values_list("id", flat=True))
+    runs = written_counts(tenant_ids, places.archive)
+    newest_run_id = Run.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    now_s = to_seconds(now.replace(microsecond=0))
+    yield from verify_store(store, runs, now_s=now_s, newest_run_id=newest_run_id)
+    scopes = [make_scope(store, tenant_id, now, places.archive) for tenant_id in tenant_ids]
+    sampled = [
+        make_scope(store, tenant_id, now, places.archive, sample_count=sample_count)
+        for tenant_id in tenant_ids
+    ]
+    yield _over("values.derived", sampled, lambda scope, check: check_values(scope, check, ports_of))
+    yield _over("values.registers", sampled, check_balance)
+    yield _over("values.roll-ups", scopes, check_roll_ups)
+    yield _over("bills", scopes, check_bills)
+    audit = run_check("audit", lambda check: check_audit(check, tenant_ids, places.anchors))
+    yield audit
+    yield run_check("spool", lambda check: check_spool(check, places.spool))
+    yield run_check("archive", lambda check: check_archive(check, places.archive))
+    if not audit.faults:
+        keep_anchors(tenant_ids, places.anchors)
+
+
+def _over(name: str, scopes: Sequence[Scope], examine: Callable[[Scope, Check], None]) -> Check:
+    def examine_all(check: Check) -> None:
+        for scope in scopes:
+            examine(scope, check)
+            if scope.is_sample:
+                check.cannot(
+                    "verify.sampled",
+                    tenant_id=scope.tenant_id,
+                    of=scope.all_count,
+                    found=len(scope.series_ids),
+                )
+
+    return run_check(name, examine_all)

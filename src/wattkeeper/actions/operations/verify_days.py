@@ -1,0 +1,164 @@
+"""Days and months against the values, and the values of each meter-day against its registers."""
+
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from wattkeeper.actions.operations.verify_scope import Scope
+from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.quality import Flag
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.readings.rollups import (
+    DAY,
+    FIGURES,
+    MONTH,
+    RollUpRows,
+    count_expected,
+    day_bounds,
+)
+from wattkeeper.core.registry.installations import ChannelInstallation
+from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.registry.facts import get_series_facts
+from wattkeeper.store.day_queries import day_figures
+from wattkeeper.store.verify import Check, instant
+
+_DOUBTFUL = int(Flag.SUSPECT | Flag.CLOCK_INVALID | Flag.CLOCK_ADJUSTED | Flag.POWER_LOST)
+_GRAINS = {DAY: "day", MONTH: "month"}
+Key = tuple[int, int, int]
+
+
+def check_roll_ups(scope: Scope, check: Check) -> None:
+    """Every stored day and month is what the current values come to."""
+    for zone, ids, bounds_s in scope.chunks():
+        days = day_figures(scope.store, scope.tenant_id, ids, day_bounds(bounds_s[0], bounds_s[-1], zone))
+        span = [(bounds_s[0], bounds_s[-1])]
+        stored = _figures(scope.store.roll_ups(scope.tenant_id, ids, span, bounds_s[:-1]))
+        wanted = _figures(days) | _months(days, np.array(bounds_s))
+        check.examined_count += len(wanted)
+        for key in sorted(wanted.keys() | stored.keys()):
+            _compare(scope, check, zone, key, wanted.get(key), stored.get(key))
+
+
+def _compare(
+    scope: Scope,
+    check: Check,
+    zone: ZoneInfo,
+    key: Key,
+    wanted: tuple[int, ...] | None,
+    stored: tuple[int, ...] | None,
+) -> None:
+    if _content(wanted) == _content(stored):
+        return
+    series_id, grain, starts_s = key
+    date = from_seconds(starts_s).astimezone(zone).date().isoformat()
+    place = {"series_id": series_id, "grain": _GRAINS[grain], "date": date}
+    ends_s = starts_s + (86_400 if grain == DAY else 31 * 86_400)
+    if scope.is_dirty(series_id, starts_s, ends_s):
+        check.cannot("verify.not-derived-yet", **place)
+    elif stored is None:
+        check.fault("verify.roll-up-missing", wanted=_content(wanted)[0], **place)
+    else:
+        check.fault("verify.roll-up-wrong", stored=_content(stored)[0], wanted=_content(wanted)[0], **place)
+
+
+def _content(figures: tuple[int, ...] | None) -> tuple[int, ...]:
+    """What a row says; nothing at all where it counts nothing."""
+    return figures if figures is not None and any(figures[1:]) else (0,)
+
+
+def _figures(rows: RollUpRows) -> dict[Key, tuple[int, ...]]:
+    keys = zip(rows.series_id.tolist(), rows.grain.tolist(), rows.starts_at_s.tolist(), strict=True)
+    columns = (getattr(rows, name).tolist() for name in FIGURES)
+    return dict(zip(keys, zip(*columns, strict=True), strict=True))
+
+
+def _months(days: RollUpRows, bounds: Int64s) -> dict[Key, tuple[int, ...]]:
+    found: dict[Key, list[int]] = {}
+    month = bounds[np.searchsorted(bounds, days.starts_at_s, side="right") - 1]
+    columns = [getattr(days, name).tolist() for name in FIGURES]
+    for series_id, starts_s, *figures in zip(days.series_id.tolist(), month.tolist(), *columns, strict=True):
+        held = found.setdefault((series_id, MONTH, starts_s), [0] * len(FIGURES))
+        held[:] = [one + other for one, other in zip(held, figures, strict=True)]
+    return {key: tuple(figures) for key, figures in found.items()}
+
+
+def check_balance(scope: Scope, check: Check) -> None:
+    """
+    The intervals of each meter-day come to the advance of its register, within one count, or it is a finding.
+
+    Days are examined that have every interval, an undoubted register read at both ends, and one meter with
+    one multiplier between.
+    """
+    for zone, ids, bounds_s in scope.chunks():
+        bounds = np.array(day_bounds(bounds_s[0], bounds_s[-1], zone), dtype=np.int64)
+        days = _figures(day_figures(scope.store, scope.tenant_id, ids, bounds.tolist()))
+        for series_id, facts in get_series_facts(ids).items():
+            for installation in facts.registers:
+                _balance(scope, check, zone, series_id, installation, bounds, days)
+
+
+def _balance(
+    scope: Scope,
+    check: Check,
+    zone: ZoneInfo,
+    series_id: int,
+    installation: ChannelInstallation,
+    bounds: Int64s,
+    days: dict[Key, tuple[int, ...]],
+) -> None:
+    found = _registers_at(scope, installation.channel_id, bounds)
+    expected = count_expected(bounds, scope.interval_s[series_id])
+    for index, (from_s, to_s) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+        rate = _rate(installation, from_s, to_s)
+        figures = days.get((series_id, DAY, from_s))
+        if rate is None or figures is None or from_s not in found or to_s not in found:
+            continue
+        if sum(figures[1:]) != expected[index]:
+            continue
+        check.examined_count += 1
+        advance = found[to_s] - found[from_s]
+        if advance < 0 and installation.register_modulus is not None:
+            advance += installation.register_modulus
+        is_balanced = abs(figures[0] - advance * rate) <= max(rate, Fraction(1))
+        if is_balanced or _is_told(scope, series_id, from_s, to_s):
+            continue
+        check.fault(
+            "verify.day-unbalanced",
+            series_id=series_id,
+            channel_id=installation.channel_id,
+            date=from_seconds(from_s).astimezone(zone).date().isoformat(),
+            intervals_milliwh=figures[0],
+            register_milliwh=round(advance * rate),
+        )
+
+
+def _registers_at(scope: Scope, channel_id: int, bounds: Int64s) -> dict[int, int]:
+    """Return what the register showed at each bound: of the best source, where nothing speaks against it."""
+    reads = scope.store.raw_reads(scope.tenant_id, [channel_id], int(bounds[0]), int(bounds[-1]) + 1)
+    found: dict[int, tuple[int, int]] = {}
+    doubted: set[int] = set()
+    at = np.flatnonzero(np.isin(reads.measured_at_s, bounds))
+    columns = (reads.measured_at_s, reads.source, reads.value, reads.flags)
+    for at_s, source, value, flags in zip(*(column[at].tolist() for column in columns), strict=True):
+        if flags & _DOUBTFUL or (at_s in found and found[at_s][0] == source and found[at_s][1] != value):
+            doubted.add(at_s)
+        else:
+            found[at_s] = max(found.get(at_s, (0, 0)), (source, value))
+    return {at_s: value for at_s, (_, value) in found.items() if at_s not in doubted}
+
+
+def _rate(installation: ChannelInstallation, from_s: int, to_s: int) -> Fraction | None:
+    """Return the energy of one count if one meter with one multiplier measured the whole span, else None."""
+    for period in installation.multipliers:
+        if period.starts_at_s <= from_s and (period.ends_at_s is None or period.ends_at_s >= to_s):
+            return installation.step_milliwh * period.ratio
+    return None
+
+
+def _is_told(scope: Scope, series_id: int, from_s: int, to_s: int) -> bool:
+    if scope.is_dirty(series_id, from_s, to_s):
+        return True
+    return Finding.objects.filter(
+        subject_key=f"series:{series_id}", starts_at__lt=instant(to_s), ends_at__gt=instant(from_s)
+    ).exists()

@@ -1,0 +1,250 @@
+"""Months of a table as Parquet files: written, read back, compared, and only then removed from the engine.
+
+A folder per table and month holds ``rows.parquet`` and ``manifest.json``; ``removed`` lies beside them while
+the month is out of the engine. Removal moves the month into a table of its own in one step, so that nothing
+can be added between the last comparison and the end.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.store import archive_queries as queries
+from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.mixing import MASK, mix_table
+
+MONTHLY = ("raw_receipt", "raw_read", "raw_frame", "measurement")
+ROWS_MAX_COUNT = 1_000_000  # of one slice: what bounds memory
+_ROWS, _MANIFEST, _REMOVED = "rows.parquet", "manifest.json", "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the file of one month holds. `sums`: exact sums of columns; `runs`: values by run."""
+
+    table: str
+    month: int  # yyyymm, UTC
+    rows_count: int
+    rows_mix: int
+    sums: Mapping[str, int]
+    file_bytes: int
+    file_sha256: str
+    runs: Mapping[str, int] = field(default_factory=dict)
+    format_version: int = 1
+
+    def place(self, folder: Path) -> Path:
+        """Return the folder of the month."""
+        return folder / self.table / str(self.month)
+
+
+def archive_month(store: HttpReadingStore, folder: Path, table: str, month: int) -> Manifest | None:
+    """
+    Write one month of a table and prove that the file holds all of it; None where there is nothing.
+
+    :raises WattkeeperError: ``store.archive-unequal`` if what is read back differs
+    """
+    place = folder / table / str(month)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = place / (_ROWS + ".new")
+    rows_count = _write(store, table, month, fresh)
+    if not rows_count:
+        fresh.unlink(missing_ok=True)
+        return None
+    total = _totals(fresh)
+    if total[0] != rows_count or total != _stored(store, table, month):
+        raise WattkeeperError("store.archive-unequal", is_permanent=False, table=table, month=month)
+    fresh.replace(place / _ROWS)
+    runs = store.select(queries.runs(month)).to_pylist() if table == "measurement" else []
+    manifest = Manifest(
+        table,
+        month,
+        *total,
+        _sums(store, table, month),
+        (place / _ROWS).stat().st_size,
+        _digest(place / _ROWS),
+        {str(row["run_id"]): row["rows"] for row in runs},
+    )
+    _write_durably(place / _MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
+    return manifest
+
+
+def remove_month(store: HttpReadingStore, folder: Path, manifest: Manifest) -> None:
+    """
+    Remove a month from the engine once its file has been checked again.
+
+    :raises WattkeeperError: ``store.archive-damaged``; ``store.archive-unequal`` if something came meanwhile:
+        nothing is removed then
+    """
+    if verify_files(folder, manifest):
+        raise WattkeeperError("store.archive-damaged", table=manifest.table, month=manifest.month)
+    aside = f"{manifest.table}_leaving"
+    bring_back(store, manifest.table)
+    store.execute(f"CREATE TABLE {aside} AS {manifest.table}")
+    _write_durably(manifest.place(folder) / _REMOVED, b"")
+    store.execute(queries.move(manifest.table, aside, manifest.month))
+    if _stored(store, aside, manifest.month) != (manifest.rows_count, manifest.rows_mix):
+        bring_back(store, manifest.table)
+        (manifest.place(folder) / _REMOVED).unlink()
+        raise WattkeeperError(
+            "store.archive-unequal", is_permanent=False, table=manifest.table, month=manifest.month
+        )
+    store.execute(f"DROP TABLE {aside} SYNC")
+
+
+def bring_back(store: HttpReadingStore, table: str) -> None:
+    """Put back what an interrupted removal has set aside."""
+    aside = f"{table}_leaving"
+    if not store.select(queries.exists(aside)).num_rows:
+        return
+    for month in _months_of(store, aside):
+        store.execute(queries.move(aside, table, month))
+    store.execute(f"DROP TABLE {aside} SYNC")
+
+
+def restore_month(store: HttpReadingStore, folder: Path, manifest: Manifest) -> None:
+    """
+    Put a month back, bit for bit; rows that came since stay, rows that are there are not doubled.
+
+    :raises WattkeeperError: ``store.archive-damaged`` before anything is changed
+    """
+    if verify_files(folder, manifest):
+        raise WattkeeperError("store.archive-damaged", table=manifest.table, month=manifest.month)
+    aside, table = f"{manifest.table}_returning", manifest.table
+    store.execute(f"DROP TABLE IF EXISTS {aside} SYNC")
+    store.execute(f"CREATE TABLE {aside} AS {table}")
+    for rows in read_rows(manifest.place(folder) / _ROWS):
+        store.insert_table(aside, rows)
+    if _stored(store, aside, manifest.month) != (manifest.rows_count, manifest.rows_mix):
+        raise WattkeeperError("store.archive-damaged", table=table, month=manifest.month)
+    if _stored(store, table, manifest.month)[0]:
+        store.execute(queries.add_missing(table, aside, _kinds(store, table), manifest.month))
+    else:
+        store.execute(queries.move(aside, table, manifest.month))
+    store.execute(f"DROP TABLE {aside} SYNC")
+    (manifest.place(folder) / _REMOVED).unlink(missing_ok=True)
+
+
+def list_manifests(folder: Path) -> list[Manifest]:
+    """Return what the archive holds, in order of table and month."""
+    paths = folder.glob(f"*/*/{_MANIFEST}") if folder.exists() else ()
+    return sorted((_read(path) for path in paths), key=lambda found: (found.table, found.month))
+
+
+def is_removed(folder: Path, manifest: Manifest) -> bool:
+    """Whether the month is out of the engine."""
+    return (manifest.place(folder) / _REMOVED).exists()
+
+
+def verify_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Return the names of the month's files that are not the ones that were written."""
+    path = manifest.place(folder) / _ROWS
+    if path.exists() and path.stat().st_size == manifest.file_bytes and _digest(path) == manifest.file_sha256:
+        return []
+    return [str(path.relative_to(folder))]
+
+
+def months_of(store: HttpReadingStore, table: str) -> list[int]:
+    """Return the months of a table that the engine holds, oldest first."""
+    return _months_of(store, table)
+
+
+def read_rows(path: Path) -> Iterator[pa.Table]:
+    """Yield the rows of a file slice by slice, as they were stored."""
+    with pq.ParquetFile(path) as file:
+        for index in range(file.num_row_groups):
+            yield file.read_row_group(index)
+
+
+def _write(store: HttpReadingStore, table: str, month: int, path: Path) -> int:
+    kinds = _kinds(store, table)
+    count = 0
+    writer: pq.ParquetWriter | None = None
+    try:
+        for key_range in _slices(store, table, month):
+            rows = store.select(queries.rows(table, kinds, month, key_range))
+            writer = writer or pq.ParquetWriter(path, rows.schema, compression="zstd")
+            writer.write_table(rows, row_group_size=max(rows.num_rows, 1))
+            count += rows.num_rows
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is not None:
+        _sync(path)
+    return count
+
+
+def _slices(store: HttpReadingStore, table: str, month: int) -> Iterator[queries.KeyRange]:
+    """Yield ranges of tenant and second key with at most `ROWS_MAX_COUNT` rows, or one key."""
+    first: tuple[int, int] | None = None
+    last, count = (0, 0), 0
+    for row in store.select(queries.key_counts(table, month)).to_pylist():
+        key = (row["tenant_id"], row["key"])
+        if first is not None and (count + row["rows"] > ROWS_MAX_COUNT or key[0] != first[0]):
+            yield first[0], first[1], last[1]
+            first, count = None, 0
+        first = first or key
+        last, count = key, count + row["rows"]
+    if first is not None:
+        yield first[0], first[1], last[1]
+
+
+def _totals(path: Path) -> tuple[int, int]:
+    count, total = 0, 0
+    for rows in read_rows(path):
+        count, total = count + rows.num_rows, (total + mix_table(rows)) & MASK
+    return count, total
+
+
+def _stored(store: HttpReadingStore, table: str, month: int) -> tuple[int, int]:
+    row = store.select(queries.totals(table, _kinds(store, table), month)).to_pylist()[0]
+    return int(row["rows"]), int(row["mixed"])
+
+
+def _sums(store: HttpReadingStore, table: str, month: int) -> dict[str, int]:
+    row = store.select(queries.sums(table, _kinds(store, table), month)).to_pylist()[0]
+    return {name: int(value) for name, value in row.items()}
+
+
+def _kinds(store: HttpReadingStore, table: str) -> dict[str, str]:
+    rows = store.select(queries.columns(table)).to_pylist()
+    return {row["name"]: row["type"] for row in rows}
+
+
+def _months_of(store: HttpReadingStore, table: str) -> list[int]:
+    rows = store.select(queries.months(table)).to_pylist()
+    return sorted(int(row["month"]) for row in rows)
+
+
+def _digest(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Manifest:
+    return Manifest(**json.loads(path.read_text()))
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_bytes(content)
+    _sync(fresh)
+    fresh.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
