@@ -33,10 +33,11 @@ _MESSAGES = {
 
 
 class DescribedError(TypedDict):
-    """Why a frame is not one, or what in it is wrong."""
+    """Why a frame is not one, or what in it is wrong. `params`: what a sentence of another language needs."""
 
     code: str
     message: str
+    params: Mapping[str, object]
 
 
 class DecodedFrame(TypedDict):
@@ -163,7 +164,8 @@ def _garbage_row(octets: bytes, *, is_at_end: bool) -> DecodedFrame:
 def _described(error: DlmsError) -> DescribedError:
     message = _MESSAGES.get(error.code, "The content of the frame breaks the rules of DLMS.")
     details = ", ".join(f"{name}: {value}" for name, value in error.params.items())
-    return DescribedError(code=error.code, message=f"{message} ({details})" if details else message)
+    told = f"{message} ({details})" if details else message
+    return DescribedError(code=error.code, message=told, params=error.params)
 
 
 def _address(

@@ -40,10 +40,11 @@ class Reading(TypedDict):
 
 
 class DescribedError(TypedDict):
-    """Why a frame is not one, or what in it is wrong."""
+    """Why a frame is not one, or what in it is wrong. `params`: what a sentence of another language needs."""
 
     code: str
     message: str
+    params: Mapping[str, object]
 
 
 class DecodedFrame(TypedDict):
@@ -232,4 +233,5 @@ _MESSAGES = {
 def _described(error: Dlt645Error) -> DescribedError:
     details = ", ".join(f"{name}={value}" for name, value in error.params.items())
     message = _MESSAGES.get(error.code, "The content of the frame is not what its service says.")
-    return DescribedError(code=error.code, message=f"{message} ({details})" if details else message)
+    told = f"{message} ({details})" if details else message
+    return DescribedError(code=error.code, message=told, params=error.params)

@@ -37,10 +37,11 @@ class Reading(TypedDict):
 
 
 class DescribedError(TypedDict):
-    """Why a frame is not one, or what in it is wrong."""
+    """Why a frame is not one, or what in it is wrong. `params`: what a sentence of another language needs."""
 
     code: str
     message: str
+    params: Mapping[str, object]
 
 
 class DecodedFrame(TypedDict):
@@ -272,7 +273,7 @@ def _garbage_row(octets: bytes) -> DecodedFrame:
         address=None,
         service=None,
         readings=[],
-        error=DescribedError(code=code, message=message),
+        error=DescribedError(code=code, message=message, params={"bytes": len(octets)}),
     )
 
 

@@ -12,21 +12,26 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.interfaces.cli.tools.captures import Capture, Piece, read_capture
+from wattkeeper.interfaces.cli.language import current_language
+from wattkeeper.interfaces.cli.tools.captures import KEY_NAMES, Capture, Piece, read_capture
+from wattkeeper.interfaces.messages import sentence
 
 PROTOCOLS = ("dlt645", "dlms", "modbus")
 INPUT_MAX_BYTES = 64 * 1024 * 1024
 COMPARED_MAX_BYTES = 1024 * 1024
+KEY_ALIASES = {
+    "key": "guek",
+    "ek": "guek",
+    "encryption_key": "guek",
+    "ak": "gak",
+    "authentication_key": "gak",
+    "system_title": "server_title",
+    "client_system_title": "client_title",
+}
 KEYS = ("frame", "protocol", "address", "service", "readings", "error")
 
 Row = Mapping[str, Any]
 
-_SENTENCES = {
-    "decode.not-hex": "This line holds no hexadecimal bytes.",
-    "decode.not-json": "This line is not JSON.",
-    "decode.no-hex": "This line has no hexadecimal bytes under hex or frame.",
-    "decode.failed": "The frame cannot be decoded.",
-}
 _PIECE_ERRORS = (WattkeeperError, ValueError, LookupError, ArithmeticError, RecursionError)
 
 
@@ -39,14 +44,11 @@ def decode(
 ) -> None:
     """Decode captured frames: one JSON line a frame. Exit 0 only if every frame was decoded."""
     if protocol not in PROTOCOLS:
-        _fail(
-            "decode.unknown-protocol",
-            f"There is no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}.",
-        )
+        _fail("decode.unknown-protocol", name=protocol, names=", ".join(PROTOCOLS))
     keys = _parse_keys(key or [])
     capture = read_capture(_read(file))
     if not any(piece.data or piece.problem for piece in capture.pieces):
-        _fail("decode.empty", f"There are no bytes in {file!r}.")
+        _fail("decode.empty", file=repr(file))
     try:
         is_clean = _print_rows(_decode(protocol, capture, keys))
     except BrokenPipeError:
@@ -59,12 +61,16 @@ def _parse_keys(texts: Iterable[str]) -> dict[str, bytes]:
     keys: dict[str, bytes] = {}
     for text in texts:
         name, separator, digits = text.partition("=")
+        name = name.strip().lower().replace("-", "_")
+        if not separator or not name:
+            _fail("decode.bad-key")
+        name = KEY_ALIASES.get(name, name)
+        if name not in KEY_NAMES:
+            _fail("decode.unknown-key", name=name, names=", ".join(KEY_NAMES))
         try:
-            keys[name.strip()] = bytes.fromhex(digits)
+            keys[name] = bytes.fromhex(digits.replace(":", ""))
         except ValueError:
-            separator = ""
-        if not separator or not name.strip():
-            _fail("decode.bad-key", "A key is written NAME=HEX, for example --key guek=000102030405.")
+            _fail("decode.bad-key")
     return keys
 
 
@@ -76,11 +82,11 @@ def _read(file: str) -> bytes:
             with Path(file).open("rb") as stream:
                 content = stream.read(INPUT_MAX_BYTES + 1)
     except OSError as error:
-        _fail("decode.unreadable", f"{file!r} cannot be read: {error.strerror or type(error).__name__}.")
-    except ValueError:
-        _fail("decode.unreadable", f"{file!r} cannot be read: it is not the name of a file.")
+        _fail("decode.unreadable", file=repr(file), reason=error.strerror or type(error).__name__)
+    except ValueError as error:
+        _fail("decode.unreadable", file=repr(file), reason=str(error))
     if len(content) > INPUT_MAX_BYTES:
-        _fail("decode.too-large", f"{file!r} is larger than 64 MiB: cut it into parts.")
+        _fail("decode.too-large", file=repr(file))
     return content
 
 
@@ -145,7 +151,8 @@ def _drained(protocol: str, problems: list[Piece]) -> Iterator[Row]:
 
 
 def _error_row(protocol: str, text: str, code: str) -> Row:
-    error = {"code": code, "message": _SENTENCES.get(code, _SENTENCES["decode.failed"])}
+    message = sentence(code if code.startswith("decode.") else "decode.failed")
+    error = {"code": code, "message": message, "params": {}}
     return {
         "frame": text,
         "protocol": protocol,
@@ -165,11 +172,23 @@ def _print_rows(rows: Iterable[Row]) -> bool:
     is_clean = True
     for row in rows:
         is_clean = is_clean and not row["error"]
-        print(json.dumps({name: row[name] for name in KEYS}, ensure_ascii=False))
+        told = {name: row[name] for name in KEYS}
+        if row["error"]:
+            told["error"] = _told(row["error"])
+        print(json.dumps(told, ensure_ascii=False))
     sys.stdout.flush()
     return is_clean
 
 
-def _fail(code: str, sentence: str) -> NoReturn:
-    print(f"{code}: {sentence}", file=sys.stderr)
+def _told(error: Mapping[str, Any]) -> dict[str, str]:
+    """Return code and message; the protocols speak English, other languages have their sentences."""
+    language, message = current_language(), error["message"]
+    if language != "en":
+        details = ", ".join(f"{name}: {value}" for name, value in error["params"].items())
+        message = sentence(error["code"], error["params"], language) + (f" ({details})" if details else "")
+    return {"code": error["code"], "message": message}
+
+
+def _fail(code: str, **params: str) -> NoReturn:
+    print(f"{code}: {sentence(code, params, current_language())}", file=sys.stderr)
     raise typer.Exit(2)
