@@ -17,7 +17,7 @@ from wattkeeper.headend.timetable import FAR_FUTURE, Sleeper
 from wattkeeper.store.api import RawBatch
 from wattkeeper.store.batch_codec import decode_batch
 
-GROUP_MAX_COUNT = 256
+GROUP_MAX_COUNT = 8192  # a store takes a million reads at a time as easily as a thousand
 FILLING_PAUSE_REAL_S = 0.5  # while memories are fetched, many batches make one insert
 _RETRY_MIN_S = 1.0
 _RETRY_MAX_S = 60.0
@@ -82,10 +82,12 @@ class Drain:
             self._failures_count = 0
 
     async def _hand_over(self, waiting: Sequence[SpooledBatch]) -> bool:
-        """Deliver and delete; whether to go on. Batches refused for good are tried one by one."""
-        batches = [batch for batch in map(self._decode, waiting) if batch is not None]
-        if len(batches) < len(waiting):
+        """Deliver and delete; whether to go on. A batch refused for good is found by halving."""
+        batches = await asyncio.to_thread(_decode_leading, waiting)
+        if not batches:
+            self._quarantine(waiting[0])
             return True
+        waiting = waiting[: len(batches)]
         error = await self._deliver(batches)
         if error is None:
             await asyncio.to_thread(self._spool.delete, waiting)
@@ -94,7 +96,7 @@ class Drain:
         if not error.is_permanent:
             return False
         if len(waiting) > 1:
-            return await self._hand_over(waiting[:1])
+            return await self._hand_over(waiting[: len(waiting) // 2])
         return self._refuse(waiting[0])
 
     async def _deliver(self, batches: Sequence[RawBatch]) -> WattkeeperError | None:
@@ -108,13 +110,6 @@ class Drain:
             self._metrics.count("exceptions")
             return WattkeeperError("headend.unexpected", is_permanent=False)
         return None
-
-    def _decode(self, spooled: SpooledBatch) -> RawBatch | None:
-        try:
-            return decode_batch(spooled.content)
-        except (WattkeeperError, ValueError):
-            self._quarantine(spooled)
-            return None
 
     def _refuse(self, spooled: SpooledBatch) -> bool:
         key = (spooled.segment_index, spooled.row.row_id)
@@ -137,3 +132,14 @@ class Drain:
         return backoff_s(
             max(1, self._failures_count), least_s=_RETRY_MIN_S, most_s=_RETRY_MAX_S, dice=self._dice
         )
+
+
+def _decode_leading(waiting: Sequence[SpooledBatch]) -> list[RawBatch]:
+    """Return the batches before the first that is none."""
+    batches = []
+    for spooled in waiting:
+        try:
+            batches.append(decode_batch(spooled.content))
+        except (WattkeeperError, ValueError):
+            break
+    return batches

@@ -1,8 +1,9 @@
 """One file of the spool: an SQLite database with one row a batch, its CRC32C beside it.
 
-Write-ahead log, `synchronous=FULL`: a commit returns after its fsync. Checkpoints are made here and never
-repeated after a failure: once an fsync has failed, the kernel may have forgotten what it did not write, so a
-second one proves nothing. A segment that failed is *sealed*: read to its end, never written again.
+Write-ahead log, `synchronous=FULL`: a commit returns after its fsync. A segment whose log has grown long
+and one that failed are *sealed*: read to their end, never written again, removed whole. So the log is never
+folded into the file and nothing is written twice. Nor is a failed fsync repeated: the kernel may have
+forgotten what it did not write, so a second one proves nothing.
 """
 
 import contextlib
@@ -16,7 +17,8 @@ from fastcrc import crc32
 
 from wattkeeper.headend.errors import SpoolBusy, SpoolFailed
 
-_CHECKPOINT_BYTES = 4 * 1024 * 1024
+_LOG_MAX_BYTES = 8 * 1024 * 1024
+_PAGE_BYTES = 16_384  # a blob of many small pages costs twice as much
 _SCHEMA = """CREATE TABLE IF NOT EXISTS batch (
     row_id INTEGER PRIMARY KEY AUTOINCREMENT, crc32c INTEGER NOT NULL, content BLOB NOT NULL)"""
 
@@ -68,44 +70,51 @@ class Segment:
             raise _explain(error, self.path) from error
         self.rows_count += len(contents)
         self.content_bytes += sum(map(len, contents))
-        self._checkpoint_if_large()
+        self._seal_if_long()
 
-    def peek(self, limit_count: int) -> list[StoredRow]:
+    def peek(self, limit_count: int, limit_bytes: int) -> list[StoredRow]:
         """
-        Return the oldest rows that were not delivered yet.
+        Return the oldest rows that were not delivered yet; the last may reach beyond `limit_bytes`.
 
         :raises SpoolFailed: if the file cannot be read; permanent if it is damaged
         """
+        rows: list[StoredRow] = []
+        left_bytes = limit_bytes
         try:
-            rows = self._connection.execute(
+            for row_id, crc, content in self._connection.execute(
                 "SELECT row_id, crc32c, content FROM batch WHERE row_id > ? ORDER BY row_id LIMIT ?",
                 (self._delivered_row_id, limit_count),
-            ).fetchall()
+            ):
+                rows.append(StoredRow(row_id, content, crc32.iscsi(content) == crc))
+                left_bytes -= len(content)
+                if left_bytes <= 0:
+                    break
         except sqlite3.Error as error:
             raise _explain(error, self.path) from error
-        return [StoredRow(row_id, content, crc32.iscsi(content) == crc) for row_id, crc, content in rows]
+        return rows
 
     def delete(self, rows: Sequence[StoredRow]) -> None:
-        """Forget delivered rows. A sealed segment only remembers; it is removed whole."""
-        self._delivered_row_id = max(row.row_id for row in rows)
+        """Forget delivered rows: the oldest there are, without a gap. A sealed segment only remembers."""
+        first, self._delivered_row_id = rows[0].row_id, rows[-1].row_id
         self.rows_count -= len(rows)
         self.content_bytes -= sum(len(row.content) for row in rows)
-        if not self.is_sealed:
-            try:
-                with self._transaction():
-                    self._connection.executemany(
-                        "DELETE FROM batch WHERE row_id = ?", [(row.row_id,) for row in rows]
-                    )
-            except sqlite3.Error:
-                self.seal()
-        self._checkpoint_if_large()
+        if self.is_sealed:
+            return
+        try:
+            with self._transaction():
+                self._connection.execute(
+                    "DELETE FROM batch WHERE row_id BETWEEN ? AND ?", (first, self._delivered_row_id)
+                )
+        except sqlite3.Error:
+            self.seal()
+        self._seal_if_long()
 
     def seal(self) -> None:
-        """Write no more: open the file anew, for reading only."""
+        """Write no more: open the file anew, for reading only, and only then let go of it for writing."""
         self.is_sealed = True
-        self.close()
-        self._connection = self._connect()
         with contextlib.suppress(sqlite3.Error):
+            writable, self._connection = self._connection, self._connect()
+            writable.close()
             self._count()
 
     def close(self) -> None:
@@ -144,6 +153,7 @@ class Segment:
         )
         if self.is_sealed:
             return connection
+        connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
         if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
             raise sqlite3.OperationalError("this file system takes no write-ahead log")
         connection.execute("PRAGMA synchronous=FULL")
@@ -158,14 +168,9 @@ class Segment:
         yield
         self._connection.execute("COMMIT")
 
-    def _checkpoint_if_large(self) -> None:
-        """Fold the log into the file. What a failed one leaves in the log stays readable from there."""
+    def _seal_if_long(self) -> None:
         log = self.path.with_name(self.path.name + "-wal")
-        if self.is_sealed or not log.exists() or log.stat().st_size < _CHECKPOINT_BYTES:
-            return
-        try:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.Error:
+        if not self.is_sealed and log.exists() and log.stat().st_size >= _LOG_MAX_BYTES:
             self.seal()
 
 

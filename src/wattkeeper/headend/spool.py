@@ -1,7 +1,8 @@
 """The durable spool: what was collected and is not yet in the store survives kill, power cut and full disks.
 
 A folder of segments (`segment.py`). One process holds the folder. Each start begins a new segment and so does
-each failure: what failed is never written again. Delivered oldest first, at least once.
+each failure (what failed is never written again) and each one that has grown long. Delivered oldest first, at
+least once, and forgotten in that order.
 """
 
 import fcntl
@@ -19,6 +20,7 @@ from wattkeeper.headend.errors import SpoolBusy, SpoolFailed, SpoolFull
 from wattkeeper.headend.segment import Segment, StoredRow, fsync_folder
 
 CAPACITY_BYTES = 2 * 1024**3
+PEEK_MAX_BYTES = 8 * 1024**2  # about a million reads
 ALARM_RATIO = 0.8
 _log = structlog.get_logger(__name__)
 
@@ -93,15 +95,17 @@ class Spool:
                 raise
             self._watch_level()
 
-    def peek(self, limit_count: int) -> list[SpooledBatch]:
+    def peek(self, limit_count: int, limit_bytes: int = PEEK_MAX_BYTES) -> list[SpooledBatch]:
         """
         Return the oldest whole batches; damaged ones are quarantined and counted, never returned.
+
+        The last may reach beyond `limit_bytes`.
 
         :raises SpoolFailed: if they cannot be read now
         """
         with self._mutex:
             for index in sorted(self._segments):
-                batches = self._peek_segment(index, limit_count)
+                batches = self._peek_segment(index, limit_count, limit_bytes)
                 if batches:
                     return batches
             return []
@@ -148,11 +152,11 @@ class Spool:
         self._segments[newest + 1] = Segment(path, is_sealed=False)
         return self._segments[newest + 1]
 
-    def _peek_segment(self, index: int, limit_count: int) -> list[SpooledBatch]:
+    def _peek_segment(self, index: int, limit_count: int, limit_bytes: int) -> list[SpooledBatch]:
         segment = self._segments[index]
         while True:
             try:
-                rows = segment.peek(limit_count)
+                rows = segment.peek(limit_count, limit_bytes)
             except SpoolFailed as error:
                 if not error.is_permanent:
                     raise

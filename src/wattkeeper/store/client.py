@@ -27,14 +27,15 @@ from wattkeeper.store.columns import (
     READS,
     column_of,
     frame_table,
-    measurement_table,
-    read_table,
+    measurement_columns,
+    read_columns,
     reads_of,
     to_stream,
 )
+from wattkeeper.store.native import Columns, encode_block
 from wattkeeper.store.ranges import INSTANT_MAX_S, check_batch, check_measurements
 from wattkeeper.store.receipts import receipt_table, receipts_of
-from wattkeeper.store.schema import TABLES
+from wattkeeper.store.schema import INSERT_SETTINGS, TABLES
 from wattkeeper.store.transport import StoreRefused, Transport, address_in, address_of
 from wattkeeper.store.windows import FIRST_WINDOW_S, Window, windows
 
@@ -84,7 +85,7 @@ class HttpReadingStore:
         if receipts:
             self._insert("raw_receipt", receipt_table(receipts))
         if any(len(batch.channel_id) for batch in batches):
-            self._insert("raw_read", pa.concat_tables([read_table(batch) for batch in batches]))
+            self._append("raw_read", read_columns(batches))
 
     def insert_measurements(self, tenant_id: int, measurements: Measurements) -> None:
         """Append the values of one run durably.
@@ -94,7 +95,7 @@ class HttpReadingStore:
         check_measurements(measurements)
         if not len(measurements.series_id):
             return
-        self._insert("measurement", measurement_table(tenant_id, measurements))
+        self._append("measurement", measurement_columns(tenant_id, measurements))
 
     def raw_reads(self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> RawReads:
         """Return the distinct reads with from_s <= measured_at_s < to_s."""
@@ -283,14 +284,24 @@ class HttpReadingStore:
         except pa.ArrowException as error:
             raise StoreRefused("store.refused", is_permanent=False, reason="answer") from error
 
+    def _append(self, table_name: str, columns: Columns) -> None:
+        path = _insert_path(table_name, list(columns), "Native")
+        for start in range(0, len(next(iter(columns.values()))), _ROWS_COUNT):
+            self._transport.ask(encode_block(columns, slice(start, start + _ROWS_COUNT)), path)
+
     def _insert(self, table_name: str, table: pa.Table) -> None:
-        statement = f"INSERT INTO {table_name} ({', '.join(table.column_names)}) FORMAT ArrowStream"
-        path = f"/?max_partitions_per_insert_block=0&query={quote(statement)}"
+        path = _insert_path(table_name, table.column_names, "ArrowStream")
         for start in range(0, table.num_rows, _ROWS_COUNT):
-            self._transport.ask(to_stream(table.slice(start, _ROWS_COUNT)), path)
+            self._transport.ask([to_stream(table.slice(start, _ROWS_COUNT))], path)
 
     def _ask(self, query: str) -> bytes:
-        return self._transport.ask(query.encode(), "/")
+        return self._transport.ask([query.encode()], "/")
+
+
+def _insert_path(table_name: str, column_names: Sequence[str], format_name: str) -> str:
+    statement = f"INSERT INTO {table_name} ({', '.join(column_names)}) FORMAT {format_name}"
+    settings = "&".join(f"{name}={value}" for name, value in INSERT_SETTINGS.items())
+    return f"/?{settings}&query={quote(statement)}"
 
 
 def _slices(ids: Sequence[int]) -> list[list[int]]:

@@ -1,12 +1,14 @@
-"""Between the store's columns and Arrow tables. Ranges were checked before: nothing here may wrap around."""
+"""Between the store's columns and the engine's. Ranges were checked before: nothing here may wrap around."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from wattkeeper.store.api import Int64s, Measurements, RawBatch, RawFrame, RawReads
+from wattkeeper.store.native import Columns
 
 READS = ("channel_id", "measured_at_s", "value", "flags", "source", "batch_id", "frame_index")
 MEASURED = ("series_id", "starts_at_s", "value_milliwh", "provenance", "flags", "method", "run_id")
@@ -24,21 +26,29 @@ def column_of(tables: Sequence[pa.Table], name: str) -> Int64s:
     return np.concatenate(columns) if columns else np.empty(0, np.int64)
 
 
-def read_table(batch: RawBatch) -> pa.Table:
-    """Return the batch's reads as rows of ``raw_read``."""
-    count = len(batch.channel_id)
-    return pa.table(
-        {
-            "tenant_id": pa.array(np.full(count, batch.tenant_id, np.int64)),
-            "channel_id": pa.array(batch.channel_id),
-            "measured_at": _instants(batch.measured_at_s),
-            "source": pa.array(batch.source.astype(np.int8)),
-            "value": pa.array(batch.value),
-            "flags": pa.array(batch.flags.astype(np.int32)),
-            "batch_id": pa.array(np.full(count, batch.batch_id, np.int64)),
-            "frame_index": pa.array(batch.frame_index.astype(np.int32)),
-        }
-    )
+def read_columns(batches: Sequence[RawBatch]) -> Columns:
+    """Return the batches' reads as columns of ``raw_read``, those of low channels first."""
+    known = [batch for batch in batches if len(batch.channel_id)]
+    known.sort(key=lambda batch: (batch.tenant_id, int(batch.channel_id[0])))
+    counts = [len(batch.channel_id) for batch in known]
+
+    def alike(numbers: list[int]) -> NDArray[np.int64]:
+        return np.repeat(np.array(numbers, np.int64), counts)
+
+    def each(name: str, kind: type[np.number[Any]]) -> NDArray[Any]:
+        parts = [getattr(batch, name) for batch in known]
+        return np.concatenate(parts, dtype=kind, casting="unsafe") if parts else np.empty(0, kind)
+
+    return {
+        "tenant_id": alike([batch.tenant_id for batch in known]),
+        "channel_id": each("channel_id", np.int64),
+        "measured_at": each("measured_at_s", np.uint32),
+        "source": each("source", np.int8),
+        "value": each("value", np.int64),
+        "flags": each("flags", np.int32),
+        "batch_id": alike([batch.batch_id for batch in known]),
+        "frame_index": each("frame_index", np.int32),
+    }
 
 
 def frame_table(frames: Sequence[tuple[int, int, int, RawFrame]]) -> pa.Table:
@@ -56,20 +66,18 @@ def frame_table(frames: Sequence[tuple[int, int, int, RawFrame]]) -> pa.Table:
     )
 
 
-def measurement_table(tenant_id: int, measurements: Measurements) -> pa.Table:
-    """Return the values as rows of ``measurement``."""
-    return pa.table(
-        {
-            "tenant_id": pa.array(np.full(len(measurements.series_id), tenant_id, np.int64)),
-            "series_id": pa.array(measurements.series_id),
-            "starts_at": _instants(measurements.starts_at_s),
-            "run_id": pa.array(measurements.run_id),
-            "value_milliwh": pa.array(measurements.value_milliwh),
-            "provenance": pa.array(measurements.provenance.astype(np.int8)),
-            "flags": pa.array(measurements.flags.astype(np.int32)),
-            "method": pa.array(measurements.method.astype(np.int8)),
-        }
-    )
+def measurement_columns(tenant_id: int, measurements: Measurements) -> Columns:
+    """Return the values as columns of ``measurement``."""
+    return {
+        "tenant_id": np.full(len(measurements.series_id), tenant_id, np.int64),
+        "series_id": measurements.series_id,
+        "starts_at": measurements.starts_at_s.astype(np.uint32),
+        "run_id": measurements.run_id,
+        "value_milliwh": measurements.value_milliwh,
+        "provenance": measurements.provenance.astype(np.int8),
+        "flags": measurements.flags.astype(np.int32),
+        "method": measurements.method.astype(np.int8),
+    }
 
 
 def to_stream(table: pa.Table) -> bytes:
@@ -79,7 +87,3 @@ def to_stream(table: pa.Table) -> bytes:
         writer.write_table(table)
     content: bytes = sink.getvalue().to_pybytes()
     return content
-
-
-def _instants(seconds: Int64s) -> Any:
-    return pa.array(seconds.astype(np.uint32), pa.uint32())

@@ -1,8 +1,9 @@
 """The store process: owns the embedded engine's folder, serves it in ClickHouse's HTTP dialect.
 
-The engine answers one query at a time, so callers take turns, the interactive lane before the bulk one. The
-address and a secret made at each start are written to a file only the owner may read. A request without the
-secret is refused before its body is read. An insert is answered after the engine has synced it to disk.
+The engine answers one query at a time on each of its connections, so there are three lanes: interactive
+queries, bulk queries and inserts. Callers of one lane take turns; no lane waits for another. The address and
+a secret made at each start are written to a file only the owner may read. A request without the secret is
+refused before its body is read. An insert is answered after the engine has synced it to disk.
 
 Inserts are read from a file in memory, not through the engine's streaming inserter: that one reports rows as
 written when the write behind it failed (a full disk, too many partitions), and so loses what it acknowledged.
@@ -16,62 +17,53 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import LifoQueue
 from urllib.parse import parse_qs, urlsplit
 
 from chdb import ChdbError
-from chdb.session import Session
+from chdb.state.sqlitelike import Connection, connect
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.store.schema import TABLES
+from wattkeeper.store.schema import INSERT_SETTINGS, TABLES
 
 BODY_MAX_BYTES = 1 << 30
 _INSERT = re.compile(r"(?s)\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)\s*$", re.IGNORECASE)
 _PLAIN = re.compile(r"\s*[(A-Za-z][\t\n\r -~]*")  # the engine takes other text for nothing, and says "done"
 _CODE = re.compile(r"Code: (\d+)")
-_SETTINGS = ("SET max_partitions_per_insert_block = 0",)  # a file may hold many years
+_LANES = {"interactive": 2, "bulk": 1, "insert": 1}  # connections of each
+_PIECE_BYTES = 1 << 20
 
 
-class Turns:
-    """Lets one caller in at a time; who waits in the bulk lane lets the interactive one pass."""
+class Lane:
+    """Some connections to the engine; who finds none free waits."""
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._is_taken = False
-        self._waiting_counts = {False: 0, True: 0}  # by lane: is_bulk
+    def __init__(self, connections: Sequence[Connection]) -> None:
+        self._connections = connections
+        self._free: LifoQueue[Connection] = LifoQueue()
+        for connection in connections:
+            self._free.put(connection)
 
-    @property
-    def waiting_count(self) -> int:
-        """How many wait for their turn."""
-        return sum(self._waiting_counts.values())
+    def query(self, text: str) -> bytes:
+        """Return the answer, tab-separated where the query names no format.
 
-    @contextmanager
-    def turn(self, *, is_bulk: bool) -> Iterator[None]:
-        """Hold the engine for the block."""
-        self.take(is_bulk=is_bulk)
+        :raises ChdbError: what the engine says
+        """
+        connection = self._free.get()
         try:
-            yield
+            answer: bytes = connection.query(text, "TabSeparated").bytes()
+            return answer
         finally:
-            self.give_back()
+            self._free.put(connection)
 
-    def take(self, *, is_bulk: bool) -> None:
-        """Wait for the engine and keep it."""
-        with self._changed:
-            self._waiting_counts[is_bulk] += 1
-            while self._is_taken or (is_bulk and self._waiting_counts[False]):
-                self._changed.wait()
-            self._waiting_counts[is_bulk] -= 1
-            self._is_taken = True
-
-    def give_back(self) -> None:
-        """Let the next one in."""
-        with self._changed:
-            self._is_taken = False
-            self._changed.notify_all()
+    def close(self) -> None:
+        """Close the connections, each once it is free; none is free again."""
+        for _ in self._connections:
+            self._free.get().close()
 
 
 class Engine:
@@ -81,7 +73,6 @@ class Engine:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._turns = Turns()
         if "?" in str(folder):  # the engine takes what follows for options and opens another folder
             raise WattkeeperError("store.folder-unusable", folder=str(folder), reason="?")
         try:
@@ -96,42 +87,50 @@ class Engine:
         except OSError as error:
             raise WattkeeperError("store.folder-locked", folder=str(folder)) from error
         try:
-            self._session = Session(str(folder / "engine"))
-            for statement in (*_SETTINGS, *TABLES.values()):
-                self._session.query(statement)
+            self._lanes = {name: Lane(_connect(folder, count)) for name, count in _LANES.items()}
+            for statement in TABLES.values():
+                self._lanes["insert"].query(statement)
         except (ChdbError, RuntimeError) as error:
             raise WattkeeperError(
                 "store.folder-unusable", folder=str(folder), reason=str(error)[:300]
             ) from error
 
-    def ask(self, query: str, body: bytes, *, is_bulk: bool) -> bytes:
-        """Return the answer to `query`, or insert `body` where it is an insert.
+    def ask(self, query: str, *, is_bulk: bool) -> bytes:
+        """Return the answer to `query`.
 
         :raises ChdbError: what the engine says
         """
-        insert = _INSERT.fullmatch(query) if body else None
-        with self._turns.turn(is_bulk=is_bulk):
-            if insert is None:
-                answer: bytes = self._session.query(query, "TabSeparated").bytes()
-                return answer
-            with _file_in_memory(body) as path:
-                self._session.query(f"{insert[1]} FROM INFILE '{path}' FORMAT {insert[2]}")
-            return b""
+        return self._lanes["bulk" if is_bulk else "interactive"].query(query)
+
+    def insert(self, statement: str, format_name: str, body: int) -> None:
+        """Insert what the file of descriptor `body` holds, durably.
+
+        :raises ChdbError: what the engine says
+        """
+        self._lanes["insert"].query(f"{statement} FROM INFILE '/proc/self/fd/{body}' FORMAT {format_name}")
 
     def close(self) -> None:
-        """Close the engine and let go of the folder; the last turn is never given back."""
-        self._turns.take(is_bulk=False)
-        self._session.close()
+        """Close the engine and let go of the folder."""
+        for lane in self._lanes.values():
+            lane.close()
         self._lock.close()
 
 
+def _connect(folder: Path, count: int) -> list[Connection]:
+    connections = [connect(str(folder / "engine")) for _ in range(count)]
+    for connection in connections:
+        for name, value in INSERT_SETTINGS.items():
+            connection.query(f"SET {name} = {value}")
+    return connections
+
+
 @contextmanager
-def _file_in_memory(content: bytes) -> Iterator[str]:
+def _file_in_memory() -> Iterator[int]:
     descriptor = os.memfd_create("insert", os.MFD_CLOEXEC)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        yield f"/proc/self/fd/{descriptor}"
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 class _Server(ThreadingHTTPServer):
@@ -171,22 +170,44 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._answer(413, b"Code: 307. DB::Exception: the body has no length or is too long")
             return
-        body = self.rfile.read(int(length))
-        if len(body) != int(length):
-            self.close_connection = True
-            return
         told = parse_qs(urlsplit(self.path).query).get("query", [""])[0]
-        query, data = (told, body) if told else (body.decode("latin-1"), b"")
-        if not _PLAIN.fullmatch(query) or (data and not _INSERT.fullmatch(query)):
+        with _file_in_memory() as body:
+            if not self._read_body(int(length), body):
+                self.close_connection = True
+                return
+            self._ask(told, body, int(length))
+
+    def _read_body(self, length: int, body: int) -> bool:
+        """Copy the body to a file by its descriptor; whether all of it came."""
+        piece = memoryview(bytearray(min(length, _PIECE_BYTES)))
+        left = length
+        while left:
+            count = self.rfile.readinto1(piece[: min(left, len(piece))])
+            if not count or os.write(body, piece[:count]) != count:
+                return False
+            left -= count
+        return True
+
+    def _ask(self, told: str, body: int, length: int) -> None:
+        query = told or os.pread(body, length, 0).decode("latin-1")
+        insert = _INSERT.fullmatch(query) if told and length else None
+        if not _PLAIN.fullmatch(query) or (told and length and not insert):
             self._answer(400, b"Code: 62. DB::Exception: not a query of this dialect", "62")
             return
+        engine = self.server.engine
         try:
-            is_bulk = self.headers.get("X-Wattkeeper-Lane") == "bulk"
-            self._answer(200, self.server.engine.ask(query, data, is_bulk=is_bulk))
+            if insert is None:
+                is_bulk = self.headers.get("X-Wattkeeper-Lane") == "bulk"
+                answer = engine.ask(query, is_bulk=is_bulk)
+            else:
+                answer = b""
+                engine.insert(insert[1], insert[2], body)
         except (ChdbError, RuntimeError) as error:
             text = str(error)
             code = _CODE.search(text)
             self._answer(500, text.encode(), code[1] if code else "1000")
+            return
+        self._answer(200, answer)
 
     def _answer(self, status: int, content: bytes, exception_code: str = "") -> None:
         self.send_response(status)

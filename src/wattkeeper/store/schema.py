@@ -12,6 +12,11 @@ _DURABLE = (
     " min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1"
 )
 
+INSERT_SETTINGS = {
+    "max_partitions_per_insert_block": 0,  # a file may hold many years
+    "optimize_on_insert": 0,  # re-deliveries collapse in merges; to look for them now doubles the cost
+}
+
 TABLES = {
     "raw_read": f"""
         CREATE TABLE IF NOT EXISTS raw_read (

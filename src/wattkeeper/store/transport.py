@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +34,7 @@ class Address(NamedTuple):
 
 
 Locate = Callable[[], Address]
+Body = bytes | Sequence[bytes | memoryview]
 
 
 def address_of(url: str, secret: str) -> Address:
@@ -68,8 +69,8 @@ class Transport:
         self._local = threading.local()
         self.address = locate()
 
-    def ask(self, body: bytes, path: str) -> bytes:
-        """Return the answer.
+    def ask(self, body: Body, path: str) -> bytes:
+        """Return the answer to a body, whole or in pieces.
 
         :raises StoreRefused: if the engine answers with an error
         :raises StoreUnreachable: if it does not answer
@@ -89,7 +90,7 @@ class Transport:
             raise StoreRefused("store.disk-full", is_permanent=False)
         raise StoreRefused("store.refused", is_permanent=False, status=status, reason=text[:500])
 
-    def _ask_anew(self, body: bytes, path: str) -> tuple[int, bytes]:
+    def _ask_anew(self, body: Body, path: str) -> tuple[int, bytes]:
         self._close()
         self.address = self._locate()
         try:
@@ -97,12 +98,14 @@ class Transport:
         except (HTTPException, OSError) as error:
             raise self._unreachable() from error
 
-    def _exchange(self, body: bytes, path: str) -> tuple[int, bytes]:
+    def _exchange(self, body: Body, path: str) -> tuple[int, bytes]:
         address, connection = self._connected()
+        size_bytes = len(body) if isinstance(body, bytes) else sum(map(len, body))
         headers = {
             "X-ClickHouse-User": "default",
             "X-ClickHouse-Key": address.secret,
             "X-Wattkeeper-Lane": self._lane,
+            "Content-Length": str(size_bytes),
         }
         connection.request("POST", path, body=body, headers=headers)
         answer = connection.getresponse()

@@ -45,7 +45,7 @@ def test_a_cut_batch_is_damaged(batch: RawBatch, data: st.DataObject) -> None:
 @given(st.binary(max_size=300), st.booleans())
 def test_garbage_is_damaged(content: bytes, is_marked: bool) -> None:
     with pytest.raises(BatchDamaged):
-        decode_batch(b"WKB1" * is_marked + content)
+        decode_batch(b"WKB2" * is_marked + content)
 
 
 @given(batches(), st.data())
@@ -53,7 +53,24 @@ def test_a_changed_byte_never_raises_anything_else(batch: RawBatch, data: st.Dat
     content = bytearray(encode_batch(batch))
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     with suppress(BatchDamaged):
-        assert encode_batch(decode_batch(bytes(content))) == bytes(content)
+        back = encode_batch(decode_batch(bytes(content)))
+        assert encode_batch(decode_batch(back)) == back
+
+
+def test_columns_are_as_narrow_as_their_numbers() -> None:
+    count = 1000
+    same = np.full(count, 7)
+    rising = np.arange(count)
+    batch = RawBatch(1, 2, 3, rising + 10**12, rising * 900, rising * 10**5, same, same, same - 8)
+    assert len(encode_batch(batch)) < 200 + count * (2 + 4 + 4)
+    alike = RawBatch(1, 2, 3, *[same] * 6)
+    assert len(encode_batch(alike)) < 200 + count
+    assert decode_batch(encode_batch(alike)).frame_index.tolist() == [7] * count
+
+
+def test_columns_of_unequal_length_are_no_batch() -> None:
+    with pytest.raises(ValueError, match="unequal"):
+        encode_batch(RawBatch(1, 2, 3, *[np.arange(2)] * 5, np.arange(3)))
 
 
 def test_a_small_batch_is_small() -> None:

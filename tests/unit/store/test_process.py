@@ -1,40 +1,75 @@
-"""Turns: one at a time, the interactive lane first."""
+"""Lanes: as many at a time as there are connections, none lost after an error."""
 
 import threading
-import time
+from typing import cast
 
-from wattkeeper.store.process import Turns
+import pytest
+from chdb.state.sqlitelike import Connection
+
+from wattkeeper.store.process import Lane
 
 
-def test_the_interactive_lane_goes_first() -> None:
-    turns = Turns()
-    order: list[str] = []
+class SlowConnection:
+    """Answers once it is let go, and notes how many were asked at the same time."""
 
-    def work(name: str, is_bulk: bool) -> None:
-        with turns.turn(is_bulk=is_bulk):
-            order.append(name)
+    def __init__(self, gate: threading.Semaphore, busy: list[int]) -> None:
+        self._gate = gate
+        self._busy = busy
+        self.is_closed = False
 
-    turns.take(is_bulk=False)
-    threads = [threading.Thread(target=work, args=(f"bulk{index}", True)) for index in range(3)]
-    threads += [threading.Thread(target=work, args=(f"page{index}", False)) for index in range(3)]
+    def query(self, text: str, _format: str) -> "SlowConnection":
+        self._busy[0] += 1
+        self._busy[1] = max(self._busy[:2])
+        self._gate.acquire()
+        self._busy[0] -= 1
+        if text == "fail":
+            raise RuntimeError(text)
+        return self
+
+    def bytes(self) -> bytes:
+        return b"answer"
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def lane_of(count: int) -> tuple[Lane, list[SlowConnection], threading.Semaphore, list[int]]:
+    gate, busy = threading.Semaphore(0), [0, 0]
+    connections = [SlowConnection(gate, busy) for _ in range(count)]
+    return Lane(cast("list[Connection]", connections)), connections, gate, busy
+
+
+def test_no_connection_is_asked_twice_at_a_time() -> None:
+    lane, _, gate, busy = lane_of(2)
+    answers: list[bytes] = []
+    threads = [threading.Thread(target=lambda: answers.append(lane.query("ask"))) for _ in range(7)]
     for thread in threads:
         thread.start()
-    while turns.waiting_count < len(threads):
-        time.sleep(0.001)
-    turns.give_back()
+    gate.release(7)
     for thread in threads:
         thread.join(10)
-    assert sorted(order[:3]) == ["page0", "page1", "page2"]
-    assert sorted(order[3:]) == ["bulk0", "bulk1", "bulk2"]
+    assert answers == [b"answer"] * 7
+    assert busy[1] <= 2
 
 
-def test_a_turn_is_given_back_after_an_error() -> None:
-    turns = Turns()
+def test_a_connection_is_free_again_after_an_error() -> None:
+    lane, _, gate, _ = lane_of(1)
+    gate.release(3)
     for _ in range(2):
-        try:
-            with turns.turn(is_bulk=True):
-                raise ValueError
-        except ValueError:
-            pass
-    with turns.turn(is_bulk=False):
-        assert turns.waiting_count == 0
+        with pytest.raises(RuntimeError):
+            lane.query("fail")
+    assert lane.query("ask") == b"answer"
+
+
+def test_closing_waits_for_who_is_asking() -> None:
+    lane, connections, gate, _ = lane_of(2)
+    asking = threading.Thread(target=lambda: lane.query("ask"))
+    asking.start()
+    closing = threading.Thread(target=lane.close)
+    closing.start()
+    closing.join(0.05)
+    assert closing.is_alive()
+    gate.release(1)
+    closing.join(10)
+    asking.join(10)
+    assert all(connection.is_closed for connection in connections)
