@@ -31,7 +31,9 @@ class IntervalBlock:
 
     `value_milli` counts thousandths of `unit`, a base unit (``Wh``, ``varh``, ``V`` ...): milliwatt-hours
     where the unit is ``Wh``. `starts_at_s` in UTC seconds. `provenance`, `flags` and `method` as in
-    `core.kernel.quality`; a MISSING interval's value is 0 and means nothing.
+    `core.kernel.quality`; a MISSING interval's value is 0 and means nothing. An `interval_s` of 0 is a
+    register: each value is what it shows at that instant. What the file says beyond that is a note
+    (notes.py): ``notes[note_index[k]]``, where the first note is always the empty one.
     """
 
     usage_point: str
@@ -44,6 +46,13 @@ class IntervalBlock:
     provenance: Int64s
     flags: Int64s
     method: Int64s
+    notes: tuple[str, ...] = ("",)
+    note_index: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        """Let a block without notes have the empty one everywhere."""
+        if len(self.note_index) != len(self.starts_at_s):
+            object.__setattr__(self, "note_index", np.zeros(len(self.starts_at_s), dtype=np.int64))
 
     @property
     def value_milliwh(self) -> Int64s:
@@ -62,6 +71,33 @@ class ParsedIntervals:
 
     blocks: list[IntervalBlock]
     errors: list[RowError]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a format can't hold of what it was to hold; a count of intervals is among the parameters."""
+
+    code: str
+    params: dict[str, object]
+
+
+class LossList:
+    """Losses of a writer; like ones are counted together."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, tuple[tuple[str, object], ...]], int] = {}
+
+    def add(self, code: str, count: int, **params: object) -> None:
+        """Note that `count` intervals lose something."""
+        key = (code, tuple(params.items()))
+        self._counts[key] = self._counts.get(key, 0) + count
+
+    def all(self) -> list[Loss]:
+        """Return the losses in the order they were first met."""
+        return [
+            Loss(code, {**dict(params), "interval_count": count})
+            for (code, params), count in self._counts.items()
+        ]
 
 
 class ErrorList:

@@ -1,115 +1,196 @@
-"""Days of NEM12 values gathered, turned into integers many at a time, and joined to blocks."""
+"""NEM12 days: many 300 records at a time become a matrix of integers, at the end one block a stream."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
+from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.formats.api import ErrorList, Int64s, IntervalBlock
-from wattkeeper.formats.decimals import BLANK, CODES, FINE, to_integers
-from wattkeeper.formats.nem12_quality import Quality
+from wattkeeper.formats.decimals import BLANK, CODES, FINE, Verdicts, to_integers_at
+from wattkeeper.formats.nem12_kinds import (
+    DAY_S,
+    IN_RANGES,
+    REFUSED,
+    Details,
+    Header,
+    KindTable,
+    Lines,
+    Stream,
+)
 
-_CELLS_AT_ONCE = 100_000
-_DAY_S = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """What a 200 record names. `exponent`: the unit's power of ten to thousandths of the base unit."""
-
-    usage_point: str
-    meter_serial: str
-    channel: str
-    unit: str
-    exponent: int
-    interval_s: int
-
-    @property
-    def interval_count(self) -> int:
-        """Return how many intervals a day has: market time knows no daylight saving."""
-        return _DAY_S // self.interval_s
+MARKET_OFFSET = timedelta(hours=10)
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """One 300 record: where it stands, when it starts, and runs of (count, quality) that cover it."""
-
-    line_number: int
-    starts_at_s: int
-    spans: list[tuple[int, Quality]]
-
-
-@dataclass(slots=True)
-class _StreamDays:
-    days: dict[int, tuple[Day, Int64s]] = field(default_factory=dict)
-    lines: dict[int, int] = field(default_factory=dict)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    stream: Int64s
+    number: Int64s
+    starts_at_s: Int64s
+    value_milli: Int64s  # (days, intervals)
+    kind: Int64s
+    ranges: dict[int, Int64s]  # of a variable day, by its line: the kind of each interval
 
 
 class DayCollector:
-    """Gathers days and hands out blocks, one for each stream, in the order they came."""
+    """Gathers days and hands out blocks, one a stream."""
 
-    def __init__(self) -> None:
-        self._streams: dict[Stream, _StreamDays] = {}
-        self._waiting: list[tuple[Stream, Day, int]] = []
-        self._cells: list[bytes] = []
+    def __init__(self, errors: ErrorList) -> None:
+        self._errors = errors
+        self._streams: dict[Stream, int] = {}
+        self._table = KindTable(errors)
+        self._days: dict[bytes, int | None] = {}
+        self._batches: dict[int, list[_Batch]] = {}
 
-    def add(self, stream: Stream, day: Day, values: list[bytes], errors: ErrorList) -> None:
-        """Take a day of `stream.interval_count` cells; a day that the stream already has is an error."""
-        held = self._streams.setdefault(stream, _StreamDays())
-        if day.starts_at_s in held.lines:
-            errors.add(day.line_number, 2, "nem12.day-twice", first_line=held.lines[day.starts_at_s])
+    def add_header(self, stream: Stream, note: dict[str, str]) -> int:
+        """Take a 200 record and return its index."""
+        index = self._streams.setdefault(stream, len(self._streams))
+        self._table.headers.append(Header(stream, index, note))
+        return len(self._table.headers) - 1
+
+    def add_lines(self, lines: Lines, details: dict[int, Details]) -> None:
+        """Take 300 records; each has the header whose index it names."""
+        counts = np.array([header.stream.interval_count for header in self._table.headers])
+        count_of = counts[lines.header]
+        for count in np.unique(count_of).tolist():
+            self._add_like(lines.where(count_of == count), count, details)
+
+    def blocks(self) -> list[IntervalBlock]:
+        """Return the blocks in the order their streams came; a day that comes again is an error."""
+        found = {}
+        for batches in self._batches.values():
+            found.update(self._blocks_of(batches))
+        return [found[index] for index in sorted(found)]
+
+    def _add_like(self, lines: Lines, count: int, details: dict[int, Details]) -> None:
+        is_enough = lines.comma_count >= count + 2
+        for number in lines.number[~is_enough].tolist():
+            self._errors.add(number, 0, "nem12.wrong-count", expected=count)
+        lines = lines.where(is_enough)
+        starts_at_s = self._midnights(lines)
+        kind, ranges = self._table.kinds_of(lines, count, details)
+        is_fine = (starts_at_s >= 0) & (kind != REFUSED)
+        lines, starts_at_s, kind = lines.where(is_fine), starts_at_s[is_fine], kind[is_fine]
+        if not len(kind):
             return
-        held.lines[day.starts_at_s] = day.line_number
-        self._waiting.append((stream, day, len(self._cells)))
-        self._cells.extend(values)
-        if len(self._cells) >= _CELLS_AT_ONCE:
-            self._convert(errors)
+        edges = lines.commas[lines.first_comma[:, None] + np.arange(1, count + 2)]
+        values, wrong = to_integers_at(
+            lines.buffer, (edges[:, :-1] + 1).ravel(), edges[:, 1:].ravel(), self._powers(lines.header, count)
+        )
+        values, wrong = values.reshape(-1, count), wrong.reshape(-1, count)
+        self._blank_missing(lines.number, kind, ranges, values, wrong)
+        is_fine = ~wrong.any(axis=1)
+        for row in np.flatnonzero(~is_fine).tolist():
+            for index in np.flatnonzero(wrong[row]).tolist():
+                self._errors.add(int(lines.number[row]), index + 3, CODES[int(wrong[row, index])])
+        stream = np.array([header.stream_index for header in self._table.headers])[lines.header]
+        columns = (stream, lines.number, starts_at_s, values, kind)
+        if not is_fine.all():
+            columns = tuple(column[is_fine] for column in columns)  # type: ignore[assignment]
+        self._batches.setdefault(count, []).append(_Batch(*columns, ranges))
 
-    def blocks(self, errors: ErrorList) -> list[IntervalBlock]:
-        """Return the blocks of every day that is right."""
-        self._convert(errors)
-        return [_block(stream, held) for stream, held in self._streams.items() if held.days]
+    def _powers(self, headers: Int64s, count: int) -> int | Int64s:
+        powers = np.array([header.stream.exponent for header in self._table.headers])[headers]
+        return int(powers[0]) if (powers == powers[0]).all() else np.repeat(powers, count)
 
-    def _convert(self, errors: ErrorList) -> None:
-        power = np.zeros(len(self._cells), dtype=np.int64)
-        for stream, _day, at in self._waiting:
-            power[at : at + stream.interval_count] = stream.exponent
-        values, wrong = to_integers(self._cells, power)
-        for stream, day, at in self._waiting:
-            part = slice(at, at + stream.interval_count)
-            if any(quality.provenance is Provenance.MISSING for _count, quality in day.spans):
-                is_missing = spread(day.spans, "provenance") == Provenance.MISSING
-                wrong[part][is_missing & (wrong[part] == BLANK)] = FINE
-                values[part][is_missing] = 0
-            if wrong[part].any():
-                for index in np.flatnonzero(wrong[part]):
-                    errors.add(day.line_number, int(index) + 3, CODES[int(wrong[at + index])])
-                continue
-            self._streams[stream].days[day.starts_at_s] = day, values[part]
-        self._waiting, self._cells = [], []
+    def _midnights(self, lines: Lines) -> Int64s:
+        """Return when each day starts, -1 (after noting the error) where that is no date."""
+        found = np.empty(len(lines.number), dtype=np.int64)
+        for row in range(len(found)):
+            text = lines.cell(row, 1)
+            if text not in self._days:
+                self._days[text] = market_midnight(text.strip())
+            starts_at_s = self._days[text]
+            found[row] = -1 if starts_at_s is None else starts_at_s
+            if starts_at_s is None:
+                self._errors.add(int(lines.number[row]), 2, "nem12.wrong-date")
+        return found
+
+    def _blank_missing(
+        self, number: Int64s, kind: Int64s, ranges: dict[int, Int64s], values: Int64s, wrong: Verdicts
+    ) -> None:
+        """Let missing intervals be blank; their value is 0."""
+        is_missing = np.array([k.quality.provenance is Provenance.MISSING for k in self._table.kinds])
+        if not is_missing.any():
+            return
+        for row in np.flatnonzero((kind == IN_RANGES) | is_missing[kind]).tolist():
+            missing = is_missing[ranges[int(number[row])] if kind[row] == IN_RANGES else kind[row]]
+            wrong[row][missing & (wrong[row] == BLANK)] = FINE
+            values[row][np.broadcast_to(missing, values[row].shape)] = 0
+
+    def _blocks_of(self, batches: list[_Batch]) -> dict[int, IntervalBlock]:
+        stream, number, starts_at_s, kind = (
+            np.concatenate([getattr(batch, name) for batch in batches])
+            for name in ("stream", "number", "starts_at_s", "kind")
+        )
+        values = np.concatenate([batch.value_milli for batch in batches])
+        ranges = {line: kinds for batch in batches for line, kinds in batch.ranges.items()}
+        order = np.lexsort((number, starts_at_s, stream))
+        is_again = (np.diff(stream[order], prepend=-1) == 0) & (np.diff(starts_at_s[order], prepend=-1) == 0)
+        for place in np.flatnonzero(is_again).tolist():
+            first = place - 1
+            while is_again[first]:
+                first -= 1
+            line, first_line = int(number[order[place]]), int(number[order[first]])
+            self._errors.add(line, 2, "nem12.day-twice", first_line=first_line)
+        order = order[~is_again]
+        cuts = np.flatnonzero(np.diff(stream[order])) + 1
+        streams = list(self._streams)
+        return {
+            int(stream[rows[0]]): self._block(
+                streams[int(stream[rows[0]])],
+                starts_at_s[rows],
+                values[rows],
+                kind[rows],
+                number[rows],
+                ranges,
+            )
+            for rows in np.split(order, cuts)
+            if len(rows)
+        }
+
+    def _block(
+        self,
+        stream: Stream,
+        midnights: Int64s,
+        values: Int64s,
+        kind: Int64s,
+        number: Int64s,
+        ranges: dict[int, Int64s],
+    ) -> IntervalBlock:
+        count = stream.interval_count
+        spread = np.repeat(np.maximum(kind, 0), count)
+        for row in np.flatnonzero(kind == IN_RANGES).tolist():
+            spread[row * count : (row + 1) * count] = ranges[int(number[row])]
+        used = np.unique(spread)
+        place = np.searchsorted(used, spread)
+        kinds = [self._table.kinds[index] for index in used.tolist()]
+        notes = tuple(dict.fromkeys(["", *[one.note for one in kinds]]))
+        steps = np.arange(0, DAY_S, stream.interval_s, dtype=np.int64)
+        return IntervalBlock(
+            usage_point=stream.usage_point,
+            meter_serial=stream.meter_serial,
+            channel=stream.channel,
+            unit=stream.unit,
+            interval_s=stream.interval_s,
+            starts_at_s=(midnights[:, None] + steps).ravel(),
+            value_milli=values.ravel(),
+            provenance=np.array([int(one.quality.provenance) for one in kinds], np.int64)[place],
+            flags=np.array([int(one.quality.flags) for one in kinds], np.int64)[place],
+            method=np.array([int(one.quality.method) for one in kinds], np.int64)[place],
+            notes=notes,
+            note_index=np.array([notes.index(one.note) for one in kinds], np.int64)[place],
+        )
 
 
-def spread(spans: Sequence[tuple[int, Quality]], name: str) -> Int64s:
-    """Return one field of the qualities, repeated over their intervals, shape (n,)."""
-    fields = np.array([int(getattr(quality, name)) for _count, quality in spans], dtype=np.int64)
-    return np.repeat(fields, [count for count, _quality in spans])
-
-
-def _block(stream: Stream, held: _StreamDays) -> IntervalBlock:
-    ordered = [held.days[starts_at_s] for starts_at_s in sorted(held.days)]
-    midnights = np.array([day.starts_at_s for day, _values in ordered], dtype=np.int64)
-    steps = np.arange(0, _DAY_S, stream.interval_s, dtype=np.int64)
-    spans = [span for day, _values in ordered for span in day.spans]
-    return IntervalBlock(
-        usage_point=stream.usage_point,
-        meter_serial=stream.meter_serial,
-        channel=stream.channel,
-        unit=stream.unit,
-        interval_s=stream.interval_s,
-        starts_at_s=(midnights[:, None] + steps).ravel(),
-        value_milli=np.concatenate([values for _day, values in ordered]),
-        provenance=spread(spans, "provenance"),
-        flags=spread(spans, "flags"),
-        method=spread(spans, "method"),
-    )
+def market_midnight(text: bytes) -> int | None:
+    """Return the UTC second at which a day of market time (UTC+10) starts, None for what is no date."""
+    if len(text) != 8 or not text.isdigit():
+        return None
+    try:
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
+        starts_at_s = to_seconds(datetime(day.year, day.month, day.day, tzinfo=UTC) - MARKET_OFFSET)
+    except (ValueError, OverflowError):
+        return None
+    return starts_at_s if starts_at_s >= 0 else None

@@ -1,70 +1,70 @@
-"""AEMO's quality letters and methods to provenance, flags and method, and what a quality must carry with it.
+"""What stands behind the values of a NEM12 day or range: quality, reason and dates, to a quality and a note.
 
 AEMO Meter Data File Format v2.6 (effective 2024-09-29): QualityMethod, ReasonCode.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.core.kernel.quality_codes import AEMO_METHODS, Quality, decode_aemo, encode_aemo
+from wattkeeper.formats.notes import pack_note
 
-VARIABLE = b"V"
-_QUALITY = re.compile(rb"([AEFNS])(\d\d)?")
-_REASON = re.compile(rb"\d{1,3}")
+VARIABLE = "V"
+TAIL_COUNT = 5  # quality, reason, its description, when it was updated, when it was loaded
+_QUALITY = re.compile(r"[AEFNS](\d\d)?", re.ASCII)
+_REASON = re.compile(r"\d{1,3}", re.ASCII)
 _REASON_MOST = 109
-_METHOD_NUMBERS = frozenset([*range(11, 26), *range(51, 60), *range(61, 70), *range(71, 76)])
-_METHODS = {
-    14: Method.LIKE_DAY,
-    15: Method.AVERAGE_LIKE_DAY,
-    17: Method.LINEAR,
-    20: Method.LIKE_DAY,
-    22: Method.AVERAGE_LIKE_DAY,
-    23: Method.LIKE_DAY,
-    51: Method.LIKE_DAY,
-    54: Method.LINEAR,
-    61: Method.LIKE_DAY,
-    69: Method.LINEAR,
-}
 
 
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """Ours of one AEMO quality."""
+class Kind(NamedTuple):
+    """Quality and note of a run of intervals."""
 
-    provenance: Provenance
-    flags: Flag
-    method: Method
+    quality: Quality
+    note: str
 
 
-def parse_quality(code: bytes, reason: bytes) -> Quality | str:
+def parse_quality(code: str, reason: str) -> Quality | str:
     """Return our quality, or the code of what is wrong.
 
-    A is measured, N missing, E a forward estimate (projected), S a substitute (estimated), F a final
-    substitute: estimated where its method is one of ours, else edited. S and F carry a method and a reason, E
-    a method.
+    S and F carry a method and a reason, E a method.
     """
     match = _QUALITY.fullmatch(code)
     if match is None:
         return "nem12.quality-unknown"
-    letter, number = match.group(1), int(match.group(2) or 0)
-    if number and number not in _METHOD_NUMBERS:
+    letter, number = code[0], int(match[1] or 0)
+    if number and number not in AEMO_METHODS:
         return "nem12.method-unknown"
     if reason and (not _REASON.fullmatch(reason) or int(reason) > _REASON_MOST):
         return "nem12.reason-unknown"
-    if letter in b"EFS" and not number:
+    if letter in "EFS" and not number:
         return "nem12.method-missing"
-    if letter in b"FS" and not reason:
+    if letter in "FS" and not reason:
         return "nem12.reason-missing"
-    return Quality(_provenance(letter, number), Flag.NONE, _METHODS.get(number, Method.NONE))
+    return decode_aemo(code) or "nem12.quality-unknown"
 
 
-def _provenance(letter: bytes, number: int) -> Provenance:
-    if letter == b"F" and number not in _METHODS:
-        return Provenance.EDITED
-    return {
-        b"A": Provenance.MEASURED,
-        b"N": Provenance.MISSING,
-        b"E": Provenance.PROJECTED,
-        b"S": Provenance.ESTIMATED,
-        b"F": Provenance.ESTIMATED,
-    }[letter]
+def parse_tail(cells: Sequence[str], more: dict[str, str]) -> Kind | str:
+    """Return quality and note of the fields from QualityMethod on, or the code of what is wrong.
+
+    `more` is what the note holds besides: of the 200 record, or of the day a range belongs to.
+    """
+    code, reason, text, updated, loaded = [*map(str.strip, cells), "", "", "", "", ""][:TAIL_COUNT]
+    quality = parse_quality(code, reason)
+    if isinstance(quality, str):
+        return quality
+    note = {
+        **more,
+        "aemo.quality": code if encode_aemo(quality) != code else "",
+        "aemo.reason": reason,
+        "aemo.text": text,
+        **({"aemo.updated": updated} if updated else {}),
+        **({"aemo.loaded": loaded} if loaded else {}),
+    }
+    return Kind(quality, pack_note(note))
+
+
+def dates_of(cells: Sequence[str]) -> dict[str, str]:
+    """Return what a variable day says for all of its ranges."""
+    updated, loaded = [*map(str.strip, cells), "", "", "", "", ""][3:TAIL_COUNT]
+    return {"aemo.updated": updated, "aemo.loaded": loaded}

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from shared import SHARED, shared_path
 from wattkeeper.core.kernel.quality import Method, Provenance
+from wattkeeper.core.kernel.quality_codes import Quality
 from wattkeeper.formats import nem12_days
 from wattkeeper.formats.api import FormatError
 from wattkeeper.formats.nem12 import read_nem12
-from wattkeeper.formats.nem12_quality import Quality, parse_quality
+from wattkeeper.formats.nem12_quality import parse_quality
 
 LETTERS = {
     "A": Provenance.MEASURED,
@@ -196,16 +197,16 @@ def test_units_in_any_case() -> None:
 @pytest.mark.parametrize(
     ("code", "reason", "expected"),
     [
-        (b"A", b"", (Provenance.MEASURED, Method.NONE)),
-        (b"N", b"", (Provenance.MISSING, Method.NONE)),
-        (b"E52", b"", (Provenance.PROJECTED, Method.NONE)),
-        (b"S14", b"43", (Provenance.ESTIMATED, Method.LIKE_DAY)),
-        (b"S15", b"43", (Provenance.ESTIMATED, Method.AVERAGE_LIKE_DAY)),
-        (b"F17", b"43", (Provenance.ESTIMATED, Method.LINEAR)),
-        (b"F55", b"43", (Provenance.EDITED, Method.NONE)),
+        ("A", "", (Provenance.MEASURED, Method.NONE)),
+        ("N", "", (Provenance.MISSING, Method.NONE)),
+        ("E52", "", (Provenance.PROJECTED, Method.NONE)),
+        ("S14", "43", (Provenance.ESTIMATED, Method.LIKE_DAY)),
+        ("S15", "43", (Provenance.ESTIMATED, Method.AVERAGE_LIKE_DAY)),
+        ("F17", "43", (Provenance.ESTIMATED, Method.LINEAR)),
+        ("F55", "43", (Provenance.EDITED, Method.NONE)),
     ],
 )
-def test_quality(code: bytes, reason: bytes, expected: tuple[Provenance, Method]) -> None:
+def test_quality(code: str, reason: str, expected: tuple[Provenance, Method]) -> None:
     quality = parse_quality(code, reason)
     assert isinstance(quality, Quality)
     assert (quality.provenance, quality.method) == expected
@@ -213,7 +214,7 @@ def test_quality(code: bytes, reason: bytes, expected: tuple[Provenance, Method]
 
 def test_every_method_number_of_the_market_is_known() -> None:
     numbers = json.loads(shared_path("vectors/codes/aemo_substitution_methods.json").read_text())["methods"]
-    known = [n for n in range(100) if isinstance(parse_quality(b"S%02d" % n, b"43"), Quality)]
+    known = [n for n in range(100) if isinstance(parse_quality(f"S{n:02d}", "43"), Quality)]
     assert known == sorted(int(number) for number in numbers)
 
 
@@ -242,12 +243,13 @@ def test_nothing_makes_it_raise(at: int, junk: bytes, cut: int) -> None:
 
 
 def test_teeth_a_float_on_the_way_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def by_float(cells: list[bytes], power: Any) -> Any:
-        values = [int(float(cell) * 10 ** int(p)) for cell, p in zip(cells, power, strict=True)]
+    def by_float(buffer: Any, starts: Any, ends: Any, power: int) -> Any:
+        cells = [buffer[start:end].tobytes() for start, end in zip(starts, ends, strict=True)]
+        values = [int(float(cell) * 10**power) for cell in cells]
         return np.array(values, dtype=np.int64), np.zeros(len(cells), dtype=np.int8)
 
     values = ["1.005", "4.035", "1.1", "2.3"] * 12
     exact = read_nem12(file(day(values), unit="Wh")).blocks[0].value_milli.tolist()
     assert exact == [int(Decimal(value).scaleb(3)) for value in values]
-    monkeypatch.setattr(nem12_days, "to_integers", by_float)
+    monkeypatch.setattr(nem12_days, "to_integers_at", by_float)
     assert read_nem12(file(day(values), unit="Wh")).blocks[0].value_milli.tolist() != exact
