@@ -1,6 +1,7 @@
 """What APDUs overheard in order mean: keys and titles, blocks, which answer belongs to which request."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from wattkeeper.protocols.dlms import acse, axdr, gbt, initiate, objects, security
 from wattkeeper.protocols.dlms.apdus import (
@@ -19,6 +20,7 @@ from wattkeeper.protocols.dlms.obis import Obis
 from wattkeeper.protocols.dlms.readings import Reading, instant_text, list_readings, obis_of, to_reading
 from wattkeeper.protocols.dlms.security import Ciphered, Keys
 
+T = TypeVar("T")
 _MAX_NESTING = 4
 _SERVICES = {
     0x01: "initiate-request",
@@ -66,12 +68,22 @@ def service_name(apdu: bytes) -> str | None:
     return _SERVICES.get(apdu[0]) if apdu else None
 
 
+class Known(NamedTuple):
+    """What a meter's objects said of themselves: scaler and unit of registers, columns of profiles."""
+
+    scaler_units: Mapping[Obis, ScalerUnit]
+    columns: Mapping[Obis, list[Descriptor | None]]
+
+
+NOTHING_KNOWN = Known({}, {})
+
+
 class Conversation:
     """Everything heard so far. Keys by name: ``guek``, ``gak``, and where no AARQ or AARE is among what is
-    heard, ``client_title`` and ``server_title``.
+    heard, ``client_title`` and ``server_title``. `known`: what the meter will say later, if that is known.
     """
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
+    def __init__(self, keys: Mapping[str, bytes], known: Known = NOTHING_KNOWN) -> None:
         self._keys = Keys(keys.get("guek", b""), keys.get("gak", b""))
         self._dedicated_key = b""
         self._client_title = keys.get("client_title", b"")
@@ -79,8 +91,18 @@ class Conversation:
         self._general_blocks = gbt.Assembler(1)
         self._blocks = gbt.Assembler(1)
         self._targets: dict[int, list[Target]] = {}
-        self._scaler_units: dict[Obis, ScalerUnit] = {}
-        self._columns: dict[Obis, list[Descriptor | None]] = {}
+        self._scaler_units: dict[Obis, ScalerUnit] = dict(known.scaler_units)
+        self._columns: dict[Obis, list[Descriptor | None]] = dict(known.columns)
+        self._contradicted: set[Obis] = set()
+        self._is_one_meter = True
+
+    def learnt(self) -> Known:
+        """Return what the meter said of its objects, contradictions left out; nothing if meters are mixed."""
+        if not self._is_one_meter:
+            return NOTHING_KNOWN
+        scaler_units = {o: pair for o, pair in self._scaler_units.items() if o not in self._contradicted}
+        columns = {o: found for o, found in self._columns.items() if o not in self._contradicted}
+        return Known(scaler_units, columns)
 
     def hear(self, apdu: bytes, nesting: int = 0) -> tuple[str, list[Reading]]:
         """
@@ -98,7 +120,7 @@ class Conversation:
             return (service, []) if whole is None else self.hear(whole, nesting + 1)
         ciphered = security.unwrap(apdu)
         if ciphered is not None:
-            return self.hear(self._open(ciphered, tag), nesting + 1)
+            return self._hear_opened(ciphered, tag, nesting + 1)
         if tag == DATA_NOTIFICATION:
             return service, _notification(apdu)
         if tag in (acse.AARQ, acse.AARE, acse.RLRQ, acse.RLRE):
@@ -109,6 +131,18 @@ class Conversation:
             return service, []
         heard = decode_apdu(apdu)
         return heard.service, self._service(heard)
+
+    def _hear_opened(self, ciphered: Ciphered, tag: int, nesting: int) -> tuple[str, list[Reading]]:
+        """Where no tag proves the key, only sense can: nonsense is a wrong key."""
+        plain = self._open(ciphered, tag)
+        try:
+            return self.hear(plain, nesting)
+        except ApduDamaged:
+            control = ciphered.text[0]
+            is_tagged = bool(self._keys.authentication and control & security.AUTHENTICATED)
+            if is_tagged or not control & security.ENCRYPTED:
+                raise
+            raise SecurityFailed("dlms.wrong-key") from None
 
     def _open(self, ciphered: Ciphered, tag: int) -> bytes:
         title = ciphered.system_title
@@ -128,12 +162,20 @@ class Conversation:
             self._dedicated_key, information = b"", request.user_information
         elif apdu[0] == acse.AARE:
             response = acse.decode_response(apdu)
-            self._server_title = response.system_title or self._server_title
+            self._meet(response.system_title)
             information = response.user_information
         else:
             information = acse.decode_release(apdu)
         if information:
             self.hear(information, _MAX_NESTING - 1)
+
+    def _meet(self, server_title: bytes) -> None:
+        """Forget what another meter said."""
+        if server_title and self._server_title and server_title != self._server_title:
+            self._is_one_meter = False
+            self._scaler_units.clear()
+            self._columns.clear()
+        self._server_title = server_title or self._server_title
 
     def _initiate(self, apdu: bytes) -> None:
         if apdu[0] == initiate.REQUEST_TAG:
@@ -176,16 +218,21 @@ class Conversation:
         if class_id in _REGISTER_CLASSES and attribute == 3:
             match value:
                 case [int(scaler), int(unit)] if -128 <= scaler <= 127:
-                    self._scaler_units[obis] = (scaler, unit)
+                    self._note(self._scaler_units, obis, (scaler, unit))
             return []
         if class_id == objects.CLASS_PROFILE and attribute == 3 and isinstance(value, list):
-            self._columns[obis] = [_column(item) for item in value]
+            self._note(self._columns, obis, [_column(item) for item in value])
             return []
         if class_id == objects.CLASS_PROFILE and attribute == 2 and isinstance(value, list):
             return [reading for row in value for reading in self._record(row, self._columns.get(obis, []))]
         if isinstance(value, list) or attribute == 1:
             return []
         return [to_reading(Entry(obis, value, self._scaler_units.get(obis)))]
+
+    def _note(self, notes: dict[Obis, T], obis: Obis, said: T) -> None:
+        if notes.setdefault(obis, said) != said:
+            self._contradicted.add(obis)
+            notes[obis] = said
 
     def _record(self, row: Value, columns: Sequence[Descriptor | None]) -> list[Reading]:
         if not isinstance(row, list) or len(row) != len(columns):

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 
 from wattkeeper.protocols.dlms import axdr, gbt, hdlc, initiate, mbus, security, wrapper
 from wattkeeper.protocols.dlms.apdus import DATA_NOTIFICATION, decode_apdu_from
-from wattkeeper.protocols.dlms.conversation import Conversation, service_name
+from wattkeeper.protocols.dlms.conversation import NOTHING_KNOWN, Conversation, Known, service_name
 from wattkeeper.protocols.dlms.errors import ApduDamaged, DlmsError, FrameDamaged
 from wattkeeper.protocols.dlms.notification import entries
 from wattkeeper.protocols.dlms.readings import Reading, list_readings
@@ -68,20 +68,37 @@ def decode_stream(data: bytes, keys: Mapping[str, bytes]) -> Iterator[DecodedFra
     return decode_chunks([data], keys)
 
 
-def decode_chunks(chunks: Iterable[bytes], keys: Mapping[str, bytes]) -> Iterator[DecodedFrame]:
-    """Yield as `decode_stream` does; a frame never reaches from one chunk into the next."""
-    describer = _Describer(keys)
+def decode_chunks(
+    chunks: Iterable[bytes], keys: Mapping[str, bytes], known: Known = NOTHING_KNOWN
+) -> Iterator[DecodedFrame]:
+    """Yield as `decode_stream` does; a frame never reaches from one chunk into the next.
+
+    `known`: what `learn` found in the same chunks, for values that were read before their scaler and unit.
+    """
+    describer = _Describer(keys, known)
     for chunk in chunks:
         yield from describer.describe(chunk)
+
+
+def learn(chunks: Iterable[bytes], keys: Mapping[str, bytes]) -> Known:
+    """Return what the meter says of its objects anywhere in `chunks`."""
+    describer = _Describer(keys)
+    for chunk in chunks:
+        for _ in describer.describe(chunk):
+            pass
+    return describer.learnt()
 
 
 class _Describer:
     """Walks chunks and keeps what segments and parts of APDUs came before."""
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        self._conversation = Conversation(keys)
+    def __init__(self, keys: Mapping[str, bytes], known: Known = NOTHING_KNOWN) -> None:
+        self._conversation = Conversation(keys, known)
         self._segments: dict[tuple[int, int], bytes] = {}
         self._parts = gbt.Assembler(0)
+
+    def learnt(self) -> Known:
+        return self._conversation.learnt()
 
     def describe(self, data: bytes) -> Iterator[DecodedFrame]:
         at = 0

@@ -113,11 +113,13 @@ def _decode_group(protocol: str, pieces: Iterable[Piece], keys: Mapping[str, byt
     describe = import_module(f"wattkeeper.protocols.{protocol}.describe")
     problems: list[Piece] = []
     last: list[bytes] = [b""]
+    pieces = list(pieces)
+    known = _learn(describe, pieces, keys)
     chunks = _sound_chunks(pieces, problems, last)
     is_done = False
     while not is_done:
         try:
-            for row in _rows(describe, chunks, keys):
+            for row in describe.decode_chunks(chunks, keys, *known):
                 yield from _drained(protocol, problems)
                 yield row
             is_done = True
@@ -126,12 +128,15 @@ def _decode_group(protocol: str, pieces: Iterable[Piece], keys: Mapping[str, byt
     yield from _drained(protocol, problems)
 
 
-def _rows(describe: Any, chunks: Iterator[bytes], keys: Mapping[str, bytes]) -> Iterator[Row]:
-    if hasattr(describe, "decode_chunks"):
-        yield from describe.decode_chunks(chunks, keys)
-        return
-    for chunk in chunks:
-        yield from describe.decode_stream(chunk, keys)
+def _learn(describe: Any, pieces: Iterable[Piece], keys: Mapping[str, bytes]) -> tuple[Any, ...]:
+    """Return what a protocol can learn from the whole before it decodes; nothing from a large capture."""
+    chunks = [piece.data for piece in pieces]
+    if not hasattr(describe, "learn") or sum(map(len, chunks)) > COMPARED_MAX_BYTES:
+        return ()
+    try:
+        return (describe.learn(chunks, keys),)
+    except _PIECE_ERRORS:
+        return ()
 
 
 def _sound_chunks(pieces: Iterable[Piece], problems: list[Piece], last: list[bytes]) -> Iterator[bytes]:
