@@ -84,6 +84,10 @@ LOCALE_PATHS = [Path(__file__).resolve().parents[1] / "interfaces" / "locale"]
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [Path(__file__).resolve().parents[1] / "interfaces" / "web" / "static"]
 WHITENOISE_USE_FINDERS = True
+IS_TLS = bool(os.environ.get("WATTKEEPER_TLS_CERT"))
+IS_VOUCHED_FOR = IS_TLS and not read_bool("WATTKEEPER_TLS_OWN", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_TLS
+SECURE_HSTS_SECONDS = 31_536_000 if IS_VOUCHED_FOR else 0  # with a self-signed one nobody could go on
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"

@@ -1,6 +1,7 @@
 """`wattkeeper serve`: the whole of Wattkeeper on this machine."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,26 +10,43 @@ from rich.console import Console
 from wattkeeper.bootstrap import data_folder
 from wattkeeper.bootstrap.prepare import prepare
 from wattkeeper.interfaces.workers.supervisor import Supervisor, run_until_stopped
+from wattkeeper.interfaces.workers.tls import Tls, choose, is_loopback
 
 
 def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    tls_cert: Annotated[Path | None, typer.Option(help="certificate chain, PEM")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="its private key, PEM")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="plain HTTP on an address that others reach")
+    ] = False,
 ) -> None:
-    """Run store, head-end, worker and pages until stopped."""
+    """Run store, head-end, worker and pages until stopped; over TLS on any address but loopback."""
     folder = data_folder()
     console = Console(stderr=True)
-    supervisor = Supervisor(folder, host=host, port=port, environment={})
+    now = datetime.now(UTC)
+    tls = choose(folder, host, certificate=tls_cert, key=tls_key, is_insecure=insecure, now=now)
+    supervisor = Supervisor(folder, host=host, port=port, environment={}, tls=tls)
     try:
         supervisor.take_folder()
-        made = prepare(folder, now=datetime.now(UTC))
+        made = prepare(folder, now=now)
         supervisor.start()
         console.print(f"[bold]Wattkeeper · 电表管家[/bold]  {supervisor.url}")
+        _tell_security(console, host, tls)
         if made is not None:
             tell_administrator(console, made)
         run_until_stopped(supervisor)
     finally:
         supervisor.stop()
+
+
+def _tell_security(console: Console, host: str, tls: Tls | None) -> None:
+    """Say how far the pages can be trusted on the way."""
+    if tls is None and not is_loopback(host):
+        console.print("Plain HTTP: passwords can be read on the way. · 明文 HTTP,口令可能被窃听。")
+    elif tls is not None and tls.is_own:
+        console.print(f"Own certificate, SHA-256 · 自签证书指纹: {tls.fingerprint}")
 
 
 def tell_administrator(console: Console, made: tuple[str, str]) -> None:

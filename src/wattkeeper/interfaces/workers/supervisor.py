@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from urllib.request import urlopen
 import structlog
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.interfaces.workers.tls import Tls, names_of, own_address
 
 ORDER = ("store", "headend", "worker", "web")
 PAUSE_MAX_S = 30.0
@@ -87,8 +89,11 @@ class Child:
 class Supervisor:
     """Holds the lock and the children of one data folder."""
 
-    def __init__(self, folder: Path, *, host: str, port: int, environment: Mapping[str, str]) -> None:
-        self.url = f"http://{host}:{port}"
+    def __init__(
+        self, folder: Path, *, host: str, port: int, environment: Mapping[str, str], tls: Tls | None = None
+    ) -> None:
+        self._tls = tls
+        self.url = f"{'https' if tls else 'http'}://{host}:{port}"
         self._folder = folder
         self._host, self._port = host, port
         logs = folder / "log"
@@ -97,8 +102,10 @@ class Supervisor:
         surroundings = {
             **os.environ,
             **environment,
+            **(tls.environment() if tls else {}),
             "WATTKEEPER_DATA": str(folder),
             "WATTKEEPER_BIND": f"{host}:{port}",
+            "WATTKEEPER_HOSTS": os.environ.get("WATTKEEPER_HOSTS", _to_hosts(names_of(host))),
         }
         self._children = [Child(role, surroundings, logs / f"{role}.log") for role in ORDER]
         self._lock: IO[str] | None = None
@@ -152,8 +159,13 @@ class Supervisor:
         return (self._folder / "run" / "store.json").exists()
 
     def _is_web_ready(self) -> bool:
+        address = f"{self.url.partition(':')[0]}://{own_address(self._host)}:{self._port}/healthz"
+        trusted = None
+        if self._tls is not None:
+            trusted = ssl.create_default_context(cafile=self._tls.certificate)
+            trusted.check_hostname = False  # our own child, at its own address
         try:
-            with urlopen(f"{self.url}/healthz", timeout=2) as answer:  # noqa: S310 - our own address
+            with urlopen(address, timeout=2, context=trusted) as answer:  # noqa: S310 - our own address
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False
@@ -176,6 +188,11 @@ class Supervisor:
             child.stop()
         if self._lock is not None:
             self._lock.close()
+
+
+def _to_hosts(names: list[str]) -> str:
+    """Return names and addresses as Django compares them with what a browser asks for."""
+    return ",".join(f"[{name}]" if ":" in name else name for name in names)
 
 
 def run_until_stopped(supervisor: Supervisor) -> None:

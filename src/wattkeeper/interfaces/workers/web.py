@@ -20,5 +20,7 @@ def run() -> int:
         timeout_keep_alive=15,
         lifespan="off",
         server_header=False,
+        ssl_certfile=os.environ.get("WATTKEEPER_TLS_CERT"),
+        ssl_keyfile=os.environ.get("WATTKEEPER_TLS_KEY"),
     )
     return 0
