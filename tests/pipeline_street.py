@@ -83,6 +83,13 @@ class Street:
         own = sorted(self.values[series_id].items())
         return [(series_id, at_s, *value) for at_s, value in own if from_s <= at_s < to_s]
 
+    def nearest(self, channel_ids: Sequence[int], at_s: int, *, is_before: bool) -> int | None:
+        """Return the instant of the newest read before `at_s`, or of the oldest at or after it."""
+        stamps = [row[0] for channel_id in channel_ids for row in self.raw[channel_id]]
+        if is_before:
+            return max((stamp for stamp in stamps if stamp < at_s), default=None)
+        return min((stamp for stamp in stamps if stamp >= at_s), default=None)
+
     def step(self, name: str) -> None:
         """Count a call, and raise if this is the one that fails."""
         self.asked[name] += 1
@@ -119,10 +126,7 @@ class _Single:
 
     def find_nearest(self, channel_ids: Sequence[int], at_s: int, *, is_before: bool) -> int | None:
         self.street.step("find_nearest")
-        stamps = [row[0] for channel_id in channel_ids for row in self.street.raw[channel_id]]
-        if is_before:
-            return max((stamp for stamp in stamps if stamp < at_s), default=None)
-        return min((stamp for stamp in stamps if stamp >= at_s), default=None)
+        return self.street.nearest(channel_ids, at_s, is_before=is_before)
 
     def record(
         self, *, series_id: int, from_s: int, to_s: int, findings: Sequence[Finding], run_id: int
@@ -188,8 +192,7 @@ class _Many:
 
     def find_nearest(self, channel_id: Int64s, at_s: int, *, is_before: bool) -> tuple[Int64s, Int64s]:
         self.street.step("find_nearest")
-        single = _Single(self.street)
-        found = {c: single.find_nearest([c], at_s, is_before=is_before) for c in channel_id.tolist()}
+        found = {c: self.street.nearest([c], at_s, is_before=is_before) for c in channel_id.tolist()}
         known = {c: own_s for c, own_s in found.items() if own_s is not None}
         return np.array(list(known), dtype=np.int64), np.array(list(known.values()), dtype=np.int64)
 

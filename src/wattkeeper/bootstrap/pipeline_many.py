@@ -93,14 +93,24 @@ class DataMany:
         keep_findings(drafts, now=self._now())
         kept = {(draft.rule, draft.subject_key, draft.starts_at) for draft in drafts}
         for each in found:
+            points = self._points_of(each.series_id)
             close_windows(
                 tenant_id=self._tenant_id,
-                subject_keys=[f"series:{series_id}" for series_id in each.series_id.tolist()],
+                usage_point_ids=(int(points.min()), int(points.max())),
+                subject_keys={f"series:{series_id}" for series_id in each.series_id.tolist()},
                 from_at=from_seconds(each.from_s),
                 to_at=from_seconds(each.to_s),
                 kept=kept,
                 now=self._now(),
             )
+
+    def _points_of(self, series_id: Int64s) -> Int64s:
+        """Return the usage points of series, in any order."""
+        rows = self._rows
+        known = rows.usage_point_id[np.isin(rows.series_id, series_id)]
+        others = series_id[~np.isin(series_id, rows.series_id)].tolist()
+        dated = [self._registry.known[own].usage_point_id for own in others]
+        return np.concatenate((known, np.array(dated, dtype=np.int64)))
 
     def _draft(self, finding: Finding) -> FindingDraft:
         series_id = finding.series_id or 0

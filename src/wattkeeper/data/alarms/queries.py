@@ -10,7 +10,7 @@ from wattkeeper.data.alarms.models import EndDeviceEvent, Finding, FindingCommen
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
 from wattkeeper.data.upserts import upsert
 
-SUBJECTS_COUNT = 2000  # so many subjects are asked for in one statement
+CLOSED_COUNT = 2000  # so many are closed in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +127,30 @@ def close_window(
 def close_windows(
     *,
     tenant_id: int,
-    subject_keys: Sequence[str],
+    usage_point_ids: tuple[int, int],
+    subject_keys: Set[str],
     from_at: datetime,
     to_at: datetime,
     kept: Set[tuple[str, str, datetime]],
     now: datetime,
 ) -> int:
     """Close the subjects' open findings that start in [from_at, to_at) and are not in `kept` (rule, subject,
-    start)."""
-    gone: list[int] = []
-    for start in range(0, len(subject_keys), SUBJECTS_COUNT):
-        seen = Finding.objects.filter(
-            tenant_id=tenant_id,
-            subject_key__in=subject_keys[start : start + SUBJECTS_COUNT],
-            state=Finding.State.OPEN,
-            starts_at__gte=from_at,
-            starts_at__lt=to_at,
-        ).values_list("id", "rule", "subject_key", "starts_at")
-        gone += [finding_id for finding_id, *key in seen if tuple(key) not in kept]
-    return Finding.objects.filter(id__in=gone).update(state=Finding.State.CLOSED, closed_at=now)
+    start).
+
+    `usage_point_ids`: the least and the greatest of the usage points that the subjects belong to.
+    """
+    seen = Finding.objects.filter(
+        tenant_id=tenant_id,
+        usage_point_id__range=usage_point_ids,
+        state=Finding.State.OPEN,
+        starts_at__gte=from_at,
+        starts_at__lt=to_at,
+    ).values_list("id", "rule", "subject_key", "starts_at")
+    gone = [key[0] for key in seen if key[2] in subject_keys and key[1:] not in kept]
+    for start in range(0, len(gone), CLOSED_COUNT):
+        ids = gone[start : start + CLOSED_COUNT]
+        Finding.objects.filter(id__in=ids).update(state=Finding.State.CLOSED, closed_at=now)
+    return len(gone)
 
 
 def list_findings(

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 from django.db import transaction
 
 from wattkeeper.data.alarms.models import EndDeviceEvent
 from wattkeeper.data.collection.models import Link, MeterStatus
 from wattkeeper.data.registry.models import Channel
+from wattkeeper.data.registry.plain_facts import among
 from wattkeeper.data.upserts import upsert
 
 LINK_UP, LINK_DOWN = "link.up", "link.down"
@@ -81,11 +83,13 @@ def keep_link_state(*, link_id: int, at: datetime, is_up: bool, error_code: str 
 
 def mark_read(channel_ids: Iterable[int]) -> None:
     """Note that these channels have reads: their meters can only be retired from now on."""
-    ids = sorted(set(channel_ids))
+    ids = np.unique(np.array(list(channel_ids), dtype=np.int64))
     for start in range(0, len(ids), _CHUNK_COUNT):
-        Channel.objects.filter(id__in=ids[start : start + _CHUNK_COUNT], has_reads=False).update(
-            has_reads=True
-        )
+        chunk = ids[start : start + _CHUNK_COUNT]
+        unread = Channel.objects.filter(among("id", chunk), has_reads=False).values_list("id", flat=True)
+        fresh = np.intersect1d(chunk, np.array(list(unread), dtype=np.int64))
+        if len(fresh):
+            Channel.objects.filter(id__in=fresh.tolist(), has_reads=False).update(has_reads=True)
 
 
 def _apply(status: MeterStatus, row: LearnedOfMeter) -> None:

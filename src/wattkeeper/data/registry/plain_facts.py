@@ -88,33 +88,34 @@ def among(field: str, ids: Int64s) -> Q:
 def _plain_table(ids: Int64s, since: datetime) -> Int64s:
     rows = _long_measured(ids, since)
     ratios = _ratios(ids, since)
-    rates: dict[tuple[Any, ...], tuple[int, int] | None] = {}
-    table = []
-    for *own, digits, numerator, denominator, reading_type in rows:
-        ratio = ratios.get(own[1], (1, 1))
-        kind = (numerator, denominator, reading_type, ratio, digits)
-        if kind not in rates:
-            rates[kind] = _rate(*kind)
-        rate = rates[kind]
-        if rate is not None:
-            table.append((*own, 0 if digits is None else 10**digits, *rate))
-    found = np.array(table, dtype=np.int64).reshape(-1, 10)
+    kinds: dict[tuple[Any, ...], int] = {}
+    kind_of = [kinds.setdefault((*row[7:], ratios.get(row[1], (1, 1))), len(kinds)) for row in rows]
+    rates = np.array([_rate(*kind) for kind in kinds], dtype=np.int64).reshape(-1, 3)
+    own = np.array([row[:7] for row in rows], dtype=np.int64).reshape(-1, 7)
+    found = np.concatenate((own, rates[np.array(kind_of, dtype=np.intp)]), axis=1)
     found = found[np.argsort(found[:, 0], kind="stable")]
-    is_alone = np.isin(found[:, 0], ids)
+    is_alone = np.isin(found[:, 0], ids)  # a range may hold others too
     is_again = found[1:, 0] == found[:-1, 0]
     is_alone[1:] &= ~is_again
     is_alone[:-1] &= ~is_again
     otherwise = _measured_otherwise(ids, since)
-    return found[is_alone & ~np.isin(found[:, 0], otherwise)]
+    return found[is_alone & (found[:, -1] > 0) & ~np.isin(found[:, 0], otherwise)]
 
 
 def _rate(
-    numerator: int, denominator: int, reading_type: str, ratio: tuple[int, int] | None, digits: int | None
-) -> tuple[int, int] | None:
+    digits: int | None,
+    numerator: int,
+    denominator: int,
+    reading_type: str,
+    ratio: tuple[int, int] | None,
+) -> tuple[int, int, int]:
+    """Return modulus, numerator and denominator; the last is 0 where they are not known or too large."""
     if ratio is None or (digits or 0) > 18:
-        return None
+        return 0, 0, 0
     rate = step_milliwh(reading_type, Fraction(numerator, denominator), None) * Fraction(*ratio)
-    return None if max(rate.numerator, rate.denominator) >= 2**62 else (rate.numerator, rate.denominator)
+    if max(rate.numerator, rate.denominator) >= 2**62:
+        return 0, 0, 0
+    return 0 if digits is None else 10**digits, rate.numerator, rate.denominator
 
 
 def _long_measured(ids: Int64s, since: datetime) -> Sequence[tuple[Any, ...]]:
