@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from wattkeeper.protocols.dlms import hdlc, mbus, security, services, wrapper
 from wattkeeper.protocols.dlms.apdus import Descriptor
 from wattkeeper.protocols.dlms.date_time import encode as encode_date_time
-from wattkeeper.protocols.dlms.describe import decode_chunks, decode_stream
+from wattkeeper.protocols.dlms.describe import decode_chunks, decode_stream, learn
 from wattkeeper.protocols.dlms.encoding import (
     array,
     double_long_unsigned,
@@ -178,3 +178,44 @@ def test_much_garbage_is_quick() -> None:
     for pattern in (b"\x00\x01", b"\x7e\xa0", b"\x68\x05\x05\x68", b"\xdb\x08"):
         rows = list(decode_stream(pattern * 20_000, {}))
         assert all(row["error"] is not None for row in rows)
+
+
+REQUEST, ANSWER = "c001c1%s00", "c401c1%s"
+SCALER = (REQUEST % "00030100010800ff03", ANSWER % "0002020f02161e")
+VALUE = (REQUEST % "00030100010800ff02", ANSWER % "000600003039")
+
+
+def exchanged(*pairs: tuple[str, str]) -> list[bytes]:
+    return [bytes.fromhex(text) for pair in pairs for text in pair]
+
+
+def told(chunks: list[bytes]) -> list[tuple[str | None, str]]:
+    rows = list(decode_chunks(chunks, {}, learn(chunks, {})))
+    assert not any(row["error"] for row in rows)
+    return [(r["value"], r["unit"]) for row in rows for r in row["readings"]]
+
+
+def test_a_scaler_read_after_its_value_still_scales_it() -> None:
+    chunks = exchanged(VALUE, SCALER)
+    assert told(chunks) == [("1234500", "Wh")]
+    assert [r["value"] for row in decode_chunks(chunks, {}) for r in row["readings"]] == ["12345"]
+
+
+def test_scalers_that_contradict_each_other_scale_only_what_follows() -> None:
+    other = (SCALER[0], ANSWER % "0002020f01161e")
+    assert told(exchanged(VALUE, SCALER, VALUE, other, VALUE)) == [
+        ("12345", ""),
+        ("1234500", "Wh"),
+        ("123450", "Wh"),
+    ]
+
+
+def test_another_meters_scaler_scales_nothing() -> None:
+    aares = [
+        bytes.fromhex("6135a109060760857405080101a203020100a305a103020100a40a0408")
+        + title
+        + bytes.fromhex("be10040e0800065f1f040000001002000007")
+        for title in (b"AAA00001", b"AAA00002")
+    ]
+    chunks = [aares[0], *exchanged(SCALER, VALUE), aares[1], *exchanged(VALUE)]
+    assert told(chunks) == [("1234500", "Wh"), ("12345", "")]

@@ -2,10 +2,15 @@ import json
 
 import pytest
 import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from shared import shared_path
+from wattkeeper.interfaces.cli.language import choose_language
 from wattkeeper.interfaces.cli.tools import decode as tool
+from wattkeeper.protocols.dlms import security
+from wattkeeper.protocols.dlms.security import Keys
 from wattkeeper.protocols.modbus.frame import Adu, encode_tcp
 
 GOOD = "6861010000000068910833333433593333338a16"
@@ -93,6 +98,7 @@ def test_the_shared_vectors():
         (("dlt645", "-", "--key", "guek"), b"68", "decode.bad-key"),
         (("dlt645", "-", "--key", "guek=xx"), b"68", "decode.bad-key"),
         (("dlt645", "-", "--key", "=00"), b"68", "decode.bad-key"),
+        (("dlms", "-", "--key", "master=00"), b"68", "decode.unknown-key"),
     ],
 )
 def test_wrong_use_is_one_sentence_with_a_code(arguments, stdin, code):
@@ -131,3 +137,71 @@ def test_a_fault_of_a_codec_is_a_row(monkeypatch):
         ("01", "decode.failed"),
         ("02", None),
     ]
+
+
+PUSH = bytes.fromhex("0f0000000100020209060100010800ff0600003039")
+TITLE, GUEK, GAK = b"WTK00001", bytes(range(16)), bytes(range(16, 32))
+
+
+def ciphered(control=0x30):
+    keys = Keys(GUEK, GAK)
+    text = security.protect(PUSH, keys=keys, system_title=TITLE, counter=1, security_control=control)
+    return security.wrap_general(TITLE, text).hex()
+
+
+@pytest.mark.parametrize("name", ["guek", "GUEK", "key", "ek", "encryption-key"])
+def test_the_names_of_keys(name):
+    code, (row,), _ = run("dlms", "--key", f"{name}={GUEK.hex(':')}", stdin=ciphered().encode())
+    assert (code, row["readings"][0]["value"]) == (0, "12345")
+
+
+def test_a_wrong_authentication_key_is_noticed():
+    keys = ("--key", f"guek={GUEK.hex()}", "--key", f"gak={bytes(16).hex()}")
+    code, (row,), _ = run("dlms", *keys, stdin=ciphered().encode())
+    assert (code, row["error"]["code"]) == (1, "dlms.wrong-key")
+
+
+def test_a_wrong_key_is_noticed_where_no_tag_tells():
+    code, (row,), _ = run("dlms", "--key", "guek=" + "5a" * 16, stdin=ciphered(0x20).encode())
+    assert (code, row["error"]["code"], row["readings"]) == (1, "dlms.wrong-key", [])
+
+
+def test_keys_beside_the_bytes_count_unless_others_are_given():
+    line = json.dumps({"hex": ciphered(), "guek": GUEK.hex(), "gak": GAK.hex()}).encode()
+    meta = json.dumps({"meta": {"guek": GUEK.hex()}}).encode()
+    assert run("dlms", stdin=line)[0] == 0
+    assert run("dlms", stdin=meta + b"\n" + json.dumps({"hex": ciphered()}).encode())[0] == 0
+    code, (row,), _ = run("dlms", "--key", f"guek={bytes(16).hex()}", stdin=line)
+    assert (code, row["error"]["code"]) == (1, "dlms.wrong-key")
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("en", "The checksum does not fit: the frame is damaged."), ("zh", "校验和不符：帧已损坏。")],
+)
+def test_errors_in_the_language_of_the_reader(language, sentence):
+    choose_language(language)
+    try:
+        _, (row,), _ = run("dlt645", stdin=f"{GOOD[:-4]}0016".encode())
+        stderr = run("dlt645", "/nowhere")[2]
+    finally:
+        choose_language("")
+    assert row["error"]["message"].startswith(sentence)
+    assert list(row["error"]) == ["code", "message"]
+    assert stderr.startswith("decode.unreadable: ")
+    assert ("无法读取" in stderr) == (language == "zh")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(tool.PROTOCOLS),
+    st.one_of(
+        st.binary(max_size=200),
+        st.binary(max_size=120).map(bytes.hex).map(str.encode),
+        st.text(max_size=120).map(lambda text: text.encode("utf-8", "replace")),
+    ),
+)
+def test_nothing_is_a_stack_trace(protocol, content):
+    code, rows, stderr = run(protocol, "--key", f"guek={GUEK.hex()}", stdin=content)
+    assert code == (2 if stderr else int(any(row["error"] for row in rows)))
+    assert "Traceback" not in stderr
