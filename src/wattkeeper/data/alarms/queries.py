@@ -141,7 +141,8 @@ def close_windows(
     """
     seen = Finding.objects.filter(
         tenant_id=tenant_id,
-        usage_point_id__range=usage_point_ids,
+        usage_point_id__gte=usage_point_ids[0],
+        usage_point_id__lte=usage_point_ids[1],
         state=Finding.State.OPEN,
         starts_at__gte=from_at,
         starts_at__lt=to_at,
