@@ -57,6 +57,11 @@ class Lane:
         try:
             answer: bytes = connection.query(text, "TabSeparated").bytes()
             return answer
+        except (ChdbError, RuntimeError):
+            connection.query(
+                "SELECT 1", "TabSeparated"
+            )  # what a failed query had begun to say leads this one
+            raise
         finally:
             self._free.put(connection)
 
