@@ -14,7 +14,7 @@ LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
 UNIT_SUFFIXES = (
     *("_milliwh", "_wh", "_kwh", "_varh", "_kvarh", "_vah", "_w", "_kw", "_var", "_kvar", "_va", "_kva"),
-    *("_v", "_a", "_hz", "_deg", "_ratio", "_pct", "_count", "_imp", "_imp_per_kwh"),
+    *("_v", "_mv", "_a", "_ma", "_hz", "_deg", "_ratio", "_pct", "_count", "_imp", "_imp_per_kwh"),
     *("_s", "_ms", "_us", "_ns", "_days", "_minutes", "_minor", "_minor_per_kwh"),
     *("_id", "_index", "_code", "_bytes", "_digits"),
 )
