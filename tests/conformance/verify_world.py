@@ -1,4 +1,4 @@
-"""A small real installation: two homes read for weeks, gaps, a bill, a spool, an archive; made for breaking."""
+"""A small real installation: two homes read for weeks, gaps, a bill, a spool; made for breaking."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel.quality import Source
+from wattkeeper.data.collection.models import Run
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Channel, Series
@@ -23,7 +24,7 @@ from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.verify import Check
 
-MODULUS = 10**6
+MODULUS = 10**8
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class World:
     def tenant_id(self) -> int:
         """Whose it is."""
         return self.people.tenant.id
+
+    @property
+    def newest_run_id(self) -> int:
+        """The run that wrote last."""
+        return Run.objects.latest("id").id
 
     def verify(self, **options: int) -> list[Check]:
         """Return what every check found."""
@@ -114,5 +120,3 @@ def batches(tenant_id: int, channel_id: int, from_s: int) -> Iterator[RawBatch]:
             frame_index=zeros + (np.arange(len(chosen)) >= 400),
             frames=tuple(RawFrame(1, 2, received_at_s, FRAME + bytes([batch_id, i])) for i in range(2)),
         )
-
-

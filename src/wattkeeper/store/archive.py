@@ -19,6 +19,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store import archive_queries as queries
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.mixing import MASK, mix_table
+from wattkeeper.store.schema import TABLES
 
 MONTHLY = ("raw_receipt", "raw_read", "raw_frame", "measurement")
 ROWS_MAX_COUNT = 1_000_000  # of one slice: what bounds memory
@@ -118,7 +119,7 @@ def restore_month(store: HttpReadingStore, folder: Path, manifest: Manifest) -> 
         raise WattkeeperError("store.archive-damaged", table=manifest.table, month=manifest.month)
     aside, table = f"{manifest.table}_returning", manifest.table
     store.execute(f"DROP TABLE IF EXISTS {aside} SYNC")
-    store.execute(f"CREATE TABLE {aside} AS {table}")
+    store.execute(_keeping_all(aside, table))
     for rows in read_rows(manifest.place(folder) / _ROWS):
         store.insert_table(aside, rows)
     if _stored(store, aside, manifest.month) != (manifest.rows_count, manifest.rows_mix):
@@ -210,6 +211,12 @@ def _stored(store: HttpReadingStore, table: str, month: int) -> tuple[int, int]:
 def _sums(store: HttpReadingStore, table: str, month: int) -> dict[str, int]:
     row = store.select(queries.sums(table, _kinds(store, table), month)).to_pylist()[0]
     return {name: int(value) for name, value in row.items()}
+
+
+def _keeping_all(name: str, table: str) -> str:
+    """A table like another whose engine drops no repeated row, as they were not dropped when they left."""
+    statement = TABLES[table].replace("ReplacingMergeTree", "MergeTree")
+    return statement.replace(f"IF NOT EXISTS {table} ", f"{name} ", 1)
 
 
 def _kinds(store: HttpReadingStore, table: str) -> dict[str, str]:

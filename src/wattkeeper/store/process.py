@@ -58,9 +58,7 @@ class Lane:
             answer: bytes = connection.query(text, "TabSeparated").bytes()
             return answer
         except (ChdbError, RuntimeError):
-            connection.query(
-                "SELECT 1", "TabSeparated"
-            )  # what a failed query had begun to say leads this one
+            connection.query("SELECT 1")  # takes with it what the failed query had begun to say
             raise
         finally:
             self._free.put(connection)

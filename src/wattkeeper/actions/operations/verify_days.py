@@ -4,6 +4,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from django.db.models import Q
 
 from wattkeeper.actions.operations.verify_scope import Scope
 from wattkeeper.core.kernel.instants import from_seconds
@@ -24,6 +25,7 @@ from wattkeeper.store.day_queries import day_figures
 from wattkeeper.store.verify import Check, instant
 
 _DOUBTFUL = int(Flag.SUSPECT | Flag.CLOCK_INVALID | Flag.CLOCK_ADJUSTED | Flag.POWER_LOST)
+_TOLD = ("vee.sum-check", "vee.register-advance", "vee.jump")
 _GRAINS = {DAY: "day", MONTH: "month"}
 Key = tuple[int, int, int]
 
@@ -160,5 +162,8 @@ def _is_told(scope: Scope, series_id: int, from_s: int, to_s: int) -> bool:
     if scope.is_dirty(series_id, from_s, to_s):
         return True
     return Finding.objects.filter(
-        subject_key=f"series:{series_id}", starts_at__lt=instant(to_s), ends_at__gt=instant(from_s)
+        Q(rule__startswith="readings.") | Q(rule__in=_TOLD),
+        subject_key=f"series:{series_id}",
+        starts_at__lt=instant(to_s),
+        ends_at__gt=instant(from_s),
     ).exists()

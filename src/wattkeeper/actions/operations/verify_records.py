@@ -3,17 +3,14 @@
 import json
 import os
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.audit.chain import SYSTEM_TENANT_ID, find_break, newest_hash
 from wattkeeper.data.audit.models import AuditRecord
-from wattkeeper.headend.segment import Segment
+from wattkeeper.headend.spool_check import check_rows
 from wattkeeper.store.archive import list_manifests, verify_files
 from wattkeeper.store.verify import Check
-
-_ROWS_COUNT, _BYTES_COUNT = 1000, 64 * 1024**2
 
 
 def check_audit(check: Check, tenant_ids: Iterable[int], anchors: Path) -> None:
@@ -67,22 +64,15 @@ def check_spool(check: Check, folder: Path) -> None:
     """Every batch that waits in the spool has its checksum; nothing was set aside as damaged."""
     for path in sorted(folder.glob("segment-*.sqlite")):
         try:
-            with closing(Segment(path, is_sealed=True)) as segment:
-                _check_segment(check, path, segment)
+            for row_id, is_whole in check_rows(path):
+                check.examined_count += 1
+                if not is_whole:
+                    check.fault("verify.spool-row", file=path.name, row=row_id)
         except WattkeeperError as error:
             if path.exists():  # else all of it was delivered meanwhile
                 check.fault("verify.spool-segment", file=path.name, reason=error.code)
     for path in sorted((*folder.glob("quarantined-*"), *folder.glob("damaged-*"))):
         check.fault("verify.spool-quarantined", file=path.name)
-
-
-def _check_segment(check: Check, path: Path, segment: Segment) -> None:
-    while rows := segment.peek(_ROWS_COUNT, _BYTES_COUNT):
-        check.examined_count += len(rows)
-        for row in rows:
-            if not row.is_whole:
-                check.fault("verify.spool-row", file=path.name, row=row.row_id)
-        segment.delete(rows)
 
 
 def check_archive(check: Check, folder: Path) -> None:

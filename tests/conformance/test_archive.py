@@ -1,0 +1,152 @@
+"""Months leave the engine for files and come back bit for bit; nothing is removed that was not read back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conformance.stores import running_store
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.store import archive
+from wattkeeper.store.api import RawFrame
+from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.conformance_data import ALWAYS, INT64_MAX, MONTH_START_S, batch, measured
+from wattkeeper.store.schema import TABLES
+
+MONTH = 202603
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpReadingStore]:
+    with running_store(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture
+def store(running: HttpReadingStore) -> HttpReadingStore:
+    """Two tenants' reads, values and frames of March, and the beginning of April."""
+    for table in TABLES:
+        running.execute(f"TRUNCATE TABLE {table}")
+    frames = (RawFrame(1, 2, MONTH_START_S, bytes(range(256))), RawFrame(1, 2, MONTH_START_S, b""))
+    for tenant_id in (1, 2):
+        rows = [(channel_id, MONTH_START_S + 900 * i, i) for channel_id in (1, 2) for i in range(3200)]
+        rows += [(3, MONTH_START_S, INT64_MAX), (3, MONTH_START_S + 1, -INT64_MAX - 1)]
+        for batch_id in (1, 2):  # a re-delivery
+            running.insert_raw([batch(rows, tenant_id=tenant_id, batch_id=batch_id, frames=frames)])
+        running.insert_measurements(
+            tenant_id, measured([(1, MONTH_START_S + 900 * i, i, 1) for i in range(3200)])
+        )
+        running.insert_measurements(tenant_id, measured([(1, MONTH_START_S, 77, 2)]))
+    return running
+
+
+def everything(store: HttpReadingStore) -> list[list[object]]:
+    """All that readers see."""
+    found: list[list[object]] = []
+    for tenant_id in (1, 2):
+        reads = store.raw_reads(tenant_id, [1, 2, 3], *ALWAYS)
+        values = store.measurements(tenant_id, [1], *ALWAYS)
+        then = store.measurements(tenant_id, [1], *ALWAYS, as_of_run_id=1)
+        names = ("channel_id", "measured_at_s", "value", "flags", "source")  # which batch told it may change
+        found += [getattr(reads, name).tolist() for name in names]
+        for columns in (values, then):
+            found += [getattr(columns, name).tolist() for name in columns.__slots__]
+        counts = store.counts(tenant_id)
+        found.append([counts.raw_reads, counts.measurements, counts.frames])
+        found.append([store.frames(tenant_id, [(1, 0), (1, 1), (2, 0)])])
+    return found
+
+
+def leave(store: HttpReadingStore, folder: Path) -> list[archive.Manifest]:
+    """Archive and remove March of every table."""
+    manifests = []
+    for table in archive.MONTHLY:
+        manifest = archive.archive_month(store, folder, table, MONTH)
+        assert manifest is not None
+        archive.remove_month(store, folder, manifest)
+        manifests.append(manifest)
+    return manifests
+
+
+def test_a_month_leaves_and_returns_bit_for_bit(store: HttpReadingStore, tmp_path: Path) -> None:
+    before = everything(store)
+    manifests = leave(store, tmp_path)
+    assert archive.list_manifests(tmp_path) == sorted(manifests, key=lambda found: found.table)
+    assert all(archive.is_removed(tmp_path, manifest) for manifest in manifests)
+    left = store.raw_reads(1, [1], *ALWAYS)
+    assert np.array_equal(left.value, np.arange(31 * 96, 3200)), "April stays"
+    assert not store.frames(1, [(1, 0)])
+    for manifest in manifests:
+        archive.restore_month(store, tmp_path, manifest)
+        archive.restore_month(store, tmp_path, manifest)  # twice is once
+    assert everything(store) == before
+    assert not any(archive.is_removed(tmp_path, manifest) for manifest in manifests)
+
+
+def test_what_came_since_stays_beside_what_returns(store: HttpReadingStore, tmp_path: Path) -> None:
+    before = everything(store)
+    manifests = leave(store, tmp_path)
+    late = (1, MONTH_START_S + 7, 5)
+    store.insert_raw([batch([late], tenant_id=1, batch_id=3)])
+    for manifest in manifests:
+        archive.restore_month(store, tmp_path, manifest)
+    reads = store.raw_reads(1, [1, 2, 3], *ALWAYS)
+    rows = set(
+        zip(reads.channel_id.tolist(), reads.measured_at_s.tolist(), reads.value.tolist(), strict=True)
+    )
+    assert late in rows
+    assert len(rows) == len(before[0]) + 1
+
+
+def test_the_manifest_says_what_is_in_the_file(store: HttpReadingStore, tmp_path: Path) -> None:
+    manifest = archive.archive_month(store, tmp_path, "measurement", MONTH)
+    assert manifest is not None
+    assert manifest.rows_count == 2 * (31 * 96 + 1)
+    assert manifest.runs == {"1": 2 * 31 * 96, "2": 2}
+    assert manifest.sums["value_milliwh"] == 2 * (sum(range(31 * 96)) + 77)
+    assert archive.archive_month(store, tmp_path, "measurement", 199001) is None
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
+def test_a_damaged_file_removes_and_restores_nothing(
+    store: HttpReadingStore, tmp_path: Path, damage: str
+) -> None:
+    manifest = archive.archive_month(store, tmp_path, "raw_read", MONTH)
+    assert manifest is not None
+    path = manifest.place(tmp_path) / "rows.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    {
+        "flip": lambda: path.write_bytes(content),
+        "cut": lambda: path.write_bytes(content[:-9]),
+        "gone": path.unlink,
+    }[damage]()
+    before = everything(store)
+    assert archive.verify_files(tmp_path, manifest) == ["raw_read/202603/rows.parquet"]
+    for act in (archive.remove_month, archive.restore_month):
+        with pytest.raises(WattkeeperError) as caught:
+            act(store, tmp_path, manifest)
+        assert caught.value.code == "store.archive-damaged"
+    assert everything(store) == before
+
+
+def test_a_month_that_grew_since_it_was_written_stays(store: HttpReadingStore, tmp_path: Path) -> None:
+    manifest = archive.archive_month(store, tmp_path, "raw_read", MONTH)
+    assert manifest is not None
+    store.insert_raw([batch([(1, MONTH_START_S + 3, 1)], tenant_id=1, batch_id=9)])
+    before = everything(store)
+    with pytest.raises(WattkeeperError) as caught:
+        archive.remove_month(store, tmp_path, manifest)
+    assert caught.value.code == "store.archive-unequal"
+    assert everything(store) == before
+    assert not archive.is_removed(tmp_path, manifest)
+
+
+def test_an_interrupted_removal_is_undone(store: HttpReadingStore, tmp_path: Path) -> None:
+    before = everything(store)
+    store.execute("CREATE TABLE raw_read_leaving AS raw_read")
+    store.execute(f"ALTER TABLE raw_read MOVE PARTITION ID '{MONTH}' TO TABLE raw_read_leaving")
+    assert everything(store) != before
+    archive.bring_back(store, "raw_read")
+    assert everything(store) == before

@@ -1,0 +1,102 @@
+"""`verify` on a small real installation: it finds nothing where nothing is wrong, and locates each fault."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from django.db import transaction
+
+from conformance.stores import running_store
+from conformance.verify_plants import PLANTS, Plant
+from conformance.verify_world import World, make_world
+from relational import LONG_AGO, NOW
+from wattkeeper.data.collection.windows import mark_dirty
+from wattkeeper.store.schema import TABLES
+from wattkeeper.store.verify import Check, Fault
+
+pytestmark = pytest.mark.django_db
+CHECKS = {
+    "store.parts",
+    "store.batches",
+    "store.frames",
+    "store.stamps",
+    "store.runs",
+    "values.derived",
+    "values.registers",
+    "values.roll-ups",
+    "bills",
+    "audit",
+    "spool",
+    "archive",
+}
+
+
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_setup: None,
+    django_db_blocker: pytest.FixtureRequest,
+) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("installation")
+    with django_db_blocker.unblock(), running_store(folder) as store, transaction.atomic():  # type: ignore[attr-defined]
+        world = make_world(folder, store, folder / "readings" / "engine")
+        for table in TABLES:
+            store.execute(f"CREATE TABLE kept_{table} AS {table}")
+            store.execute(f"INSERT INTO kept_{table} SELECT * FROM {table}")
+        yield world
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def world(made: World, db: None, tmp_path: Path) -> World:
+    """The installation as it was made; whatever a test does to it is undone."""
+    for table in TABLES:
+        made.store.execute(f"TRUNCATE TABLE {table}")
+        made.store.execute(f"INSERT INTO {table} SELECT * FROM kept_{table}")
+    shutil.copytree(made.folder / "spool", tmp_path / "spool")
+    return replace(made, folder=tmp_path, services=replace(made.services, data_folder=tmp_path))
+
+
+def test_a_whole_installation_is_proved(world: World) -> None:
+    checks = {check.name: check for check in world.verify()}
+    assert set(checks) == CHECKS
+    assert not [fault for check in checks.values() for fault in check.faults]
+    unproved = [fault.code for check in checks.values() for fault in check.unproved]
+    assert unproved == ["verify.audit-no-anchor"]
+    assert not any(check.unproved for check in world.verify()), "anchors are there now"
+    examined = {name: check.examined_count for name, check in checks.items()}
+    assert examined["store.batches"] > 8000
+    assert examined["values.derived"] > 8000
+    assert examined["values.registers"] > 70
+    assert examined["values.roll-ups"] > 80
+    assert examined["bills"] == 1
+    assert examined["spool"] == 2
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+def test_each_corruption_is_found_and_located(world: World, plant: Plant) -> None:
+    wanted = plant(world)
+    found = [fault for check in world.verify() for fault in check.faults]
+    for code, place in wanted:
+        assert any(_is_at(fault, code, place) for fault in found), (code, place, found[:10])
+
+
+def test_a_sample_says_that_it_is_one(world: World) -> None:
+    checks = {check.name: check for check in world.verify(sample_count=1)}
+    assert [fault.code for fault in checks["values.derived"].unproved] == ["verify.sampled"]
+
+
+def test_what_waits_to_be_derived_is_no_fault(world: World) -> None:
+    world.alter("measurement", f"UPDATE value_milliwh = 0 WHERE series_id = {world.series_id}")
+    span = (int(LONG_AGO.timestamp()), int(NOW.timestamp()))
+    mark_dirty(tenant_id=world.tenant_id, now=NOW, reason="test", channels={world.channel_id: span})
+    checks: dict[str, Check] = {check.name: check for check in world.verify()}
+    for name in ("values.derived", "values.registers", "values.roll-ups"):
+        assert not checks[name].faults, name
+    assert {fault.code for fault in checks["values.derived"].unproved} == {"verify.not-derived-yet"}
+
+
+def _is_at(fault: Fault, code: str, place: dict[str, object]) -> bool:
+    return fault.code == code and all(fault.place.get(name) == value for name, value in place.items())

@@ -1,0 +1,328 @@
+"""Corruptions to plant in a small installation, and where `verify` has to find each."""
+
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.db import connection
+
+from conformance.verify_world import World
+from relational import LONG_AGO, NOW
+from wattkeeper.data.audit.models import AuditRecord
+from wattkeeper.data.billing.models import Bill, BillLine
+from wattkeeper.data.registry.models import Multiplier
+from wattkeeper.store.archive import archive_month
+from wattkeeper.store.conformance_data import batch, measured
+
+Found = tuple[str, dict[str, Any]]
+Plant = Callable[[World], list[Found]]
+
+DAY = "2026-11-05"  # of the second home, in Shanghai
+DAY_SQL = "starts_at >= '2026-11-04 16:00:00' AND starts_at < '2026-11-05 16:00:00'"
+NOON_SQL = "starts_at = '2026-11-05 04:00:00'"
+NOON_READ_SQL = "measured_at = '2026-11-05 04:00:00'"
+HOME_DAY = "2026-10-10"
+HOME_NOON_SQL = "starts_at = '2026-10-10 04:00:00'"
+READ = "tenant_id, channel_id, measured_at, source, value, flags, batch_id, frame_index"
+VALUE = "tenant_id, series_id, starts_at, run_id, value_milliwh, provenance, flags, method"
+
+
+def lost_part_of_reads(world: World) -> list[Found]:
+    world.store.execute("ALTER TABLE raw_read DROP PARTITION ID '202610'")
+    return [("verify.batch-short", {"month": 202610, "first_channel_id": world.channel_id})]
+
+
+def lost_part_of_values(world: World) -> list[Found]:
+    world.store.execute("ALTER TABLE measurement DROP PARTITION ID '202610'")
+    return [
+        ("verify.run-short", {}),
+        ("verify.value-not-derived", {"series_id": world.home.series_id, "date": HOME_DAY, "values": 96}),
+    ]
+
+
+def flipped_value(world: World) -> list[Found]:
+    world.alter(
+        "measurement", f"UPDATE value_milliwh = bitXor(value_milliwh, 64) WHERE {_own(world)} AND {NOON_SQL}"
+    )
+    place = {"series_id": world.series_id, "date": DAY}
+    return [
+        ("verify.value-not-derived", place | {"values": 1}),
+        ("verify.roll-up-wrong", place | {"grain": "day"}),
+    ]
+
+
+def flipped_read(world: World) -> list[Found]:
+    where = f"channel_id = {world.channel_id} AND {NOON_READ_SQL}"
+    (old,) = world.store.select(f"SELECT value FROM raw_read WHERE {where} FORMAT ArrowStream")[
+        "value"
+    ].to_pylist()
+    columns = READ.replace("value", "bitXor(value, 1)")
+    world.store.execute(f"INSERT INTO raw_read SELECT {columns} FROM raw_read WHERE {where}")
+    world.alter("raw_read", f"DELETE WHERE {where} AND value = {old}")
+    return [
+        ("verify.batch-changed", {"batch_id": 11, "month": 202611}),
+        ("verify.value-not-derived", {"series_id": world.series_id, "date": DAY}),
+    ]
+
+
+def deleted_read(world: World) -> list[Found]:
+    world.alter("raw_read", f"DELETE WHERE channel_id = {world.channel_id} AND {NOON_READ_SQL}")
+    return [("verify.value-not-derived", {"series_id": world.series_id, "date": DAY})]
+
+
+def read_from_nowhere(world: World) -> list[Found]:
+    columns = READ.replace("batch_id", "99").replace("value", "value + 1")
+    world.store.execute(f"INSERT INTO raw_read SELECT {columns} FROM raw_read WHERE {NOON_READ_SQL}")
+    return [("verify.batch-unknown", {"batch_id": 99, "month": 202611})]
+
+
+def duplicated_run(world: World) -> list[Found]:
+    run_id = world.newest_run_id
+    world.store.execute(f"INSERT INTO measurement SELECT {VALUE} FROM measurement WHERE run_id = {run_id}")
+    return [("verify.run-twice", {"run_id": run_id})]
+
+
+def unknown_run(world: World) -> list[Found]:
+    columns = VALUE.replace("run_id", "1000000")
+    world.store.execute(
+        f"INSERT INTO measurement SELECT {columns} FROM measurement WHERE {_own(world)} AND {DAY_SQL}"
+    )
+    return [("verify.run-unknown", {"run_id": 1_000_000})]
+
+
+def moved_hour(world: World) -> list[Found]:
+    hour = f"{_own(world)} AND starts_at >= '2026-11-05 04:00:00' AND starts_at < '2026-11-05 05:00:00'"
+    columns = VALUE.replace("starts_at", "starts_at + 3600").replace("run_id", f"{world.newest_run_id}")
+    world.store.execute(f"INSERT INTO measurement SELECT {columns} FROM measurement WHERE {hour}")
+    world.alter("measurement", f"DELETE WHERE {hour}")
+    return [("verify.value-not-derived", {"series_id": world.series_id, "date": DAY})]
+
+
+def unbalanced_day(world: World) -> list[Found]:
+    world.alter(
+        "measurement", f"UPDATE value_milliwh = value_milliwh + 500000000 WHERE {_own(world)} AND {NOON_SQL}"
+    )
+    return [
+        ("verify.day-unbalanced", {"series_id": world.series_id, "date": DAY, "channel_id": world.channel_id})
+    ]
+
+
+def estimate_posing_as_measured(world: World) -> list[Found]:
+    world.alter("measurement", f"UPDATE provenance = 1 WHERE {_own(world)} AND provenance = 2")
+    return [("verify.value-not-derived", {"series_id": world.series_id})]
+
+
+def swapped_series(world: World) -> list[Found]:
+    one, other = world.series_id, world.home.series_id
+    swapped = VALUE.replace("series_id", f"if(series_id = {one}, {other}, {one})").replace(
+        "run_id", str(world.newest_run_id)
+    )
+    where = f"series_id IN ({one}, {other}) AND {NOON_SQL}"
+    world.store.execute(f"INSERT INTO measurement SELECT {swapped} FROM measurement WHERE {where}")
+    world.alter("measurement", f"DELETE WHERE {where} AND run_id != {world.newest_run_id}")
+    return [("verify.value-not-derived", {"series_id": series_id, "date": DAY}) for series_id in (one, other)]
+
+
+def dropped_day(world: World) -> list[Found]:
+    world.alter("roll_up", f"DELETE WHERE grain = 1 AND {_own(world)} AND {DAY_SQL}")
+    return [("verify.roll-up-missing", {"series_id": world.series_id, "grain": "day", "date": DAY})]
+
+
+def wrong_month(world: World) -> list[Found]:
+    world.alter("roll_up", f"UPDATE energy_milliwh = energy_milliwh - 1 WHERE grain = 2 AND {_own(world)}")
+    return [("verify.roll-up-wrong", {"series_id": world.series_id, "grain": "month", "date": "2026-11-01"})]
+
+
+def wrong_counts(world: World) -> list[Found]:
+    world.alter(
+        "roll_up",
+        "UPDATE measured_count = measured_count - 1, estimated_count = estimated_count + 1"
+        f" WHERE grain = 1 AND {_own(world)} AND {DAY_SQL}",
+    )
+    return [("verify.roll-up-wrong", {"series_id": world.series_id, "grain": "day", "date": DAY})]
+
+
+def deleted_frame(world: World) -> list[Found]:
+    world.alter("raw_frame", "DELETE WHERE batch_id = 11 AND frame_index = 1")
+    return [("verify.frames-missing", {"batch_id": 11, "found": 1, "of": 2})]
+
+
+def changed_frame(world: World) -> list[Found]:
+    world.alter("raw_frame", "UPDATE content = reverse(content) WHERE batch_id = 11 AND frame_index = 1")
+    return [("verify.frames-changed", {"batch_id": 11})]
+
+
+def changed_multiplier(world: World) -> list[Found]:
+    Multiplier.objects.create(
+        tenant_id=world.tenant_id,
+        usage_point_id=world.street.other_point_id,
+        starts_at=LONG_AGO,
+        recorded_at=NOW,
+        numerator=40,
+    )
+    return [
+        ("verify.value-not-derived", {"series_id": world.series_id, "date": DAY, "values": 96}),
+        ("verify.day-unbalanced", {"series_id": world.series_id, "date": DAY}),
+    ]
+
+
+def future_stamp(world: World) -> list[Found]:
+    at_s = int((NOW + timedelta(days=2)).timestamp())
+    world.store.insert_raw([batch([(world.channel_id, at_s, 1)], tenant_id=world.tenant_id, batch_id=50)])
+    return [
+        ("verify.stamp-future", {"channel_id": world.channel_id, "at": (NOW + timedelta(days=2)).isoformat()})
+    ]
+
+
+def future_value(world: World) -> list[Found]:
+    at_s = int((NOW + timedelta(days=2)).timestamp())
+    world.store.insert_measurements(
+        world.tenant_id, measured([(world.series_id, at_s, 1, world.newest_run_id)])
+    )
+    return [("verify.value-future", {"series_id": world.series_id})]
+
+
+def flipped_bit(world: World) -> list[Found]:
+    path = _part_file(world, "measurement", "202611")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    return [("verify.part-damaged", {"table": "measurement"})]
+
+
+def lost_file(world: World) -> list[Found]:
+    _part_file(world, "raw_read", "202611").unlink()
+    return [("verify.part-damaged", {"table": "raw_read"})]
+
+
+def cut_audit(world: World) -> list[Found]:
+    _unguard("audit_auditrecord")
+    world.verify()  # keeps the anchor
+    newest = AuditRecord.objects.filter(tenant_id=world.tenant_id).order_by("-sequence")
+    sequence = newest[0].sequence
+    AuditRecord.objects.filter(tenant_id=world.tenant_id, sequence__gt=sequence - 2).delete()
+    return [("verify.audit-cut", {"sequence": sequence, "newest": sequence - 2})]
+
+
+def edited_audit(world: World) -> list[Found]:
+    _unguard("audit_auditrecord")
+    AuditRecord.objects.filter(tenant_id=world.tenant_id, sequence=3).update(actor="somebody else")
+    return [("verify.audit-broken", {"tenant_id": world.tenant_id, "sequence": 3})]
+
+
+def missing_bill_line(world: World) -> list[Found]:
+    _unguard("billing_billline")
+    BillLine.objects.filter(bill_id=world.home.bill_id, position=2).delete()
+    return [("verify.bill-line-missing", {"bill_id": world.home.bill_id, "position": 2})]
+
+
+def changed_bill_line(world: World) -> list[Found]:
+    _unguard("billing_billline")
+    _unguard("billing_bill")
+    line = BillLine.objects.get(bill_id=world.home.bill_id, position=1)
+    BillLine.objects.filter(id=line.id).update(amount_minor=line.amount_minor + 1)
+    Bill.objects.filter(id=world.home.bill_id).update(total_minor=_bill(world).total_minor + 1)
+    return [("verify.bill-line-changed", {"bill_id": world.home.bill_id, "position": 1})]
+
+
+def changed_bill_total(world: World) -> list[Found]:
+    _unguard("billing_bill")
+    Bill.objects.filter(id=world.home.bill_id).update(total_minor=_bill(world).total_minor + 1)
+    return [("verify.bill-total", {"bill_id": world.home.bill_id})]
+
+
+def billed_value_changed(world: World) -> list[Found]:
+    world.alter(
+        "measurement",
+        f"UPDATE value_milliwh = 0 WHERE series_id = {world.home.series_id} AND {HOME_NOON_SQL}",
+    )
+    return [
+        ("verify.bill-values", {"bill_id": world.home.bill_id}),
+        ("verify.value-not-derived", {"series_id": world.home.series_id, "date": HOME_DAY}),
+    ]
+
+
+def bill_without_record(world: World) -> list[Found]:
+    bill = _bill(world)
+    bill.pk, bill.document_key, bill.state = None, "0" * 64, Bill.State.REVERSED
+    bill.document = bill.document | {"document_key": "0" * 64}
+    bill.save()
+    return [("verify.bill-unrecorded", {"bill_id": bill.id}), ("verify.bill-document", {"bill_id": bill.id})]
+
+
+def damaged_spool_row(world: World) -> list[Found]:
+    (path,) = (world.folder / "spool").glob("segment-*.sqlite")
+    with sqlite3.connect(path) as spool:
+        spool.execute("UPDATE batch SET content = x'00' WHERE row_id = 2")
+    return [("verify.spool-row", {"file": path.name, "row": 2})]
+
+
+def damaged_archive(world: World) -> list[Found]:
+    manifest = archive_month(world.store, world.folder / "archive", "raw_read", 202610)
+    assert manifest is not None
+    path = manifest.place(world.folder / "archive") / "rows.parquet"
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    return [("verify.archive-damaged", {"table": "raw_read", "month": 202610})]
+
+
+def _unguard(table: str) -> None:
+    """Take away what the database itself refuses with; it comes back when the test is undone."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s", [table])
+        for (name,) in cursor.fetchall():
+            cursor.execute(f'DROP TRIGGER "{name}"')
+
+
+def _own(world: World) -> str:
+    return f"series_id = {world.series_id}"
+
+
+def _bill(world: World) -> Bill:
+    return Bill.objects.get(id=world.home.bill_id)
+
+
+def _part_file(world: World, table: str, month: str) -> Path:
+    rows = world.store.select(
+        f"SELECT path FROM system.parts WHERE active AND table = '{table}' AND partition = '{month}'"
+        " ORDER BY rows DESC FORMAT ArrowStream"
+    )
+    return Path(rows.column("path").to_pylist()[0]) / "data.bin"
+
+
+PLANTS: tuple[Plant, ...] = (
+    lost_part_of_reads,
+    lost_part_of_values,
+    flipped_value,
+    flipped_read,
+    deleted_read,
+    read_from_nowhere,
+    duplicated_run,
+    unknown_run,
+    moved_hour,
+    unbalanced_day,
+    estimate_posing_as_measured,
+    swapped_series,
+    dropped_day,
+    wrong_month,
+    wrong_counts,
+    deleted_frame,
+    changed_frame,
+    changed_multiplier,
+    future_stamp,
+    future_value,
+    flipped_bit,
+    lost_file,
+    cut_audit,
+    edited_audit,
+    missing_bill_line,
+    changed_bill_line,
+    changed_bill_total,
+    billed_value_changed,
+    bill_without_record,
+    damaged_spool_row,
+    damaged_archive,
+)
