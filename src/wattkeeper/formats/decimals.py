@@ -56,10 +56,18 @@ def to_integers(cells: Sequence[bytes], power: int | Int64s) -> tuple[Int64s, Ve
     `power` is 0..18, one for all or one each. A value that is no whole number after the shift is TOO_FINE:
     nothing is ever rounded. What is wrong is 0 in value.
     """
-    buffer = np.frombuffer(PADDING + b"".join(cells), dtype=np.uint8)
+    return to_integers_at(*_joined(cells), power)
+
+
+def to_signed(cells: Sequence[bytes], power: int | Int64s) -> tuple[Int64s, Verdicts]:
+    """Do as `to_integers`; a cell may begin with a minus."""
+    return to_signed_at(*_joined(cells), power)
+
+
+def _joined(cells: Sequence[bytes]) -> tuple[Bytes, Int64s, Int64s]:
     lengths = np.fromiter(map(len, cells), dtype=np.int64, count=len(cells))
     ends = len(PADDING) + np.cumsum(lengths)
-    return to_integers_at(buffer, ends - lengths, ends, power)
+    return np.frombuffer(PADDING + b"".join(cells), dtype=np.uint8), ends - lengths, ends
 
 
 def to_signed_at(buffer: Bytes, starts: Int64s, ends: Int64s, power: int | Int64s) -> tuple[Int64s, Verdicts]:

@@ -1,7 +1,11 @@
 """Units as files write them, in any case, to a base unit and a power of ten."""
 
-_BASES = {base.lower(): base for base in ("Wh", "varh", "VAh", "W", "var", "VA", "V", "A")}
+_BASES = {
+    base.lower(): base
+    for base in ("Wh", "varh", "VAh", "W", "var", "VA", "V", "A", "Hz", "m3", "therm", "J", "BTU")
+}
 _PREFIXES = {"": 0, "k": 3, "m": 6}  # in files an m is mega: AEMO writes MWh, none writes milliwatt-hours
+_IN_THOUSANDS = ("Wh", "varh", "VAh", "W", "var", "VA")
 
 
 def base_unit(text: str) -> tuple[str, int] | None:
@@ -12,7 +16,15 @@ def base_unit(text: str) -> tuple[str, int] | None:
     lower = text.strip().lower()
     if lower in ("", "pf"):
         return lower, 3
+    if lower in _BASES:
+        return _BASES[lower], 3
     for prefix, power in _PREFIXES.items():
-        if lower.startswith(prefix) and lower[len(prefix) :] in _BASES:
-            return _BASES[lower[len(prefix) :]], power + 3
+        base = _BASES.get(lower[len(prefix) :]) if lower.startswith(prefix) else None
+        if base in _IN_THOUSANDS:
+            return base, power + 3
     return None
+
+
+def written_unit(base: str) -> tuple[str, int]:
+    """Return how files write a base unit, and the power of ten of its thousandths: ``("kWh", 6)``."""
+    return (f"k{base}", 6) if base in _IN_THOUSANDS else (base, 3)

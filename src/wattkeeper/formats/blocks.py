@@ -1,0 +1,96 @@
+"""What writers and tests need of blocks: their kinds, their texts, whether two say the same."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.core.kernel.quality_codes import Quality, quality_name
+from wattkeeper.formats.api import Int64s, IntervalBlock, LossList
+
+Key = tuple[str, str, str, str, int]
+
+
+def key_of(block: IntervalBlock) -> Key:
+    """Return what tells a block from the others of a file."""
+    return block.usage_point, block.meter_serial, block.channel, block.unit, block.interval_s
+
+
+def kinds_of(block: IntervalBlock) -> tuple[list[tuple[Quality, str]], Int64s]:
+    """Return each quality and note that occurs, and which of them each interval has, shape (n,)."""
+    columns = np.stack([block.provenance, block.flags, block.method, block.note_index])
+    if not columns.shape[1]:
+        return [], np.zeros(0, dtype=np.int64)
+    if (columns == columns[:, :1]).all():
+        unlike, place = columns[:, :1], np.zeros(columns.shape[1], dtype=np.int64)
+    else:
+        unlike, place = np.unique(columns, axis=1, return_inverse=True)
+    kinds = [
+        (Quality(Provenance(provenance), Flag(flags), Method(method)), block.notes[note])
+        for provenance, flags, method, note in unlike.T.tolist()
+    ]
+    return kinds, place.reshape(-1)
+
+
+def make_block(
+    key: Key,
+    starts_at_s: Sequence[int] | Int64s,
+    value_milli: Sequence[int] | Int64s,
+    kinds: Sequence[tuple[Quality, str]],
+    place: Sequence[int] | Int64s,
+) -> IntervalBlock:
+    """Return a block in time order from columns of like length; `place` says which kind each interval has.
+
+    Of intervals that start at one instant the first stays.
+    """
+    at_s = np.asarray(starts_at_s, dtype=np.int64)
+    order = np.argsort(at_s, kind="stable")
+    order = order[np.diff(at_s[order], prepend=np.iinfo(np.int64).min) != 0] if len(order) else order
+    where = np.asarray(place, dtype=np.int64)[order]
+    notes = tuple(dict.fromkeys(["", *[note for _quality, note in kinds]]))
+    places = {note: index for index, note in enumerate(notes)}
+    quality = np.array([[int(part) for part in quality] for quality, _note in kinds], np.int64).reshape(-1, 3)
+    return IntervalBlock(
+        *key,
+        starts_at_s=at_s[order],
+        value_milli=np.asarray(value_milli, dtype=np.int64)[order],
+        provenance=quality[where, 0],
+        flags=quality[where, 1],
+        method=quality[where, 2],
+        notes=notes,
+        note_index=np.array([places[note] for _quality, note in kinds], np.int64)[where],
+    )
+
+
+def rows_of(
+    blocks: Iterable[IntervalBlock], *, has_notes: bool = True
+) -> set[tuple[Key, int, int, Quality, str]]:
+    """Return all that blocks say as a set of intervals: two files that hold the same are equal here."""
+    found = set()
+    for block in blocks:
+        kinds, place = kinds_of(block)
+        for at_s, value, index in zip(
+            block.starts_at_s.tolist(), block.value_milli.tolist(), place.tolist(), strict=True
+        ):
+            quality, note = kinds[index]
+            found.add((key_of(block), at_s, value, quality, note if has_notes else ""))
+    return found
+
+
+def to_texts(value_milli: Int64s, exponent: int, mark: str = ".") -> list[str]:
+    """Return exact decimal texts of ``value / 10**exponent``, without zeros that say nothing."""
+    if exponent == 0:
+        return [str(value) for value in value_milli.tolist()]
+    whole, rest = np.divmod(np.abs(value_milli), 10**exponent)
+    signs = np.where(value_milli < 0, "-", "").tolist()
+    return [
+        f"{sign}{w}{mark}{r:0{exponent}d}".rstrip("0") if r else f"{sign}{w}"
+        for sign, w, r in zip(signs, whole.tolist(), rest.tolist(), strict=True)
+    ]
+
+
+def note_folding(losses: LossList, quality: Quality, held: Quality | None, count: int) -> None:
+    """Note a quality that the format can only say as another one."""
+    if held != quality and count:
+        name = quality_name(held) if held is not None else "-"
+        losses.add("formats.quality-folded", count, quality=quality_name(quality), held_as=name)

@@ -1,0 +1,173 @@
+"""Blocks of intervals to a NEM12 file: whole days of market time, what is not there marked N."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+
+from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.quality_codes import Quality, decode_aemo, encode_aemo
+from wattkeeper.formats.api import Int64s, IntervalBlock, LossList
+from wattkeeper.formats.blocks import kinds_of, note_folding, to_texts
+from wattkeeper.formats.nem12 import INTERVAL_MINUTES
+from wattkeeper.formats.nem12_days import MARKET_OFFSET
+from wattkeeper.formats.nem12_kinds import DAY_S
+from wattkeeper.formats.notes import unpack_note
+from wattkeeper.formats.units import written_unit
+
+_OFFSET_S = int(MARKET_OFFSET.total_seconds())
+_UNITS = ("Wh", "varh", "VAh", "W", "var", "VA", "V", "A", "pf", "")
+_SPELLING = {"kvarh": "kVArh", "kvar": "kVAr"}
+_NAME_LENGTH_AT_MOST = 24
+_REASON_UNKNOWN = "24"  # substituted or replaced data
+_NULL = "N"
+
+
+class _Tail(NamedTuple):
+    """What stands behind the values of a day or range, and what the 200 record before it says."""
+
+    code: str
+    reason: str
+    text: str
+    updated: str
+    loaded: str
+    reads: str
+    header: tuple[str, str, str, str]
+
+
+_ABSENT = _Tail(_NULL, "", "", "", "", "", ("", "", "", ""))
+
+
+def write_nem12(
+    blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = "197001010000"
+) -> Iterator[bytes]:
+    """Yield the lines of a file; `created` is YYYYMMDDhhmm in market time.
+
+    What NEM12 can't hold goes to `losses`: units, lengths, names, instants off its grid, negative and suspect
+    values (these are kept back), flags.
+    """
+    yield f"100,NEM12,{created},,\r\n".encode()
+    for block in blocks:
+        if can_hold(block, losses) and _has_length(block, losses):
+            yield from _write_block(block, losses)
+    yield b"900\r\n"
+
+
+def can_hold(block: IntervalBlock, losses: LossList) -> bool:
+    """Return whether a file of AEMO's can hold such a block; note why not."""
+    count = len(block.starts_at_s)
+    if block.unit not in _UNITS:
+        losses.add("formats.unit-not-held", count, unit=block.unit)
+        return False
+    for name in (block.usage_point, block.channel, block.meter_serial):
+        if (
+            len(name) > _NAME_LENGTH_AT_MOST
+            or not name.isascii()
+            or "," in name
+            or not (name + "x").isprintable()
+        ):
+            losses.add("formats.name-not-held", count, name=name)
+            return False
+    return True
+
+
+def unit_of(block: IntervalBlock) -> tuple[str, int]:
+    """Return the unit as AEMO writes it, and the power of ten of its thousandths."""
+    unit, exponent = written_unit(block.unit)
+    return _SPELLING.get(unit, unit), exponent
+
+
+def code_of(quality: Quality, note: dict[str, str]) -> str:
+    """Return the QualityMethod: as it came where that still says the same."""
+    code = note.get("aemo.quality", "")
+    return code if decode_aemo(code) == quality else encode_aemo(quality)
+
+
+def _has_length(block: IntervalBlock, losses: LossList) -> bool:
+    minutes, rest = divmod(block.interval_s, 60)
+    if not rest and minutes in INTERVAL_MINUTES:
+        return True
+    losses.add("formats.interval-not-held", len(block.starts_at_s), interval_s=block.interval_s)
+    return False
+
+
+def _write_block(block: IntervalBlock, losses: LossList) -> Iterator[bytes]:
+    unit, exponent = unit_of(block)
+    count = DAY_S // block.interval_s
+    kinds, place = kinds_of(block)
+    tails = [*[_tail(quality, note) for quality, note in kinds], _ABSENT]
+    is_held, place = _held(block, kinds, place, losses)
+    day, within_s = np.divmod(block.starts_at_s[is_held] + _OFFSET_S, DAY_S)
+    days, row = np.unique(day, return_inverse=True)
+    values = np.zeros((len(days), count), dtype=np.int64)
+    which = np.full((len(days), count), len(kinds), dtype=np.int64)
+    values[row, within_s // block.interval_s] = block.value_milli[is_held]
+    which[row, within_s // block.interval_s] = place[is_held]
+    texts = to_texts(values.ravel(), exponent)
+    header = None
+    for index, market_day in enumerate(days.tolist()):
+        tail_of_day = [tails[k] for k in which[index].tolist()]
+        named = next(tail.header for tail in tail_of_day if tail is not _ABSENT)
+        if named != header:
+            header = named
+            yield _stream_record(block, unit, header)
+        yield from _day(market_day, texts[index * count : (index + 1) * count], tail_of_day)
+
+
+def _held(
+    block: IntervalBlock, kinds: Sequence[tuple[Quality, str]], place: Int64s, losses: LossList
+) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.bool_]], Int64s]:
+    """Return which intervals have a place in the file, and the kinds: what is kept back is null."""
+    counts = np.bincount(place, minlength=len(kinds)).tolist()
+    for (quality, note), count in zip(kinds, counts, strict=True):
+        note_folding(losses, quality, decode_aemo(code_of(quality, unpack_note(note))), count)
+    is_off = (block.starts_at_s + _OFFSET_S) % block.interval_s != 0
+    is_negative = block.value_milli < 0
+    if is_off.any():
+        losses.add("formats.off-grid", int(is_off.sum()), usage_point=block.usage_point)
+    if is_negative.any():
+        losses.add("formats.negative-not-held", int(is_negative.sum()), usage_point=block.usage_point)
+    is_null = np.array([encode_aemo(quality) == _NULL for quality, _note in kinds], dtype=np.bool_)
+    is_kept = ~is_off & ~is_negative
+    is_kept &= ~(is_null[place] & (block.value_milli != 0) & (block.provenance == Provenance.MISSING))
+    return is_kept, place
+
+
+def _tail(quality: Quality, note_text: str) -> _Tail:
+    note = unpack_note(note_text)
+    code = code_of(quality, note)
+    reason = note.get("aemo.reason", "")
+    if not reason and code[0] in "FS":
+        reason = _REASON_UNKNOWN
+    names = ("aemo.config", "aemo.register", "aemo.stream", "aemo.next")
+    config, register, stream, following = (note.get(name, "") for name in names)
+    text, updated, loaded, reads = (
+        note.get(f"aemo.{name}", "") for name in ("text", "updated", "loaded", "reads")
+    )
+    return _Tail(code, reason, text, updated, loaded, reads, (config, register, stream, following))
+
+
+def _stream_record(block: IntervalBlock, unit: str, header: tuple[str, str, str, str]) -> bytes:
+    config, register, stream, following = header
+    minutes = block.interval_s // 60
+    names = f"{block.usage_point},{config},{register},{block.channel},{stream},{block.meter_serial}"
+    return f"200,{names},{unit},{minutes},{following}\r\n".encode()
+
+
+def _day(market_day: int, texts: Sequence[str], tails: Sequence[_Tail]) -> Iterator[bytes]:
+    day = from_seconds(market_day * DAY_S).strftime("%Y%m%d")
+    values = ",".join("0" if tail.code == _NULL else text for text, tail in zip(texts, tails, strict=True))
+    first = next(tail for tail in tails if tail is not _ABSENT)
+    runs = [(tail, len(list(run))) for tail, run in groupby(tails, key=lambda tail: tail[:3])]
+    if len(runs) == 1:
+        yield f"300,{day},{values},{','.join(first[:5])}\r\n".encode()
+    else:
+        yield f"300,{day},{values},V,,,{first.updated},{first.loaded}\r\n".encode()
+        start = 1
+        for tail, count in runs:
+            yield f"400,{start},{start + count - 1},{','.join(tail)}\r\n".encode()
+            start += count
+    for read in first.reads.split(";") if first.reads else []:
+        yield f"500,{read}\r\n".encode()
