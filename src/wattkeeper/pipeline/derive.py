@@ -15,11 +15,14 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.readings.advance import AdvanceRule, register_advance
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.vee.estimate import DayCalendar
+from wattkeeper.core.vee.plain_validate import as_table
 from wattkeeper.core.vee.series import RuleSet, SeriesLimits, needs_history, validate_and_estimate
+from wattkeeper.pipeline.determinants import append_determinants
 from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
 from wattkeeper.pipeline.plain_groups import WindowColumns, group_windows
 from wattkeeper.pipeline.ports import (
@@ -176,6 +179,10 @@ def _derive_slice(
             tally.failures.append(Failure(series_id, error.code))
     parts = [*(derived.rows for derived in groups), *(result.rows for result in results)]
     rows = MeasurementRows.concatenate([part for part in parts if len(part)])
+    if ports.rates is not None:
+        tables = [(as_table(r.intervals, r.series_id), r.rows, r.days.zone) for r in results]
+        tables += [(derived.table, derived.rows, derived.days.zone) for derived in groups]
+        append_determinants(ports.rates, run_id, tables)
     if len(rows):
         ports.measurements.append(run_id, rows)
     if ports.roll_ups is not None:
@@ -246,7 +253,12 @@ def _derive_window(
         derived = derive_history(ports, facts, span, now_s, advance_rule)
     intervals, findings = validate_and_estimate(
         derived,
-        limits=SeriesLimits(facts.series_id, facts.power_max_w, _resolution_milliwh(facts, span)),
+        limits=SeriesLimits(
+            facts.series_id,
+            facts.power_max_w,
+            _resolution_milliwh(facts, span),
+            has_registers=facts.kind is Kind.CUMULATIVE,
+        ),
         calendar=DayCalendar(facts.zone, facts.holidays),
         from_s=span[0],
         to_s=span[1],

@@ -16,8 +16,8 @@ from wattkeeper.core.readings.plain_table import IntervalTable, gaps_of, join_ga
 from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.core.vee.plain_estimate import estimate_lines, mark_validated
-from wattkeeper.core.vee.plain_validate import validate_table
-from wattkeeper.core.vee.rule_set import DISPUTING_RULES, RuleSet
+from wattkeeper.core.vee.plain_validate import find_disputed, find_rows_to_estimate, validate_table
+from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.series import estimate_window
 from wattkeeper.pipeline.plain_groups import Group
 from wattkeeper.pipeline.ports import ManyReads, ManySeries, MeasurementRows, PlainSeries
@@ -169,7 +169,17 @@ def _find_wider(many: ManySeries, group: Group, table: IntervalTable, now_s: int
 def _finish(
     many: ManySeries, group: Group, table: IntervalTable, now_s: int, rules: RuleSet
 ) -> Iterator["DerivedGroup | Int64s"]:
-    needs_more = estimate_lines(table, now_s=now_s, rules=rules)
+    facts = group.series.facts
+    resolution_milliwh = -(-facts.numerator // facts.denominator)
+    is_disputed = find_rows_to_estimate(
+        table,
+        power_max_w=facts.power_max_w,
+        resolution_milliwh=resolution_milliwh,
+        calendar=group.grid.calendar,
+        rules=rules,
+        now_s=now_s,
+    )
+    needs_more = estimate_lines(table, now_s=now_s, rules=rules, is_left=is_disputed)
     if needs_more.any():
         outer = history_span(group.span, group.grid, now_s)
         is_lost = needs_more & ~group.holds_over(outer)
@@ -188,7 +198,7 @@ def _finish(
         rules=rules,
         now_s=now_s,
     )
-    mark_validated(table, _disputed(table, found))
+    mark_validated(table, find_disputed(table, found, rules))
     stored = many.read_measurements(table.series_id, *group.span)
     findings = [*_derivation_findings(table, group.span), *found]
     days = find_days(
@@ -215,8 +225,10 @@ def _estimate_by_days(
     if not len(rows):
         return
     around = _derive_over(many, group.series.take(rows), outer, group.grid.interval_s)
+    facts = group.series.facts
     for i, row in enumerate(rows.tolist()):
         derived = around.row(i)
+        resolution_milliwh = -(-int(facts.numerator[row]) // int(facts.denominator[row]))
         window = estimate_window(
             derived,
             calendar=group.grid.calendar,
@@ -224,18 +236,9 @@ def _estimate_by_days(
             to_s=group.span[1],
             now_s=now_s,
             rules=rules,
+            limits=SeriesLimits(int(facts.series_id[row]), int(facts.power_max_w[row]), resolution_milliwh),
         )
         table.fill(row, window)
-
-
-def _disputed(table: IntervalTable, found: list[Finding]) -> list[tuple[int, int, int]]:
-    spans = []
-    for finding in found:
-        if finding.rule in DISPUTING_RULES and finding.series_id is not None:
-            row = int(np.searchsorted(table.series_id, finding.series_id))
-            first, end = np.searchsorted(table.starts_at_s, (finding.starts_at_s, finding.ends_at_s)).tolist()
-            spans.append((row, first, end))
-    return spans
 
 
 def _derivation_findings(table: IntervalTable, span: Span) -> Iterator[Finding]:

@@ -257,9 +257,9 @@ PLANTS: dict[str, tuple[object, str, object]] = {
     "flags of the start forgotten": (plain, "START_FLAGS", 0),
     "shares rounded down": (plain_estimate, "apportion_rows", _even_shares),
     "poor neighbours": (plain_estimate, "BAD_END_FLAGS", 0),
-    "lines as long as you like": (plain_estimate, "LINEAR_MAX_S", 10**6),
+    "lines as long as you like": (plain_estimate, "_linear_max_s", lambda rules: 10**6),
     "gaps left at the end of the span": (plain_derive, "_find_wider", lambda *_: []),
-    "nothing disputed": (plain_derive, "_disputed", lambda *_: []),
+    "nothing disputed": (plain_derive, "find_disputed", lambda *_: []),
     "no look at what is stored": (
         plain_derive,
         "find_table_changes",

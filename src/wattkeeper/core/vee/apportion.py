@@ -31,8 +31,3 @@ def apportion(shape: Sequence[int], energy_milliwh: int) -> list[int]:
     for i in by_remainder[: energy_milliwh - sum(shares)]:
         shares[i] += 1
     return shares
-
-
-def prorate_register(*, at_s: int, from_s: int, from_value: int, to_s: int, to_value: int) -> int:
-    """Return the register at an instant between two reads, on a straight line, rounded down (rule E7)."""
-    return from_value + (to_value - from_value) * (at_s - from_s) // (to_s - from_s)

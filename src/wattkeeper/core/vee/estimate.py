@@ -1,4 +1,16 @@
-"""Estimation: a value for each missing interval, beside what was measured, scaled to the registers."""
+"""Estimation: a value for each missing interval, beside what was measured, scaled to the registers.
+
+The order, for each gap: check meter, network balance and known zero (candidates before); a straight line of
+up to two hours between two good neighbours (E1); like day (E2), average like day (E3); previous year (E5) and
+class profile (E6, candidates after); a flat line from one good neighbour; zero, if the rule set says so. Each
+interval takes the first that knows it. Where two registers bracket the gap the result is scaled to their
+advance (E4), to the last milliwatt-hour.
+
+End points of a line are measured intervals without a power failure (California, CPUC working group). With a
+failure on one side the gap goes on to the next method, and only where none knows anything does it take the
+flat line of the other side; with a failure on both sides a gap of up to two hours was dark: zero, unless the
+registers moved.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,14 +18,20 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Gap, Intervals
 from wattkeeper.core.vee.apportion import apportion
+from wattkeeper.core.vee.candidates import NO_CANDIDATES, Candidate, Candidates
 from wattkeeper.core.vee.like_days import DayTable
+from wattkeeper.core.vee.rule_set import Estimation
+from wattkeeper.core.vee.table import Mask
 
 LINEAR_MAX_S = 7200
 BAD_END_FLAGS = Flag.POWER_LOST | Flag.SUSPECT
+DEFAULT_ESTIMATION = Estimation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +42,35 @@ class DayCalendar:
     holidays: frozenset[date] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Shape:
-    """An unscaled estimate of a gap: energy and `Method` of each interval."""
+    """A gap being filled: unscaled energy, `Method`, and which intervals know theirs; shape (intervals,)."""
 
-    energy_milliwh: list[int]
-    method: list[int]
+    places: NDArray[np.intp]
+    energy_milliwh: Int64s
+    method: Int64s
+    is_known: Mask
+
+    @classmethod
+    def over(cls, gap: Gap) -> "Shape":
+        """Return a shape that knows nothing yet."""
+        count = gap.end_index - gap.first_index
+        nothing = np.zeros(count, dtype=np.int64)
+        places = np.arange(gap.first_index, gap.end_index)
+        return cls(places, nothing, nothing.copy(), np.zeros(count, dtype=np.bool_))
+
+    def fill(self, energy_milliwh: Int64s, is_known: Mask, method: Method) -> None:
+        """Take what `method` knows for the intervals that know nothing yet."""
+        fills = is_known & ~self.is_known
+        self.energy_milliwh[fills], self.method[fills] = energy_milliwh[fills], method
+        self.is_known |= fills
+
+    def take(self, candidates: Sequence[Candidate]) -> None:
+        """Take what candidates know, in their order."""
+        for candidate in candidates:
+            if not self.is_known.all():
+                known = candidate.is_known[self.places]
+                self.fill(candidate.energy_milliwh[self.places], known, candidate.method)
 
 
 def interpolate(before_milliwh: int, after_milliwh: int, count: int) -> list[int]:
@@ -42,13 +83,21 @@ def interpolate(before_milliwh: int, after_milliwh: int, count: int) -> list[int
     return [before_milliwh * (count + 1) + rise * k for k in range(1, count + 1)]
 
 
-def estimate(intervals: Intervals, calendar: DayCalendar, gaps: Sequence[Gap]) -> Intervals:
+def estimate(
+    intervals: Intervals,
+    calendar: DayCalendar,
+    gaps: Sequence[Gap],
+    *,
+    candidates: Candidates = NO_CANDIDATES,
+    estimation: Estimation = DEFAULT_ESTIMATION,
+) -> Intervals:
     """Return `intervals` with an estimate for each of `gaps` of which anything is known; the rest untouched.
 
-    All of `intervals` is history to learn from. Order: linear up to two hours between two good neighbours,
-    like day, average like day, even spread; then scaled to the registers' advance, where it is known, so that
-    the estimates sum to it exactly (REGISTER_BRACKETED where both reads are actual). Gaps that nothing is
-    known about stay MISSING and stay in `gaps` of the result.
+    All of `intervals` is history to learn from; `candidates` have one element for each interval. Estimates
+    between two actual reads are REGISTER_BRACKETED and sum to their advance. Gaps that nothing is known about
+    stay MISSING and stay in `gaps` of the result.
+
+    :raises UnableToEstimate: if registers bracket a gap with a negative energy
     """
     if not gaps:
         return intervals
@@ -56,7 +105,7 @@ def estimate(intervals: Intervals, calendar: DayCalendar, gaps: Sequence[Gap]) -
     value, method = intervals.value_milliwh.copy(), intervals.method.copy()
     provenance, flags = intervals.provenance.copy(), intervals.flags.copy()
     for gap in gaps:
-        estimated = _estimate_gap(intervals, days, gap)
+        estimated = _estimate_gap(intervals, days, gap, candidates, estimation)
         if estimated is None:
             continue
         span = slice(gap.first_index, gap.end_index)
@@ -71,33 +120,66 @@ def estimate(intervals: Intervals, calendar: DayCalendar, gaps: Sequence[Gap]) -
     )
 
 
-def _estimate_gap(intervals: Intervals, days: DayTable, gap: Gap) -> Shape | None:
-    count = gap.end_index - gap.first_index
-    line = line_over(intervals, gap)
-    if line is not None:
-        if gap.energy_milliwh is None:
-            energy = [scaled // (count + 1) for scaled in line]
-        else:
-            energy = apportion(line, gap.energy_milliwh)
-        return Shape(energy, [Method.LINEAR] * count)
-    shape = shape_by_days(days, gap)
+def _estimate_gap(
+    intervals: Intervals, days: DayTable, gap: Gap, candidates: Candidates, estimation: Estimation
+) -> Shape | None:
+    shape = Shape.over(gap)
+    shape.take(candidates.before)
+    if not shape.is_known.any():
+        line = line_over(intervals, gap, linear_max_s=estimation.linear_max_s)
+        if line is not None:
+            return _on_line(shape, gap, line)
+        if is_dark(intervals, gap, linear_max_s=estimation.linear_max_s):
+            shape.fill(shape.energy_milliwh, ~shape.is_known, Method.KNOWN_ZERO)
+    if not shape.is_known.all():
+        take_days(shape, days, is_average_first=estimation.is_average_first)
+        shape.take(candidates.after)
+    if not shape.is_known.any():
+        _take_last(shape, intervals, gap, estimation)
+    return _scale(shape, gap)
+
+
+def _on_line(shape: Shape, gap: Gap, line: list[int]) -> Shape:
     if gap.energy_milliwh is None:
-        return shape
-    if shape is None:
-        return Shape(apportion([1] * count, gap.energy_milliwh), [Method.EVEN_SPREAD] * count)
-    if not any(shape.energy_milliwh):
-        return Shape(apportion(shape.energy_milliwh, gap.energy_milliwh), [Method.EVEN_SPREAD] * count)
-    return Shape(apportion(shape.energy_milliwh, gap.energy_milliwh), shape.method)
+        energy = [scaled // (len(line) + 1) for scaled in line]
+    else:
+        energy = apportion(line, gap.energy_milliwh)
+    shape.fill(np.array(energy, dtype=np.int64), ~shape.is_known, Method.LINEAR)
+    return shape
 
 
-def line_over(intervals: Intervals, gap: Gap) -> list[int] | None:
-    """Return the interpolated shape of a short gap between two good neighbours, else None."""
-    count = gap.end_index - gap.first_index
-    before, after = gap.first_index - 1, gap.end_index
-    if count * intervals.interval_s > LINEAR_MAX_S or before < 0 or after >= len(intervals):
+def _take_last(shape: Shape, intervals: Intervals, gap: Gap, estimation: Estimation) -> None:
+    """Fill a gap of which no method knows anything with a flat line or, if wanted, with zero."""
+    neighbour = _find_only_neighbour(intervals, gap, estimation.linear_max_s)
+    if neighbour is not None:
+        flat = np.full_like(shape.energy_milliwh, intervals.value_milliwh[neighbour])
+        shape.fill(flat, ~shape.is_known, Method.FLAT_LINE)
+    elif estimation.is_zero_last and gap.energy_milliwh is None:
+        shape.fill(shape.energy_milliwh, ~shape.is_known, Method.KNOWN_ZERO)
+
+
+def _scale(shape: Shape, gap: Gap) -> Shape | None:
+    """Give intervals that know nothing the mean of the others, and all of them the registers' energy (E4)."""
+    known_count = int(shape.is_known.sum())
+    if known_count == 0 and gap.energy_milliwh is None:
         return None
+    mean = np.full_like(shape.energy_milliwh, int(shape.energy_milliwh.sum()) // max(1, known_count))
+    shape.fill(mean, ~shape.is_known, Method.EVEN_SPREAD)
+    if gap.energy_milliwh is not None:
+        if gap.energy_milliwh and not shape.energy_milliwh.any():
+            shape.method[:] = Method.EVEN_SPREAD
+        shape.energy_milliwh[:] = apportion(shape.energy_milliwh.tolist(), gap.energy_milliwh)
+    return shape
+
+
+def line_over(intervals: Intervals, gap: Gap, *, linear_max_s: int = LINEAR_MAX_S) -> list[int] | None:
+    """Return the interpolated shape of a short gap between two good neighbours, else None."""
+    if not _is_short_inside(intervals, gap, linear_max_s):
+        return None
+    before, after = gap.first_index - 1, gap.end_index
     if not (is_end_point(intervals, before) and is_end_point(intervals, after)):
         return None
+    count = gap.end_index - gap.first_index
     return interpolate(int(intervals.value_milliwh[before]), int(intervals.value_milliwh[after]), count)
 
 
@@ -107,27 +189,38 @@ def is_end_point(intervals: Intervals, index: int) -> bool:
     return bool(is_measured and not intervals.flags[index] & BAD_END_FLAGS)
 
 
-def shape_by_days(days: DayTable, gap: Gap) -> Shape | None:
-    """Return the like-day shape of a gap, day by day, or None where no slot has any comparable day.
+def is_dark(intervals: Intervals, gap: Gap, *, linear_max_s: int = LINEAR_MAX_S) -> bool:
+    """Whether a short gap lies between two intervals with a power failure and no register moved (CPUC)."""
+    if gap.energy_milliwh or not _is_short_inside(intervals, gap, linear_max_s):
+        return False
+    ends = [gap.first_index - 1, gap.end_index]
+    return bool(((intervals.flags[ends] & Flag.POWER_LOST) != 0).all())
 
-    Slots that no comparable day holds take the mean of those that have one.
-    """
-    places = np.arange(gap.first_index, gap.end_index)
-    energy, method = np.zeros(len(places), dtype=np.int64), np.zeros(len(places), dtype=np.int64)
-    has = np.zeros(len(places), dtype=np.bool_)
-    for day in np.unique(days.day[places]).tolist():
-        inside = days.day[places] == day
-        slots = days.slot[places[inside]]
-        row = days.find_like_day(day)
-        if row is not None:
-            energy[inside], has[inside] = days.energy_milliwh[row, slots], True
-            method[inside] = Method.LIKE_DAY
-        else:
-            means, is_known = days.average(day)
-            energy[inside], has[inside] = means[slots], is_known[slots]
-            method[inside] = Method.AVERAGE_LIKE_DAY
-    if not has.any():
+
+def _is_short_inside(intervals: Intervals, gap: Gap, linear_max_s: int) -> bool:
+    is_short = (gap.end_index - gap.first_index) * intervals.interval_s <= linear_max_s
+    return is_short and gap.first_index > 0 and gap.end_index < len(intervals)
+
+
+def _find_only_neighbour(intervals: Intervals, gap: Gap, linear_max_s: int) -> int | None:
+    """Return the good neighbour of a short gap that has one, the one before if both are."""
+    if (gap.end_index - gap.first_index) * intervals.interval_s > linear_max_s:
         return None
-    method[~has] = Method.EVEN_SPREAD
-    energy[~has] = int(energy[has].sum()) // int(has.sum())
-    return Shape(energy.tolist(), method.tolist())
+    inside = [index for index in (gap.first_index - 1, gap.end_index) if 0 <= index < len(intervals)]
+    return next((index for index in inside if is_end_point(intervals, index)), None)
+
+
+def take_days(shape: Shape, days: DayTable, *, is_average_first: bool = False) -> None:
+    """Fill a shape from like days (E2) and, slot by slot, from means of comparable days (E3), day by day."""
+    day_of = days.day[shape.places]
+    for day in np.unique(day_of).tolist():
+        inside = day_of == day
+        slots = days.slot[shape.places]
+        row = days.find_like_day(day)
+        if row is not None and not is_average_first:
+            shape.fill(days.energy_milliwh[row, slots], inside, Method.LIKE_DAY)
+            continue
+        means, has_mean = days.average(day)
+        shape.fill(means[slots], inside & has_mean[slots], Method.AVERAGE_LIKE_DAY)
+        if row is not None:
+            shape.fill(days.energy_milliwh[row, slots], inside, Method.LIKE_DAY)

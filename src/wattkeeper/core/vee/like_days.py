@@ -70,8 +70,8 @@ def _offset_s(at_s: int, zone: ZoneInfo) -> int:
 class DayTable:
     """What was measured at each wall-clock slot of each local day; arrays of shape (days, slots).
 
-    `day` and `slot`: where each interval lies. `is_whole` (days,): a day of 24 hours, all measured, without
-    power failure, no holiday: only such a day may be a like day. `is_regular` (days,): 24 hours, no holiday.
+    `day` and `slot`: where each interval lies. `is_regular` (days,): 24 hours, no holiday, no power failure.
+    `is_whole` (days,): regular and all measured: only such a day may be a like day.
     """
 
     first_ordinal: int
@@ -94,9 +94,10 @@ class DayTable:
         energy, is_valid = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.bool_)
         energy[day, slot] = np.where(is_measured, intervals.value_milliwh, 0)
         is_valid[day, slot] = is_measured
+        is_lit = np.bincount(day, (intervals.flags & Flag.POWER_LOST) != 0, shape[0]) == 0
         dates = [date.fromordinal(int(ordinals[0]) + i) for i in range(shape[0])]
         is_regular = np.bincount(day, minlength=shape[0]) == shape[1]
-        is_regular &= np.array([each not in holidays for each in dates])
+        is_regular &= is_lit & np.array([each not in holidays for each in dates])
         is_whole = is_regular & is_valid.all(axis=1)
         return cls(int(ordinals[0]), energy, is_valid, is_regular, is_whole, day, slot, holidays)
 

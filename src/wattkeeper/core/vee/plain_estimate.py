@@ -10,22 +10,23 @@ from numpy.typing import NDArray
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.plain_table import UNKNOWN, GapColumns, IntervalTable
-from wattkeeper.core.vee.estimate import BAD_END_FLAGS, LINEAR_MAX_S
+from wattkeeper.core.vee.estimate import BAD_END_FLAGS
 from wattkeeper.core.vee.rule_set import RuleSet
 
 Mask = NDArray[np.bool_]
 PRODUCT_MAX = 2.0**62
 
 
-def estimate_lines(table: IntervalTable, *, now_s: int, rules: RuleSet) -> Mask:
+def estimate_lines(table: IntervalTable, *, now_s: int, rules: RuleSet, is_left: Mask | None = None) -> Mask:
     """Fill the gaps of `table` that a line closes and return which series, shape (series,), need more.
 
-    A series needs more if any of its gaps may be estimated by now and is closed by no line; then none of its
-    gaps is filled here. Rule E1, scaled to the registers by largest remainder (rule E4).
+    A series needs more if any of its gaps may be estimated by now and is closed by no line, or if `is_left`
+    says so; then none of its gaps is filled here. Rule E1, scaled to the registers by largest remainder (rule
+    E4).
     """
     gaps = _ripe(table, now_s - rules.estimate_after_s)
-    is_line = _has_line(table, gaps)
-    needs_more = np.zeros(len(table), dtype=np.bool_)
+    is_line = _has_line(table, gaps, _linear_max_s(rules))
+    needs_more = np.zeros(len(table), dtype=np.bool_) if is_left is None else is_left.copy()
     needs_more[gaps.row[~is_line]] = True
     gaps = gaps.where(is_line & ~needs_more[gaps.row])
     length = gaps.end_index - gaps.first_index
@@ -46,11 +47,15 @@ def _ripe(table: IntervalTable, ripe_s: int) -> GapColumns:
     return ripe.where(end > gaps.first_index)
 
 
-def _has_line(table: IntervalTable, gaps: GapColumns) -> Mask:
+def _linear_max_s(rules: RuleSet) -> int:
+    return rules.estimation.linear_max_s
+
+
+def _has_line(table: IntervalTable, gaps: GapColumns, linear_max_s: int) -> Mask:
     """Which gaps are short, bracketed by reads and between two good neighbours, and fit 64 bits."""
     count = gaps.end_index - gaps.first_index
     before, after = gaps.first_index - 1, gaps.end_index
-    has_line = (count * table.interval_s <= LINEAR_MAX_S) & (before >= 0)
+    has_line = (count * table.interval_s <= linear_max_s) & (before >= 0)
     has_line &= (after < table.value_milliwh.shape[1]) & (gaps.energy_milliwh != UNKNOWN)
     largest = np.zeros(len(gaps))
     for neighbour in (before, after):

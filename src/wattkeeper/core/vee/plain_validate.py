@@ -1,5 +1,6 @@
-"""Every rule over a table of series at once: one call a slice, findings only where something was found."""
+"""The rules over derived tables: what a table of intervals knows, put in the words of the rules."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 import numpy as np
@@ -11,17 +12,10 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.readings.plain_table import IntervalTable, gaps_of
 from wattkeeper.core.vee.estimate import DayCalendar
-from wattkeeper.core.vee.register_rules import find_sum_mismatches
+from wattkeeper.core.vee.registry import Rule, Scope
 from wattkeeper.core.vee.rule_set import RuleSet
-from wattkeeper.core.vee.rules import (
-    EnergyTable,
-    find_constant,
-    find_demand_over_limit,
-    find_negative,
-    find_spikes,
-    find_wrong_counts,
-    find_zero_consumption,
-)
+from wattkeeper.core.vee.table import EnergyTable, Mask
+from wattkeeper.core.vee.validate import Known, run_rules
 
 
 def as_table(intervals: Intervals, series_id: int) -> IntervalTable:
@@ -61,60 +55,114 @@ def validate_table(
 ) -> list[Finding]:
     """Return what the rules find in the series of a table, each finding with its `series_id`.
 
-    `power_max_w` and `resolution_milliwh` (energy of one register step, primary) have shape (series,).
+    `power_max_w` and `resolution_milliwh` (energy of one register step, primary) have shape (series,). Rules
+    that dispute look at estimates too where the rule set wants them checked again.
     """
+    known = know(table, power_max_w, resolution_milliwh, calendar, now_s)
+    energy = _energy_of(table, is_estimate_present=False)
+    if not rules.estimation.is_checked_again:
+        return run_rules(energy, known, rules, rules.rules(Scope.INTERVALS))
+    milder: list[Rule] = []
+    disputing: list[Rule] = []
+    for rule in rules.rules(Scope.INTERVALS):
+        (disputing if rules.is_disputing_code(rule.code) else milder).append(rule)
+    again = _energy_of(table, is_estimate_present=True)
+    return [*run_rules(energy, known, rules, milder), *run_rules(again, known, rules, disputing)]
+
+
+def find_disputes_to_estimate(
+    table: IntervalTable,
+    *,
+    power_max_w: Int64s,
+    resolution_milliwh: Int64s,
+    calendar: DayCalendar,
+    rules: RuleSet,
+    now_s: int,
+) -> list[Finding]:
+    """Return what those rules find, before anything is estimated, whose findings are estimated anew."""
+    known = know(table, power_max_w, resolution_milliwh, calendar, now_s)
+    return run_rules(_energy_of(table, is_estimate_present=False), known, rules, rules.estimating_rules)
+
+
+def find_rows_to_estimate(
+    table: IntervalTable,
+    *,
+    power_max_w: Int64s,
+    resolution_milliwh: Int64s,
+    calendar: DayCalendar,
+    rules: RuleSet,
+    now_s: int,
+) -> Mask:
+    """Return which series, shape (series,), have measured intervals that are to be estimated anew."""
+    is_found = np.zeros(len(table), dtype=np.bool_)
+    if rules.estimating_rules:
+        found = find_disputes_to_estimate(
+            table,
+            power_max_w=power_max_w,
+            resolution_milliwh=resolution_milliwh,
+            calendar=calendar,
+            rules=rules,
+            now_s=now_s,
+        )
+        is_found[np.searchsorted(table.series_id, [finding.series_id or 0 for finding in found])] = True
+    return is_found
+
+
+def know(
+    table: IntervalTable, power_max_w: Int64s, resolution_milliwh: Int64s, calendar: DayCalendar, now_s: int
+) -> Known:
+    """Return what a derived table knows beside its energy, for the whole local days that it covers."""
+    bounds_s = local_day_bounds(table.from_s, table.to_s, calendar)
+    edges = (bounds_s - table.starts_at_s[0]) // table.interval_s
+    is_missing = table.is_missing
+    return Known(
+        day_bounds_s=bounds_s,
+        now_s=now_s,
+        power_max_w=power_max_w,
+        resolution_milliwh=resolution_milliwh,
+        is_installed=table.is_installed,
+        is_awaited=_find_awaited(table),
+        is_excused=(table.flags & np.int32(Flag.POWER_LOST)) != 0,
+        is_filled=~is_missing,
+        is_estimated=table.provenance == Provenance.ESTIMATED,
+        register_milliwh=table.position_milliwh[:, edges],
+        register_chain=table.position_chain[:, edges].astype(np.int64),
+    )
+
+
+def _energy_of(table: IntervalTable, *, is_estimate_present: bool) -> EnergyTable:
     is_present = (table.provenance == Provenance.MEASURED) | (table.provenance == Provenance.EDITED)
-    energy = EnergyTable(
+    if is_estimate_present:
+        is_present |= table.provenance == Provenance.ESTIMATED
+    return EnergyTable(
         series_id=table.series_id,
         starts_at_s=table.starts_at_s,
         interval_s=table.interval_s,
         energy_milliwh=table.value_milliwh,
         is_present=is_present,
     )
-    carried_milliwh = power_max_w * 1000 * table.interval_s // 3600
-    bounds_s = local_day_bounds(table.from_s, table.to_s, calendar)
-    return [
-        *find_wrong_counts(energy, day_bounds_s=bounds_s[bounds_s <= now_s], is_installed=table.is_installed),
-        *find_spikes(
-            energy,
-            bounds_s=bounds_s,
-            floor_milliwh=carried_milliwh * rules.spike_floor_pct // 100,
-            spike_pct=rules.spike_pct,
-        ),
-        *find_demand_over_limit(energy, power_max_w=power_max_w, demand_pct=rules.demand_pct),
-        *find_zero_consumption(
-            energy, is_excused=(table.flags & Flag.POWER_LOST) != 0, day_count=rules.zero_day_count
-        ),
-        *find_negative(energy),
-        *find_constant(
-            energy, floor_milliwh=resolution_milliwh * rules.constant_floor_steps, count=rules.constant_count
-        ),
-        *_check_sums(table, resolution_milliwh, bounds_s),
-    ]
 
 
-def _check_sums(table: IntervalTable, resolution_milliwh: Int64s, bounds_s: Int64s) -> list[Finding]:
-    """Compare each whole local day with the advance of its registers where both ends are known."""
-    if len(bounds_s) < 2:
-        return []
-    edges = (bounds_s - table.starts_at_s[0]) // table.interval_s
-    chain, position = table.position_chain[:, edges], table.position_milliwh[:, edges]
-    days = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-    spans = [slice(first, end) for first, end in days]
-    total = np.stack([table.value_milliwh[:, span].sum(axis=1) for span in spans], axis=1)
-    is_missing = table.is_missing
-    has_missing = np.stack([is_missing[:, span].any(axis=1) for span in spans], axis=1)
-    is_known = (chain[:, :-1] >= 0) & (chain[:, :-1] == chain[:, 1:]) & ~has_missing
-    advance = np.diff(position, axis=1)
-    is_off = is_known & (np.abs(advance - total) > resolution_milliwh[:, np.newaxis])
-    return [
-        finding
-        for row in np.flatnonzero(is_off.any(axis=1)).tolist()
-        for finding in find_sum_mismatches(
-            series_id=int(table.series_id[row]),
-            bounds_s=bounds_s,
-            sum_milliwh=np.where(is_known[row], total[row], advance[row]),
-            advance_milliwh=advance[row],
-            tolerance_milliwh=np.full(len(spans), resolution_milliwh[row]),
-        )
-    ]
+def _find_awaited(table: IntervalTable) -> Mask:
+    """Return which intervals no read follows or none precedes: they may not have been fetched yet."""
+    is_awaited = np.zeros(table.provenance.shape, dtype=np.bool_)
+    chain = table.position_chain
+    for row in np.flatnonzero((chain[:, 0] < 0) | (chain[:, -1] < 0)).tolist():
+        known = np.flatnonzero(chain[row] >= 0)
+        is_awaited[row] = True
+        if len(known):
+            is_awaited[row, known[0] : known[-1]] = False
+    return is_awaited
+
+
+def find_disputed(
+    table: IntervalTable, found: Iterable[Finding], rules: RuleSet
+) -> list[tuple[int, int, int]]:
+    """Return (row, first, end) of the intervals that disputing findings name."""
+    spans = []
+    for finding in found:
+        if finding.series_id is not None and rules.is_disputing_code(finding.rule):
+            row = int(np.searchsorted(table.series_id, finding.series_id))
+            first, end = np.searchsorted(table.starts_at_s, (finding.starts_at_s, finding.ends_at_s)).tolist()
+            spans.append((row, first, end))
+    return spans

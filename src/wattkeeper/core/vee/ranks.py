@@ -2,7 +2,20 @@
 
 from enum import Enum
 
+import numpy as np
+
 from wattkeeper.core.kernel.quality import Flag, Provenance
+from wattkeeper.core.kernel.reads import Int64s
+
+RANKS = {
+    Provenance.EDITED: 6,
+    Provenance.MEASURED: 4,
+    Provenance.DERIVED: 2,
+    Provenance.ESTIMATED: 1,
+    Provenance.PROJECTED: 1,
+    Provenance.MISSING: 0,
+}
+_RANK_OF = np.array([RANKS[provenance] for provenance in Provenance], dtype=np.int64)
 
 
 class Replacement(Enum):
@@ -16,14 +29,16 @@ class Replacement(Enum):
 def get_rank(provenance: Provenance, flags: Flag = Flag.NONE) -> int:
     """Return the rank of a candidate: edited 6, verified 5, actual 4, derived 2, estimated 1, missing 0.
 
-    What is suspect ranks below every estimate.
+    What is measured but suspect ranks below every estimate.
     """
-    if provenance is Provenance.MEASURED:
-        if flags & Flag.SUSPECT:
-            return 0
-        return 5 if flags & Flag.VALIDATED else 4
-    ranks = {Provenance.EDITED: 6, Provenance.DERIVED: 2, Provenance.ESTIMATED: 1, Provenance.PROJECTED: 1}
-    return ranks.get(provenance, 0)
+    return int(rank_all(np.array([provenance]), np.array([flags]))[0])
+
+
+def rank_all(provenance: Int64s, flags: Int64s) -> Int64s:
+    """Return the rank of each candidate, as `get_rank`; arrays of one shape."""
+    is_measured = provenance == Provenance.MEASURED
+    rank = _RANK_OF[provenance] + (is_measured & ((flags & Flag.VALIDATED) != 0))
+    return np.where(is_measured & ((flags & Flag.SUSPECT) != 0), 0, rank)
 
 
 def judge_replacement(old: Provenance, new: Provenance) -> Replacement:

@@ -1,30 +1,98 @@
-"""The thresholds of a rule set, and what one series can carry and resolve."""
+"""Rule sets: which rules run for a group of series, with which thresholds, and what a failure does."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from wattkeeper.core.vee.rules import CONSTANT_COUNT, DEMAND_PCT, SPIKE_PCT, ZERO_DAY_COUNT
+from wattkeeper.core.vee.registry import RULE_BY_CODE, RULE_OF_FINDING, RULES, Rule, Scope, Severity
 
-DISPUTING_RULES = frozenset({"vee.spike", "vee.max-demand", "vee.negative", "vee.sum-check"})
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where a rule set differs from a rule's own defaults; `severity` None keeps the rule's."""
+
+    severity: Severity | None = None
+    parameters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimation:
+    """How gaps are estimated.
+
+    `after_s`: how long to wait for reads before estimating what no register brackets. `linear_max_s`: the
+    longest gap that a line closes (E1). `is_average_first`: E3 before E2. `is_zero_last`: zero where nothing
+    at all is known (Texas ``0,E``), else it stays missing. `is_checked_again`: rules that dispute look at
+    estimates too.
+    """
+
+    after_s: int = 86_400
+    linear_max_s: int = 7200
+    is_average_first: bool = False
+    is_zero_last: bool = False
+    is_checked_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Thresholds of the rules; `code` is stored with every run."""
+    """Rules with their thresholds; `code` is stored with every run. `settings` by rule code."""
 
-    code: str = "default-1"
-    spike_pct: int = SPIKE_PCT
-    spike_floor_pct: int = 50  # of what the service carries in an interval; below it a peak is ordinary use
-    demand_pct: int = DEMAND_PCT
-    zero_day_count: int = ZERO_DAY_COUNT
-    constant_count: int = CONSTANT_COUNT
-    constant_floor_steps: int = 50  # register steps an interval must hold before equal values mean anything
-    estimate_after_s: int = 86_400  # how long to wait for reads before estimating what no register brackets
+    code: str = "default-2"
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    estimation: Estimation = field(default_factory=Estimation)
+
+    @property
+    def estimate_after_s(self) -> int:
+        """How long to wait for reads before estimating what no register brackets."""
+        return self.estimation.after_s
+
+    def severity_of(self, code: str) -> Severity:
+        """Return what a rule, named by its own code or by that of a finding, does; WARN for any other."""
+        rule = RULE_OF_FINDING.get(code)
+        if rule is None:
+            return Severity.WARN
+        own = self.settings[rule.code].severity if rule.code in self.settings else None
+        return own or rule.severity
+
+    def parameters_of(self, rule: Rule) -> Mapping[str, int]:
+        """Return the thresholds of a rule."""
+        own = self.settings[rule.code].parameters if rule.code in self.settings else {}
+        return {**rule.parameters, **own}
+
+    def rules(self, scope: Scope) -> Iterable[Rule]:
+        """Yield the rules of a scope that are not off."""
+        return (
+            rule for rule in RULES if rule.scope is scope and self.severity_of(rule.code) is not Severity.OFF
+        )
+
+    def is_disputing_code(self, code: str) -> bool:
+        """Whether the intervals that findings of this code name are not VALIDATED."""
+        return self.severity_of(code) in (Severity.FAIL, Severity.ESTIMATE)
+
+    @property
+    def estimating_rules(self) -> tuple[Rule, ...]:
+        """The rules over intervals whose findings are estimated anew."""
+        return tuple(
+            rule for rule in self.rules(Scope.INTERVALS) if self.severity_of(rule.code) is Severity.ESTIMATE
+        )
+
+    def with_setting(self, code: str, severity: Severity | None = None, **parameters: int) -> "RuleSet":
+        """Return the set with one rule set differently.
+
+        :raises KeyError: if there is no such rule or parameter
+        """
+        rule = RULE_BY_CODE[code]
+        for name in parameters:
+            rule.parameters[name]
+        return RuleSet(self.code, {**self.settings, code: Setting(severity, parameters)}, self.estimation)
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesLimits:
-    """What one series can carry and resolve: largest power, and energy of one register step (primary)."""
+    """What one series can carry and resolve: largest power, and energy of one register step (primary).
+
+    `has_registers`: its intervals are differences of positions, so that a disputed one keeps its energy.
+    """
 
     series_id: int
     power_max_w: int
     resolution_milliwh: int
+    has_registers: bool = True

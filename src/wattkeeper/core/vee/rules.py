@@ -1,112 +1,64 @@
-"""Validation rules over interval energy: pure array functions, one finding for each thing noticed.
+"""Validation rules over single intervals: pure array functions, one finding for each thing noticed.
 
-Rule numbers, defaults and where they come from: the head of each function. Energy in milliwatt-hours.
+Rule number, default and where it comes from: the head of each function. Energy in milliwatt-hours. What a
+rule needs to know beside the energy and its thresholds are keyword arguments, named in `registry`.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
-
-Mask = NDArray[np.bool_]
+from wattkeeper.core.vee.table import EnergyTable, find_daily_runs
 
 SPIKE_PCT = 180
+SPIKE_FLOOR_PCT = 50
 DEMAND_PCT = 110
-ZERO_DAY_COUNT = 30
-CONSTANT_COUNT = 12
+JUMP_PCT = 500
+JUMP_FLOOR_PCT = 50
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EnergyTable:
-    """Interval energy of several series on one grid.
-
-    `series_id` (series,); `starts_at_s` (intervals,); `energy_milliwh` and `is_present` (series, intervals),
-    where present means measured or edited, not estimated.
-    """
-
-    series_id: Int64s
-    starts_at_s: Int64s
-    interval_s: int
-    energy_milliwh: Int64s
-    is_present: Mask
-
-    def finding(self, rule: str, series: int, first: int, end: int, **evidence: int) -> Finding:
-        """Return a finding of `rule` over the intervals ``[first, end)`` of the series in row `series`."""
-        return Finding(
-            rule,
-            starts_at_s=int(self.starts_at_s[first]),
-            ends_at_s=int(self.starts_at_s[end - 1]) + self.interval_s,
-            evidence={name: int(number) for name, number in evidence.items()},
-            series_id=int(self.series_id[series]),
-        )
-
-    def spans(self, bounds_s: Int64s) -> list[tuple[int, int]]:
-        """Return the index ranges of the periods between consecutive `bounds_s` that hold any interval."""
-        edges = np.searchsorted(self.starts_at_s, bounds_s)
-        pairs = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-        return [(first, end) for first, end in pairs if end > first]
-
-
-def find_wrong_counts(table: EnergyTable, *, day_bounds_s: Int64s, is_installed: Mask) -> list[Finding]:
-    """V02 ``vee.interval-count``: a local day with more or fewer present intervals than its length asks for.
-
-    Expected are (end - start) / interval of the local day in UTC: 92, 96 or 100 quarters. `day_bounds_s` must
-    be whole local days that the table covers; days in which no meter was installed at some time, given by
-    `is_installed` (series, intervals), are left out.
-    """
-    edges = np.searchsorted(table.starts_at_s, day_bounds_s)
-    present_count, installed_count = (
-        np.diff(np.cumsum(np.pad(mask, ((0, 0), (1, 0))), axis=1)[:, edges], axis=1)
-        for mask in (table.is_present, is_installed)
-    )
-    expected_count = np.diff(day_bounds_s) // table.interval_s
-    is_wrong = (present_count != expected_count) & (installed_count == expected_count)
-    return [
-        Finding(
-            "vee.interval-count",
-            starts_at_s=int(day_bounds_s[day]),
-            ends_at_s=int(day_bounds_s[day + 1]),
-            evidence={
-                "expected_count": int(expected_count[day]),
-                "present_count": int(present_count[series, day]),
-            },
-            series_id=int(table.series_id[series]),
-        )
-        for series, day in np.argwhere(is_wrong).tolist()
-    ]
+def carried_milliwh(power_max_w: Int64s, interval_s: int, part_pct: int = 100) -> Int64s:
+    """Return the energy (series,) that a part of the service's power carries in an interval."""
+    return power_max_w * 1000 * interval_s * part_pct // (3600 * 100)
 
 
 def find_spikes(
-    table: EnergyTable, *, bounds_s: Int64s, floor_milliwh: Int64s, spike_pct: int = SPIKE_PCT
+    table: EnergyTable,
+    *,
+    day_bounds_s: Int64s,
+    power_max_w: Int64s,
+    spike_pct: int = SPIKE_PCT,
+    spike_floor_pct: int = SPIKE_FLOOR_PCT,
 ) -> list[Finding]:
     """V08 ``vee.spike``: the highest interval of a day exceeds the third highest by more than `spike_pct`.
 
     Default 180 % (California, UBP; Oracle Interval Spike compares with the third highest so that two peaks do
-    not hide one another). Not applied where the third highest is 0 or the highest is below `floor_milliwh`
-    (series,).
+    not hide one another). Not applied where the third highest is 0 or the highest is below `spike_floor_pct`
+    (default 50) of what the service carries, `power_max_w` (series,): ordinary use.
     """
+    floor_milliwh = carried_milliwh(power_max_w, table.interval_s, spike_floor_pct)
     findings = []
-    for first, end in table.spans(bounds_s):
+    for first, end in table.spans(day_bounds_s):
         if end - first < 3:
             continue
-        energy = np.where(table.is_present[:, first:end], table.energy_milliwh[:, first:end], 0)
+        is_high = table.energy_milliwh[:, first:end].max(axis=1) >= floor_milliwh
+        rows = np.flatnonzero(is_high)
+        energy = np.where(table.is_present[rows, first:end], table.energy_milliwh[rows, first:end], 0)
         top = np.partition(energy, -3, axis=1)[:, -3:]
         third, highest = top[:, 0], top[:, 2]
-        is_spike = (highest - third > third * spike_pct // 100) & (third > 0) & (highest >= floor_milliwh)
-        for series in np.flatnonzero(is_spike).tolist():
-            at = first + int(np.argmax(energy[series]))
+        is_spike = (
+            (highest - third > third * spike_pct // 100) & (third > 0) & (highest >= floor_milliwh[rows])
+        )
+        for place in np.flatnonzero(is_spike).tolist():
+            at = first + int(np.argmax(energy[place]))
             findings.append(
                 table.finding(
                     "vee.spike",
-                    series,
+                    int(rows[place]),
                     at,
                     at + 1,
-                    energy_milliwh=highest[series],
-                    third_highest_milliwh=third[series],
+                    energy_milliwh=highest[place],
+                    third_highest_milliwh=third[place],
                     threshold_pct=spike_pct,
                 )
             )
@@ -118,10 +70,12 @@ def find_demand_over_limit(
 ) -> list[Finding]:
     """V09 ``vee.max-demand``: mean power of an interval above `demand_pct` of what the service carries.
 
-    Default 110 % (Itron Demand High Limit). `power_max_w` has shape (series,).
+    Default 110 % (Itron Demand High Limit; in China K times the contract capacity). `power_max_w` (series,).
     """
-    limit_milliwh = power_max_w * 1000 * table.interval_s * demand_pct // (3600 * 100)
-    is_over = table.is_present & (table.energy_milliwh > limit_milliwh[:, np.newaxis])
+    limit_milliwh = carried_milliwh(power_max_w, table.interval_s, demand_pct)
+    is_over = table.energy_milliwh > limit_milliwh[:, np.newaxis]
+    if not is_over.any():
+        return []
     return [
         table.finding(
             "vee.max-demand",
@@ -131,63 +85,60 @@ def find_demand_over_limit(
             energy_milliwh=table.energy_milliwh[series, at],
             limit_milliwh=limit_milliwh[series],
         )
-        for series, at in np.argwhere(is_over).tolist()
+        for series, at in np.argwhere(is_over & table.is_present).tolist()
     ]
 
 
-def find_zero_consumption(
-    table: EnergyTable, *, is_excused: Mask, day_count: int = ZERO_DAY_COUNT
+def find_jumps(
+    table: EnergyTable,
+    *,
+    power_max_w: Int64s,
+    jump_pct: int = JUMP_PCT,
+    jump_floor_pct: int = JUMP_FLOOR_PCT,
 ) -> list[Finding]:
-    """V13 ``vee.zero-consumption``: an active series without any energy for `day_count` days or more.
+    """V10 ``vee.jump``: an interval differs from the one before by more than `jump_pct` of that.
 
-    Default 30 days (Oracle Zero Consumption; AEMO reason 68). `is_excused` (series, intervals): known outage
-    or disconnection, which ends a run; so does a missing interval.
+    Itron Demand Tolerance Consecutive Intervals, whose threshold the user sets; default 500 %. A kettle does
+    as much, so the step must also exceed `jump_floor_pct` (default 50) of what the service carries,
+    `power_max_w` (series,), and the rule is off until a rule set asks for it.
     """
-    is_zero = table.is_present & (table.energy_milliwh == 0) & ~is_excused
-    length = day_count * 86_400 // table.interval_s
-    return [
-        table.finding("vee.zero-consumption", series, first, end, day_count=day_count)
-        for series, first, end in iter_runs(is_zero)
-        if end - first >= length
-    ]
-
-
-def find_negative(table: EnergyTable) -> list[Finding]:
-    """V16 ``vee.negative``: energy below zero in a series of one direction (Oracle Negative Consumption)."""
-    return [
-        table.finding("vee.negative", series, at, at + 1, energy_milliwh=table.energy_milliwh[series, at])
-        for series, at in np.argwhere(table.is_present & (table.energy_milliwh < 0)).tolist()
-    ]
-
-
-def find_constant(table: EnergyTable, *, floor_milliwh: Int64s, count: int = CONSTANT_COUNT) -> list[Finding]:
-    """V19 ``vee.constant``: `count` or more equal non-zero intervals in a row.
-
-    Default 12 (Oracle Consecutive Interval Check). Values below `floor_milliwh` (series,) are left out: with
-    few register steps to an interval, equal values mean nothing.
-    """
-    energy, is_present = table.energy_milliwh, table.is_present
-    counts = is_present & (energy != 0) & (energy >= floor_milliwh[:, np.newaxis])
-    is_same = counts[:, 1:] & counts[:, :-1] & (energy[:, 1:] == energy[:, :-1])
+    floor_milliwh = carried_milliwh(power_max_w, table.interval_s, jump_floor_pct)
+    before = table.energy_milliwh[:, :-1]
+    step = np.abs(np.diff(table.energy_milliwh, axis=1))
+    is_jump = step > floor_milliwh[:, np.newaxis]
+    if not is_jump.any():
+        return []
+    is_jump &= table.is_present[:, 1:] & table.is_present[:, :-1]
+    is_jump &= step > np.abs(before) // 100 * jump_pct
     return [
         table.finding(
-            "vee.constant",
+            "vee.jump",
             series,
-            first,
-            end + 1,
-            energy_milliwh=energy[series, first],
-            interval_count=end + 1 - first,
+            at + 1,
+            at + 2,
+            energy_milliwh=table.energy_milliwh[series, at + 1],
+            before_milliwh=before[series, at],
+            threshold_pct=jump_pct,
         )
-        for series, first, end in iter_runs(is_same)
-        if end + 1 - first >= count
+        for series, at in np.argwhere(is_jump).tolist()
     ]
 
 
-def iter_runs(mask: Mask) -> Iterator[tuple[int, int, int]]:
-    """Yield (row, first, end) of each run of True in each row of `mask`, shape (rows, n)."""
-    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), dtype=np.int8)
-    padded[:, 1:-1] = mask
-    edges = np.diff(padded, axis=1)
-    firsts, ends = np.argwhere(edges == 1), np.argwhere(edges == -1)
-    for (row, first), (_, end) in zip(firsts.tolist(), ends.tolist(), strict=True):
-        yield row, first, end
+def find_negative(table: EnergyTable, *, day_bounds_s: Int64s) -> list[Finding]:
+    """V16 ``vee.negative``: energy below zero in a series of one direction (Oracle Negative Consumption).
+
+    One finding for each run of such intervals in a local day.
+    """
+    return [
+        table.finding(
+            "vee.negative",
+            series,
+            first,
+            end,
+            energy_milliwh=table.energy_milliwh[series, first:end].sum(),
+            interval_count=end - first,
+        )
+        for series, first, end in find_daily_runs(
+            table, table.is_present & (table.energy_milliwh < 0), day_bounds_s
+        )
+    ]

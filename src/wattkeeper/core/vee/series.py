@@ -1,15 +1,24 @@
 """Validate and estimate one series: the rules of this package put together, with their defaults."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
-from wattkeeper.core.kernel.quality import Flag, Provenance
 from wattkeeper.core.readings.intervals import Gap, Intervals
+from wattkeeper.core.vee.candidates import NO_CANDIDATES, Candidates
+from wattkeeper.core.vee.disputes import put_back, take_out
+from wattkeeper.core.vee.edits import Edit, apply_edits
 from wattkeeper.core.vee.estimate import DayCalendar, estimate, line_over
-from wattkeeper.core.vee.plain_validate import as_table, validate_table
-from wattkeeper.core.vee.rule_set import DISPUTING_RULES, RuleSet, SeriesLimits
+from wattkeeper.core.vee.plain_estimate import mark_validated
+from wattkeeper.core.vee.plain_validate import (
+    as_table,
+    find_disputed,
+    find_disputes_to_estimate,
+    validate_table,
+)
+from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 
 __all__ = ["RuleSet", "SeriesLimits", "estimate_window", "needs_history", "validate_and_estimate"]
 
@@ -23,39 +32,103 @@ def validate_and_estimate(
     to_s: int,
     now_s: int,
     rules: RuleSet | None = None,
+    candidates: Candidates = NO_CANDIDATES,
+    edits: Sequence[Edit] = (),
 ) -> tuple[Intervals, tuple[Finding, ...]]:
     """Return the series over ``[from_s, to_s)`` with its gaps estimated, and what the rules found.
 
-    `derived` holds that window and around it whatever history there is to learn from. Gaps outside the window
-    are left alone. What no register brackets is estimated once it is `estimate_after_s` old. A measured
-    interval that no rule disputes gets the flag VALIDATED.
+    `derived` holds that window and around it whatever history there is to learn from; `candidates` have one
+    element for each of its intervals. Edits come first: what they say is neither estimated nor disputed.
+    Gaps outside the window are left alone. What no register brackets is estimated once it is
+    `estimate_after_s` old. A measured interval that no rule disputes gets the flag VALIDATED.
     """
     rules = rules or RuleSet()
-    window = estimate_window(derived, calendar=calendar, from_s=from_s, to_s=to_s, now_s=now_s, rules=rules)
-    findings = _validate(window, limits, calendar, rules, now_s)
-    return _mark_validated(window, findings), (*_overlapping(derived.findings, from_s, to_s), *findings)
+    edited, overtaken = apply_edits(derived, edits)
+    window = estimate_window(
+        replace(edited, findings=(*edited.findings, *overtaken)),
+        calendar=calendar,
+        from_s=from_s,
+        to_s=to_s,
+        now_s=now_s,
+        rules=rules,
+        limits=limits,
+        candidates=candidates,
+    )
+    table = as_table(window, limits.series_id)
+    findings = validate_table(
+        table,
+        power_max_w=np.array([limits.power_max_w]),
+        resolution_milliwh=np.array([limits.resolution_milliwh]),
+        calendar=calendar,
+        rules=rules,
+        now_s=now_s,
+    )
+    mark_validated(table, find_disputed(table, findings, rules))
+    window = replace(window, flags=table.flags[0].astype(np.int64))
+    return window, (*_overlapping(window.findings, from_s, to_s), *findings)
 
 
 def estimate_window(
-    derived: Intervals, *, calendar: DayCalendar, from_s: int, to_s: int, now_s: int, rules: RuleSet
+    derived: Intervals,
+    *,
+    calendar: DayCalendar,
+    from_s: int,
+    to_s: int,
+    now_s: int,
+    rules: RuleSet,
+    limits: SeriesLimits | None = None,
+    candidates: Candidates = NO_CANDIDATES,
 ) -> Intervals:
-    """Return ``[from_s, to_s)`` of `derived` with the gaps estimated that touch it and may be by now."""
+    """Return ``[from_s, to_s)`` of `derived` with the gaps estimated that touch it and may be by now.
+
+    With `limits`, measured intervals that the rule set wants estimated anew are treated as gaps, and the
+    findings that say so are among those of the result.
+    """
     first = (from_s - int(derived.starts_at_s[0])) // derived.interval_s
     end = first + (to_s - from_s) // derived.interval_s
+    found: list[Finding] = []
+    has_registers = True
+    if limits is not None and rules.estimating_rules:
+        has_registers = limits.has_registers
+        found = find_disputes_to_estimate(
+            as_table(cut_window(derived, first, end), limits.series_id),
+            power_max_w=np.array([limits.power_max_w]),
+            resolution_milliwh=np.array([limits.resolution_milliwh]),
+            calendar=calendar,
+            rules=rules,
+            now_s=now_s,
+        )
+    disputed = take_out(derived, found, has_registers=has_registers)
     ripe_s = now_s - rules.estimate_after_s
     gaps = [
         _ripen(derived, gap, ripe_s)
-        for gap in derived.gaps
+        for gap in disputed.intervals.gaps
         if first < gap.end_index and gap.first_index < end
     ]
-    filled = estimate(derived, calendar, [gap for gap in gaps if gap.first_index < gap.end_index])
-    return cut_window(filled, first, end)
+    estimated = estimate(
+        disputed.intervals,
+        calendar,
+        [gap for gap in gaps if gap.first_index < gap.end_index],
+        candidates=candidates,
+        estimation=rules.estimation,
+    )
+    window = cut_window(put_back(disputed, estimated, derived), first, end)
+    return replace(window, findings=(*window.findings, *found))
 
 
 def needs_history(derived: Intervals, now_s: int, rules: RuleSet) -> bool:
-    """Whether any gap may be estimated now that no line between its own neighbours closes."""
+    """Whether any gap may be estimated now that no line between its own neighbours closes.
+
+    A rule set that has measured intervals estimated anew always needs it.
+    """
+    if rules.estimating_rules:
+        return True
+    linear_max_s = rules.estimation.linear_max_s
     ripe = (_ripen(derived, gap, now_s - rules.estimate_after_s) for gap in derived.gaps)
-    return any(gap.first_index < gap.end_index and line_over(derived, gap) is None for gap in ripe)
+    return any(
+        gap.first_index < gap.end_index and line_over(derived, gap, linear_max_s=linear_max_s) is None
+        for gap in ripe
+    )
 
 
 def _ripen(derived: Intervals, gap: Gap, ripe_s: int) -> Gap:
@@ -93,29 +166,6 @@ def cut_window(intervals: Intervals, first: int, end: int) -> Intervals:
         position_chain=intervals.position_chain[first : end + 1],
         gaps=tuple(gaps),
     )
-
-
-def _validate(
-    window: Intervals, limits: SeriesLimits, calendar: DayCalendar, rules: RuleSet, now_s: int
-) -> tuple[Finding, ...]:
-    return tuple(
-        validate_table(
-            as_table(window, limits.series_id),
-            power_max_w=np.array([limits.power_max_w]),
-            resolution_milliwh=np.array([limits.resolution_milliwh]),
-            calendar=calendar,
-            rules=rules,
-            now_s=now_s,
-        )
-    )
-
-
-def _mark_validated(window: Intervals, findings: tuple[Finding, ...]) -> Intervals:
-    is_valid = (window.provenance == Provenance.MEASURED) & ((window.flags & Flag.SUSPECT) == 0)
-    for finding in findings:
-        if finding.rule in DISPUTING_RULES:
-            is_valid &= (window.starts_at_s >= finding.ends_at_s) | (window.starts_at_s < finding.starts_at_s)
-    return replace(window, flags=window.flags | np.where(is_valid, Flag.VALIDATED, 0))
 
 
 def _overlapping(findings: tuple[Finding, ...], from_s: int, to_s: int) -> list[Finding]:

@@ -11,9 +11,12 @@ import pytest
 from shared import shared_path
 from wattkeeper.core.kernel.instants import local_midnight, to_seconds
 from wattkeeper.core.vee.register_rules import find_impossible_advances, find_impossible_instants
-from wattkeeper.core.vee.rules import EnergyTable, find_negative, find_spikes, find_wrong_counts, iter_runs
+from wattkeeper.core.vee.rules import find_negative, find_spikes
+from wattkeeper.core.vee.rules_days import find_wrong_counts
+from wattkeeper.core.vee.table import EnergyTable, iter_runs
 
 QUARTER_S = 900
+DAY_S = 86_400
 
 
 def table(energy: list[list[int]], *, starts_at_s: int = 0) -> EnergyTable:
@@ -42,25 +45,31 @@ def test_each_local_day_expects_its_own_count(day: dict[str, Any]) -> None:
     whole = table([[1] * count, [1] * count], starts_at_s=bounds[0])
     whole.is_present[1, 5] = False
     everywhere = np.ones((2, count), dtype=np.bool_)
-    found = find_wrong_counts(whole, day_bounds_s=np.array(bounds), is_installed=everywhere)
+    nowhere = np.zeros((2, count), dtype=np.bool_)
+    judged = {"day_bounds_s": np.array(bounds), "is_awaited": nowhere, "now_s": bounds[1] + 2 * DAY_S}
+    found = find_wrong_counts(whole, is_installed=everywhere, **judged)
     assert [(f.series_id, f.evidence) for f in found] == [
-        (1, {"expected_count": count, "present_count": count - 1})
+        (1, {"day_count": 1, "expected_count": count, "present_count": count - 1})
     ]
     everywhere[:, 0] = False
-    assert not find_wrong_counts(whole, day_bounds_s=np.array(bounds), is_installed=everywhere)
+    assert not find_wrong_counts(whole, is_installed=everywhere, **judged)
 
 
 def test_a_missing_peak_is_no_peak_and_a_small_one_is_ordinary() -> None:
     rows = table([[1, 1, 1, 9, 1], [1, 1, 1, 9, 1], [1, 1, 1, 2, 1]])
     rows.is_present[1, 3] = False
     bounds = np.array([0, 5 * QUARTER_S])
-    found = find_spikes(rows, bounds_s=bounds, floor_milliwh=np.array([0, 0, 0]))
+    found = find_spikes(rows, day_bounds_s=bounds, power_max_w=np.array([0, 0, 0]))
     assert [(f.series_id, f.starts_at_s) for f in found] == [(0, 3 * QUARTER_S)]
-    assert not find_spikes(rows, bounds_s=bounds, floor_milliwh=np.array([10, 10, 10]))
+    big = np.full(3, 10**6)
+    assert not find_spikes(rows, day_bounds_s=bounds, power_max_w=big)
+    assert find_spikes(rows, day_bounds_s=bounds, power_max_w=big, spike_floor_pct=0)
 
 
 def test_negative_energy_is_found() -> None:
-    assert [f.starts_at_s for f in find_negative(table([[1, -1, 0]]))] == [QUARTER_S]
+    assert [f.starts_at_s for f in find_negative(table([[1, -1, 0]]), day_bounds_s=np.array([0, 2700]))] == [
+        QUARTER_S
+    ]
 
 
 def test_reads_from_the_future_and_from_before_are_found() -> None:

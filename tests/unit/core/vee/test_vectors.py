@@ -13,7 +13,7 @@ from shared import shared_path
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.readings.intervals import Gap, Intervals
-from wattkeeper.core.vee.apportion import UnableToEstimate, apportion, prorate_register
+from wattkeeper.core.vee.apportion import UnableToEstimate, apportion
 from wattkeeper.core.vee.estimate import DayCalendar, estimate, interpolate
 from wattkeeper.core.vee.like_days import iter_like_days
 from wattkeeper.core.vee.ranks import judge_replacement
@@ -22,13 +22,13 @@ from wattkeeper.core.vee.register_rules import (
     find_sum_mismatches,
     find_tou_mismatches,
 )
-from wattkeeper.core.vee.rules import (
-    EnergyTable,
-    find_constant,
-    find_demand_over_limit,
-    find_spikes,
-    find_zero_consumption,
-)
+from wattkeeper.core.vee.rules import find_demand_over_limit, find_spikes
+from wattkeeper.core.vee.rules_constant import find_constant
+from wattkeeper.core.vee.rules_days import find_usage_on_inactive, find_wrong_counts, find_zero_consumption
+from wattkeeper.core.vee.rules_electric import find_reactive_without_active
+from wattkeeper.core.vee.rules_periods import find_high_low_usage
+from wattkeeper.core.vee.scalars import prorate_register
+from wattkeeper.core.vee.table import EnergyTable
 
 QUARTER_S = 900
 CASES = {
@@ -75,8 +75,8 @@ def test_sum_check(case: dict[str, Any]) -> None:
 def test_spike(case: dict[str, Any]) -> None:
     found = find_spikes(
         table(case["intervals_kwh"]),
-        bounds_s=np.array([0, 86_400]),
-        floor_milliwh=NOTHING,
+        day_bounds_s=np.array([0, 86_400]),
+        power_max_w=NOTHING,
         spike_pct=case["threshold_pct"],
     )
     assert bool(found) == (case["expect"] == "fail")
@@ -94,9 +94,9 @@ def test_zero_consumption_and_its_excuse() -> None:
     case = CASES["zero_consumption_active"]
     days = table([0.0] * case["days"], interval_s=86_400)
     excused = np.zeros((1, case["days"]), dtype=np.bool_)
-    assert find_zero_consumption(days, is_excused=excused, day_count=case["limit_days"])
+    assert find_zero_consumption(days, is_excused=excused, zero_day_count=case["limit_days"])
     excused[0, 10] = True
-    assert not find_zero_consumption(days, is_excused=excused, day_count=case["limit_days"])
+    assert not find_zero_consumption(days, is_excused=excused, zero_day_count=case["limit_days"])
 
 
 @pytest.mark.parametrize("case", of_rule("tou_sum"))
@@ -109,9 +109,62 @@ def test_tou_sum(case: dict[str, Any]) -> None:
 
 def test_constant_values() -> None:
     case = CASES["constant_nonzero"]
-    assert find_constant(table(case["values"]), floor_milliwh=NOTHING, count=case["count"])
-    assert not find_constant(table(case["values"][:11]), floor_milliwh=NOTHING, count=case["count"])
-    assert not find_constant(table(case["values"]), floor_milliwh=np.array([10**6]), count=case["count"])
+    day = {"day_bounds_s": np.array([0, 86_400]), "constant_count": case["count"]}
+    fine, coarse = np.array([1000]), np.array([10_000])
+    assert find_constant(table(case["values"]), resolution_milliwh=fine, **day)
+    assert not find_constant(table(case["values"][:11]), resolution_milliwh=fine, **day)
+    assert not find_constant(table(case["values"]), resolution_milliwh=coarse, **day)
+
+
+def test_high_usage() -> None:
+    case = CASES["high_low_usage"]
+    days = table([case["current_kwh"] / case["current_days"]] * case["current_days"], interval_s=86_400)
+    reference = {
+        "reference_milliwh": np.array([milliwh(case["reference_kwh"])]),
+        "reference_s": np.array([case["reference_days"] * 86_400]),
+        "low_pct": case["low_pct"],
+        "high_pct": case["high_pct"],
+    }
+    (found,) = find_high_low_usage(days, reference_estimated_milliwh=NOTHING, **reference)
+    assert (found.rule, found.evidence["ratio_pct"]) == ("vee.high-usage", case["ratio_pct"])
+    much = np.array([milliwh(case["reference_kwh"]) * 26 // 100])
+    assert not find_high_low_usage(days, reference_estimated_milliwh=much, **reference)
+
+
+def test_usage_while_disconnected() -> None:
+    case = CASES["usage_on_inactive"]
+    one = table([case["kwh"], 0.0])
+    day = np.array([0, 1800])
+    (found,) = find_usage_on_inactive(one, day_bounds_s=day, is_disconnected=np.array([[True, True]]))
+    assert (found.starts_at_s, found.evidence) == (0, {"energy_milliwh": milliwh(case["kwh"])})
+    assert not find_usage_on_inactive(one, day_bounds_s=day, is_disconnected=np.array([[False, True]]))
+
+
+def test_reactive_without_active() -> None:
+    case = CASES["kvarh_without_kwh"]
+    (found,) = find_reactive_without_active(
+        table(case["kwh"]),
+        reactive_millivarh=milliwh(case["kvarh"])[np.newaxis],
+        day_bounds_s=np.array([0, 2700]),
+        power_max_w=np.array([10_000]),
+    )
+    assert (found.rule, found.evidence["interval_count"]) == ("vee.reactive-only", 3)
+
+
+def test_nothing_used_in_an_outage_is_valid() -> None:
+    case = CASES["outage_zero_is_valid"]
+    zeros = table([float(value) for value in case["values"]], interval_s=86_400 * 15)
+    dark = np.full((1, 3), case["outage"])
+    assert not find_zero_consumption(zeros, is_excused=dark)
+    assert find_zero_consumption(zeros, is_excused=~dark)
+    counted = find_wrong_counts(
+        zeros,
+        day_bounds_s=np.array([0, 86_400 * 45]),
+        is_installed=dark,
+        is_awaited=~dark,
+        now_s=86_400 * 50,
+    )
+    assert not counted
 
 
 def test_clock_drift() -> None:

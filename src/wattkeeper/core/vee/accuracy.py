@@ -1,0 +1,224 @@
+"""Is the meter right? A main meter against a check meter, or against the sum of its sub-meters.
+
+Both are registers of finite steps and classes of finite accuracy, so the answer is a verdict with the number
+of steps that it rests on and how sure it is, not only a percentage. Limits of error by load: IEC 62053-21
+(active, classes 1 and 2), 62053-22 (active, classes 0.1S, 0.2S and 0.5S), 62053-23 (reactive, classes 2 and
+3), table of the limits at power factor 1 (sin 1 for reactive energy); balanced load, reference conditions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from math import isqrt
+
+import numpy as np
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.vee.table import Mask
+
+PPM = 10**6
+CONFIDENCE_PPM = 950_000
+
+
+class UnableToJudge(WattkeeperError):
+    """Raised when an accuracy class is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorLimit:
+    """The largest error, in parts per million, from `load_permille` of the basic or rated load up."""
+
+    load_permille: int
+    error_ppm: int
+
+
+LIMITS: Mapping[str, tuple[ErrorLimit, ...]] = {
+    # direct connection, from 5 % of the basic current; 62053-21 table 6, 62053-23 table 6
+    "1": (ErrorLimit(50, 15_000), ErrorLimit(100, 10_000)),
+    "2": (ErrorLimit(50, 25_000), ErrorLimit(100, 20_000)),
+    "reactive 2": (ErrorLimit(50, 25_000), ErrorLimit(100, 20_000)),
+    "reactive 3": (ErrorLimit(50, 40_000), ErrorLimit(100, 30_000)),
+    # through current transformers, from 2 % of the rated current
+    "1 CT": (ErrorLimit(20, 15_000), ErrorLimit(50, 10_000)),
+    "2 CT": (ErrorLimit(20, 25_000), ErrorLimit(50, 20_000)),
+    # 62053-22, from 1 % of the rated current
+    "0.1S": (ErrorLimit(10, 2_000), ErrorLimit(50, 1_000)),
+    "0.2S": (ErrorLimit(10, 4_000), ErrorLimit(50, 2_000)),
+    "0.5S": (ErrorLimit(10, 10_000), ErrorLimit(50, 5_000)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MeterClass:
+    """What a meter promises: its class, its basic or rated power, and the energy of its smallest step.
+
+    `base_power_w`: basic (direct) or rated (CT) current times nominal voltage times phases, primary.
+    """
+
+    accuracy_class: str
+    base_power_w: int
+    resolution_milliwh: int
+
+
+class Verdict(Enum):
+    """What a comparison says."""
+
+    WITHIN = "within"  # inside the limits of both classes, whatever the steps hide
+    OUTSIDE = "outside"  # outside them, whatever the steps hide
+    UNDECIDED = "undecided"  # too few steps to say
+    NO_LOAD = "no-load"  # below the smallest load for which a class promises anything
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Main against reference over the intervals of one band of load.
+
+    `error_ppm`: (main - reference) / reference; `uncertainty_ppm`: what the steps of all registers can hide;
+    `limit_ppm`: what the classes of both sides allow together; `steps_count`: steps of the coarsest register
+    that the energy holds; `confidence_ppm`: how much of the possible errors lies on the verdict's side.
+    """
+
+    load_permille: int
+    interval_count: int
+    main_milliwh: int
+    reference_milliwh: int
+    error_ppm: int
+    uncertainty_ppm: int
+    limit_ppm: int
+    steps_count: int
+    confidence_ppm: int
+    verdict: Verdict
+
+
+def get_limits(accuracy_class: str) -> tuple[ErrorLimit, ...]:
+    """Return the limits of a class, rising with load.
+
+    :raises UnableToJudge: if the class is not known
+    """
+    if accuracy_class not in LIMITS:
+        raise UnableToJudge("vee.accuracy-class", accuracy_class=accuracy_class)
+    return LIMITS[accuracy_class]
+
+
+def compare_meters(
+    *,
+    main_milliwh: Int64s,
+    reference_milliwh: Int64s,
+    is_both: Mask,
+    interval_s: int,
+    main: MeterClass,
+    references: tuple[MeterClass, ...],
+    loss_ppm: int = 0,
+) -> tuple[Comparison, ...]:
+    """Return one comparison for each band of the main meter's class, and first the one below them.
+
+    `main_milliwh` (intervals,): the meter in question; `reference_milliwh` (references, intervals): the check
+    meter, or each sub-meter; `is_both` (intervals,): measured by all. `loss_ppm`: energy between the meters
+    that neither counts. The limit of several references is that of the least accurate one, and at the load of
+    the band. Bands without an interval are left out.
+
+    :raises UnableToJudge: if a class is not known
+    """
+    limits = get_limits(main.accuracy_class)
+    reference_ppm = max(get_limits(each.accuracy_class)[-1].error_ppm for each in references)
+    power_w = main_milliwh * 3600 // (interval_s * 1000)
+    load_permille = power_w * 1000 // max(1, main.base_power_w)
+    band = np.searchsorted([each.load_permille for each in limits], load_permille, side="right")
+    found = []
+    for place in range(len(limits) + 1):
+        inside = is_both & (band == place)
+        if not inside.any():
+            continue
+        limit_ppm = reference_ppm + loss_ppm + (limits[place - 1].error_ppm if place else 0)
+        found.append(
+            _compare(
+                main_milliwh[inside],
+                reference_milliwh[:, inside],
+                load_permille=limits[place - 1].load_permille if place else 0,
+                limit_ppm=limit_ppm if place else None,
+                steps=(main.resolution_milliwh, *(each.resolution_milliwh for each in references)),
+                run_count=_count_edges(inside),
+            )
+        )
+    return tuple(found)
+
+
+def _count_edges(inside: Mask) -> int:
+    """Return how many runs a mask has: each hides at most one step of a register at each end."""
+    return int(inside[0]) + int((inside[1:] & ~inside[:-1]).sum())
+
+
+def _compare(
+    main_milliwh: Int64s,
+    reference_milliwh: Int64s,
+    *,
+    load_permille: int,
+    limit_ppm: int | None,
+    steps: tuple[int, ...],
+    run_count: int,
+) -> Comparison:
+    main, reference = int(main_milliwh.sum()), int(reference_milliwh.sum())
+    scale = max(1, reference)
+    error_ppm = (main - reference) * PPM // scale
+    uncertainty_ppm = -(-_hidden_milliwh(steps, run_count) * PPM // scale)
+    share_ppm = 0 if limit_ppm is None else _share_within(error_ppm, uncertainty_ppm, limit_ppm)
+    verdict = Verdict.UNDECIDED
+    if limit_ppm is None or reference == 0:
+        verdict = Verdict.NO_LOAD
+    elif share_ppm >= CONFIDENCE_PPM:
+        verdict = Verdict.WITHIN
+    elif share_ppm <= PPM - CONFIDENCE_PPM:
+        verdict = Verdict.OUTSIDE
+    return Comparison(
+        load_permille=load_permille,
+        interval_count=len(main_milliwh),
+        main_milliwh=main,
+        reference_milliwh=reference,
+        error_ppm=error_ppm,
+        uncertainty_ppm=uncertainty_ppm,
+        limit_ppm=limit_ppm or 0,
+        steps_count=reference // max(steps),
+        confidence_ppm=max(share_ppm, PPM - share_ppm) if verdict is not Verdict.NO_LOAD else 0,
+        verdict=verdict,
+    )
+
+
+def _hidden_milliwh(steps: tuple[int, ...], run_count: int) -> int:
+    """Return what the steps of registers can hide over runs of intervals that they cut at both ends.
+
+    At most one step of each register a run; over many runs three standard deviations of their sum, where
+    each end hides a part of a step that is as likely large as small (variance of a step's square / 12).
+    """
+    at_most = sum(steps) * run_count
+    return min(at_most, 3 * isqrt(sum(step * step for step in steps) * run_count // 6) + 1)
+
+
+def _share_within(error_ppm: int, uncertainty_ppm: int, limit_ppm: int) -> int:
+    """Return what part, in ppm, of [error - uncertainty, error + uncertainty] lies within the limit."""
+    low, high = error_ppm - uncertainty_ppm, error_ppm + uncertainty_ppm
+    if high == low:
+        return PPM if abs(error_ppm) <= limit_ppm else 0
+    inside = max(0, min(high, limit_ppm) - max(low, -limit_ppm))
+    return inside * PPM // (high - low)
+
+
+def find_inaccurate(
+    comparisons: tuple[Comparison, ...], *, series_id: int, starts_at_s: int, ends_at_s: int
+) -> list[Finding]:
+    """Return ``vee.accuracy`` for the worst band in which a meter is outside its class, if any is."""
+    outside = [each for each in comparisons if each.verdict is Verdict.OUTSIDE]
+    if not outside:
+        return []
+    worst = max(outside, key=lambda each: abs(each.error_ppm) - each.limit_ppm)
+    evidence = {
+        "error_ppm": worst.error_ppm,
+        "limit_ppm": worst.limit_ppm,
+        "uncertainty_ppm": worst.uncertainty_ppm,
+        "confidence_ppm": worst.confidence_ppm,
+        "steps_count": worst.steps_count,
+        "load_permille": worst.load_permille,
+        "interval_count": worst.interval_count,
+    }
+    return [Finding("vee.accuracy", starts_at_s, ends_at_s, evidence, series_id=series_id)]

@@ -1,0 +1,154 @@
+"""Rule sets and schedules as JSON: written whole, read strictly, every refusal naming its place."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.vee.registry import RULE_BY_CODE, Rule, Severity
+from wattkeeper.core.vee.rule_set import Estimation, RuleSet, Setting
+from wattkeeper.core.vee.schedule import Assignment, RuleSchedule
+
+NUMBER_MAX = 10**9
+CODE_MAX = 64
+
+
+class InvalidRuleSet(WattkeeperError):
+    """Raised when a text is no rule set or no schedule."""
+
+
+def dump_rule_set(rule_set: RuleSet) -> dict[str, Any]:
+    """Return a rule set as plain JSON values: only where it differs from the rules' own defaults."""
+    own = Estimation()
+    estimation = {
+        each.name: getattr(rule_set.estimation, each.name)
+        for each in fields(Estimation)
+        if getattr(rule_set.estimation, each.name) != getattr(own, each.name)
+    }
+    rules = {}
+    for code, setting in sorted(rule_set.settings.items()):
+        severity = {} if setting.severity is None else {"severity": setting.severity.value}
+        rules[code] = {**severity, **setting.parameters}
+    return {"code": rule_set.code, "rules": rules, "estimation": estimation}
+
+
+def parse_rule_set(value: object) -> RuleSet:
+    """Return the rule set of plain JSON values.
+
+    ``{"code": "shops-1", "rules": {"vee.spike": {"severity": "fail", "spike_pct": 300}}, "estimation": {}}``
+
+    :raises InvalidRuleSet: at the first unknown field, rule or parameter, and the first wrong value
+    """
+    record = _object(value, "rule set", required={"code"}, optional={"rules", "estimation"})
+    code = _text(record["code"], "code")
+    rules = _object(record.get("rules", {}), "rules", optional=set(RULE_BY_CODE), unknown="vee.rule-set-rule")
+    settings = {name: _setting(RULE_BY_CODE[name], each) for name, each in rules.items()}
+    return RuleSet(code, settings, _estimation(record.get("estimation", {})))
+
+
+def dump_schedule(schedule: RuleSchedule) -> str:
+    """Return a schedule as JSON text."""
+    assignments = [
+        {
+            "group": each.group,
+            "starts_at_s": each.starts_at_s,
+            "ends_at_s": each.ends_at_s,
+            "rule_set": dump_rule_set(each.rule_set),
+        }
+        for each in schedule.assignments
+    ]
+    return json.dumps({"assignments": assignments}, ensure_ascii=False, indent=1)
+
+
+def parse_schedule(text: str) -> RuleSchedule:
+    """Return the schedule of a JSON text.
+
+    :raises InvalidRuleSet: if the text is not JSON, or no schedule
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRuleSet("vee.rule-set-syntax", reason=str(error)) from error
+    record = _object(value, "schedule", required={"assignments"})
+    if not isinstance(record["assignments"], list):
+        raise InvalidRuleSet("vee.rule-set-value", place="assignments", wanted="a list", value="")
+    return RuleSchedule(tuple(_assignment(each, i) for i, each in enumerate(record["assignments"])))
+
+
+def _assignment(value: object, index: int) -> Assignment:
+    place = f"assignments[{index}]"
+    record = _object(value, place, required={"group", "starts_at_s", "rule_set"}, optional={"ends_at_s"})
+    starts_at_s = _number(record["starts_at_s"], f"{place}.starts_at_s", high=2**40)
+    ends_at_s = record.get("ends_at_s")
+    if ends_at_s is not None:
+        ends_at_s = _number(ends_at_s, f"{place}.ends_at_s", low=starts_at_s + 1, high=2**40)
+    group = record["group"] if record["group"] is None else _text(record["group"], f"{place}.group")
+    return Assignment(group, parse_rule_set(record["rule_set"]), starts_at_s, ends_at_s)
+
+
+def _setting(rule: Rule, value: object) -> Setting:
+    record = _object(
+        value,
+        rule.code,
+        optional={"severity", *rule.parameters},
+        unknown="vee.rule-set-parameter",
+    )
+    severity = record.get("severity")
+    known = [each.value for each in Severity]
+    if severity is not None and severity not in known:
+        place = f"{rule.code}.severity"
+        raise InvalidRuleSet("vee.rule-set-value", place=place, wanted=" | ".join(known), value=str(severity))
+    parameters = {
+        name: _number(number, f"{rule.code}.{name}") for name, number in record.items() if name != "severity"
+    }
+    return Setting(None if severity is None else Severity(severity), parameters)
+
+
+def _estimation(value: object) -> Estimation:
+    own = Estimation()
+    record = _object(value, "estimation", optional={each.name for each in fields(Estimation)})
+    for name, each in record.items():
+        if not isinstance(getattr(own, name), bool):
+            _number(each, f"estimation.{name}")
+        elif not isinstance(each, bool):
+            place = f"estimation.{name}"
+            raise InvalidRuleSet("vee.rule-set-value", place=place, wanted="true | false", value=str(each))
+    return Estimation(**record)
+
+
+def _object(
+    value: object,
+    place: str,
+    *,
+    required: set[str] | None = None,
+    optional: set[str] | None = None,
+    unknown: str = "vee.rule-set-field",
+) -> Mapping[str, Any]:
+    """Return an object that has every required field and no other than the optional ones."""
+    if not isinstance(value, dict):
+        raise InvalidRuleSet(
+            "vee.rule-set-value", place=place, wanted="an object", value=str(value)[:CODE_MAX]
+        )
+    required, optional = required or set(), optional or set()
+    wrong = sorted(required - set(value)) or sorted(set(value) - required - optional)
+    if wrong:
+        name = str(wrong[0])[:CODE_MAX]
+        raise InvalidRuleSet(
+            unknown, place=place, field=name, rule=name if unknown.endswith("rule") else place, parameter=name
+        )
+    return value
+
+
+def _text(value: object, place: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= CODE_MAX:
+        wanted = f"a text of 1 to {CODE_MAX} characters"
+        raise InvalidRuleSet("vee.rule-set-value", place=place, wanted=wanted, value=str(value)[:CODE_MAX])
+    return value
+
+
+def _number(value: object, place: str, *, low: int = 0, high: int = NUMBER_MAX) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        wanted = f"a whole number from {low} to {high}"
+        raise InvalidRuleSet("vee.rule-set-value", place=place, wanted=wanted, value=str(value)[:CODE_MAX])
+    return value

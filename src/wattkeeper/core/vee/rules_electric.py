@@ -1,0 +1,205 @@
+"""Validation rules of electricity: reactive against active, feeder against meters, phase against phase."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isqrt
+
+import numpy as np
+
+from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.vee.rules import carried_milliwh
+from wattkeeper.core.vee.table import EnergyTable, Mask, find_daily_runs, find_long_runs
+
+REACTIVE_INTERVAL_COUNT = 3
+POWER_FACTOR_PCT = 30
+REACTIVE_FLOOR_PCT = 1
+FEEDER_PCT = 5
+VOLTAGE_MISSING_PCT = 50
+CURRENT_PRESENT_PCT = 5
+IMBALANCE_PCT = 60
+IMBALANCE_FLOOR_PCT = 20
+REVERSE_POWER_PCT = 1
+PPM = 10_000
+
+
+def find_reactive_without_active(
+    table: EnergyTable,
+    *,
+    reactive_millivarh: Int64s,
+    day_bounds_s: Int64s,
+    power_max_w: Int64s,
+    reactive_interval_count: int = REACTIVE_INTERVAL_COUNT,
+    power_factor_pct: int = POWER_FACTOR_PCT,
+    reactive_floor_pct: int = REACTIVE_FLOOR_PCT,
+) -> list[Finding]:
+    """V20 ``vee.reactive-only``, ``vee.power-factor``: reactive energy where active is zero or tiny.
+
+    California kVARh check: lost pulses or a lost voltage. `reactive_millivarh` (series, intervals), present
+    where the active energy is. Found are `reactive_interval_count` (default 3) intervals in a row of a local
+    day of no active energy with some reactive, and local days with a power factor below `power_factor_pct` /
+    100 (default 0.3) whose reactive energy exceeds `reactive_floor_pct` (default 1) of what the service
+    carries.
+    """
+    reactive = np.abs(reactive_millivarh)
+    is_only = table.is_present & (table.energy_milliwh == 0) & (reactive > 0)
+    runs = find_daily_runs(table, is_only, day_bounds_s, reactive_interval_count)
+    findings = [
+        table.finding(
+            "vee.reactive-only",
+            series,
+            first,
+            end,
+            reactive_millivarh=reactive[series, first:end].sum(),
+            interval_count=end - first,
+        )
+        for series, first, end in runs
+    ]
+    return [
+        *findings,
+        *_find_poor_factors(table, reactive, day_bounds_s, power_max_w, power_factor_pct, reactive_floor_pct),
+    ]
+
+
+def _find_poor_factors(
+    table: EnergyTable,
+    reactive: Int64s,
+    day_bounds_s: Int64s,
+    power_max_w: Int64s,
+    power_factor_pct: int,
+    floor_pct: int,
+) -> Iterator[Finding]:
+    tangent = isqrt(PPM * PPM * (10_000 - power_factor_pct**2) // power_factor_pct**2)
+    edges = table.edges(day_bounds_s)
+    active_sum = table.sums(np.where(table.is_present, table.energy_milliwh, 0), day_bounds_s)
+    reactive_sum = table.sums(np.where(table.is_present, reactive, 0), day_bounds_s)
+    floor = carried_milliwh(power_max_w, 1, floor_pct)[:, np.newaxis] * np.diff(day_bounds_s)
+    is_poor = (active_sum > 0) & (reactive_sum > floor) & (active_sum // PPM * tangent < reactive_sum)
+    for series, day in np.argwhere(is_poor).tolist():
+        yield table.finding(
+            "vee.power-factor",
+            series,
+            int(edges[day]),
+            int(edges[day + 1]),
+            energy_milliwh=active_sum[series, day],
+            reactive_millivarh=reactive_sum[series, day],
+            power_factor_pct=power_factor_pct,
+        )
+
+
+def find_feeder_imbalances(
+    table: EnergyTable,
+    *,
+    day_bounds_s: Int64s,
+    feeder_index: Int64s,
+    feeder_milliwh: Int64s,
+    feeder_series_id: Int64s,
+    loss_milliwh: Int64s,
+    feeder_pct: int = FEEDER_PCT,
+) -> list[Finding]:
+    """V24 ``vee.feeder-balance``: the meters behind a feeder and its technical loss do not sum to it.
+
+    `feeder_index` (series,): row of the feeder of each series, -1 without one; `feeder_milliwh` (feeders,
+    intervals), `feeder_series_id` (feeders,); `loss_milliwh` (feeders, days): expected technical loss. Found
+    are local days with every meter present whose difference exceeds `feeder_pct` of the feeder (default 5).
+    The finding belongs to the feeder's series; its sign is in `difference_milliwh`.
+    """
+    is_member = feeder_index >= 0
+    shape = (len(feeder_milliwh), len(day_bounds_s) - 1)
+    used, lacking = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    np.add.at(used, feeder_index[is_member], table.sums(table.energy_milliwh, day_bounds_s)[is_member])
+    missing = table.sums((~table.is_present).astype(np.int64), day_bounds_s)
+    np.add.at(lacking, feeder_index[is_member], missing[is_member])
+    sent = table.sums(feeder_milliwh, day_bounds_s)
+    difference = sent - used - loss_milliwh
+    is_off = (lacking == 0) & (np.abs(difference) > np.abs(sent) * feeder_pct // 100)
+    return [
+        Finding(
+            "vee.feeder-balance",
+            starts_at_s=int(day_bounds_s[day]),
+            ends_at_s=int(day_bounds_s[day + 1]),
+            evidence={
+                "feeder_milliwh": int(sent[feeder, day]),
+                "meters_milliwh": int(used[feeder, day]),
+                "loss_milliwh": int(loss_milliwh[feeder, day]),
+                "difference_milliwh": int(difference[feeder, day]),
+            },
+            series_id=int(feeder_series_id[feeder]),
+        )
+        for feeder, day in np.argwhere(is_off).tolist()
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhaseReads:
+    """Electrical values of one channel's device at instants, shape (reads,), and by phase (reads, phases).
+
+    `is_known` (reads, phases): where voltage and current were read. Power positive from the grid.
+    """
+
+    channel_id: int
+    measured_at_s: Int64s
+    voltage_mv: Int64s
+    current_ma: Int64s
+    power_w: Int64s
+    is_known: Mask
+
+
+def find_phase_faults(
+    reads: PhaseReads,
+    *,
+    voltage_nominal_mv: int,
+    current_max_ma: int,
+    voltage_missing_pct: int = VOLTAGE_MISSING_PCT,
+    current_present_pct: int = CURRENT_PRESENT_PCT,
+    imbalance_pct: int = IMBALANCE_PCT,
+    imbalance_floor_pct: int = IMBALANCE_FLOOR_PCT,
+    reverse_power_pct: int = REVERSE_POWER_PCT,
+) -> list[Finding]:
+    """V25 ``vee.voltage-missing``, ``vee.current-imbalance``, ``vee.reverse-power``: signs of tampering.
+
+    A phase below `voltage_missing_pct` of nominal (default 50) that carries more than `current_present_pct`
+    of the largest current (default 5); currents that differ from their mean by more than `imbalance_pct` of
+    it (default 60) where that mean exceeds `imbalance_floor_pct` of the largest current (default 20); power
+    below minus `reverse_power_pct` (default 1) of what the phases carry. Thresholds are the operator's to
+    set. One finding for each run of reads and phase set.
+    """
+    known = reads.is_known
+    phases = max(1, known.shape[1])
+    has_current = reads.current_ma * 100 > current_max_ma * current_present_pct
+    is_lost: Mask = known & has_current & (reads.voltage_mv * 100 < voltage_nominal_mv * voltage_missing_pct)
+    total = np.where(known, reads.current_ma, 0).sum(axis=1)
+    apart = np.abs(reads.current_ma * phases - total[:, np.newaxis]).max(axis=1, initial=0)
+    is_apart = known.all(axis=1) & (phases > 1) & (apart * 100 > total * imbalance_pct)
+    is_apart &= total * 100 > current_max_ma * phases * imbalance_floor_pct
+    power_max_w = voltage_nominal_mv * current_max_ma * phases // 10**6
+    is_reverse = reads.power_w * 100 < -power_max_w * reverse_power_pct
+    masks = (
+        ("vee.voltage-missing", is_lost.any(axis=1)),
+        ("vee.current-imbalance", is_apart),
+        ("vee.reverse-power", is_reverse),
+    )
+    return [
+        _phase_finding(reads, rule, first, end, is_lost)
+        for rule, mask in masks
+        for _, first, end in find_long_runs(np.atleast_2d(mask), 1)
+    ]
+
+
+def _phase_finding(reads: PhaseReads, rule: str, first: int, end: int, is_lost: Mask) -> Finding:
+    evidence: dict[str, int | str] = {
+        "read_count": end - first,
+        "power_min_w": int(reads.power_w[first:end].min()),
+    }
+    for phase in range(reads.is_known.shape[1]):
+        if rule == "vee.voltage-missing" and not is_lost[first:end, phase].any():
+            continue
+        evidence[f"voltage_l{phase + 1}_mv"] = int(reads.voltage_mv[first, phase])
+        evidence[f"current_l{phase + 1}_ma"] = int(reads.current_ma[first, phase])
+    return Finding(
+        rule,
+        starts_at_s=int(reads.measured_at_s[first]),
+        ends_at_s=int(reads.measured_at_s[end - 1]) + 1,
+        evidence=evidence,
+        channel_id=reads.channel_id,
+    )

@@ -1,0 +1,63 @@
+"""V06 over many series and days: intervals against what the registers advanced."""
+
+import numpy as np
+
+from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.vee.table import EnergyTable, Mask
+
+SUM_STEP_COUNT = 1
+SUM_PERMILLE = 1
+UNKNOWN_CHAIN = -1
+
+
+def find_daily_sum_mismatches(
+    table: EnergyTable,
+    *,
+    day_bounds_s: Int64s,
+    register_milliwh: Int64s,
+    register_chain: Int64s,
+    is_filled: Mask,
+    resolution_milliwh: Int64s,
+    sum_step_count: int = SUM_STEP_COUNT,
+    sum_permille: int = SUM_PERMILLE,
+) -> list[Finding]:
+    """V06 ``vee.sum-check``: the intervals of a local day and the registers' advance differ.
+
+    Oracle Sum Check: ``|M (R_end - R_start) - sum E| <= tolerance``. `register_milliwh` (series, days + 1):
+    energy positions at the day bounds, multiplied; two may be subtracted where `register_chain` of the same
+    shape is the same and not -1. The tolerance is `sum_step_count` steps of the register (default 1 a day, as
+    `resolution_milliwh`, (series,), dominates) plus `sum_permille` of the advance (default 1).
+
+    `is_filled` (series, intervals): any value, an estimate too. A day that is not filled fails only where its
+    intervals already hold more than the registers advanced (``vee.negative-gap``).
+    """
+    if len(day_bounds_s) < 2:
+        return []
+    values = table.energy_milliwh if is_filled.all() else np.where(is_filled, table.energy_milliwh, 0)
+    total_milliwh = table.sums(values, day_bounds_s)
+    advance_milliwh = np.diff(register_milliwh, axis=1)
+    is_known = register_chain[:, :-1] == register_chain[:, 1:]
+    is_known &= register_chain[:, 1:] != UNKNOWN_CHAIN
+    tolerance_milliwh = resolution_milliwh[:, np.newaxis] * sum_step_count
+    tolerance_milliwh = tolerance_milliwh + np.abs(advance_milliwh) * sum_permille // 1000
+    difference = advance_milliwh - total_milliwh
+    is_off = is_known & (np.abs(difference) > tolerance_milliwh)
+    if not is_off.any():
+        return []
+    expected_count = np.diff(table.edges(day_bounds_s))
+    is_whole = table.sums(is_filled.astype(np.int64), day_bounds_s) == expected_count
+    return [
+        Finding(
+            "vee.sum-check" if is_whole[series, day] else "vee.negative-gap",
+            starts_at_s=int(day_bounds_s[day]),
+            ends_at_s=int(day_bounds_s[day + 1]),
+            evidence={
+                "sum_milliwh": int(total_milliwh[series, day]),
+                "advance_milliwh": int(advance_milliwh[series, day]),
+                "tolerance_milliwh": int(tolerance_milliwh[series, day]),
+            },
+            series_id=int(table.series_id[series]),
+        )
+        for series, day in np.argwhere(is_off & (is_whole | (difference < 0))).tolist()
+    ]
