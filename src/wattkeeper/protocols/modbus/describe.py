@@ -1,7 +1,7 @@
 """What a capture of Modbus bytes says, frame by frame, for people. TCP and RTU are told apart by themselves.
 
 An answer carries no register numbers: they come from its request, if that is in the capture too; otherwise
-registers count from 0. Without a map a register is a plain number.
+registers count from 0 and no map speaks for them. Without a map a register is a plain number.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -169,8 +169,9 @@ class _Describer:
     def _readings(self, taken: _Taken) -> list[Reading]:
         match taken.content:
             case pdu.Registers(_, octets):
-                start = taken.request.address if isinstance(taken.request, pdu.ReadRegisters) else 0
-                return self._registers_at(start, octets)
+                if not isinstance(taken.request, pdu.ReadRegisters):
+                    return _plain(0, octets)
+                return self._registers_at(taken.request.address, octets)
             case pdu.Bits(function, octets):
                 return _bits(function, octets, taken.request)
             case pdu.FileRecords(parts):

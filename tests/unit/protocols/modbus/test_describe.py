@@ -96,3 +96,9 @@ def test_random_bytes_become_rows_that_hold_them_all(octets):
     rows = list(decode_stream(octets, {}))
     assert b"".join(bytes.fromhex(row["frame"]) for row in rows) == octets
     assert all(set(row) == KEYS for row in rows)
+
+
+def test_a_map_does_not_speak_for_registers_whose_numbers_are_not_known():
+    registers = {0: Meaning("energy_import_register_kwh", "kWh", "u32", Decimal("0.01"))}
+    (row,) = decode_stream(encode_rtu(Adu(5, TELL)), {}, registers=registers)
+    assert [reading["quantity"] for reading in row["readings"]] == ["register", "register"]

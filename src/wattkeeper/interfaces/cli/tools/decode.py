@@ -1,13 +1,14 @@
 """`wattkeeper decode`: captured frames in, one JSON line a frame out. Stateless; keeps and sends nothing."""
 
+import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
@@ -41,16 +42,20 @@ def decode(
     key: Annotated[
         list[str] | None, typer.Option("--key", help="NAME=HEX, any number of times (guek=..., gak=...)")
     ] = None,
+    map_: Annotated[
+        str, typer.Option("--map", help="what Modbus registers mean: a registers.toml, or FILE#NAME")
+    ] = "",
 ) -> None:
     """Decode captured frames: one JSON line a frame. Exit 0 only if every frame was decoded."""
     if protocol not in PROTOCOLS:
         _fail("decode.unknown-protocol", name=protocol, names=", ".join(PROTOCOLS))
     keys = _parse_keys(key or [])
+    options = {"registers": _read_map(map_)} if map_ and protocol == "modbus" else {}
     capture = read_capture(_read(file))
     if not any(piece.data or piece.problem for piece in capture.pieces):
         _fail("decode.empty", file=repr(file))
     try:
-        is_clean = _print_rows(_decode(protocol, capture, keys))
+        is_clean = _print_rows(_decode(_Reader(protocol, keys, options), capture))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
@@ -90,53 +95,70 @@ def _read(file: str) -> bytes:
     return content
 
 
-def _decode(protocol: str, capture: Capture, keys: Mapping[str, bytes]) -> Iterable[Row]:
+def _read_map(place: str) -> Mapping[int, Any]:
+    from wattkeeper.interfaces.cli.tools.register_maps import read_map
+
+    file, _, name = place.partition("#")
+    try:
+        return read_map(_read(file), name)
+    except WattkeeperError as error:
+        _fail(error.code, **error.params, file=repr(file))
+
+
+class _Reader(NamedTuple):
+    """How pieces are decoded: `options` are for `decode_chunks` of this protocol."""
+
+    protocol: str
+    keys: Mapping[str, bytes]
+    options: Mapping[str, Any]
+
+
+def _decode(reader: _Reader, capture: Capture) -> Iterable[Row]:
     """Return the rows; where frames may be wrapped over lines, whichever reading has fewer errors."""
     pieces = capture.pieces
     size_bytes = sum(len(piece.data) for piece in pieces)
     if capture.wrapped is None or size_bytes > COMPARED_MAX_BYTES:
-        return _decode_pieces(protocol, pieces, keys)
-    by_line = list(_decode_pieces(protocol, pieces, keys))
+        return _decode_pieces(reader, pieces)
+    by_line = list(_decode_pieces(reader, pieces))
     if not any(row["error"] for row in by_line):
         return by_line
-    as_one = list(_decode_pieces(protocol, capture.wrapped, keys))
+    as_one = list(_decode_pieces(reader, capture.wrapped))
     return as_one if _count_errors(as_one) < _count_errors(by_line) else by_line
 
 
-def _decode_pieces(protocol: str, pieces: Iterable[Piece], keys: Mapping[str, bytes]) -> Iterator[Row]:
+def _decode_pieces(reader: _Reader, pieces: Iterable[Piece]) -> Iterator[Row]:
     """Yield the rows of all pieces; those with keys of their own are a conversation of their own."""
     for own_keys, group in groupby(pieces, key=lambda piece: piece.keys):
-        yield from _decode_group(protocol, group, {**own_keys, **keys})
+        yield from _decode_group(reader._replace(keys={**own_keys, **reader.keys}), list(group))
 
 
-def _decode_group(protocol: str, pieces: Iterable[Piece], keys: Mapping[str, bytes]) -> Iterator[Row]:
-    describe = import_module(f"wattkeeper.protocols.{protocol}.describe")
+def _decode_group(reader: _Reader, pieces: Sequence[Piece]) -> Iterator[Row]:
+    describe = import_module(f"wattkeeper.protocols.{reader.protocol}.describe")
+    options = {**reader.options, **_learn(describe, pieces, reader.keys)}
     problems: list[Piece] = []
     last: list[bytes] = [b""]
-    pieces = list(pieces)
-    known = _learn(describe, pieces, keys)
     chunks = _sound_chunks(pieces, problems, last)
     is_done = False
     while not is_done:
         try:
-            for row in describe.decode_chunks(chunks, keys, *known):
-                yield from _drained(protocol, problems)
+            for row in describe.decode_chunks(chunks, reader.keys, **options):
+                yield from _drained(reader.protocol, problems)
                 yield row
             is_done = True
         except _PIECE_ERRORS as error:
-            yield _error_row(protocol, last[0].hex(), getattr(error, "code", "decode.failed"))
-    yield from _drained(protocol, problems)
+            yield _error_row(reader.protocol, last[0].hex(), getattr(error, "code", "decode.failed"))
+    yield from _drained(reader.protocol, problems)
 
 
-def _learn(describe: Any, pieces: Iterable[Piece], keys: Mapping[str, bytes]) -> tuple[Any, ...]:
+def _learn(describe: Any, pieces: Iterable[Piece], keys: Mapping[str, bytes]) -> dict[str, Any]:
     """Return what a protocol can learn from the whole before it decodes; nothing from a large capture."""
     chunks = [piece.data for piece in pieces]
     if not hasattr(describe, "learn") or sum(map(len, chunks)) > COMPARED_MAX_BYTES:
-        return ()
+        return {}
     try:
-        return (describe.learn(chunks, keys),)
+        return {"known": describe.learn(chunks, keys)}
     except _PIECE_ERRORS:
-        return ()
+        return {}
 
 
 def _sound_chunks(pieces: Iterable[Piece], problems: list[Piece], last: list[bytes]) -> Iterator[bytes]:
@@ -174,6 +196,8 @@ def _count_errors(rows: Iterable[Row]) -> int:
 
 def _print_rows(rows: Iterable[Row]) -> bool:
     """Print each row; return whether none of them is an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     is_clean = True
     for row in rows:
         is_clean = is_clean and not row["error"]
@@ -194,6 +218,6 @@ def _told(error: Mapping[str, Any]) -> dict[str, str]:
     return {"code": error["code"], "message": message}
 
 
-def _fail(code: str, **params: str) -> NoReturn:
+def _fail(code: str, **params: object) -> NoReturn:
     print(f"{code}: {sentence(code, params, current_language())}", file=sys.stderr)
     raise typer.Exit(2)
