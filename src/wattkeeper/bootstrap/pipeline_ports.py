@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from wattkeeper.bootstrap.pipeline_many import DataMany
+from wattkeeper.bootstrap.pipeline_rates import DataRates
 from wattkeeper.bootstrap.pipeline_rollups import StoreRollUps
 from wattkeeper.bootstrap.pipeline_single import (
     DataFindings,
@@ -29,4 +30,5 @@ def pipeline_ports(store: ReadingStore, tenant_id: int, now: Callable[[], dateti
         runs=DataRuns(tenant_id),
         many=DataMany(store, tenant_id, registry, now),
         roll_ups=StoreRollUps(store, tenant_id),
+        rates=DataRates(store, tenant_id),
     )

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.billing.determinants import RateCalendar, RateDayRows
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
@@ -235,6 +236,18 @@ class RollUps(Protocol):
         ...
 
 
+class Rates(Protocol):
+    """The calendars that series are billed by, and the determinants of their days, versioned by run."""
+
+    def get_calendars(self, series_id: Int64s, at_s: int) -> Sequence[tuple[RateCalendar, Int64s]]:
+        """Return each calendar in force at an instant with the series, rising, that it holds for."""
+        ...
+
+    def append(self, run_id: int, rows: RateDayRows) -> None:
+        """Append the determinants of a run; durable when this returns, and safe to repeat."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything the pipeline needs, for one tenant; without `many` each series is derived by itself."""
@@ -247,3 +260,4 @@ class Ports:
     runs: Runs
     many: ManySeries | None = None
     roll_ups: RollUps | None = None
+    rates: Rates | None = None

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.core.readings.rollups import RollUpRows
 
 Int64s = NDArray[np.int64]
@@ -150,6 +151,14 @@ class ReadingStore(Protocol):
 
     def insert_roll_ups(self, tenant_id: int, run_id: int, rows: RollUpRows) -> None:
         """Append the days and months of one run durably."""
+        ...
+
+    def insert_rate_days(self, tenant_id: int, run_id: int, rows: RateDayRows) -> None:
+        """Append the determinants of one run durably."""
+        ...
+
+    def rate_days(self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> RateDayRows:
+        """Return the determinants of days that start in the span: those of the highest run, in order."""
         ...
 
     def roll_ups(

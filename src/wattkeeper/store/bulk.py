@@ -13,7 +13,7 @@ from wattkeeper.store.api import Int64s, Measurements, RawReads
 from wattkeeper.store.columns import MEASURED, READS, column_of
 from wattkeeper.store.queries import integers
 
-_PLAIN = (
+PLAIN = (
     " SETTINGS output_format_arrow_compression_method = 'none', max_block_size = 1048576,"
     " preferred_block_size_bytes = 0 FORMAT ArrowStream"
 )
@@ -29,8 +29,8 @@ def read_query(tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: in
     return (
         "SELECT channel_id, toUnixTimestamp(measured_at) AS measured_at_s, value, flags, source, batch_id,"
         f" frame_index FROM raw_read WHERE tenant_id = {int(tenant_id)}"
-        f" AND {_among('channel_id', channel_ids)} AND {_between('measured_at', from_s, to_s)}"
-        " ORDER BY channel_id, measured_at, raw_read.source, value, raw_read.flags, batch_id" + _PLAIN
+        f" AND {among('channel_id', channel_ids)} AND {between('measured_at', from_s, to_s)}"
+        " ORDER BY channel_id, measured_at, raw_read.source, value, raw_read.flags, batch_id" + PLAIN
     )
 
 
@@ -42,8 +42,8 @@ def measured_query(
     return (
         "SELECT series_id, toUnixTimestamp(starts_at) AS starts_at_s, value_milliwh, provenance, flags,"
         f" method, run_id FROM measurement WHERE tenant_id = {int(tenant_id)}"
-        f" AND {_among('series_id', series_ids)} AND {_between('starts_at', from_s, to_s)}{until}"
-        " ORDER BY series_id, starts_at, run_id" + _PLAIN
+        f" AND {among('series_id', series_ids)} AND {between('starts_at', from_s, to_s)}{until}"
+        " ORDER BY series_id, starts_at, run_id" + PLAIN
     )
 
 
@@ -53,8 +53,8 @@ def method_query(
     """Series that any run gave a value of one of `methods` in the span."""
     return (
         f"SELECT DISTINCT series_id FROM measurement WHERE tenant_id = {int(tenant_id)}"
-        f" AND {_among('series_id', series_ids)} AND {_between('starts_at', from_s, to_s)}"
-        f" AND method IN {integers(methods)}" + _PLAIN
+        f" AND {among('series_id', series_ids)} AND {between('starts_at', from_s, to_s)}"
+        f" AND method IN {integers(methods)}" + PLAIN
     )
 
 
@@ -99,7 +99,7 @@ def _is_asked(found: Int64s, ids: Sequence[int]) -> NDArray[np.bool_]:
     return result
 
 
-def _among(column: str, ids: Sequence[int]) -> str:
+def among(column: str, ids: Sequence[int]) -> str:
     if not len(ids):
         return "0"
     least, most = min(ids), max(ids)
@@ -109,6 +109,6 @@ def _among(column: str, ids: Sequence[int]) -> str:
     return f"{inside} AND {column} IN {integers(ids)}"
 
 
-def _between(column: str, from_s: int, to_s: int) -> str:
+def between(column: str, from_s: int, to_s: int) -> str:
     first, end = (f"toDateTime({min(max(int(at_s), 0), 2**32 - 1)}, 'UTC')" for at_s in (from_s, to_s))
     return f"{column} >= {first} AND {column} < {end}"

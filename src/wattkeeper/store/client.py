@@ -12,8 +12,9 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
+from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.core.readings.rollups import RollUpRows
-from wattkeeper.store import bulk, queries, rollup_queries
+from wattkeeper.store import bulk, queries, rate_days, rollup_queries
 from wattkeeper.store.api import (
     Int64s,
     LatestRead,
@@ -165,6 +166,17 @@ class HttpReadingStore:
         """Append the days and months of one run durably."""
         if len(rows):
             self._insert("roll_up", rollup_queries.roll_up_table(tenant_id, run_id, rows))
+
+    def insert_rate_days(self, tenant_id: int, run_id: int, rows: RateDayRows) -> None:
+        """Append the determinants of one run durably."""
+        if len(rows):
+            self._append("rate_day", rate_days.rate_day_columns(tenant_id, run_id, rows))
+
+    def rate_days(self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> RateDayRows:
+        """Return the current determinants of days that start in the span, in order of their key."""
+        slices = _slices(series_ids)
+        tables = [self._select(rate_days.rate_day_query(tenant_id, ids, from_s, to_s)) for ids in slices]
+        return rate_days.newest_rate_days(tables, list(chain.from_iterable(slices)))
 
     def roll_ups(
         self,

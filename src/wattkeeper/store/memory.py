@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.core.readings.rollups import DAY, MONTH, RollUpRows
 from wattkeeper.store.api import (
     Int64s,
@@ -28,6 +29,7 @@ class MemoryReadingStore:
         self._rows_count: dict[int, int] = {}
         self._frames: dict[tuple[int, int, int], RawFrame] = {}
         self._roll_ups: dict[int, dict[tuple[int, int, int], dict[int, tuple[int, ...]]]] = {}
+        self._rate_days: dict[int, dict[tuple[int, ...], dict[int, tuple[int, ...]]]] = {}
         self._measured: dict[int, dict[tuple[int, int], dict[int, tuple[int, int, int, int]]]] = {}
 
     def insert_raw(self, batches: Sequence[RawBatch]) -> None:
@@ -147,6 +149,23 @@ class MemoryReadingStore:
         columns = (getattr(rows, name).tolist() for name in RollUpRows.__slots__)
         for grain, series_id, starts_at_s, *figures in zip(*columns, strict=True):
             own.setdefault((series_id, grain, starts_at_s), {})[run_id] = tuple(figures)
+
+    def insert_rate_days(self, tenant_id: int, run_id: int, rows: RateDayRows) -> None:
+        """Append the determinants of one run."""
+        own = self._rate_days.setdefault(tenant_id, {})
+        for key in zip(*(getattr(rows, name).tolist() for name in RateDayRows.__slots__), strict=True):
+            own.setdefault(key[:4], {})[run_id] = key
+
+    def rate_days(self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> RateDayRows:
+        """Return the current determinants of days that start in the span."""
+        wanted = {int(series_id) for series_id in series_ids}
+        rows = [
+            runs[max(runs)]
+            for key, runs in sorted(self._rate_days.get(tenant_id, {}).items())
+            if key[0] in wanted and from_s <= key[1] < to_s
+        ]
+        table = np.array(rows, np.int64).reshape(-1, len(RateDayRows.__slots__))
+        return RateDayRows(*(np.ascontiguousarray(column) for column in table.T))
 
     def roll_ups(
         self,

@@ -85,6 +85,26 @@ TABLES = {
         ORDER BY (tenant_id, grain, series_id, starts_at, run_id)
         SETTINGS {_DURABLE}
     """,
+    "rate_day": f"""
+        CREATE TABLE IF NOT EXISTS rate_day (
+            tenant_id Int64 CODEC(Delta, ZSTD(1)),
+            series_id Int64 CODEC(Delta, ZSTD(1)),
+            starts_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+            calendar_id Int64 CODEC(ZSTD(1)),
+            rate_index Int8 CODEC(ZSTD(1)),
+            run_id Int64 CODEC(Delta, ZSTD(1)),
+            expected_count Int32 CODEC(ZSTD(1)),
+            held_count Int32 CODEC(ZSTD(1)),
+            estimated_count Int32 CODEC(ZSTD(1)),
+            loose_count Int32 CODEC(ZSTD(1)),
+            energy_milliwh Int64 CODEC(T64, ZSTD(1)),
+            estimated_milliwh Int64 CODEC(ZSTD(1))
+        )
+        ENGINE = MergeTree
+        PARTITION BY toYYYYMM(starts_at)
+        ORDER BY (tenant_id, series_id, starts_at, calendar_id, rate_index, run_id)
+        SETTINGS {_DURABLE}
+    """,
     "raw_receipt": f"""
         CREATE TABLE IF NOT EXISTS raw_receipt (
             tenant_id Int64 CODEC(Delta, ZSTD(1)),
