@@ -26,6 +26,7 @@ DAY_S = int(DAY.timestamp())
 NOW = DAY + timedelta(days=1, minutes=10)
 BATCH_METERS = 100  # a concentrator's
 SHARE_MIN = 0.99
+RATE_OF_HOUR = np.repeat([2, 1, 0, 1, 2], [7, 3, 5, 7, 2])
 
 
 def main() -> None:
@@ -164,6 +165,7 @@ def check_all(rig: Rig, tenant_id: int, slices: list[tuple[int, int]]) -> dict[s
             "recall": both / true if true else 1.0,
         }
     is_right = not totals["values_off"] and not totals["energy_off_milliwh"] and not totals["reads_off"]
+    is_right &= not totals["rates_off_milliwh"]
     is_right &= all(share[kind] >= SHARE_MIN for share in shares.values() for kind in ("precision", "recall"))
     return {**totals, **shares, "is_right": is_right}
 
@@ -185,7 +187,13 @@ def check_slice(rig: Rig, tenant_id: int, first_meter: int, day: Day) -> dict[st
     stored_milliwh = np.where(is_bracketed, value, 0).sum(axis=1)
     is_lost, is_estimated = ~is_whole & is_bracketed, provenance == 2
     findings = find_findings(tenant_id, ids)
+    rates = rig.store.rate_days(tenant_id, ids.tolist(), DAY_S, DAY_S + 86_400)
+    of_rate = RATE_OF_HOUR[np.arange(READS) // 4]
+    rated_milliwh = np.zeros((count, 3), dtype=np.int64)
+    rated_milliwh[rates.series_id - ids[0], rates.rate_index] = rates.energy_milliwh
+    true_milliwh = np.stack([np.where(of_rate == rate, value, 0).sum(axis=1) for rate in range(3)], axis=1)
     return {
+        "rates_off_milliwh": int(np.abs(rated_milliwh - true_milliwh).sum()),
         "reads_off": abs(len(reads.value) - int(day.is_read.sum())),
         "values_off": int((is_whole & ((value != truth_milliwh) | (provenance != 1))).sum())
         + int((~is_bracketed & (provenance != 0)).sum()),

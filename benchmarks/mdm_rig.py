@@ -11,7 +11,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,44 @@ class Rig:
         self._process.wait(60)
 
 
+RATES = [["00:00", "valley"], ["07:00", "flat"], ["10:00", "peak"], ["15:00", "flat"], ["22:00", "valley"]]
+TARIFF = {
+    "format": 1,
+    "code": "homes",
+    "version": 1,
+    "currency": "CNY",
+    "zone": "Asia/Shanghai",
+    "valid_from": "2000-01-01",
+    "components": [
+        {
+            "id": "energy",
+            "kind": "energy",
+            "rates": [
+                {"code": "peak", "price_per_kwh": "0.8123"},
+                {"code": "flat", "price_per_kwh": "0.5283"},
+                {"code": "valley", "price_per_kwh": "0.3083"},
+            ],
+            "calendar": {"seasons": [{"from": "01-01", "to": "12-31", "days": {"weekday": RATES}}]},
+        }
+    ],
+}
+
+
+@cache
+def _tariff_id(tenant_id: int) -> int:
+    from wattkeeper.data.billing.models import Tariff, TariffVersion
+
+    tariff = Tariff.objects.create(tenant_id=tenant_id, code="homes", name="Homes")
+    TariffVersion.objects.create(tariff=tariff, valid_from_date=date(2000, 1, 1), document=TARIFF)
+    return int(tariff.id)
+
+
 def add_street(tenant_id: int, first_meter: int, meters_count: int, since: datetime) -> None:
     """Register meters with an import and an export register each, and a usage point and two series each.
 
     Meter m has id m + 1, channels 2 m + 1 and 2 m + 2, and series of the same ids.
     """
+    from wattkeeper.data.billing.models import Contract
     from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
 
     site = Site.objects.get_or_create(
@@ -163,7 +197,13 @@ def add_street(tenant_id: int, first_meter: int, meters_count: int, since: datet
     series = [
         Series(id=number, usage_point_id=m + 1, quantity=f"energy_{kind}", **own) for m, number, kind in pairs
     ]
-    for model, made in (*rows, (Channel, channels), (Series, series)):
+    contracts = [
+        Contract(
+            usage_point_id=m + 1, tariff_id=_tariff_id(tenant_id), starts_at=since, recorded_at=since, **own
+        )
+        for m in numbers
+    ]
+    for model, made in (*rows, (Channel, channels), (Series, series), (Contract, contracts)):
         model.objects.bulk_create(made, batch_size=2000)
 
 
