@@ -32,6 +32,11 @@ COMMANDS = {
     "job": "wattkeeper.interfaces.cli.jobs:app",
     "user": "wattkeeper.interfaces.cli.users:app",
     "audit": "wattkeeper.interfaces.cli.audit:app",
+    "verify": "wattkeeper.interfaces.cli.verify:verify",
+    "archive": "wattkeeper.interfaces.cli.archives:app",
+    "backup": "wattkeeper.interfaces.cli.backups:backup",
+    "restore": "wattkeeper.interfaces.cli.backups:restore",
+    "store": "wattkeeper.interfaces.cli.stores:app",
 }
 FAILED_CODE = 1
 

@@ -1,0 +1,83 @@
+"""Move old months out of the readings store into files, and back."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from wattkeeper.actions.actor import Actor
+from wattkeeper.actions.operations.record import record_operation
+from wattkeeper.actions.operations.verify import Places
+from wattkeeper.actions.services import Services
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.accounts.models import Role
+from wattkeeper.store import archive
+from wattkeeper.store.archive import Manifest
+from wattkeeper.store.client import HttpReadingStore
+
+OPEN_MONTHS_COUNT = 2  # this month and the one before are still being read
+
+
+def archive_months(
+    *, actor: Actor, now: datetime, services: Services, before_month: int, keeps_rows: bool = False
+) -> Iterator[Manifest]:
+    """
+    Yield each month (yyyymm, UTC) before `before_month` as its file is written and proved.
+
+    With `keeps_rows` the months stay in the store too. Interrupted, it goes on where it was.
+
+    :raises WattkeeperError: ``accounts.not-allowed``, ``store.not-running``, ``operations.month-open``,
+        ``store.archive-*``: what was not proved is still in the store
+    """
+    actor.require(Role.ADMINISTRATOR)
+    if before_month > _first_open(now):
+        raise WattkeeperError("operations.month-open", month=before_month, first_open=_first_open(now))
+    store, folder = _store(services), Places.of(services.data_folder).archive
+    for table in archive.MONTHLY:
+        archive.bring_back(store, table)
+        for month in archive.months_of(store, table):
+            if month >= before_month:
+                continue
+            manifest = archive.archive_month(store, folder, table, month)
+            if manifest is None:
+                continue
+            if not keeps_rows:
+                archive.remove_month(store, folder, manifest)
+            _record(actor, now, "archived" if keeps_rows else "removed", manifest)
+            yield manifest
+
+
+def restore_months(
+    *, actor: Actor, now: datetime, services: Services, from_month: int, to_month: int
+) -> Iterator[Manifest]:
+    """
+    Yield each archived month of the closed range as it is back in the store.
+
+    :raises WattkeeperError: ``accounts.not-allowed``, ``store.not-running``, ``store.archive-damaged``
+    """
+    actor.require(Role.ADMINISTRATOR)
+    store, folder = _store(services), Places.of(services.data_folder).archive
+    for manifest in archive.list_manifests(folder):
+        if from_month <= manifest.month <= to_month and archive.is_removed(folder, manifest):
+            archive.restore_month(store, folder, manifest)
+            _record(actor, now, "restored", manifest)
+            yield manifest
+
+
+def _first_open(now: datetime) -> int:
+    months = now.year * 12 + now.month - 1 - (OPEN_MONTHS_COUNT - 1)
+    return months // 12 * 100 + months % 12 + 1
+
+
+def _store(services: Services) -> HttpReadingStore:
+    if not isinstance(services.store, HttpReadingStore):
+        raise WattkeeperError("store.not-running", is_permanent=False)
+    return services.store
+
+
+def _record(actor: Actor, now: datetime, what: str, manifest: Manifest) -> None:
+    detail = {
+        "table": manifest.table,
+        "month": manifest.month,
+        "rows": manifest.rows_count,
+        "sha256": manifest.file_sha256,
+    }
+    record_operation(actor=actor, now=now, what=f"archive-{what}", detail=detail)

@@ -1,0 +1,62 @@
+"""A readings store to work with: the one that runs, or one started for the time of a command."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.store.transport import StoreUnreachable
+
+STARTS_WITHIN_S = 60.0
+
+
+@contextmanager
+def store_of(folder: Path) -> Iterator[None]:
+    """
+    See to it that the data folder's store answers during the block.
+
+    :raises WattkeeperError: ``serve.child-failed`` if none can be started
+    """
+    if os.environ.get("WATTKEEPER_READINGS") or _answers(folder):
+        yield
+        return
+    address, log = folder / "run" / "store.json", folder / "log" / "store.log"
+    for place in (address, log):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    address.unlink(missing_ok=True)
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "wattkeeper.interfaces.workers", "store"],
+            env={**os.environ, "WATTKEEPER_DATA": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+        )
+    try:
+        _wait(process, address, log)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(folder: Path) -> bool:
+    from wattkeeper.bootstrap.engines import open_store
+
+    try:
+        open_store(folder).counts(0)
+    except StoreUnreachable:
+        return False
+    return True
+
+
+def _wait(process: subprocess.Popen[bytes], address: Path, log: Path) -> None:
+    deadline_s = time.monotonic() + STARTS_WITHIN_S
+    while not address.exists():
+        if process.poll() is not None or time.monotonic() > deadline_s:
+            raise WattkeeperError("serve.child-failed", child="store", log=str(log))
+        time.sleep(0.05)

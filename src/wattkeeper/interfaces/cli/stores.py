@@ -1,0 +1,24 @@
+"""`wattkeeper store`: the readings store's schema."""
+
+from typing import Annotated
+
+import typer
+
+from wattkeeper.store.cluster_ddl import cluster_statements
+
+app = typer.Typer(no_args_is_help=True, help="The readings store.")
+
+
+@app.callback()
+def begin() -> None:
+    """Store verbs."""
+
+
+@app.command()
+def ddl(
+    cluster: Annotated[str, typer.Option(help="name of the cluster in the servers' configuration")],
+    database: Annotated[str, typer.Option(help="database of the tables")] = "wattkeeper",
+) -> None:
+    """Print the statements that make the schema on a replicated, sharded ClickHouse cluster."""
+    for statement in cluster_statements(cluster, database):
+        typer.echo(f"{statement};\n")
