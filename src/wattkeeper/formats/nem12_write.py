@@ -19,7 +19,7 @@ from wattkeeper.formats.units import written_unit
 
 _OFFSET_S = int(MARKET_OFFSET.total_seconds())
 _UNITS = ("Wh", "varh", "VAh", "W", "var", "VA", "V", "A", "pf", "")
-_SPELLING = {"kvarh": "kVArh", "kvar": "kVAr"}
+_SPELLING = {"kvarh": "kVArh", "kvar": "kVAr", "none": ""}
 _NAME_LENGTH_AT_MOST = 24
 _REASON_UNKNOWN = "24"  # substituted or replaced data
 _NULL = "N"

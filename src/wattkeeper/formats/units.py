@@ -14,8 +14,8 @@ def base_unit(text: str) -> tuple[str, int] | None:
     ``kWh`` -> ``("Wh", 6)``: 1 kWh is 10**6 mWh. The power factor (``pf``) and no unit count in thousandths.
     """
     lower = text.strip().lower()
-    if lower in ("", "pf"):
-        return lower, 3
+    if lower in ("", "pf", "none"):
+        return lower.removeprefix("none"), 3
     if lower in _BASES:
         return _BASES[lower], 3
     for prefix, power in _PREFIXES.items():
@@ -27,4 +27,4 @@ def base_unit(text: str) -> tuple[str, int] | None:
 
 def written_unit(base: str) -> tuple[str, int]:
     """Return how files write a base unit, and the power of ten of its thousandths: ``("kWh", 6)``."""
-    return (f"k{base}", 6) if base in _IN_THOUSANDS else (base, 3)
+    return (f"k{base}", 6) if base in _IN_THOUSANDS else (base or "none", 3)

@@ -1,0 +1,60 @@
+"""Zip archives, looked through before anything in them is unpacked: no bomb, no lie about sizes."""
+
+import io
+import struct
+import zipfile
+import zlib
+
+from wattkeeper.formats.api import FormatError
+
+UNPACKED_BYTES_AT_MOST = 50 * 1024 * 1024
+RATIO_AT_MOST = 100
+MEMBERS_AT_MOST = 1000
+_RATIO_COUNTS_FROM_BYTES = 1024 * 1024
+
+
+def open_archive(content: bytes) -> zipfile.ZipFile:
+    """Return an archive whose central directory promises no more than may be unpacked.
+
+    :raises FormatError: ``archive.broken``, ``archive.bomb`` (more than 50 MiB unpacked, packed tighter than
+        1:100, or more than a thousand members), ``archive.encrypted``
+    """
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, OSError):
+        raise FormatError("archive.broken") from None
+    members = archive.infolist()
+    unpacked_bytes = sum(member.file_size for member in members)
+    if len(members) > MEMBERS_AT_MOST or unpacked_bytes > UNPACKED_BYTES_AT_MOST:
+        raise FormatError("archive.bomb", limit_bytes=UNPACKED_BYTES_AT_MOST, limit_ratio=RATIO_AT_MOST)
+    if unpacked_bytes > max(_RATIO_COUNTS_FROM_BYTES, RATIO_AT_MOST * len(content)):
+        raise FormatError("archive.bomb", limit_bytes=UNPACKED_BYTES_AT_MOST, limit_ratio=RATIO_AT_MOST)
+    if any(member.flag_bits & 1 for member in members):
+        raise FormatError("archive.encrypted")
+    return archive
+
+
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Return what a member holds: never more than it promised.
+
+    :raises FormatError: ``archive.broken``
+    """
+    try:
+        with archive.open(member) as file:
+            content = file.read(member.file_size + 1)
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OSError, ValueError):
+        raise FormatError("archive.broken") from None
+    if len(content) != member.file_size:
+        raise FormatError("archive.broken")
+    return content
+
+
+def check_members(content: bytes) -> zipfile.ZipFile:
+    """Return an archive each of whose members holds just what the directory promises.
+
+    :raises FormatError: as `open_archive` and `read_member` do
+    """
+    archive = open_archive(content)
+    for member in archive.infolist():
+        read_member(archive, member)
+    return archive

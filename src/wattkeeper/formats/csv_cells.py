@@ -1,0 +1,70 @@
+"""Lines of a CSV file as cells, and cells as text that no spreadsheet takes for a formula."""
+
+import csv
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from wattkeeper.formats.api import ErrorList
+from wattkeeper.formats.lines import LINE_BYTES_AT_MOST, iter_chunks
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+def iter_rows(
+    source: BinaryIO | bytes, delimiter: str, errors: ErrorList
+) -> Iterator[list[tuple[int, list[str]]]]:
+    """Yield lists of (line number, cells), blank lines left out.
+
+    A quoted cell ends with its line: no name or number holds a line break.
+    """
+    for first, chunk in iter_chunks(source):
+        lines = chunk.split(b"\n")[:-1]
+        if b'"' in chunk:
+            yield list(_quoted(lines, first, delimiter, errors))
+        else:
+            yield list(_bare(lines, first, delimiter, errors))
+
+
+def neutralise(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula (CWE-1236): an apostrophe goes before it."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def restore(text: str) -> str:
+    """Return what `neutralise` was given."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA_STARTS) else text
+
+
+def _bare(
+    lines: list[bytes], first: int, delimiter: str, errors: ErrorList
+) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(lines, first):
+        text = _text(number, line, errors)
+        if text:
+            yield number, text.split(delimiter)
+
+
+def _quoted(
+    lines: list[bytes], first: int, delimiter: str, errors: ErrorList
+) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(lines, first):
+        text = _text(number, line, errors)
+        if not text:
+            continue
+        try:
+            yield number, next(csv.reader([text], delimiter=delimiter, strict=True))
+        except csv.Error:
+            errors.add(number, 0, "csv.wrong-quotes")
+
+
+def _text(number: int, line: bytes, errors: ErrorList) -> str:
+    """Return the text of a line without its end, nothing where it is blank or wrong."""
+    if len(line) > LINE_BYTES_AT_MOST:
+        errors.add(number, 0, "formats.line-too-long")
+        return ""
+    try:
+        text = line.decode("utf-8").rstrip("\r")
+    except UnicodeDecodeError:
+        errors.add(number, 0, "formats.not-utf8")
+        return ""
+    return text if text.strip() else ""

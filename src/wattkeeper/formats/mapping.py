@@ -1,0 +1,214 @@
+"""How the columns of a table (CSV or Excel) say intervals: declared once, saved, never guessed silently.
+
+JSON of a mapping, all but `time` and `values` may be left out::
+
+    {"name": "EDM export", "delimiter": ";", "decimal_mark": ",", "header_line": 1, "zone": "Europe/Berlin",
+     "label": "end", "time": ["Datum", "Zeit"], "time_format": "DD.MM.YYYY hh:mm", "interval_s": 900,
+     "usage_point": {"column": "Zaehlpunkt"}, "meter_serial": {"constant": "M-1"},
+     "values": [{"column": "Bezug", "channel": "import", "unit": "kWh", "quality": {"column": "Status"}}],
+     "qualities": {"W": "raw", "E": "est"}, "blank": "missing"}
+"""
+
+import json
+from collections.abc import Mapping as Fields
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from wattkeeper.core.kernel.quality_codes import parse_quality_name
+from wattkeeper.formats.api import FormatError
+from wattkeeper.formats.csv_times import check_time_format
+
+DELIMITERS = (",", ";", "\t", "|")
+Label = Literal["start", "end"]
+Blank = Literal["error", "missing", "skip"]
+_LINES_SKIPPED_AT_MOST = 1000
+_VALUES_AT_MOST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text comes from: a column (its name, or its number from 1), or always the same constant."""
+
+    column: str | int | None = None
+    constant: str = ""
+
+    def to_plain(self) -> dict[str, object]:
+        """Return it as JSON holds it."""
+        return {"constant": self.constant} if self.column is None else {"column": self.column}
+
+
+NOWHERE = Place()
+
+
+@dataclass(frozen=True, slots=True)
+class ValueColumn:
+    """A column of values, and whose they are."""
+
+    column: str | int
+    channel: Place
+    unit: Place
+    quality: Place = Place(constant="raw")
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """How a table says intervals.
+
+    `time`: one column, or a date's and a time's. `time_format`: ``iso`` or a pattern of YYYY, MM, DD, hh, mm,
+    ss. `label`: whether a time names the start or the end of its interval. `interval_s` 0: registers. `zone`:
+    for times without an offset; None refuses them. `offset`: a column with the offset beside local times.
+    `qualities`: the file's words for ours. `blank`: what a blank value is. `header_line` 0: no header.
+    """
+
+    time: tuple[str | int, ...]
+    values: tuple[ValueColumn, ...]
+    name: str = ""
+    delimiter: str = ","
+    decimal_mark: str = "."
+    header_line: int = 1
+    zone: str | None = None
+    label: Label = "start"
+    time_format: str = "iso"
+    interval_s: Place = NOWHERE
+    usage_point: Place = NOWHERE
+    meter_serial: Place = NOWHERE
+    offset: Place = NOWHERE
+    details: Place = NOWHERE
+    qualities: Fields[str, str] = field(default_factory=dict)
+    blank: Blank = "error"
+    has_unknown_columns: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be read.
+
+        :raises FormatError: ``mapping.wrong``, ``formats.delimiter-unknown``, ``...decimal-mark-unknown``
+        """
+        check_marks(self.delimiter, self.decimal_mark)
+        check_time_format(self.time_format)
+        if not 1 <= len(self.time) <= 2 or not 1 <= len(self.values) <= _VALUES_AT_MOST:
+            raise FormatError("mapping.wrong", field="time" if self.values else "values")
+        if not 0 <= self.header_line <= _LINES_SKIPPED_AT_MOST:
+            raise FormatError("mapping.wrong", field="header_line")
+        if self.label not in get_args(Label) or self.blank not in get_args(Blank):
+            raise FormatError("mapping.wrong", field="label" if self.blank in get_args(Blank) else "blank")
+        if any(parse_quality_name(name) is None for name in self.qualities.values()):
+            raise FormatError("mapping.wrong", field="qualities")
+
+    def to_json(self) -> str:
+        """Return the mapping as text that `parse_mapping` reads."""
+        plain: dict[str, object] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name == "values":
+                value = [_plain_values(column) for column in value]
+            elif isinstance(value, Place):
+                if value == NOWHERE:
+                    continue
+                value = value.to_plain()
+            plain[one.name] = value
+        return json.dumps(plain, ensure_ascii=False, indent=2)
+
+
+def check_marks(delimiter: str, decimal_mark: str) -> None:
+    """Refuse marks that can't be told apart.
+
+    :raises FormatError: ``formats.delimiter-unknown``, ``formats.decimal-mark-unknown``
+    """
+    if delimiter not in DELIMITERS:
+        raise FormatError("formats.delimiter-unknown", delimiter=delimiter)
+    if decimal_mark not in (".", ",") or decimal_mark == delimiter:
+        raise FormatError("formats.decimal-mark-unknown", decimal_mark=decimal_mark)
+
+
+def parse_mapping(text: str) -> Mapping:
+    """Return the mapping of a JSON text.
+
+    :raises FormatError: ``mapping.not-json``; ``mapping.wrong`` with the field that is
+    """
+    try:
+        plain = json.loads(text)
+    except (ValueError, RecursionError):
+        raise FormatError("mapping.not-json") from None
+    if not isinstance(plain, dict):
+        raise FormatError("mapping.not-json")
+    known = {one.name for one in fields(Mapping)}
+    for name in plain:
+        if name not in known:
+            raise FormatError("mapping.wrong", field=name)
+    found: dict[str, Any] = {name: _parsed(name, value) for name, value in plain.items()}
+    for name in ("time", "values"):
+        if name not in found:
+            raise FormatError("mapping.wrong", field=name)
+    return Mapping(**found)
+
+
+def _parsed(name: str, value: object) -> object:
+    if name == "time":
+        return tuple(_column(name, one) for one in (value if isinstance(value, list) else [value]))
+    if name == "values":
+        if not isinstance(value, list):
+            raise FormatError("mapping.wrong", field=name)
+        return tuple(_value_column(one) for one in value)
+    if name in ("interval_s", "usage_point", "meter_serial", "offset", "details"):
+        return _place(name, value)
+    if name == "qualities":
+        if not isinstance(value, dict) or not all(isinstance(word, str) for word in value.values()):
+            raise FormatError("mapping.wrong", field=name)
+        return value
+    wanted = {"header_line": int, "has_unknown_columns": bool}.get(name, str)
+    is_right = isinstance(value, wanted) and isinstance(value, bool) == (wanted is bool)
+    if not is_right and not (name == "zone" and value is None):
+        raise FormatError("mapping.wrong", field=name)
+    return value
+
+
+def _value_column(plain: object) -> ValueColumn:
+    if not isinstance(plain, dict) or not {"column", "channel"} <= plain.keys() <= _VALUE_FIELDS:
+        raise FormatError("mapping.wrong", field="values")
+    quality = _place("quality", plain["quality"]) if "quality" in plain else Place(constant="raw")
+    return ValueColumn(
+        _column("values", plain["column"]),
+        _place("channel", plain["channel"]),
+        _place("unit", plain.get("unit", "kWh")),
+        quality,
+    )
+
+
+_VALUE_FIELDS = {"column", "channel", "unit", "quality"}
+
+
+def _place(name: str, plain: object) -> Place:
+    """Return a place; a bare text or number is a constant."""
+    if isinstance(plain, dict) and plain.keys() == {"column"}:
+        return Place(column=_column(name, plain["column"]))
+    if isinstance(plain, dict) and plain.keys() == {"constant"}:
+        plain = plain["constant"]
+    if isinstance(plain, bool) or not isinstance(plain, str | int):
+        raise FormatError("mapping.wrong", field=name)
+    return Place(constant=str(plain))
+
+
+def _column(name: str, plain: object) -> str | int:
+    is_number = isinstance(plain, int) and not isinstance(plain, bool) and plain >= 1
+    if not is_number and not (isinstance(plain, str) and plain):
+        raise FormatError("mapping.wrong", field=name)
+    return plain  # type: ignore[return-value]
+
+
+def _plain_values(column: ValueColumn) -> dict[str, object]:
+    places = {name: getattr(column, name).to_plain() for name in ("channel", "unit", "quality")}
+    return {"column": column.column, **places}
+
+
+PLAIN = Mapping(
+    name="plain",
+    time=("starts_at",),
+    values=(ValueColumn("value", Place("channel"), Place("unit"), Place("quality")),),
+    interval_s=Place("interval_s"),
+    usage_point=Place("usage_point"),
+    meter_serial=Place("meter_serial"),
+    offset=Place("utc_offset"),
+    details=Place("details"),
+    has_unknown_columns=False,
+)
+OPTIONAL_COLUMNS = frozenset({"meter_serial", "utc_offset", "details"})

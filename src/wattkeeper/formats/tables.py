@@ -1,0 +1,352 @@
+"""Rows of a table to blocks of intervals, as a mapping says; an error for each row left out."""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.quality_codes import Quality, parse_quality_name
+from wattkeeper.formats.api import ErrorList, Int64s, IntervalBlock, ParsedIntervals
+from wattkeeper.formats.blocks import Key, make_block
+from wattkeeper.formats.csv_cells import restore
+from wattkeeper.formats.csv_times import InstantParser, TimeWrong
+from wattkeeper.formats.decimals import CODES, FINE, to_signed
+from wattkeeper.formats.mapping import OPTIONAL_COLUMNS, Mapping, Place, ValueColumn
+from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST
+from wattkeeper.formats.units import base_unit
+
+_NAME_LENGTH_AT_MOST = 64
+_INTERVAL_S_AT_MOST = 400 * 86_400
+_MISSING = Quality(Provenance.MISSING)
+
+Cells = Sequence[str]
+Rows = Iterable[tuple[int, Cells]]
+Bools = NDArray[np.bool_]
+_Text = TypeVar("_Text", bound=Hashable)
+_Result = TypeVar("_Result")
+
+
+class _CellWrong(NamedTuple):
+    """Which field of a row is wrong, and how."""
+
+    field_name: str
+    code: str
+
+
+class _Found(NamedTuple):
+    """What the names of a row say: the block it belongs to, and its unit's power of ten."""
+
+    key: Key
+    exponent: int
+
+
+class _Part(NamedTuple):
+    """Rows that were right, as columns of like length."""
+
+    key: Int64s
+    line: Int64s
+    at_s: Int64s
+    value_milli: Int64s
+    kind: Int64s
+
+
+@dataclass(slots=True)
+class _Held:
+    """All that was right so far; keys and kinds by their index."""
+
+    keys: dict[Key, int] = field(default_factory=dict)
+    kinds: dict[tuple[Quality, str], int] = field(default_factory=dict)
+    parts: list[_Part] = field(default_factory=list)
+
+
+class TableReader:
+    """Turns rows into blocks. Feed `take` with lists of rows, the header among them; then `finish`."""
+
+    def __init__(self, mapping: Mapping, errors: ErrorList) -> None:
+        """Begin.
+
+        :raises FormatError: ``formats.zone-unknown``
+        """
+        self._mapping = mapping
+        self._errors = errors
+        self._instants = InstantParser(mapping.zone, mapping.time_format)
+        self._columns: list[_Column] = []
+        self._cell_count = 0
+        self._is_ready = self._is_refused = False
+        self._held = _Held()
+        if mapping.header_line == 0:
+            self._begin({}, 0)
+
+    def take(self, rows: Rows) -> None:
+        """Take some rows in order, (line, cells) each."""
+        ready = []
+        for line, cells in rows:
+            if self._is_refused:
+                return
+            if not self._is_ready:
+                self._take_header(line, cells)
+            else:
+                ready.append((line, cells))
+        for column in self._columns if ready else []:
+            column.take(ready)
+
+    def finish(self) -> ParsedIntervals:
+        """Return all that was read."""
+        blocks = self._blocks() if self._held.parts else []
+        if not blocks and not len(self._errors):
+            self._errors.add(1, 0, "formats.no-intervals" if self._is_ready else "csv.no-header")
+        return ParsedIntervals(blocks, self._errors.sorted())
+
+    def _take_header(self, line: int, cells: Cells) -> None:
+        if line < self._mapping.header_line:
+            return
+        names = [cell.strip().lower() for cell in cells]
+        places = {name: index for index, name in enumerate(names)}
+        needed = [name for name in self._names() if name.lower() not in places]
+        missing = [name for name in needed if self._mapping.name != "plain" or name not in OPTIONAL_COLUMNS]
+        known = {name.lower() for name in self._names()}
+        is_strict = not self._mapping.has_unknown_columns
+        unknown = [name for name in names if name not in known] if is_strict else []
+        if missing or unknown or (is_strict and len(places) != len(names)):
+            self._errors.add(line, 0, "csv.wrong-header", missing=missing, unknown=unknown)
+            self._is_refused = True
+            return
+        self._begin(places, len(names))
+
+    def _names(self) -> list[str]:
+        """Return the column names that the mapping uses."""
+        mapping = self._mapping
+        places = [
+            mapping.interval_s,
+            mapping.usage_point,
+            mapping.meter_serial,
+            mapping.offset,
+            mapping.details,
+        ]
+        for column in mapping.values:
+            places += [column.channel, column.unit, column.quality]
+        used = [*mapping.time, *(column.column for column in mapping.values), *(p.column for p in places)]
+        return list(dict.fromkeys(name for name in used if isinstance(name, str)))
+
+    def _begin(self, places: dict[str, int], cell_count: int) -> None:
+        self._is_ready = True
+        self._cell_count = cell_count
+        context = _Context(self._mapping, places, cell_count, self._errors, self._instants, self._held)
+        self._columns = [_Column(context, column) for column in self._mapping.values]
+
+    def _blocks(self) -> list[IntervalBlock]:
+        key, line, at_s, value, kind = (
+            np.concatenate(columns) for columns in zip(*self._held.parts, strict=True)
+        )
+        order = np.lexsort((line, at_s, key))
+        is_again = (np.diff(key[order], prepend=-1) == 0) & (np.diff(at_s[order], prepend=-1) == 0)
+        column = self._columns[0].column_of("time")
+        for index in order[is_again].tolist():
+            self._errors.add(int(line[index]), column, "csv.interval-twice")
+        order = order[~is_again]
+        keys, kinds = list(self._held.keys), list(self._held.kinds)
+        found = []
+        for rows in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
+            used, place = np.unique(kind[rows], return_inverse=True)
+            held = [kinds[index] for index in used.tolist()]
+            found.append(make_block(keys[int(key[rows[0]])], at_s[rows], value[rows], held, place))
+        return found
+
+
+class _Context(NamedTuple):
+    mapping: Mapping
+    places: dict[str, int]
+    cell_count: int
+    errors: ErrorList
+    instants: InstantParser
+    held: _Held
+
+
+class _Column:
+    """One column of values over the rows."""
+
+    def __init__(self, context: _Context, column: ValueColumn) -> None:
+        self._context = context
+        mapping = context.mapping
+        self._fields: dict[str, Place] = {
+            "usage_point": mapping.usage_point,
+            "meter_serial": mapping.meter_serial,
+            "channel": column.channel,
+            "unit": column.unit,
+            "interval_s": mapping.interval_s,
+        }
+        self._at = {name: self._index(place.column) for name, place in self._fields.items()}
+        self._at["value"] = self._index(column.column)
+        self._at["quality"] = self._index(column.quality.column)
+        self._at["time"] = self._index(mapping.time[0])
+        self._at["details"] = self._index(mapping.details.column)
+        self._constants = {name: place.constant for name, place in self._fields.items()}
+        self._constants |= {"quality": column.quality.constant, "details": ""}
+        times = [*(self._index(name) for name in mapping.time), self._index(mapping.offset.column)]
+        self._times_at = [at for at in times if at is not None]
+
+    def column_of(self, name: str) -> int:
+        """Return the number of a field's column, 0 where it has none."""
+        at = self._at.get(name)
+        return 0 if at is None else at + 1
+
+    def take(self, rows: Sequence[tuple[int, Cells]]) -> None:
+        """Take rows; keep those that are right."""
+        rows = self._whole(rows)
+        if not rows:
+            return
+        lines = np.array([line for line, _cells in rows], dtype=np.int64)
+        columns = list(zip(*[cells for _line, cells in rows], strict=False))
+        wrong: dict[int, _CellWrong] = {}
+        names = zip(*[self._texts(columns, name, len(rows)) for name in self._fields], strict=True)
+        found, found_at = _looked_up(list(names), self._look_up, wrong)
+        qualities, quality_at = _looked_up(self._texts(columns, "quality", len(rows)), self._quality, wrong)
+        instants, time_at = _looked_up(self._times(columns), self._at_s, wrong)
+        notes, note_at = _looked_up(self._texts(columns, "details", len(rows)), self._note, wrong)
+        if not (found and qualities and instants and notes):
+            self._report(lines, wrong)
+            return
+        kind = self._kinds(qualities, quality_at, notes, note_at)
+        is_missing = np.array([one.provenance is Provenance.MISSING for one in qualities])[quality_at]
+        exponents = np.array([one.exponent for one in found], dtype=np.int64)[found_at]
+        values, kind, is_kept = self._values(
+            columns[self._at["value"] or 0], exponents, is_missing, kind, wrong
+        )
+        is_kept[list(wrong)] = False
+        self._report(lines, wrong)
+        keys = self._context.held.keys
+        key = np.array([keys.setdefault(one.key, len(keys)) for one in found], dtype=np.int64)[found_at]
+        at_s = np.array(instants, dtype=np.int64)[time_at]
+        if self._context.mapping.label == "end":
+            at_s = at_s - np.array([one.key[4] for one in found], dtype=np.int64)[found_at]
+        part = _Part(key, lines, at_s, values, kind)
+        self._context.held.parts.append(_Part(*[column[is_kept] for column in part]))
+
+    def _report(self, lines: Int64s, wrong: dict[int, _CellWrong]) -> None:
+        for row, refused in wrong.items():
+            self._context.errors.add(int(lines[row]), self.column_of(refused.field_name), refused.code)
+
+    def _whole(self, rows: Sequence[tuple[int, Cells]]) -> Sequence[tuple[int, Cells]]:
+        """Return the rows that have the cells they should."""
+        count = self._context.cell_count
+        least = max(at for at in (*self._at.values(), *self._times_at) if at is not None) + 1
+        whole = []
+        for row in rows:
+            if len(row[1]) == count or (not count and len(row[1]) >= least):
+                whole.append(row)
+            else:
+                self._context.errors.add(row[0], 0, "csv.wrong-count", expected=count or least)
+        return whole
+
+    def _texts(self, columns: Sequence[Sequence[str]], name: str, count: int) -> Sequence[str]:
+        at = self._at[name]
+        return [self._constants[name]] * count if at is None else columns[at]
+
+    def _times(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
+        """Return the cells that say when, joined; a date beside a time has no time of its own."""
+        first, *rest = [columns[at] for at in self._times_at]
+        if not rest:
+            return first
+        if len(self._context.mapping.time) == 2:
+            first = [text.strip().removesuffix(" 00:00:00") for text in first]
+        return [" ".join(map(str.strip, texts)) for texts in zip(first, *rest, strict=True)]
+
+    def _kinds(
+        self, qualities: Sequence[Quality], quality_at: Int64s, notes: Sequence[str], note_at: Int64s
+    ) -> Int64s:
+        """Return the index of each row's quality and note among all kinds."""
+        unlike, place = np.unique(quality_at * len(notes) + note_at, return_inverse=True)
+        kinds = self._context.held.kinds
+        pairs = [(qualities[one // len(notes)], notes[one % len(notes)]) for one in unlike.tolist()]
+        return np.array([kinds.setdefault(pair, len(kinds)) for pair in pairs], dtype=np.int64)[place]
+
+    def _values(
+        self,
+        texts: Sequence[str],
+        exponents: Int64s,
+        is_missing: Bools,
+        kind: Int64s,
+        wrong: dict[int, _CellWrong],
+    ) -> tuple[Int64s, Int64s, Bools]:
+        """Return the values, the kinds (of blanks as the mapping says), and which rows stay."""
+        mapping = self._context.mapping
+        texts = [text.strip() for text in texts]
+        is_blank = np.array([not text for text in texts])
+        is_kept = np.ones(len(texts), dtype=np.bool_)
+        if mapping.blank == "skip":
+            is_kept &= ~is_blank | is_missing
+        elif mapping.blank == "missing":
+            missing = self._context.held.kinds.setdefault((_MISSING, ""), len(self._context.held.kinds))
+            kind = np.where(is_blank & ~is_missing, missing, kind)
+        for row in np.flatnonzero(is_missing & ~is_blank).tolist():
+            wrong.setdefault(row, _CellWrong("value", "csv.missing-has-value"))
+        if mapping.decimal_mark != ".":
+            texts = [text.replace(".", "x").replace(mapping.decimal_mark, ".") for text in texts]
+        values, verdicts = to_signed([text.encode("ascii", "replace") for text in texts], exponents)
+        is_fine = (verdicts == FINE) | (is_blank & (is_missing | (mapping.blank != "error")))
+        for row in np.flatnonzero(~is_fine).tolist():
+            wrong.setdefault(row, _CellWrong("value", CODES[int(verdicts[row])]))
+        return values, kind, is_kept
+
+    def _look_up(self, names: tuple[str, ...]) -> _Found | _CellWrong:
+        texts = dict(zip(self._fields, (restore(name.strip()) for name in names), strict=True))
+        for name in ("usage_point", "channel", "meter_serial"):
+            text = texts[name]
+            is_blank_wrong = not text and name != "meter_serial"
+            if is_blank_wrong or len(text) > _NAME_LENGTH_AT_MOST or not (text + "x").isprintable():
+                return _CellWrong(name, "csv.wrong-name")
+        unit = base_unit(texts["unit"])
+        if unit is None or not texts["unit"]:
+            return _CellWrong("unit", "formats.unit-unknown")
+        length = texts["interval_s"]
+        is_whole = length.isascii() and length.isdigit() and len(length) <= 8
+        if not is_whole or int(length) > _INTERVAL_S_AT_MOST:
+            return _CellWrong("interval_s", "csv.interval-length")
+        key = (texts["usage_point"], texts["meter_serial"], texts["channel"], unit[0], int(length))
+        return _Found(key, unit[1])
+
+    def _quality(self, text: str) -> Quality | _CellWrong:
+        word = restore(text.strip())
+        quality = parse_quality_name(self._context.mapping.qualities.get(word, word))
+        return _CellWrong("quality", "csv.quality-unknown") if quality is None else quality
+
+    def _at_s(self, text: str) -> int | _CellWrong:
+        try:
+            return self._context.instants.parse(text.strip())
+        except TimeWrong as wrong:
+            return _CellWrong("time", wrong.code)
+
+    def _note(self, text: str) -> str | _CellWrong:
+        note = restore(text.strip())
+        if len(note) > NOTE_LENGTH_AT_MOST or not (note + "x").isprintable():
+            return _CellWrong("details", "csv.wrong-details")
+        return note
+
+    def _index(self, column: str | int | None) -> int | None:
+        if column is None:
+            return None
+        return column - 1 if isinstance(column, int) else self._context.places.get(column.lower())
+
+
+def _looked_up(
+    texts: Sequence[_Text], look_up: Callable[[_Text], _Result | _CellWrong], wrong: dict[int, _CellWrong]
+) -> tuple[list[_Result], Int64s]:
+    """Return what each unlike text means, and which of these each row has.
+
+    What is wrong goes to `wrong` by its row, unless that row has an error already; it has the first result.
+    """
+    places = {text: index for index, text in enumerate(dict.fromkeys(texts))}
+    at = np.fromiter(map(places.__getitem__, texts), dtype=np.int64, count=len(texts))
+    results = [look_up(text) for text in places]
+    right = [one for one in results if not isinstance(one, _CellWrong)]
+    if len(right) == len(results):
+        return right, at
+    for row in np.flatnonzero(np.array([isinstance(one, _CellWrong) for one in results])[at]).tolist():
+        refused = results[at[row]]
+        assert isinstance(refused, _CellWrong)
+        wrong.setdefault(row, refused)
+    moved = np.cumsum([not isinstance(one, _CellWrong) for one in results]) - 1
+    return right, np.maximum(moved, 0)[at]

@@ -1,0 +1,163 @@
+"""Excel workbooks to blocks of intervals and back, through the same mappings as CSV.
+
+A number in a workbook is a binary fraction of which Excel shows 15 digits: those are taken, and a value that
+needs more is written as text. Excel knows no time zone: local times are written with a column for the offset.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import python_calamine
+import xlsxwriter
+
+from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.quality_codes import quality_name
+from wattkeeper.formats.api import ErrorList, FormatError, IntervalBlock, ParsedIntervals
+from wattkeeper.formats.archives import check_members
+from wattkeeper.formats.blocks import kinds_of
+from wattkeeper.formats.csv_cells import neutralise
+from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.csv_write import values_of
+from wattkeeper.formats.mapping import Mapping
+from wattkeeper.formats.tables import TableReader
+from wattkeeper.formats.units import written_unit
+
+ROWS_AT_MOST = 1_000_000
+DIGITS_AT_MOST = 15
+_ROWS_AT_ONCE = 50_000
+_COLUMNS = (
+    "usage_point",
+    "channel",
+    "starts_at",
+    "utc_offset",
+    "interval_s",
+    "value",
+    "unit",
+    "quality",
+    "meter_serial",
+    "details",
+)
+
+
+def read_xlsx(content: bytes, how: CsvOptions | Mapping) -> ParsedIntervals:
+    """Return the blocks of a workbook's first sheet and an error for each row left out.
+
+    :raises FormatError: ``archive.*`` before anything is unpacked that would fill the memory;
+        ``xlsx.broken``, ``xlsx.too-many-rows``, ``formats.zone-unknown``
+    """
+    mapping = how.to_mapping() if isinstance(how, CsvOptions) else how
+    errors = ErrorList()
+    reader = TableReader(mapping, errors)
+    rows: list[tuple[int, list[str]]] = []
+    for row in _iter_cells(content, mapping.decimal_mark):
+        rows.append(row)
+        if len(rows) >= _ROWS_AT_ONCE:
+            reader.take(rows)
+            rows = []
+    reader.take(rows)
+    return reader.finish()
+
+
+def iter_texts(content: bytes) -> Iterator[tuple[int, list[str]]]:
+    """Yield (row number, cells as text) of a workbook's first sheet.
+
+    :raises FormatError: as `read_xlsx` does
+    """
+    return _iter_cells(content, ".")
+
+
+def write_xlsx(blocks: Sequence[IntervalBlock], *, zone: str = "UTC") -> bytes:
+    """Return a workbook: identifiers as text, times local to `zone` with their offset beside them.
+
+    :raises FormatError: ``xlsx.too-many-rows``, ``formats.zone-unknown``
+    """
+    if sum(len(block.starts_at_s) for block in blocks) >= ROWS_AT_MOST:
+        raise FormatError("xlsx.too-many-rows", limit_count=ROWS_AT_MOST)
+    try:
+        local = ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise FormatError("formats.zone-unknown", zone=zone) from None
+    out = io.BytesIO()
+    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    with xlsxwriter.Workbook(out, options) as workbook:
+        sheet = workbook.add_worksheet("intervals")
+        moment = workbook.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+        for column, name in enumerate(_COLUMNS):
+            sheet.write_string(0, column, name)
+        row = 1
+        for block in blocks:
+            row = _write_block(sheet, row, block, local, moment)
+    return out.getvalue()
+
+
+def _write_block(sheet: Any, row: int, block: IntervalBlock, local: ZoneInfo, moment: Any) -> int:
+    unit, exponent = written_unit(block.unit)
+    kinds, place = kinds_of(block)
+    names = [neutralise(text) for text in (block.usage_point, block.channel, block.meter_serial)]
+    values = values_of(block, exponent)
+    for at_s, value, index in zip(block.starts_at_s.tolist(), values, place.tolist(), strict=True):
+        at = from_seconds(at_s).astimezone(local)
+        quality, note = kinds[index]
+        sheet.write_string(row, 0, names[0])
+        sheet.write_string(row, 1, names[1])
+        sheet.write_datetime(row, 2, at.replace(tzinfo=None), moment)
+        sheet.write_string(row, 3, _offset(at))
+        sheet.write_number(row, 4, block.interval_s)
+        _write_value(sheet, row, value)
+        sheet.write_string(row, 6, unit)
+        sheet.write_string(row, 7, quality_name(quality))
+        sheet.write_string(row, 8, names[2])
+        sheet.write_string(row, 9, neutralise(note))
+        row += 1
+    return row
+
+
+def _write_value(sheet: Any, row: int, text: str) -> None:
+    if len(text.replace(".", "").lstrip("-0")) > DIGITS_AT_MOST:
+        sheet.write_string(row, 5, text)
+    elif text:
+        sheet.write_number(row, 5, float(text))
+
+
+def _offset(at: datetime) -> str:
+    offset = at.utcoffset() or timedelta()
+    minutes = int(offset.total_seconds()) // 60
+    sign = "-" if minutes < 0 else "+"
+    return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def _iter_cells(content: bytes, mark: str) -> Iterator[tuple[int, list[str]]]:
+    check_members(content)
+    try:
+        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
+        sheet = book.get_sheet_by_index(0)
+        first = sheet.start[0] if sheet.start else 0
+        count = sheet.height
+    except (python_calamine.CalamineError, ValueError, IndexError, OSError):
+        raise FormatError("xlsx.broken") from None
+    if count > ROWS_AT_MOST:
+        raise FormatError("xlsx.too-many-rows", limit_count=ROWS_AT_MOST)
+    for number, cells in enumerate(sheet.iter_rows(), first + 1):
+        texts = [_text(cell, mark) for cell in cells]
+        if any(texts):
+            yield number, texts
+
+
+def _text(cell: object, mark: str) -> str:
+    """Return a cell as the text a CSV file would have."""
+    if isinstance(cell, float):
+        number = Decimal(f"{cell:.15g}")
+        text = format(number.quantize(Decimal(1)) if number == number.to_integral_value() else number, "f")
+        return text.replace(".", mark)
+    if isinstance(cell, datetime):
+        whole = cell + timedelta(microseconds=500_000)
+        return whole.replace(microsecond=0).isoformat(sep=" ")
+    if isinstance(cell, date):
+        return f"{cell.isoformat()} 00:00:00"
+    if isinstance(cell, time):
+        return cell.isoformat()
+    return str(cell)
