@@ -13,7 +13,6 @@ import struct
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store.api import Int64s, RawBatch, RawFrame
@@ -100,12 +99,12 @@ def _width_bytes(most: int) -> int:
 
 def _widen(content: bytes, at: int, width_bytes: int, least: int, count: int) -> Int64s:
     if width_bytes == 0 and count <= len(content):
-        return np.full(count, least, np.int64)
+        return np.ndarray(count, np.int64, struct.pack("=q", least), strides=(0,))
     if width_bytes not in _WIDTHS_BYTES or len(content) < at + width_bytes * count:
         raise BatchDamaged("store.batch-damaged", reason="length")
-    above: NDArray[np.int64] = np.frombuffer(content, f"<u{width_bytes}", count, at).astype(np.int64)
-    above += least
-    return above
+    above = np.frombuffer(content, f"<u{width_bytes}", count, at)
+    numbers: Int64s = np.add(above, np.int64(least), dtype=np.int64, casting="unsafe")
+    return numbers
 
 
 def _frames(content: bytes, at: int, facts: list[Int64s]) -> tuple[RawFrame, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from wattkeeper.store.api import Int64s, Measurements, RawBatch, RawFrame, RawReads
 from wattkeeper.store.native import Columns
@@ -32,22 +32,22 @@ def read_columns(batches: Sequence[RawBatch]) -> Columns:
     known.sort(key=lambda batch: (batch.tenant_id, int(batch.channel_id[0])))
     counts = [len(batch.channel_id) for batch in known]
 
-    def alike(numbers: list[int]) -> NDArray[np.int64]:
-        return np.repeat(np.array(numbers, np.int64), counts)
+    def alike(name: str) -> NDArray[Any]:
+        numbers = np.array([getattr(batch, name) for batch in known], np.int64)
+        return np.repeat(_joined([numbers]), counts)
 
-    def each(name: str, kind: type[np.number[Any]]) -> NDArray[Any]:
-        parts = [getattr(batch, name) for batch in known]
-        return np.concatenate(parts, dtype=kind, casting="unsafe") if parts else np.empty(0, kind)
+    def each(name: str, kind: DTypeLike | None = None) -> NDArray[Any]:
+        return _joined([getattr(batch, name) for batch in known], kind)
 
     return {
-        "tenant_id": alike([batch.tenant_id for batch in known]),
-        "channel_id": each("channel_id", np.int64),
+        "tenant_id": alike("tenant_id"),
+        "channel_id": each("channel_id"),
         "measured_at": each("measured_at_s", np.uint32),
-        "source": each("source", np.int8),
-        "value": each("value", np.int64),
-        "flags": each("flags", np.int32),
-        "batch_id": alike([batch.batch_id for batch in known]),
-        "frame_index": each("frame_index", np.int32),
+        "source": each("source"),
+        "value": each("value"),
+        "flags": each("flags"),
+        "batch_id": alike("batch_id"),
+        "frame_index": each("frame_index"),
     }
 
 
@@ -68,15 +68,16 @@ def frame_table(frames: Sequence[tuple[int, int, int, RawFrame]]) -> pa.Table:
 
 def measurement_columns(tenant_id: int, measurements: Measurements) -> Columns:
     """Return the values as columns of ``measurement``."""
+    count = len(measurements.series_id)
     return {
-        "tenant_id": np.full(len(measurements.series_id), tenant_id, np.int64),
-        "series_id": measurements.series_id,
+        "tenant_id": np.repeat(_joined([np.array([tenant_id])]), count),
+        "series_id": _joined([measurements.series_id]),
         "starts_at": measurements.starts_at_s.astype(np.uint32),
-        "run_id": measurements.run_id,
+        "run_id": _joined([measurements.run_id]),
         "value_milliwh": measurements.value_milliwh,
-        "provenance": measurements.provenance.astype(np.int8),
-        "flags": measurements.flags.astype(np.int32),
-        "method": measurements.method.astype(np.int8),
+        "provenance": _joined([measurements.provenance]),
+        "flags": _joined([measurements.flags]),
+        "method": _joined([measurements.method]),
     }
 
 
@@ -87,3 +88,15 @@ def to_stream(table: pa.Table) -> bytes:
         writer.write_table(table)
     content: bytes = sink.getvalue().to_pybytes()
     return content
+
+
+def _joined(parts: Sequence[Int64s], kind: DTypeLike | None = None) -> NDArray[Any]:
+    """Return the numbers, one part after the other; of the narrowest type where none is named."""
+    known = [part for part in parts if len(part)] or [np.empty(0, np.int64)]
+    return np.concatenate(known, dtype=kind or _narrowest(known), casting="unsafe")
+
+
+def _narrowest(parts: Sequence[Int64s]) -> DTypeLike:
+    least = min(int(np.minimum.reduce(part, initial=0)) for part in parts)
+    most = max(int(np.maximum.reduce(part, initial=0)) for part in parts)
+    return np.min_scalar_type(min(least, -most - 1))

@@ -33,9 +33,13 @@ def mix_columns(columns: Sequence[NDArray[np.generic]]) -> NDArray[np.uint64]:
     """Return the number of each row of integer columns, shape (rows,)."""
     total = np.zeros(len(columns[0]), np.uint64)
     for column, factor in zip(columns, _FACTORS, strict=False):
-        total += column.astype(np.uint64) * np.uint64(factor)
-    result: NDArray[np.uint64] = (total ^ (total >> np.uint64(32))) * np.uint64(_SPREAD)
-    return result
+        if column.strides == (0,) and len(column):  # all alike
+            total += column[:1].astype(np.uint64) * np.uint64(factor)
+        else:
+            total += np.multiply(column, np.uint64(factor), dtype=np.uint64, casting="unsafe")
+    total ^= total >> np.uint64(32)
+    total *= np.uint64(_SPREAD)
+    return total
 
 
 def mix_table(table: pa.Table) -> int:

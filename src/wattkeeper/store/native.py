@@ -2,7 +2,8 @@
 
     columns (varint) | rows (varint) | for each column: name | type | numbers, little endian
 
-A text is its length as a varint and its bytes. The engine reads this three times as fast as Arrow.
+A text is its length as a varint and its bytes. The engine reads this three times as fast as Arrow, and takes
+columns narrower than its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 _TYPES = {
     "int8": b"Int8",
+    "int16": b"Int16",
     "int32": b"Int32",
     "int64": b"Int64",
     "uint32": b"DateTime('UTC')",
@@ -24,7 +26,7 @@ Columns = Mapping[str, NDArray[Any]]
 def encode_block(columns: Columns, rows: slice) -> Sequence[bytes | memoryview]:
     """Return those rows of the columns, all of one length, as pieces to be sent one after the other.
 
-    Columns are of type int8, int32, int64 or uint32, the last being instants: seconds, UTC.
+    Columns are of signed types, or of uint32: instants in seconds, UTC.
     """
     pieces: list[bytes | memoryview] = []
     for name, column in columns.items():

@@ -64,8 +64,7 @@ def receipts_of(batch: RawBatch) -> Iterator[Receipt]:
     mixed = mix_columns([getattr(batch, name) for name in _COLUMNS])
     for rows in _by_month(batch.measured_at_s):
         at_s, channel_id = batch.measured_at_s[rows], batch.channel_id[rows]
-        key = np.stack([getattr(batch, name)[rows] for name in _COLUMNS])
-        distinct = np.unique(key, axis=1, return_index=True)[1] if _may_repeat(key) else slice(None)
+        distinct = _distinct(batch, rows) if _may_repeat(channel_id, at_s) else slice(None)
         yield Receipt(
             batch.tenant_id,
             batch.batch_id,
@@ -104,16 +103,22 @@ def receipt_table(receipts: Sequence[Receipt]) -> pa.Table:
 
 
 def _by_month(at_s: Int64s) -> "Iterator[slice | NDArray[np.intp]]":
-    months = at_s.astype("datetime64[s]").astype("datetime64[M]")
-    if (months == months[0]).all():
+    ends = np.array([at_s.min(), at_s.max()]).astype("datetime64[s]").astype("datetime64[M]")
+    if ends[0] == ends[1]:
         yield slice(None)
         return
+    months = at_s.astype("datetime64[s]").astype("datetime64[M]")
     for month in np.unique(months):
         yield np.flatnonzero(months == month)
 
 
-def _may_repeat(key: Int64s) -> bool:
+def _may_repeat(channel_id: Int64s, at_s: Int64s) -> bool:
     """Whether a read may be in the columns twice: not where channel and instant rise together."""
-    channel, at_s = key[0], key[1]
-    is_after = (channel[1:] > channel[:-1]) | ((channel[1:] == channel[:-1]) & (at_s[1:] > at_s[:-1]))
+    is_after = (channel_id[1:] == channel_id[:-1]) & (at_s[1:] > at_s[:-1])
+    is_after |= channel_id[1:] > channel_id[:-1]
     return not bool(is_after.all())
+
+
+def _distinct(batch: RawBatch, rows: "slice | NDArray[np.intp]") -> NDArray[np.intp]:
+    key = np.stack([getattr(batch, name)[rows] for name in _COLUMNS])
+    return np.unique(key, axis=1, return_index=True)[1]

@@ -12,6 +12,8 @@ _DURABLE = (
     " min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1"
 )
 
+_MERGED_PARTS_COUNT = 32  # to merge a read costs four times what it cost to store it: do so seldom
+
 INSERT_SETTINGS = {
     "max_partitions_per_insert_block": 0,  # a file may hold many years
     "optimize_on_insert": 0,  # re-deliveries collapse in merges; to look for them now doubles the cost
@@ -32,7 +34,7 @@ TABLES = {
         ENGINE = ReplacingMergeTree
         PARTITION BY toYYYYMM(measured_at)
         ORDER BY (tenant_id, channel_id, measured_at, source, value, flags)
-        SETTINGS {_DURABLE}
+        SETTINGS {_DURABLE}, min_parts_to_merge_at_once = {_MERGED_PARTS_COUNT}
     """,
     "raw_frame": f"""
         CREATE TABLE IF NOT EXISTS raw_frame (

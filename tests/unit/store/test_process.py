@@ -17,7 +17,7 @@ class SlowConnection:
         self._busy = busy
         self.is_closed = False
 
-    def query(self, text: str, _format: str) -> "SlowConnection":
+    def query(self, text: str, _format: str = "") -> "SlowConnection":
         self._busy[0] += 1
         self._busy[1] = max(self._busy[:2])
         self._gate.acquire()
@@ -54,7 +54,7 @@ def test_no_connection_is_asked_twice_at_a_time() -> None:
 
 def test_a_connection_is_free_again_after_an_error() -> None:
     lane, _, gate, _ = lane_of(1)
-    gate.release(3)
+    gate.release(9)
     for _ in range(2):
         with pytest.raises(RuntimeError):
             lane.query("fail")
