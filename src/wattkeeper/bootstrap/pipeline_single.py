@@ -143,7 +143,7 @@ class DataWindows:
         claimed = windows.claim(
             now=from_seconds(now_s), lease_s=lease_s, limit=limit, tenant_id=self._tenant_id
         )
-        return [ClaimedWindow(w.window_id, w.series_id, w.from_s, w.to_s, w.fence_id) for w in claimed]
+        return [ClaimedWindow(*window) for window in claimed]
 
     def complete(self, done: Sequence[ClaimedWindow]) -> int:
         """Remove the windows that are still held."""

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import attrgetter
 
 import numpy as np
 
@@ -146,7 +147,7 @@ def _slices(windows: Sequence[ClaimedWindow]) -> Iterator[dict[int, list[Claimed
     """Yield the windows by series, as many series at a time as memory is meant for."""
     by_series: dict[int, list[ClaimedWindow]] = {}
     days_count = 0
-    for window in sorted(windows, key=lambda window: window.series_id):
+    for window in sorted(windows, key=attrgetter("series_id")):
         if window.series_id not in by_series and days_count >= SLICE_DAYS_COUNT:
             yield by_series
             by_series, days_count = {}, 0

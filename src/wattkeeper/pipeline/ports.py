@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -37,8 +37,7 @@ class SeriesFacts:
     kind: Kind = Kind.CUMULATIVE
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedWindow:
+class ClaimedWindow(NamedTuple):
     """A dirty span ``[from_s, to_s)`` of a series under a lease; a later claim has a higher `fence_id`."""
 
     window_id: int

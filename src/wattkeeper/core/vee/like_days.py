@@ -48,6 +48,22 @@ def iter_like_days(target: date, *, is_holiday: bool) -> Iterator[date]:
 
 def to_wall(starts_at_s: Int64s, zone: ZoneInfo) -> tuple[Int64s, Int64s]:
     """Return the local day (proleptic ordinal) and the wall-clock second of that day of each instant."""
+    if len(starts_at_s) > 1 and bool((np.diff(starts_at_s) == starts_at_s[1] - starts_at_s[0]).all()):
+        step_s = int(starts_at_s[1] - starts_at_s[0])
+        return _wall_of_grid(int(starts_at_s[0]), step_s, len(starts_at_s), zone)
+    return _wall_of(starts_at_s, zone)
+
+
+@lru_cache(maxsize=16)
+def _wall_of_grid(first_s: int, step_s: int, count: int, zone: ZoneInfo) -> tuple[Int64s, Int64s]:
+    """Return the walls of a grid, the same arrays for every series on it; they can't be written to."""
+    walls = _wall_of(first_s + step_s * np.arange(count, dtype=np.int64), zone)
+    for column in walls:
+        column.flags.writeable = False
+    return walls
+
+
+def _wall_of(starts_at_s: Int64s, zone: ZoneInfo) -> tuple[Int64s, Int64s]:
     offset_s = np.empty_like(starts_at_s)
     chunks = starts_at_s // DAY_S
     for chunk in np.unique(chunks).tolist():

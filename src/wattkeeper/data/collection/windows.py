@@ -4,9 +4,9 @@ One row holds the spans of many series of one shard: a delivery of ten thousand 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from itertools import repeat
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from django.db import transaction
@@ -25,8 +25,7 @@ GROW_MIN_COUNT = 64
 _FENCE = "dirty-window-fence"
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedWindow:
+class ClaimedWindow(NamedTuple):
     """A span of one series to derive, held by `fence_id` until its lease runs out; part of a stored row."""
 
     window_id: int
@@ -181,8 +180,8 @@ def _first_rows(rows: Iterator[DirtyWindow], limit: int) -> Iterator[DirtyWindow
 
 def _windows_of(row: DirtyWindow, fence_id: int) -> Iterator[ClaimedWindow]:
     spans = Spans.unpack(bytes(row.spans))
-    for own in zip(spans.series_id.tolist(), spans.from_s.tolist(), spans.to_s.tolist(), strict=True):
-        yield ClaimedWindow(row.id, *own, fence_id)
+    columns = (spans.series_id.tolist(), spans.from_s.tolist(), spans.to_s.tolist())
+    return map(ClaimedWindow, repeat(row.id), *columns, repeat(fence_id))
 
 
 def _take_away(window_id: int, fence_id: int, done: Spans) -> int:
