@@ -123,6 +123,7 @@ def know(
         is_installed=table.is_installed,
         is_awaited=_find_awaited(table),
         is_excused=(table.flags & np.int32(Flag.POWER_LOST)) != 0,
+        is_confirmed=np.zeros((len(table), max(0, len(bounds_s) - 1)), dtype=np.bool_),
         is_filled=~is_missing,
         is_estimated=table.provenance == Provenance.ESTIMATED,
         register_milliwh=table.position_milliwh[:, edges],

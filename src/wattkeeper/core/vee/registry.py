@@ -122,7 +122,7 @@ RULES: tuple[Rule, ...] = (
         "V13",
         "zero-consumption",
         find_zero_consumption,
-        _INTERVALS,
+        _PERIOD,
         _WARN,
         "Oracle Zero Consumption; AEMO 68",
     ),

@@ -4,11 +4,13 @@ Rule number, default and where it comes from: the head of each function. Energy 
 rule needs to know beside the energy and its thresholds are keyword arguments, named in `registry`.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.vee.table import EnergyTable, find_daily_runs
+from wattkeeper.core.vee.table import EnergyTable, Mask, find_daily_runs, find_places
 
 SPIKE_PCT = 180
 SPIKE_FLOOR_PCT = 50
@@ -27,6 +29,7 @@ def find_spikes(
     *,
     day_bounds_s: Int64s,
     power_max_w: Int64s,
+    is_confirmed: Mask,
     spike_pct: int = SPIKE_PCT,
     spike_floor_pct: int = SPIKE_FLOOR_PCT,
 ) -> list[Finding]:
@@ -34,15 +37,17 @@ def find_spikes(
 
     Default 180 % (California, UBP; Oracle Interval Spike compares with the third highest so that two peaks do
     not hide one another). Not applied where the third highest is 0 or the highest is below `spike_floor_pct`
-    (default 50) of what the service carries, `power_max_w` (series,): ordinary use.
+    (default 50) of what the service carries, `power_max_w` (series,): ordinary use; nor on days,
+    `is_confirmed` (series, days), whose energy registers confirm that were read apart from the intervals
+    (`rules_sums.find_confirmed_days`): the peak was used.
     """
     floor_milliwh = carried_milliwh(power_max_w, table.interval_s, spike_floor_pct)
     findings = []
-    for first, end in table.spans(day_bounds_s):
+    for day, (first, end) in enumerate(pairwise(table.edges(day_bounds_s).tolist())):
         if end - first < 3:
             continue
         is_high = table.energy_milliwh[:, first:end].max(axis=1) >= floor_milliwh
-        rows = np.flatnonzero(is_high)
+        rows = np.flatnonzero(is_high & ~is_confirmed[:, day])
         energy = np.where(table.is_present[rows, first:end], table.energy_milliwh[rows, first:end], 0)
         top = np.partition(energy, -3, axis=1)[:, -3:]
         third, highest = top[:, 0], top[:, 2]
@@ -74,8 +79,6 @@ def find_demand_over_limit(
     """
     limit_milliwh = carried_milliwh(power_max_w, table.interval_s, demand_pct)
     is_over = table.energy_milliwh > limit_milliwh[:, np.newaxis]
-    if not is_over.any():
-        return []
     return [
         table.finding(
             "vee.max-demand",
@@ -85,7 +88,8 @@ def find_demand_over_limit(
             energy_milliwh=table.energy_milliwh[series, at],
             limit_milliwh=limit_milliwh[series],
         )
-        for series, at in np.argwhere(is_over & table.is_present).tolist()
+        for series, at in find_places(is_over)
+        if table.is_present[series, at]
     ]
 
 
@@ -120,7 +124,7 @@ def find_jumps(
             before_milliwh=before[series, at],
             threshold_pct=jump_pct,
         )
-        for series, at in np.argwhere(is_jump).tolist()
+        for series, at in find_places(is_jump)
     ]
 
 

@@ -37,18 +37,16 @@ def find_wrong_counts(
     interval that no read follows or none precedes may only not have been fetched yet, `is_awaited` (series,
     intervals): it counts as missing when it is `silent_day_count` days old (default 35, a billing month).
     """
-    edges = table.edges(day_bounds_s)
-    is_silent = table.starts_at_s < now_s - silent_day_count * DAY_S
-    is_missing = ~table.is_present & (is_silent | ~is_awaited)
-    expected_count = np.diff(day_bounds_s) // table.interval_s
     is_due = day_bounds_s[1:] <= now_s - due_day_count * DAY_S
-    if not is_missing.any() or not is_due.any():
+    rows = np.flatnonzero(~table.is_present.all(axis=1)) if is_due.any() else np.zeros(0, dtype=np.intp)
+    if not len(rows):
         return []
-    missing_count, installed_count = (
-        np.diff(np.cumsum(np.pad(mask, ((0, 0), (1, 0))), axis=1)[:, edges], axis=1)
-        for mask in (is_missing, is_installed)
-    )
-    is_wrong = (missing_count > 0) & (installed_count == expected_count) & is_due
+    is_silent = table.starts_at_s < now_s - silent_day_count * DAY_S
+    is_missing = ~table.is_present[rows] & (is_silent | ~is_awaited[rows])
+    expected_count = np.diff(day_bounds_s) // table.interval_s
+    missing_count = table.counts(is_missing, day_bounds_s)
+    is_whole = table.counts(is_installed[rows], day_bounds_s) == expected_count
+    is_wrong = (missing_count > 0) & is_whole & is_due
     present_count = expected_count - missing_count
     return [
         Finding(
@@ -58,11 +56,11 @@ def find_wrong_counts(
             evidence={
                 "day_count": end - first,
                 "expected_count": int(expected_count[first:end].sum()),
-                "present_count": int(present_count[series, first:end].sum()),
+                "present_count": int(present_count[place, first:end].sum()),
             },
-            series_id=int(table.series_id[series]),
+            series_id=int(table.series_id[rows[place]]),
         )
-        for series, first, end in _find_joined_days(is_wrong, is_missing, edges)
+        for place, first, end in _find_joined_days(is_wrong, is_missing, table.edges(day_bounds_s))
     ]
 
 
@@ -129,7 +127,7 @@ class _Days:
 
     @classmethod
     def of(cls, table: EnergyTable, mask: Mask, bounds_s: Int64s) -> "_Days":
-        set_count = table.sums(mask.astype(np.int64), bounds_s)
+        set_count = table.counts(mask, bounds_s)
         return cls(set_count > 0, set_count == np.diff(table.edges(bounds_s)))
 
 

@@ -108,7 +108,7 @@ def find_feeder_imbalances(
     shape = (len(feeder_milliwh), len(day_bounds_s) - 1)
     used, lacking = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     np.add.at(used, feeder_index[is_member], table.sums(table.energy_milliwh, day_bounds_s)[is_member])
-    missing = table.sums((~table.is_present).astype(np.int64), day_bounds_s)
+    missing = table.counts(~table.is_present, day_bounds_s)
     np.add.at(lacking, feeder_index[is_member], missing[is_member])
     sent = table.sums(feeder_milliwh, day_bounds_s)
     difference = sent - used - loss_milliwh

@@ -4,7 +4,7 @@ import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.vee.table import EnergyTable, Mask
+from wattkeeper.core.vee.table import EnergyTable, Mask, find_places
 
 SUM_STEP_COUNT = 1
 SUM_PERMILLE = 1
@@ -37,16 +37,13 @@ def find_daily_sum_mismatches(
     values = table.energy_milliwh if is_filled.all() else np.where(is_filled, table.energy_milliwh, 0)
     total_milliwh = table.sums(values, day_bounds_s)
     advance_milliwh = np.diff(register_milliwh, axis=1)
-    is_known = register_chain[:, :-1] == register_chain[:, 1:]
-    is_known &= register_chain[:, 1:] != UNKNOWN_CHAIN
-    tolerance_milliwh = resolution_milliwh[:, np.newaxis] * sum_step_count
-    tolerance_milliwh = tolerance_milliwh + np.abs(advance_milliwh) * sum_permille // 1000
+    tolerance_milliwh = _tolerance(advance_milliwh, resolution_milliwh, sum_step_count, sum_permille)
     difference = advance_milliwh - total_milliwh
-    is_off = is_known & (np.abs(difference) > tolerance_milliwh)
+    is_off = _has_registers(register_chain) & (np.abs(difference) > tolerance_milliwh)
     if not is_off.any():
         return []
     expected_count = np.diff(table.edges(day_bounds_s))
-    is_whole = table.sums(is_filled.astype(np.int64), day_bounds_s) == expected_count
+    is_whole = table.counts(is_filled, day_bounds_s) == expected_count
     return [
         Finding(
             "vee.sum-check" if is_whole[series, day] else "vee.negative-gap",
@@ -59,5 +56,40 @@ def find_daily_sum_mismatches(
             },
             series_id=int(table.series_id[series]),
         )
-        for series, day in np.argwhere(is_off & (is_whole | (difference < 0))).tolist()
+        for series, day in find_places(is_off & (is_whole | (difference < 0)))
     ]
+
+
+def find_confirmed_days(
+    table: EnergyTable,
+    *,
+    day_bounds_s: Int64s,
+    register_milliwh: Int64s,
+    register_chain: Int64s,
+    resolution_milliwh: Int64s,
+    sum_step_count: int = SUM_STEP_COUNT,
+    sum_permille: int = SUM_PERMILLE,
+) -> Mask:
+    """Return for which days (series, days) the registers confirm a whole day of present intervals.
+
+    Only for registers that were read apart from the intervals: a daily freeze beside a load profile. What was
+    derived from the same reads confirms nothing. Arguments as in `find_daily_sum_mismatches`.
+    """
+    total_milliwh = table.sums(table.energy_milliwh, day_bounds_s)
+    advance_milliwh = np.diff(register_milliwh, axis=1)
+    tolerance_milliwh = _tolerance(advance_milliwh, resolution_milliwh, sum_step_count, sum_permille)
+    is_close = np.abs(advance_milliwh - total_milliwh) <= tolerance_milliwh
+    is_whole = table.counts(table.is_present, day_bounds_s) == np.diff(table.edges(day_bounds_s))
+    confirmed: Mask = is_close & is_whole & _has_registers(register_chain)
+    return confirmed
+
+
+def _has_registers(register_chain: Int64s) -> Mask:
+    has: Mask = (register_chain[:, :-1] == register_chain[:, 1:]) & (register_chain[:, 1:] != UNKNOWN_CHAIN)
+    return has
+
+
+def _tolerance(advance_milliwh: Int64s, resolution_milliwh: Int64s, step_count: int, permille: int) -> Int64s:
+    steps_milliwh = resolution_milliwh[:, np.newaxis] * step_count
+    result: Int64s = steps_milliwh + np.abs(advance_milliwh) * permille // 1000
+    return result

@@ -48,10 +48,24 @@ class EnergyTable:
         parts = [values[:, first:end].sum(axis=1, dtype=np.int64) for first, end in pairwise(edges)]
         return np.stack(parts, axis=1) if parts else np.zeros((len(values), 0), dtype=np.int64)
 
+    def counts(self, mask: Mask, bounds_s: Int64s) -> Int64s:
+        """Return how often `mask` (rows, intervals) is set between consecutive bounds, (rows, periods)."""
+        parts = [
+            np.count_nonzero(mask[:, first:end], axis=1)
+            for first, end in pairwise(self.edges(bounds_s).tolist())
+        ]
+        return np.stack(parts, axis=1).astype(np.int64) if parts else np.zeros((len(mask), 0), dtype=np.int64)
+
     def spans(self, bounds_s: Int64s) -> list[tuple[int, int]]:
         """Return the index ranges of the periods between consecutive `bounds_s` that hold any interval."""
         edges = self.edges(bounds_s).tolist()
         return [(first, end) for first, end in pairwise(edges) if end > first]
+
+
+def find_places(mask: Mask) -> list[tuple[int, int]]:
+    """Return (row, place) of everything set in `mask` (rows, n), in order."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    return [(int(rows[row]), place) for row, place in np.argwhere(mask[rows]).tolist()]
 
 
 def find_daily_runs(

@@ -26,6 +26,7 @@ class Known:
     is_installed: Mask | None = None
     is_awaited: Mask | None = None
     is_excused: Mask | None = None
+    is_confirmed: Mask | None = None
     is_disconnected: Mask | None = None
     is_filled: Mask | None = None
     is_estimated: Mask | None = None

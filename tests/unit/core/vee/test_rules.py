@@ -59,11 +59,24 @@ def test_a_missing_peak_is_no_peak_and_a_small_one_is_ordinary() -> None:
     rows = table([[1, 1, 1, 9, 1], [1, 1, 1, 9, 1], [1, 1, 1, 2, 1]])
     rows.is_present[1, 3] = False
     bounds = np.array([0, 5 * QUARTER_S])
-    found = find_spikes(rows, day_bounds_s=bounds, power_max_w=np.array([0, 0, 0]))
+    found = find_spikes(
+        rows,
+        day_bounds_s=bounds,
+        is_confirmed=np.zeros((3, 1), dtype=np.bool_),
+        power_max_w=np.array([0, 0, 0]),
+    )
     assert [(f.series_id, f.starts_at_s) for f in found] == [(0, 3 * QUARTER_S)]
     big = np.full(3, 10**6)
-    assert not find_spikes(rows, day_bounds_s=bounds, power_max_w=big)
-    assert find_spikes(rows, day_bounds_s=bounds, power_max_w=big, spike_floor_pct=0)
+    assert not find_spikes(
+        rows, day_bounds_s=bounds, is_confirmed=np.zeros((3, 1), dtype=np.bool_), power_max_w=big
+    )
+    assert find_spikes(
+        rows,
+        day_bounds_s=bounds,
+        is_confirmed=np.zeros((3, 1), dtype=np.bool_),
+        power_max_w=big,
+        spike_floor_pct=0,
+    )
 
 
 def test_negative_energy_is_found() -> None:

@@ -77,6 +77,7 @@ def test_spike(case: dict[str, Any]) -> None:
         table(case["intervals_kwh"]),
         day_bounds_s=np.array([0, 86_400]),
         power_max_w=NOTHING,
+        is_confirmed=np.zeros((1, 1), dtype=np.bool_),
         spike_pct=case["threshold_pct"],
     )
     assert bool(found) == (case["expect"] == "fail")
