@@ -17,7 +17,8 @@ _STAMP = rf"(?:{_DATE}[T\s]+)?{_TIME}(?:\s?Z|\s?[+-]\d\d:?\d\d)?"
 _PREFIX = re.compile(
     rf"""(?: \[{_STAMP}\] | {_STAMP}(?=[\s\]>|,)-]|$)
     | \+?\d+[.,]\d+\s?m?s?(?=[\s:])                                  # seconds since something
-    | [\[(][^\])\n]*[^0-9A-Fa-f\s\])xX,:-][^\])\n]*[\])] | \[[0-9A-Fa-f]\]   # [tag:12], (20 bytes), [D]
+    | [\[(](?=[^\])\n]{{0,60}}[^0-9A-Fa-f\s\])xX,:-])[^\])\n]{{1,60}}[\])]  # [tag:12], (20 bytes)
+    | \[[0-9A-Fa-f]\]                                                # [D]
     | (?:DEBUG|INFO|WARN(?:ING)?|ERROR|TRACE|VERBOSE|NOTICE)\b
     )[\s:|,-]*""",
     re.VERBOSE | re.IGNORECASE,
@@ -31,7 +32,8 @@ _DIRECTION = re.compile(
     [\s:：=◇◆]*""",
     re.VERBOSE | re.IGNORECASE,
 )
-_TAIL = re.compile(r"[\s□■◇◆]+$")
+_TAIL = " \t\r\f□■◇◆"
+_PREFIX_COUNT_MAX = 12
 _SHORT = re.compile(r"\b0x([0-9A-Fa-f])\b", re.IGNORECASE)
 _ARRAY = re.compile(r"0x[0-9A-Fa-f]{1,2}\b", re.IGNORECASE)
 _LITERAL = re.compile(r"""b'(?:[^'\\]|\\.)*'|b"(?:[^"\\]|\\.)*\"""")
@@ -57,7 +59,7 @@ def frame_digits(line: str) -> str | None:
     literal = _LITERAL.search(line)
     if literal is not None:
         return _literal_digits(literal[0])
-    rest, is_log = _without_prefixes(_TAIL.sub("", without_comment(line)))
+    rest, is_log = _without_prefixes(without_comment(line).rstrip(_TAIL))
     rest = _SHORT.sub(r"0x0\1", rest)
     digits = _SEPARATORS.sub("", rest)
     if is_digits(digits):
@@ -88,7 +90,10 @@ def _digits_in_log(rest: str, digits: str) -> str | None:
 def _without_prefixes(line: str) -> tuple[str, bool]:
     """Return what stands behind the marks of a log, and whether there were any."""
     rest, is_log = line.strip(), False
-    while match := _PREFIX.match(rest) or _DIRECTION.match(rest):
+    for _ in range(_PREFIX_COUNT_MAX):
+        match = _PREFIX.match(rest) or _DIRECTION.match(rest)
+        if match is None:
+            break
         is_all = match.end() == len(rest)
         if is_all and not is_log and _BARE_TIME.fullmatch(rest):
             break  # three octets, by all that can be seen

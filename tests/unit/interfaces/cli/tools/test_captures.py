@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+import time
 
 import pytest
 from hypothesis import given
@@ -125,3 +126,10 @@ def test_a_frame_may_go_on_in_the_middle_of_an_octet():
         (b"\x68\x61\x01", ""),
         (b"", "decode.not-hex"),
     ]
+
+
+@pytest.mark.parametrize("text", ["[", "(a", "12:00:00 ", "b'", '{"a":', "0:", "zz 00 ", "-", "0x", "00   "])
+def test_hostile_text_is_read_in_no_time(text):
+    started_s = time.process_time()
+    read_capture(text.encode() * 30_000)
+    assert time.process_time() - started_s < 2
