@@ -1,0 +1,271 @@
+"""Green Button files (NAESB REQ.21 ESPI 4.0: Atom and XML) to blocks of intervals.
+
+A UsagePoint has MeterReadings, each with a ReadingType and IntervalBlocks of IntervalReadings; links between
+the entries of a feed say what belongs together. A reading starts at Unix seconds, UTC; its value counts
+10**powerOfTenMultiplier of the unit. What a reading says besides (cost, time of use, quality codes) is kept
+in notes; summaries and local time parameters are no readings and are left out.
+"""
+
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+from urllib.parse import unquote
+
+from wattkeeper.core.kernel.quality_codes import decode_espi, encode_espi
+from wattkeeper.formats.api import ErrorList, ParsedIntervals
+from wattkeeper.formats.intervals import IntervalCollector
+from wattkeeper.formats.notes import pack_note
+from wattkeeper.formats.xml_elements import Element, iter_elements
+
+GENERATOR = "Wattkeeper"
+UNITS = {
+    "72": "Wh",
+    "73": "varh",
+    "71": "VAh",
+    "38": "W",
+    "63": "var",
+    "61": "VA",
+    "29": "V",
+    "5": "A",
+    "33": "Hz",
+    "42": "m3",
+    "169": "therm",
+    "31": "J",
+    "132": "BTU",
+    "0": "",
+}
+DIRECTIONS = {"1": "import", "19": "export", "4": "net", "20": "total"}
+REGISTER_BEHAVIOURS = ("1", "2", "3", "9")
+TYPE_FIELDS = (
+    "accumulationBehaviour",
+    "commodity",
+    "consumptionTier",
+    "currency",
+    "dataQualifier",
+    "flowDirection",
+    "kind",
+    "phase",
+    "timeAttribute",
+    "tou",
+    "cpp",
+    "measuringPeriod",
+)
+READING_FIELDS = ("cost", "consumptionTier", "tou", "cpp")
+_RESOURCES = ("UsagePoint", "MeterReading", "ReadingType", "IntervalBlock")
+_NAME_LENGTH_AT_MOST = 64
+_NO_QUALITY = "none"
+
+
+class _Reading(NamedTuple):
+    line: int
+    start: str
+    duration: str
+    value: str
+    qualities: tuple[str, ...]
+    more: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class _Entry:
+    """An entry of the feed: its own link, the links it has, what it holds."""
+
+    line: int
+    own: str
+    related: list[str]
+    title: str
+    resource: Element | None
+    readings: list[_Reading] = field(default_factory=list)
+
+
+def default_type(channel: str, unit: str, interval_s: int) -> dict[str, str]:
+    """Return the fields of a ReadingType that nothing else is known of."""
+    is_export = channel[:1].upper() == "B" or "export" in channel.lower()
+    direction = next((code for code, name in DIRECTIONS.items() if name == channel.lower()), None)
+    return {
+        "accumulationBehaviour": "4" if interval_s else "3",
+        "commodity": "1",
+        "dataQualifier": "12",
+        "flowDirection": direction or ("19" if is_export else "1"),
+        "kind": "12" if unit in ("Wh", "varh", "VAh") else "0",
+        "timeAttribute": "0",
+    }
+
+
+def read_espi(source: BinaryIO | bytes) -> ParsedIntervals:
+    """Return the blocks of a Green Button file and an error for each reading left out.
+
+    :raises FormatError: ``xml.doctype``, ``xml.too-deep``
+    """
+    errors = ErrorList()
+    entries: list[_Entry] = []
+    readings: list[_Reading] = []
+    generator = ""
+    names = frozenset({"IntervalReading", "entry", "generator"})
+    for element in iter_elements(source, names, errors):
+        if element.name == "IntervalReading":
+            readings.append(_reading(element))
+        elif element.name == "generator":
+            generator = element.text.strip()
+        else:
+            entries.append(_entry(element, readings))
+            readings = []
+    if readings:
+        entries.append(_Entry(readings[0].line, "", [], "", None, readings))
+    feed = _Feed(entries, is_ours=generator == GENERATOR)
+    collector = IntervalCollector(errors)
+    for entry in entries:
+        if entry.readings:
+            feed.collect(entry, collector, errors)
+    blocks = collector.blocks("espi.reading-twice")
+    if not blocks and not len(errors):
+        errors.add(1, 0, "formats.no-intervals")
+    return ParsedIntervals(blocks, errors.sorted())
+
+
+def _reading(element: Element) -> _Reading:
+    qualities = tuple(
+        one.text_of("quality") or one.text.strip() for one in element.find_all("ReadingQuality")
+    )
+    more = tuple((name, text) for name in READING_FIELDS if (text := element.text_of(name)))
+    start, duration = element.text_of("timePeriod", "start"), element.text_of("timePeriod", "duration")
+    return _Reading(element.line, start, duration, element.text_of("value"), qualities, more)
+
+
+def _entry(element: Element, readings: list[_Reading]) -> _Entry:
+    links = element.find_all("link")
+    own = next(
+        (link.attributes.get("href", "") for link in links if link.attributes.get("rel") == "self"), ""
+    )
+    related = [link.attributes.get("href", "") for link in links if link.attributes.get("rel") == "related"]
+    content = element.find("content")
+    resource = next((one for one in content.children if one.name in _RESOURCES), None) if content else None
+    return _Entry(element.line, own.strip(), related, element.text_of("title"), resource, readings)
+
+
+class _Feed:
+    """Which entries belong together."""
+
+    def __init__(self, entries: list[_Entry], *, is_ours: bool) -> None:
+        self._is_ours = is_ours
+        self._of: dict[str, list[_Entry]] = {name: [] for name in _RESOURCES}
+        for entry in entries:
+            if entry.resource is not None:
+                self._of[entry.resource.name].append(entry)
+        self._points: dict[str, set[str]] = {}
+        for entry in entries:
+            customer, _mark, rest = entry.own.partition("/UsagePoint/")
+            if rest:
+                self._points.setdefault(rest.split("/")[0], set()).add(customer.rsplit("/", 1)[-1])
+
+    def collect(self, entry: _Entry, collector: IntervalCollector, errors: ErrorList) -> None:
+        """Hand the readings of an entry to the collector."""
+        meter_reading = self._meter_reading(entry)
+        kind = self._reading_type(meter_reading)
+        path = entry.own or (meter_reading.own if meter_reading else "")
+        point = self._point(path)
+        unit = UNITS.get(kind.get("uom", "") or "0")
+        multiplier = kind.get("powerOfTenMultiplier", "") or "0"
+        if unit is None or not multiplier.lstrip("-").isdecimal() or abs(int(multiplier)) > 12:
+            errors.add(entry.line, 0, "formats.unit-unknown")
+            return
+        if not point or len(point) > _NAME_LENGTH_AT_MOST or not point.isprintable():
+            errors.add(entry.line, 0, "csv.wrong-name")
+            return
+        exponent = int(multiplier) + 3
+        is_register = kind.get("accumulationBehaviour", "") in REGISTER_BEHAVIOURS
+        channel, serial = self._channel(meter_reading, path, kind)
+        for reading in entry.readings:
+            self._collect_one(
+                reading, (point, serial, channel, unit), exponent, kind, collector, errors, is_register
+            )
+
+    def _collect_one(
+        self,
+        reading: _Reading,
+        names: tuple[str, str, str, str],
+        exponent: int,
+        kind: dict[str, str],
+        collector: IntervalCollector,
+        errors: ErrorList,
+        is_register: bool,
+    ) -> None:
+        start, _mark, fraction = reading.start.partition(".")
+        duration = reading.duration or kind.get("intervalLength", "") or "0"
+        is_time = _is_whole(start.removeprefix("-")) and (not fraction or _is_whole(fraction))
+        if not is_time or not _is_whole(duration):
+            errors.add(reading.line, 0, "espi.wrong-time")
+            return
+        qualities = reading.qualities or ((kind["defaultQuality"],) if kind.get("defaultQuality") else ())
+        quality = decode_espi(int(code) if _is_whole(code) else -1 for code in qualities)
+        if quality is None:
+            errors.add(reading.line, 0, "espi.quality-unknown")
+            return
+        interval_s = 0 if is_register else int(duration)
+        usual = default_type(names[2], names[3], interval_s)
+        note = {
+            f"espi.{name}": kind[name]
+            for name in TYPE_FIELDS
+            if kind.get(name, "") != usual.get(name, "") and kind.get(name)
+        }
+        note |= {f"espi.reading.{name}": text for name, text in reading.more}
+        if qualities != tuple(map(str, encode_espi(quality))):
+            note["espi.quality"] = ",".join(qualities) or _NO_QUALITY
+        if fraction:
+            note["espi.start"] = reading.start
+        if is_register and duration != "0":
+            note["espi.duration"] = duration
+        collector.add(
+            (*names, interval_s),
+            reading.line,
+            int(start),
+            reading.value,
+            exponent,
+            (quality, pack_note(note)),
+        )
+
+    def _meter_reading(self, entry: _Entry) -> _Entry | None:
+        """Return the MeterReading of an IntervalBlock: by its link, by the other's links, or the only one."""
+        found = self._of["MeterReading"]
+        parent = entry.own.rpartition("/IntervalBlock")[0]
+        for one in found:
+            if parent and one.own == parent:
+                return one
+        for one in found:
+            if entry.own and any(
+                entry.own.startswith(link) for link in one.related if "IntervalBlock" in link
+            ):
+                return one
+        return found[0] if len(found) == 1 else None
+
+    def _reading_type(self, meter_reading: _Entry | None) -> dict[str, str]:
+        types = self._of["ReadingType"]
+        wanted = meter_reading.related if meter_reading else []
+        chosen = next((one for one in types if one.own and one.own in wanted), None)
+        if chosen is None and len(types) == 1:
+            chosen = types[0]
+        if chosen is None or chosen.resource is None:
+            return {}
+        return {one.name: one.text.strip() for one in chosen.resource.children}
+
+    def _point(self, path: str) -> str:
+        """Return the name of a usage point: the last part of its link, with its customer's where need be."""
+        customer, _mark, rest = path.partition("/UsagePoint/")
+        own = rest.split("/")[0]
+        if not own:
+            points = self._of["UsagePoint"]
+            own = points[0].own.rsplit("/", 1)[-1] if len(points) == 1 else ""
+        elif len(self._points.get(own, ())) > 1 and not self._is_ours and len(self._of["UsagePoint"]) > 1:
+            own = f"{customer.rsplit('/', 1)[-1]}/{own}"
+        return unquote(own)
+
+    def _channel(self, meter_reading: _Entry | None, path: str, kind: dict[str, str]) -> tuple[str, str]:
+        """Return channel and meter serial: our own files name both, others only which way energy flows."""
+        own = path.partition("/MeterReading/")[2].split("/")[0]
+        if self._is_ours:
+            return unquote(own) or "import", meter_reading.title if meter_reading else ""
+        direction = kind.get("flowDirection") or "1"
+        name = DIRECTIONS.get(direction, f"direction-{direction}")
+        return (name if len(self._of["MeterReading"]) <= 1 else f"{name}-{unquote(own)}")[:64], ""
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 15

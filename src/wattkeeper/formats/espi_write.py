@@ -1,0 +1,158 @@
+"""Blocks of intervals to a Green Button file (NAESB REQ.21 ESPI 4.0: Atom and XML)."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from urllib.parse import quote
+from uuid import NAMESPACE_URL, uuid5
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.quality_codes import Quality, decode_espi, encode_espi
+from wattkeeper.formats.api import IntervalBlock, LossList
+from wattkeeper.formats.blocks import kinds_of, note_folding
+from wattkeeper.formats.espi import GENERATOR, READING_FIELDS, TYPE_FIELDS, UNITS, default_type
+from wattkeeper.formats.notes import unpack_note
+
+_CODES = {unit: code for code, unit in UNITS.items()}
+_ORDER = (
+    "accumulationBehaviour",
+    "commodity",
+    "consumptionTier",
+    "currency",
+    "dataQualifier",
+    "flowDirection",
+    "intervalLength",
+    "kind",
+    "phase",
+    "powerOfTenMultiplier",
+    "timeAttribute",
+    "tou",
+    "uom",
+    "cpp",
+    "measuringPeriod",
+)
+_BLOCK_COUNT = 1000
+_HEAD = """<?xml version="1.0" encoding="UTF-8"?>
+<feed xmlns="http://www.w3.org/2005/Atom">
+<id>urn:uuid:{uuid}</id>
+<title>Green Button feed</title>
+<updated>{updated}</updated>
+<generator>{generator}</generator>
+"""
+
+
+def write_espi(
+    blocks: Sequence[IntervalBlock], losses: LossList, *, updated: str = "1970-01-01T00:00:00Z"
+) -> Iterator[bytes]:
+    """Yield a feed: one MeterReading a block and type of reading. Missing intervals are left out.
+
+    What ESPI can't hold goes to `losses`: units, flags, most methods.
+    """
+    yield _HEAD.format(uuid=uuid5(NAMESPACE_URL, "feed"), updated=updated, generator=GENERATOR).encode()
+    points: set[str] = set()
+    types: dict[tuple[tuple[str, str], ...], str] = {}
+    for number, block in enumerate(blocks, 1):
+        if block.unit not in _CODES:
+            losses.add("formats.unit-not-held", len(block.starts_at_s), unit=block.unit)
+            continue
+        point = f"/espi/1_1/resource/RetailCustomer/1/UsagePoint/{quote(block.usage_point, safe='')}"
+        if point not in points:
+            points.add(point)
+            content = "<UsagePoint xmlns='http://naesb.org/espi'><ServiceCategory><kind>0</kind></ServiceCategory></UsagePoint>"
+            yield _entry(point, [f"{point}/MeterReading"], block.usage_point, content, updated)
+        yield from _write_block(block, point, number, types, losses, updated)
+    yield b"</feed>\n"
+
+
+def _write_block(
+    block: IntervalBlock,
+    point: str,
+    number: int,
+    types: dict[tuple[tuple[str, str], ...], str],
+    losses: LossList,
+    updated: str,
+) -> Iterator[bytes]:
+    kinds, place = kinds_of(block)
+    notes = [unpack_note(note) for _quality, note in kinds]
+    counts = np.bincount(place, minlength=len(kinds)).tolist()
+    codes = [_quality_codes(quality, note) for (quality, _text), note in zip(kinds, notes, strict=True)]
+    for (quality, _note), held, count in zip(kinds, codes, counts, strict=True):
+        if quality.provenance is not Provenance.MISSING:
+            note_folding(losses, quality, decode_espi(held), count)
+    is_whole = bool((block.value_milli % 1000 == 0).all())
+    values = (block.value_milli // 1000 if is_whole else block.value_milli).tolist()
+    kind_of_type = [_type_fields(block, note, is_whole=is_whole) for note in notes]
+    rows = [
+        (kind_of_type[k], at_s, value, k)
+        for at_s, value, k in zip(block.starts_at_s.tolist(), values, place.tolist(), strict=True)
+        if kinds[k][0].provenance is not Provenance.MISSING
+    ]
+    channel = quote(block.channel, safe="")
+    for part, (fields, run) in enumerate(groupby(rows, key=lambda row: row[0])):
+        reading = f"{point}/MeterReading/{channel}/{number}-{part}"
+        if fields not in types:
+            types[fields] = f"/espi/1_1/resource/ReadingType/{len(types) + 1}"
+            yield _entry(types[fields], [], "", _type_content(fields), updated)
+        content = "<MeterReading xmlns='http://naesb.org/espi'/>"
+        yield _entry(
+            reading, [f"{reading}/IntervalBlock", types[fields]], block.meter_serial, content, updated
+        )
+        readings = list(run)
+        for first in range(0, len(readings), _BLOCK_COUNT):
+            some = readings[first : first + _BLOCK_COUNT]
+            texts = [_reading(block, at_s, value, codes[k], notes[k]) for _fields, at_s, value, k in some]
+            content = _block_content(some[0][1], some[-1][1] + block.interval_s, texts)
+            yield _entry(f"{reading}/IntervalBlock/{first}", [], "", content, updated)
+
+
+def _quality_codes(quality: Quality, note: dict[str, str]) -> tuple[int, ...]:
+    """Return the QualityOfReading codes: as they came where they still say the same."""
+    text = note.get("espi.quality", "")
+    codes = tuple(int(code) for code in text.split(",") if code.isdecimal())
+    return codes if text and decode_espi(codes) == quality else encode_espi(quality)
+
+
+def _type_fields(
+    block: IntervalBlock, note: dict[str, str], *, is_whole: bool
+) -> tuple[tuple[str, str], ...]:
+    fields = default_type(block.channel, block.unit, block.interval_s)
+    fields |= {name: note[f"espi.{name}"] for name in TYPE_FIELDS if f"espi.{name}" in note}
+    fields["uom"] = _CODES[block.unit]
+    fields["powerOfTenMultiplier"] = "0" if is_whole else "-3"
+    if block.interval_s:
+        fields["intervalLength"] = str(block.interval_s)
+    return tuple((name, fields[name]) for name in _ORDER if name in fields)
+
+
+def _type_content(fields: tuple[tuple[str, str], ...]) -> str:
+    inner = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in fields)
+    return f"<ReadingType xmlns='http://naesb.org/espi'>{inner}</ReadingType>"
+
+
+def _block_content(start_s: int, end_s: int, readings: Sequence[str]) -> str:
+    interval = f"<interval><duration>{end_s - start_s}</duration><start>{start_s}</start></interval>"
+    inner = "\n".join(readings)
+    return f"<IntervalBlock xmlns='http://naesb.org/espi'>{interval}\n{inner}\n</IntervalBlock>"
+
+
+def _reading(
+    block: IntervalBlock, at_s: int, value: int, codes: tuple[int, ...], note: dict[str, str]
+) -> str:
+    more = {name: note.get(f"espi.reading.{name}", "") for name in READING_FIELDS}
+    cost = f"<cost>{escape(more['cost'])}</cost>" if more["cost"] else ""
+    quality = "".join(f"<ReadingQuality><quality>{code}</quality></ReadingQuality>" for code in codes)
+    duration = block.interval_s or note.get("espi.duration", "0")
+    start = note.get("espi.start", at_s)
+    period = f"<timePeriod><duration>{duration}</duration><start>{start}</start></timePeriod>"
+    rest = "".join(f"<{name}>{escape(more[name])}</{name}>" for name in READING_FIELDS[1:] if more[name])
+    return f"<IntervalReading>{cost}{quality}{period}<value>{value}</value>{rest}</IntervalReading>"
+
+
+def _entry(own: str, related: Sequence[str], title: str, content: str, updated: str) -> bytes:
+    links = f'<link rel="self" href="{escape(own)}"/><link rel="up" href="{escape(own.rpartition("/")[0])}"/>'
+    links += "".join(f'<link rel="related" href="{escape(href)}"/>' for href in related)
+    head = f"<entry><id>urn:uuid:{uuid5(NAMESPACE_URL, own)}</id>{links}<title>{escape(title)}</title>"
+    tail = f"<published>{updated}</published><updated>{updated}</updated></entry>"
+    return f"{head}\n<content>{content}</content>\n{tail}\n".encode()

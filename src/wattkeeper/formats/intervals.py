@@ -1,0 +1,67 @@
+"""Single intervals as a reader of messages meets them, gathered and turned into blocks together."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from wattkeeper.core.kernel.quality_codes import Quality
+from wattkeeper.formats.api import ErrorList, IntervalBlock
+from wattkeeper.formats.blocks import Key, make_block
+from wattkeeper.formats.decimals import CODES, FINE, to_signed
+
+Kind = tuple[Quality, str]
+
+
+@dataclass(slots=True)
+class _Held:
+    lines: list[int] = field(default_factory=list)
+    starts_at_s: list[int] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
+    exponents: list[int] = field(default_factory=list)
+    kinds: list[int] = field(default_factory=list)
+
+
+class IntervalCollector:
+    """Gathers intervals and hands out blocks in the order they came; of two for one instant the first stays."""
+
+    def __init__(self, errors: ErrorList) -> None:
+        self._errors = errors
+        self._held: dict[Key, _Held] = {}
+        self._kinds: dict[Kind, int] = {}
+
+    def add(self, key: Key, line: int, at_s: int, value: str, exponent: int, kind: Kind) -> None:
+        """Take an interval (key's `interval_s` 0: a register); `exponent`: value x 10**exponent is thousandths."""
+        held = self._held.get(key)
+        if held is None:
+            held = self._held[key] = _Held()
+        held.lines.append(line)
+        held.starts_at_s.append(at_s)
+        held.values.append(value.encode("ascii", "replace"))
+        held.exponents.append(exponent)
+        held.kinds.append(self._kinds.setdefault(kind, len(self._kinds)))
+
+    def blocks(self, twice_code: str) -> list[IntervalBlock]:
+        """Return the blocks; what is no number or comes again is an error."""
+        kinds = list(self._kinds)
+        return [
+            block for key, held in self._held.items() if (block := self._block(key, held, kinds, twice_code))
+        ]
+
+    def _block(self, key: Key, held: _Held, kinds: list[Kind], twice_code: str) -> IntervalBlock | None:
+        values, wrong = to_signed(held.values, np.array(held.exponents, dtype=np.int64))
+        lines = np.array(held.lines, dtype=np.int64)
+        for row in np.flatnonzero(wrong != FINE).tolist():
+            self._errors.add(held.lines[row], 0, CODES[int(wrong[row])])
+        kept = np.flatnonzero(wrong == FINE)
+        if not len(kept):
+            return None
+        at_s = np.array(held.starts_at_s, dtype=np.int64)[kept]
+        order = np.lexsort((kept, at_s))
+        is_again = np.diff(at_s[order], prepend=np.iinfo(np.int64).min) == 0
+        for row in kept[order[is_again]].tolist():
+            self._errors.add(int(lines[row]), 0, twice_code)
+        rows = kept[order[~is_again]]
+        used, place = np.unique(np.array(held.kinds)[rows], return_inverse=True)
+        return make_block(
+            key, at_s[order[~is_again]], values[rows], [kinds[index] for index in used.tolist()], place
+        )

@@ -1,0 +1,113 @@
+"""Elements of an XML file as they close, with their lines, and nothing that could reach outside the file.
+
+A document type is refused: without one there are no entities to expand, inside or outside (XXE, billion
+laughs), and nothing is ever silently empty. Names are local: namespaces are not told apart.
+"""
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import BinaryIO
+from xml.parsers import expat
+
+from wattkeeper.formats.api import ErrorList, FormatError
+
+_CHUNK_BYTES = 64 * 1024
+_DEPTH_AT_MOST = 100
+_NAME_SEPARATOR = "\x1f"
+
+
+class Element:
+    """An element: local name, attributes, text before its first child, children, the line it begins on."""
+
+    __slots__ = ("attributes", "children", "line", "name", "text")
+
+    def __init__(self, name: str, attributes: dict[str, str], line: int) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.line = line
+        self.text = ""
+        self.children: list[Element] = []
+
+    def find(self, *path: str) -> "Element | None":
+        """Return the first element under a path of names, None where there is none."""
+        found: Element | None = self
+        for name in path:
+            found = next((one for one in found.children if one.name == name), None) if found else None
+        return found
+
+    def find_all(self, name: str) -> list["Element"]:
+        """Return the children of a name."""
+        return [one for one in self.children if one.name == name]
+
+    def text_of(self, *path: str) -> str:
+        """Return the text under a path of names, stripped; nothing where there is none."""
+        found = self.find(*path)
+        return found.text.strip() if found else ""
+
+
+def iter_elements(source: BinaryIO | bytes, names: frozenset[str], errors: ErrorList) -> Iterator[Element]:
+    """Yield each element of one of some names when it closes; inner ones come first and are not children.
+
+    What is not well-formed is an error, and ends the file there.
+
+    :raises FormatError: ``xml.doctype``, ``xml.too-deep``
+    """
+    file = BytesIO(source) if isinstance(source, bytes) else source
+    builder = _Builder(names)
+    is_last = False
+    while not is_last:
+        data = file.read(_CHUNK_BYTES)
+        is_last = not data
+        try:
+            builder.parser.Parse(data, is_last)
+        except expat.ExpatError as error:
+            yield from builder.drain()
+            reason = expat.errors.messages.get(error.code, "")
+            errors.add(error.lineno, error.offset + 1, "xml.broken", reason=reason)
+            return
+        yield from builder.drain()
+
+
+class _Builder:
+    """Builds the wanted elements from the parser's events."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.parser = expat.ParserCreate(namespace_separator=_NAME_SEPARATOR)
+        self.parser.buffer_text = True
+        self.parser.StartDoctypeDeclHandler = self._refuse_doctype
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._text
+        self._names = names
+        self._open: list[Element | None] = []  # None: outside of what is wanted
+        self._done: list[Element] = []
+
+    def drain(self) -> list[Element]:
+        done, self._done = self._done, []
+        return done
+
+    def _refuse_doctype(self, *_parts: object) -> None:
+        raise FormatError("xml.doctype", line=self.parser.CurrentLineNumber)
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        local = name.rpartition(_NAME_SEPARATOR)[2]
+        parent = self._open[-1] if self._open else None
+        if parent is None and local not in self._names:
+            self._open.append(None)
+        else:
+            element = Element(local, attributes, self.parser.CurrentLineNumber)
+            if parent is not None and local not in self._names:
+                parent.children.append(element)
+            self._open.append(element)
+        if len(self._open) > _DEPTH_AT_MOST:
+            raise FormatError("xml.too-deep", line=self.parser.CurrentLineNumber)
+
+    def _end(self, _name: str) -> None:
+        element = self._open.pop()
+        if element is not None and element.name in self._names:
+            self._done.append(element)
+
+    def _text(self, text: str) -> None:
+        element = self._open[-1]
+        if element is not None and not element.children:
+            element.text += text
