@@ -33,14 +33,14 @@ STEP_MILLIWH = 10_000
 PRICES = [Fraction("0.8123"), Fraction("0.5283"), Fraction("0.3083")]
 RATE_OF_HOUR = np.repeat([2, 1, 0, 1, 2], [7, 3, 5, 7, 2])
 RATE = np.tile(np.repeat(RATE_OF_HOUR, 4), DAYS)
-SLICE = 1000
+SLICE = 4000
 TENANT = 1
 
 
 def main() -> None:
     """Fill the store, measure, check, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--meters", type=int, default=4000)
+    parser.add_argument("--meters", type=int, default=12000)
     parser.add_argument("--pandas", type=int, default=60)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="meter-month-"))
@@ -153,9 +153,11 @@ def bill_slice(rig: Rig, first: int, count: int) -> Any:
     is_whole = (
         (expected.sum(axis=1) == DAYS * QUARTERS) & (held == expected).all(axis=1) & (loose == 0).all(axis=1)
     )
-    reads = rig.store.nearest_reads(TENANT, ids.tolist(), int(BOUNDS_S[-1]), before=False, sources=(5,))
-    opening = rig.store.nearest_reads(TENANT, ids.tolist(), FIRST_S, before=False, sources=(5,))
-    advance = (reads.value - opening.value) * STEP_MILLIWH
+    opening, closing = (
+        rig.store.raw_reads(TENANT, ids.tolist(), int(at_s), int(at_s) + 1).value
+        for at_s in (FIRST_S, BOUNDS_S[-1])
+    )
+    advance = (closing - opening) * STEP_MILLIWH
     is_whole &= np.abs(advance - energy.sum(axis=1)) <= STEP_MILLIWH
     return np.where(is_whole, price(energy), -1)
 
@@ -180,7 +182,7 @@ def peer(bill: Any, energy: Any, truth: list[int]) -> dict[str, Any]:
     before = time.process_time()
     bills = bill(energy)
     cpu_s = time.process_time() - before
-    wrong = sum(int(round(float(found) * 100)) != true for found, true in zip(bills, truth, strict=False))
+    wrong = sum(round(float(found) * 100) != true for found, true in zip(bills, truth, strict=False))
     return {"figure": round(len(energy) / cpu_s), "n": len(energy), "bills_wrong": wrong}
 
 
