@@ -22,7 +22,7 @@ class _Held:
 
 
 class IntervalCollector:
-    """Gathers intervals and hands out blocks in the order they came; of two for one instant the first stays."""
+    """Gathers intervals and hands out blocks in the order they came; of two for one the first stays."""
 
     def __init__(self, errors: ErrorList) -> None:
         self._errors = errors
@@ -30,7 +30,7 @@ class IntervalCollector:
         self._kinds: dict[Kind, int] = {}
 
     def add(self, key: Key, line: int, at_s: int, value: str, exponent: int, kind: Kind) -> None:
-        """Take an interval (key's `interval_s` 0: a register); `exponent`: value x 10**exponent is thousandths."""
+        """Take an interval (a register where the key's length is 0); value x 10**exponent is thousandths."""
         held = self._held.get(key)
         if held is None:
             held = self._held[key] = _Held()

@@ -2,7 +2,7 @@
 
 _BASES = {
     base.lower(): base
-    for base in ("Wh", "varh", "VAh", "W", "var", "VA", "V", "A", "Hz", "m3", "therm", "J", "BTU")
+    for base in ("Wh", "varh", "VAh", "W", "var", "VA", "V", "A", "Hz", "m3", "therm", "J", "BTU", "W/m2")
 }
 _PREFIXES = {"": 0, "k": 3, "m": 6}  # in files an m is mega: AEMO writes MWh, none writes milliwatt-hours
 _IN_THOUSANDS = ("Wh", "varh", "VAh", "W", "var", "VA")

@@ -1,0 +1,353 @@
+"""MSCONS messages (EDIFACT D:04B, EDI@Energy 2.2 to 2.4) to blocks of intervals.
+
+UNA defines the marks, the decimal mark among them. NAD+DP begins a delivery point, LOC names it, PIA says
+what is measured (an OBIS code), each QTY is a value with its period (DTM+163, DTM+164) and status (STS).
+A QTY without a period is what a register showed (DTM+9 or DTM+7). Times carry their offset from UTC.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import BinaryIO, NamedTuple
+
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.quality_codes import decode_mscons, encode_mscons
+from wattkeeper.formats.api import ErrorList, ParsedIntervals
+from wattkeeper.formats.intervals import IntervalCollector, Kind
+from wattkeeper.formats.notes import pack_note
+
+SIZE_BYTES_AT_MOST = 512 * 1024 * 1024
+UNITS = {
+    "": ("Wh", 6),
+    "KWH": ("Wh", 6),
+    "WHR": ("Wh", 3),
+    "MWH": ("Wh", 9),
+    "K3": ("varh", 6),
+    "KVH": ("VAh", 6),
+    "KWT": ("W", 6),
+    "KVR": ("var", 6),
+    "MTQ": ("m3", 3),
+    "VLT": ("V", 3),
+    "AMP": ("A", 3),
+    "HTZ": ("Hz", 3),
+    "D54": ("W/m2", 3),
+}
+USUAL_UNITS = {"Wh": "KWH", "varh": "K3", "VAh": "KVH", "W": "KWT", "var": "KVR"} | {
+    base: code for code, (base, power) in UNITS.items() if power == 3 and base != "Wh"
+}
+USUAL_LOC, USUAL_PIA = "172", "SRW"
+_NAME_LENGTH_AT_MOST = 64
+_STATUS = re.compile(r"Z[0-9A-Z]\d")
+
+
+class _Wrong(Exception):
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+class Marks(NamedTuple):
+    """The marks of an interchange."""
+
+    component: str
+    element: str
+    decimal: str
+    release: str
+    terminator: str
+
+
+class _Quantity:
+    """A QTY and what follows it until the next."""
+
+    __slots__ = ("line", "parts", "statuses", "times")
+
+    def __init__(self, line: int, parts: list[str]) -> None:
+        self.line = line
+        self.parts = parts
+        self.times: dict[str, str] = {}
+        self.statuses: list[str] = []
+
+
+def read_mscons(source: BinaryIO | bytes) -> ParsedIntervals:
+    """Return the blocks of an interchange and an error for each value left out; never raises.
+
+    An error's line is the number of its segment, UNA among them: files mostly have one line or one a segment.
+    """
+    content = source if isinstance(source, bytes) else source.read(SIZE_BYTES_AT_MOST)
+    errors = ErrorList()
+    marks, at = marks_of(content)
+    if marks is None:
+        errors.add(1, 1, "mscons.no-header")
+        return ParsedIntervals([], errors.sorted())
+    reader = _Reader(marks, errors)
+    text = content[at:].decode("latin-1")  # UNOC: ISO 8859-1
+    segments = split_at(text, marks.terminator, marks.release)
+    for number, segment in enumerate(segments, 2 if content[:at].lstrip() else 1):
+        reader.take(number, segment.lstrip("\r\n \t"))
+    return reader.finish()
+
+
+def marks_of(content: bytes) -> tuple[Marks | None, int]:
+    """Return the marks and where the first segment begins; None for what is no interchange."""
+    start = len(content) - len(content[:1024].lstrip()) - len(content[1024:])
+    if content[start : start + 3] == b"UNA" and len(content) >= start + 9:
+        found = content[start + 3 : start + 9].decode("latin-1")
+        component, element, decimal, release, terminator = (found[at] for at in (0, 1, 2, 3, 5))
+        if len({component, element, release, terminator}) < 4 or decimal not in ".,":
+            return None, 0
+        return Marks(component, element, decimal, release, terminator), start + 9
+    if content[start : start + 4] == b"UNB+":
+        return Marks(":", "+", ".", "?", "'"), start
+    return None, 0
+
+
+def split_at(text: str, mark: str, release: str) -> list[str]:
+    """Return the parts of a text between marks; a mark after an odd number of releases is none."""
+    pieces = text.split(mark)
+    if release not in text:
+        return pieces
+    parts: list[str] = []
+    is_open = False
+    for piece in pieces:
+        if is_open:
+            parts[-1] += mark + piece
+        else:
+            parts.append(piece)
+        is_open = (len(piece) - len(piece.rstrip(release))) % 2 == 1
+    return parts
+
+
+class _Reader:
+    """Where the interchange stands: whose values come, and the value that is being told."""
+
+    def __init__(self, marks: Marks, errors: ErrorList) -> None:
+        self._marks = marks
+        self._errors = errors
+        self._collector = IntervalCollector(errors)
+        self._quantity: _Quantity | None = None
+        self._point = self._serial = self._channel = ""
+        self._point_note: dict[str, str] = {}
+        self._item_note: dict[str, str] = {}
+        self._has_interchange = self._has_ended = False
+        self._instants: dict[str, int | None] = {}
+        self._kinds: dict[tuple[str, ...], Kind | None] = {}
+        self._released = re.compile(re.escape(marks.release) + "(.)", re.DOTALL)
+        self._takers = {
+            "QTY": self._take_quantity,
+            "DTM": self._take_time,
+            "STS": self._take_status,
+            "PIA": self._take_item,
+            "LIN": self._take_line,
+            "LOC": self._take_place,
+            "RFF": self._take_reference,
+            "NAD": self._take_party,
+            "UNH": self._take_message,
+            "UNT": self._take_trailer,
+            "UNB": self._take_interchange,
+            "UNZ": self._take_end,
+        }
+
+    def take(self, number: int, segment: str) -> None:
+        """Take one segment."""
+        if not segment:
+            return
+        taker = self._takers.get(segment[:3])
+        if taker is not None:
+            taker(number, segment)
+
+    def finish(self) -> ParsedIntervals:
+        """Return all that was read."""
+        self._keep()
+        if not self._has_interchange:
+            self._errors.add(1, 1, "mscons.no-header")
+        elif not self._has_ended:
+            self._errors.add(1, 0, "mscons.no-end")
+        blocks = self._collector.blocks("mscons.value-twice")
+        if not blocks and not len(self._errors):
+            self._errors.add(1, 0, "formats.no-intervals")
+        return ParsedIntervals(blocks, self._errors.sorted())
+
+    def _split(self, segment: str) -> list[list[str]]:
+        """Return the elements of a segment, each as its components, releases taken out."""
+        marks = self._marks
+        if marks.release not in segment:
+            return [element.split(marks.component) for element in segment.split(marks.element)]
+        elements = split_at(segment, marks.element, marks.release)
+        parts = (split_at(element, marks.component, marks.release) for element in elements)
+        return [[self._released.sub(r"\1", one) for one in components] for components in parts]
+
+    def _take_quantity(self, number: int, segment: str) -> None:
+        self._keep()
+        self._quantity = _Quantity(number, [*self._split(segment), [""]][1])
+
+    def _take_time(self, _number: int, segment: str) -> None:
+        if self._quantity is not None:
+            qualifier, _mark, rest = segment[4:].partition(self._marks.component)
+            self._quantity.times[qualifier] = rest
+
+    def _take_status(self, _number: int, segment: str) -> None:
+        if self._quantity is not None:
+            self._quantity.statuses.append(segment[4:])
+
+    def _take_item(self, _number: int, segment: str) -> None:
+        self._keep()
+        parts = [*self._split(segment), [""], [""]][2]
+        self._channel = parts[0]
+        kind = parts[1] if len(parts) > 1 else ""
+        self._item_note = {"mscons.pia": kind or "none"} if kind != USUAL_PIA else {}
+
+    def _take_line(self, _number: int, _segment: str) -> None:
+        self._keep()
+        self._channel, self._item_note = "", {"mscons.pia": "absent"}
+
+    def _take_place(self, _number: int, segment: str) -> None:
+        self._keep()
+        elements = [*self._split(segment), [""], [""]]
+        self._point = "/".join(element[0] for element in elements[2:] if element[0])
+        self._serial, self._channel = "", ""
+        self._point_note = {"mscons.loc": elements[1][0]} if elements[1][0] != USUAL_LOC else {}
+
+    def _take_reference(self, _number: int, segment: str) -> None:
+        parts = [*self._split(segment), [""]][1]
+        if parts[0] == "MG" and len(parts) > 1 and self._point:
+            self._serial = parts[1]
+
+    def _take_party(self, _number: int, _segment: str) -> None:
+        self._keep()
+        self._point = ""
+
+    def _take_interchange(self, _number: int, _segment: str) -> None:
+        self._has_interchange = True
+
+    def _take_message(self, number: int, segment: str) -> None:
+        self._keep()
+        self._point = self._serial = self._channel = ""
+        parts = [*self._split(segment), [""], [""]][2]
+        if parts[0] != "MSCONS":
+            self._errors.add(number, 0, "mscons.other-message", kind=parts[0])
+
+    def _take_trailer(self, _number: int, _segment: str) -> None:
+        self._keep()
+        self._point = ""
+
+    def _take_end(self, _number: int, _segment: str) -> None:
+        self._keep()
+        self._has_ended = True
+
+    def _keep(self) -> None:
+        """Hand the value that is being told to the collector."""
+        quantity, self._quantity = self._quantity, None
+        if quantity is None:
+            return
+        try:
+            self._keep_quantity(quantity)
+        except _Wrong as wrong:
+            self._errors.add(quantity.line, 0, wrong.code)
+
+    def _keep_quantity(self, quantity: _Quantity) -> None:
+        parts = [*quantity.parts, "", "", ""]
+        if not self._point or len(self._point) > _NAME_LENGTH_AT_MOST or not self._point.isprintable():
+            raise _Wrong("csv.wrong-name")
+        unit = UNITS.get(parts[2].upper())
+        if unit is None:
+            raise _Wrong("formats.unit-unknown")
+        at_s, interval_s, more = self._when(quantity.times)
+        kind = self._kind(parts[0], parts[2].upper(), quantity.statuses, more)
+        value = parts[1]
+        if self._marks.decimal != ".":
+            value = value.replace(".", "x").replace(self._marks.decimal, ".")
+        channel = self._channel or "-"
+        key = (self._point, self._serial, channel, unit[0], interval_s)
+        self._collector.add(key, quantity.line, at_s, value, unit[1], kind)
+
+    def _when(self, times: dict[str, str]) -> tuple[int, int, tuple[tuple[str, str], ...]]:
+        """Return start, length (0 for a register) and the other times of a value."""
+        if "163" in times and "164" in times:
+            start_s, end_s = self._instant(times["163"]), self._instant(times["164"])
+            if end_s <= start_s:
+                raise _Wrong("mscons.wrong-time")
+            others = tuple(item for item in times.items() if item[0] not in ("163", "164"))
+            return start_s, end_s - start_s, others
+        qualifier = next((one for one in ("9", "7", "163", "164") if one in times), None)
+        if qualifier is None:
+            raise _Wrong("mscons.no-time")
+        others = tuple(item for item in times.items() if item[0] != qualifier)
+        return self._instant(times[qualifier]), 0, (("at", qualifier), *others)
+
+    def _instant(self, text: str) -> int:
+        if text not in self._instants:
+            self._instants[text] = parse_instant(self._plain_time(text))
+        found = self._instants[text]
+        if found is None:
+            raise _Wrong("mscons.wrong-time")
+        return found
+
+    def _plain_time(self, text: str) -> str:
+        """Return a time as ``value:format``."""
+        parts = [*self._split(f"DTM{self._marks.element}{text}"), [""]][1]
+        return ":".join(parts[:2])
+
+    def _kind(
+        self, qualifier: str, unit: str, statuses: list[str], more: tuple[tuple[str, str], ...]
+    ) -> Kind:
+        """Return quality and note of a value."""
+        key = (qualifier, unit, *statuses, "", *(f"{a} {b}" for a, b in more), *self._context())
+        if key not in self._kinds:
+            self._kinds[key] = self._new_kind(qualifier, unit, statuses, more)
+        found = self._kinds[key]
+        if found is None:
+            raise _Wrong("mscons.quality-unknown")
+        return found
+
+    def _context(self) -> tuple[str, ...]:
+        return (*self._point_note.values(), "", *self._item_note.values())
+
+    def _new_kind(
+        self, qualifier: str, unit: str, statuses: list[str], more: tuple[tuple[str, str], ...]
+    ) -> Kind | None:
+        codes = [code for status in statuses for code in self._codes(status)]
+        quality = decode_mscons(qualifier, codes)
+        if quality is None:
+            return None
+        usual = encode_mscons(quality)
+        note = {**self._point_note, **self._item_note}
+        if UNITS[unit] != UNITS[""] or unit != "KWH":
+            note["mscons.unit"] = "" if USUAL_UNITS.get(UNITS[unit][0]) == unit else unit or "none"
+        if (qualifier, *codes) != usual or statuses != status_texts(usual[1:]):
+            note["mscons.quality"] = ";".join([qualifier, *statuses])
+        for name, text in more:
+            is_own = name == "at"
+            note["mscons.at" if is_own else f"mscons.dtm{name}"] = text if is_own else self._plain_time(text)
+        return quality, pack_note(note)
+
+    def _codes(self, status: str) -> list[str]:
+        """Return the status codes of an STS: every component after its category that is one."""
+        elements = self._split(f"STS{self._marks.element}{status}")[2:]
+        return [part for element in elements for part in element if _STATUS.fullmatch(part)]
+
+
+def status_texts(codes: tuple[str, ...]) -> list[str]:
+    """Return the STS segments of status codes, without their tag: category, empty, code."""
+    return [
+        f"{'Z33' if code in ('Z86', 'Z87') else 'Z32' if code in _METHODS else 'Z40'}++{code}"
+        for code in codes
+    ]
+
+
+_METHODS = ("Z84", "Z88", "Z89", "Z90", "Z91", "Z92", "Z93", "Z94", "Z95", "ZJ2")
+
+
+def parse_instant(text: str) -> int | None:
+    """Return the UTC second of a DTM's ``value:format``: 303 is CCYYMMDDHHMMZZZ, 304 has seconds."""
+    value, _mark, form = text.partition(":")
+    length = {"303": 12, "304": 14}.get(form)
+    if length is None or not value[:length].isdecimal() or not value.isascii():
+        return None
+    zone = value[length:]
+    if len(zone) not in (3, 5) or zone[0] not in "+-" or not zone[1:].isdecimal():
+        return None
+    offset_s = (int(zone[1:3]) * 3600 + int(zone[3:] or 0) * 60) * (1 if zone[0] == "+" else -1)
+    numbers = [int(value[:4]), *(int(value[at : at + 2]) for at in range(4, length, 2))]
+    try:
+        return to_seconds(datetime(*numbers, tzinfo=UTC)) - offset_s  # type: ignore[misc, arg-type]
+    except (ValueError, OverflowError):
+        return None
