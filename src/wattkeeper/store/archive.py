@@ -54,7 +54,7 @@ def archive_month(store: HttpReadingStore, folder: Path, table: str, month: int)
     place = folder / table / str(month)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = place / (_ROWS + ".new")
-    rows_count = _write(store, table, month, fresh)
+    rows_count = write_month(store, table, month, fresh)
     if not rows_count:
         fresh.unlink(missing_ok=True)
         return None
@@ -163,7 +163,8 @@ def read_rows(path: Path) -> Iterator[pa.Table]:
             yield file.read_row_group(index)
 
 
-def _write(store: HttpReadingStore, table: str, month: int, path: Path) -> int:
+def write_month(store: HttpReadingStore, table: str, month: int, path: Path) -> int:
+    """Write all rows of a month to a file, durably, and return how many those are."""
     kinds = _kinds(store, table)
     count = 0
     writer: pq.ParquetWriter | None = None

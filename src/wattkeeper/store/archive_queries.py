@@ -11,12 +11,16 @@ _INSTANT = {
     "raw_read": "measured_at",
     "raw_frame": "received_at",
     "measurement": "starts_at",
+    "roll_up": "starts_at",
+    "rate_day": "starts_at",
 }
 _KEY = {
     "raw_receipt": "batch_id",
     "raw_read": "channel_id",
     "raw_frame": "batch_id",
     "measurement": "series_id",
+    "roll_up": "series_id",
+    "rate_day": "series_id",
 }
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from wattkeeper.actions.actor import Actor
+from wattkeeper.actions.operations.places import Places
 from wattkeeper.actions.operations.record import record_operation
-from wattkeeper.actions.operations.verify import Places
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.accounts.models import Role

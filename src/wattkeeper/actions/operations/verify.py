@@ -1,10 +1,9 @@
 """Recount and reconcile everything: say what is proved, what is wrong and where, what could not be proved."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
+from wattkeeper.actions.operations.places import Places
 from wattkeeper.actions.operations.verify_bills import check_bills
 from wattkeeper.actions.operations.verify_days import check_balance, check_roll_ups
 from wattkeeper.actions.operations.verify_records import (
@@ -25,22 +24,6 @@ from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.verify import Check, run_check, verify_store
 
 PortsOf = Callable[[int], Ports]
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where the files of an installation are that no database holds."""
-
-    spool: Path
-    archive: Path
-    anchors: Path
-
-    @classmethod
-    def of(cls, data_folder: Path) -> "Places":
-        """Return the places in a data folder."""
-        return cls(
-            data_folder / "spool", data_folder / "archive", data_folder / "proofs" / "audit-anchors.jsonl"
-        )
 
 
 def verify(

@@ -63,7 +63,7 @@ def restore(
 @app.command("list")
 def list_(as_json: JsonOption = False) -> None:
     """Show what is archived."""
-    from wattkeeper.actions.operations.verify import Places
+    from wattkeeper.actions.operations.places import Places
     from wattkeeper.store.archive import list_manifests
 
     print_rows(list_manifests(Places.of(data_folder()).archive), COLUMNS, as_json=as_json)

@@ -1,0 +1,174 @@
+"""Back up everything while it is in use: one sealed file that makes an empty folder this installation again.
+
+Order matters: the relational side first, then the spool, then the readings. A value that a run of the dumped
+side wrote is then in the readings; what came later is there as well, and is done again after a restore. A
+batch that leaves the spool meanwhile is in the readings too, and twice is once.
+"""
+
+import io
+import json
+import os
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from wattkeeper.actions.operations.places import Places
+from wattkeeper.actions.operations.relational_dump import dump, dump_name
+from wattkeeper.actions.operations.sealed import Kind, SealingWriter, Secret
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.store import archive
+from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.frozen import frozen, is_local
+from wattkeeper.store.schema import TABLES
+
+FORMAT_VERSION = 1
+SUFFIX = ".wkbackup"
+KEY_FILES = ("*.key", "tls/*")
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that was written. `parts`: readings by table, as many pieces as they are in."""
+
+    path: Path
+    backed_up_at: datetime
+    file_bytes: int
+    parts: dict[str, int]
+    has_keys: bool
+
+
+def back_up(
+    *,
+    store: HttpReadingStore,
+    data_folder: Path,
+    database: dict[str, Any],
+    target: Path,
+    secret: Secret,
+    now: datetime,
+    has_keys: bool = False,
+) -> Backup:
+    """
+    Write a backup into the folder `target` and return it; nothing is there before all of it is.
+
+    Key files go in only where asked, and only under a passphrase: a key file beside them would open them.
+
+    :raises WattkeeperError: ``operations.keys-need-passphrase``, ``operations.dump-*``, ``store.*``
+    """
+    if has_keys and secret.kind is not Kind.PASSPHRASE:
+        raise WattkeeperError("operations.keys-need-passphrase")
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = target / f"wattkeeper-{now:%Y%m%dT%H%M%SZ}{SUFFIX}"
+    fresh = path.with_suffix(".part")
+    try:
+        with fresh.open("wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            parts = _write(file, store, data_folder, database, secret, now, has_keys=has_keys)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return Backup(path, now, path.stat().st_size, parts, has_keys)
+
+
+def _write(
+    file: io.BufferedWriter,
+    store: HttpReadingStore,
+    data_folder: Path,
+    database: dict[str, Any],
+    secret: Secret,
+    now: datetime,
+    *,
+    has_keys: bool,
+) -> dict[str, int]:
+    places = Places.of(data_folder)
+    with (
+        closing(SealingWriter(file, secret)) as sealed,
+        tarfile.open(fileobj=sealed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+        _scratch(data_folder) as scratch,
+    ):
+        relational = scratch / dump_name(database)
+        dump(database, relational)
+        tar.add(relational, relational.name)
+        relational.unlink()
+        _add_spool(tar, places.spool, scratch)
+        parts = _add_readings(tar, store, scratch, now)
+        for place, name in ((places.archive, "archive"), (places.anchors.parent, "proofs")):
+            if place.exists():
+                tar.add(place, name)
+        if has_keys:
+            for found in sorted(path for pattern in KEY_FILES for path in data_folder.glob(pattern)):
+                tar.add(found, f"keys/{found.relative_to(data_folder)}")
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "backed_up_at": now.isoformat(),
+            "relational": relational.name,
+            "parts": parts,
+            "has_keys": has_keys,
+        }
+        _add_bytes(tar, MANIFEST, json.dumps(manifest).encode())
+    return parts
+
+
+def _add_spool(tar: tarfile.TarFile, folder: Path, scratch: Path) -> None:
+    """Add what waits in the spool, each file as of one moment."""
+    for path in sorted(folder.glob("segment-*.sqlite")):
+        copy = scratch / path.name
+        try:
+            with (
+                closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as own,
+                closing(sqlite3.connect(copy)) as target,
+            ):
+                own.backup(target)
+        except sqlite3.Error:
+            if path.exists():
+                raise
+            continue  # all of it was delivered meanwhile
+        tar.add(copy, f"spool/{path.name}")
+        copy.unlink()
+
+
+def _add_readings(
+    tar: tarfile.TarFile, store: HttpReadingStore, scratch: Path, now: datetime
+) -> dict[str, int]:
+    """Add every table: the engine's own parts where its folder is here, else its months as files."""
+    if is_local(store):
+        with frozen(store, f"backup_{now:%Y%m%d%H%M%S%f}") as tables:
+            for table in tables:
+                for part in table.parts:
+                    tar.add(part, f"parts/{table.name}/{part.name}")
+            return {table.name: len(table.parts) for table in tables}
+    counts = {}
+    for name in TABLES:
+        months = archive.months_of(store, name)
+        counts[name] = len(months)
+        for month in months:
+            file = scratch / f"{month}.parquet"
+            archive.write_month(store, name, month, file)
+            tar.add(file, f"months/{name}/{month}.parquet")
+            file.unlink()
+    return counts
+
+
+def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
+
+
+@contextmanager
+def _scratch(data_folder: Path) -> Iterator[Path]:
+    """A folder beside the data, for what is not sealed yet; gone after the block."""
+    folder = Path(tempfile.mkdtemp(prefix="backup-", dir=data_folder))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

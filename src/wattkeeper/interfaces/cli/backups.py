@@ -1,0 +1,158 @@
+"""`wattkeeper backup DIR` and `wattkeeper restore FILE`: sealed, while in use, and proved by restoring."""
+
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wattkeeper.bootstrap import data_folder, make_clock, open_store, setup_django
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.interfaces.cli.own_store import store_of
+from wattkeeper.interfaces.cli.shell import open_shell, print_one
+
+if TYPE_CHECKING:
+    from wattkeeper.actions.operations.sealed import Secret
+
+KeyFileOption = Annotated[
+    Path | None, typer.Option("--key-file", help="32 bytes or more that open the backup; else a passphrase")
+]
+_MAIN = "from wattkeeper.interfaces.cli.main import main; main()"
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="where the sealed file goes")],
+    key_file: KeyFileOption = None,
+    with_keys: Annotated[bool, typer.Option("--with-keys", help="key files too; needs a passphrase")] = False,
+) -> None:
+    """Back up everything while it is in use. The passphrase is asked for, or WATTKEEPER_BACKUP_PASSPHRASE."""
+    secret = _secret(key_file)
+    with store_of(data_folder()):
+        shell = open_shell(with_store=True)
+        from django.conf import settings
+
+        from wattkeeper.actions.operations.backup import back_up
+        from wattkeeper.actions.operations.backup_log import note
+        from wattkeeper.actions.operations.record import record_operation
+        from wattkeeper.store.client import HttpReadingStore
+
+        store = shell.services.store
+        assert isinstance(store, HttpReadingStore)
+        made = back_up(
+            store=store,
+            data_folder=shell.services.data_folder,
+            database=settings.DATABASES["default"],
+            target=folder,
+            secret=secret,
+            now=shell.now,
+            has_keys=with_keys,
+        )
+        note(shell.services.data_folder, backed_up_at=made.backed_up_at)
+        detail = {"file": made.path.name, "bytes": made.file_bytes, "has_keys": made.has_keys}
+        record_operation(actor=shell.actor, now=shell.now, what="backed-up", detail=detail)
+    print_one(made)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="a sealed backup")],
+    folder: Annotated[Path | None, typer.Argument(help="an empty folder to restore into")] = None,
+    key_file: KeyFileOption = None,
+    drill: Annotated[
+        bool, typer.Option("--drill", help="restore into a scratch folder, verify, and take it away again")
+    ] = False,
+) -> None:
+    """Make an empty folder what the backup holds; or prove, with --drill, that this could be done."""
+    if drill == (folder is not None):
+        raise WattkeeperError("operations.restore-where")
+    if folder is not None:
+        _restore(file, folder.resolve(), key_file)
+        return
+    home = data_folder()
+    home.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="drill-", dir=home))
+    try:
+        _drill(file, scratch, key_file, home)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _restore(file: Path, folder: Path, key_file: Path | None) -> None:
+    secret = _secret(key_file)
+    if folder.exists() and any(folder.iterdir()):
+        raise WattkeeperError("operations.folder-not-empty", folder=str(folder))
+    os.environ["WATTKEEPER_DATA"] = str(folder)
+    from wattkeeper.actions.operations.restore import load_readings, open_backup
+    from wattkeeper.data.environment import database_from_url
+
+    database = database_from_url(os.environ.get("WATTKEEPER_DATABASE", ""), folder)
+    restored = open_backup(file, folder=folder, database=database, secret=secret)
+    setup_django()
+    with store_of(folder):
+        from django.core.management import call_command
+
+        from wattkeeper.actions.operations.after_restore import mark_received_since, newest_run_id
+        from wattkeeper.actions.operations.state import state_hash
+        from wattkeeper.store.client import HttpReadingStore
+
+        call_command("migrate", verbosity=0, interactive=False)
+        store = open_store(folder)
+        assert isinstance(store, HttpReadingStore)
+        load_readings(store, restored, newest_run_id=newest_run_id())
+        told = {"folder": str(folder), "backed_up_at": restored.backed_up_at, "state": state_hash(store)}
+        channels_count = mark_received_since(store, restored.backed_up_at, make_clock().now())
+    print_one(told | {"has_keys": restored.has_keys, "channels_to_derive": channels_count})
+
+
+def _drill(file: Path, scratch: Path, key_file: Path | None, home: Path) -> None:
+    """Restore and verify in processes of their own, on a database in the scratch folder."""
+    environment = {**os.environ, "WATTKEEPER_DATA": str(scratch)}
+    for name in ("WATTKEEPER_READINGS", "WATTKEEPER_DATABASE"):
+        environment.pop(name, None)
+    if drill_database := os.environ.get("WATTKEEPER_DRILL_DATABASE"):
+        environment["WATTKEEPER_DATABASE"] = drill_database
+    if key_file is None:
+        environment["WATTKEEPER_BACKUP_PASSPHRASE"] = _passphrase()
+    key_option = [] if key_file is None else ["--key-file", str(key_file)]
+    restored = _run(["restore", str(file), str(scratch), *key_option], environment)
+    verified = _run(["verify", "--json"], environment)
+    told = json.loads(verified.stdout or "{}")
+    if restored.returncode or verified.returncode or not told.get("is_proved"):
+        faults = [fault["code"] for check in told.get("checks", ()) for fault in check["faults"]]
+        reason = (restored.stderr + verified.stderr).strip()[-500:] or ", ".join(faults[:10])
+        raise WattkeeperError("operations.drill-failed", file=file.name, reason=reason)
+    setup_django()
+    from wattkeeper.actions.operations.backup_log import note
+
+    backed_up_at = datetime.fromisoformat(json.loads(restored.stdout)["backed_up_at"])
+    note(home, restored_at=make_clock().now(), backed_up_at=backed_up_at)
+    examined = {check["name"]: check["examined_count"] for check in told["checks"]}
+    print_one({"file": file.name, "backed_up_at": backed_up_at, "is_proved": True, "examined": examined})
+
+
+def _run(arguments: list[str], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", _MAIN, *arguments]
+    return subprocess.run(  # noqa: S603 - our own interpreter and verbs
+        command, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def _secret(key_file: Path | None) -> "Secret":
+    from wattkeeper.actions.operations.sealed import Kind, Secret
+
+    if key_file is None:
+        return Secret(Kind.PASSPHRASE, _passphrase().encode())
+    try:
+        return Secret(Kind.KEY_FILE, key_file.read_bytes())
+    except OSError as error:
+        raise WattkeeperError("shell.file-unreadable", file=str(key_file), reason=error.strerror) from error
+
+
+def _passphrase() -> str:
+    return os.environ.get("WATTKEEPER_BACKUP_PASSPHRASE") or getpass.getpass("Passphrase · 口令: ")

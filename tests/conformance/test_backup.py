@@ -1,0 +1,198 @@
+"""Backup in use, restore into nothing: the same state; damage, wrong secrets and full folders are refused."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from conformance.backup_home import main_of
+from conformance.stores import client, spawn
+from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.conformance_data import ALWAYS, MONTH_START_S, batch
+
+PASSPHRASE = "a passphrase nobody guesses"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An installation in a folder: migrated, with two homes, values, a bill, and its store running."""
+    folder = tmp_path_factory.mktemp("home")
+    process = spawn(folder)
+    client(folder, process)
+    subprocess.run(
+        [sys.executable, "-m", "conformance.backup_home", str(folder)],
+        env=environment(folder),
+        check=True,
+        timeout=120,
+    )
+    yield folder
+    process.terminate()
+    process.wait(20)
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("WATTKEEPER", "DJANGO"))
+    }
+    tests = str(Path(__file__).parents[1])
+    path = os.pathsep.join(part for part in (tests, os.environ.get("PYTHONPATH", "")) if part)
+    clock = {"WATTKEEPER_BACKUP_PASSPHRASE": PASSPHRASE, "WATTKEEPER_DATA": str(folder), "PYTHONPATH": path}
+    return clean | clock | more
+
+
+def run(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", main_of(), *arguments],
+        env=environment(folder, **more),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def state(folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "conformance.backup_home", str(folder), "state"],
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def back_up(home: Path, target: Path, *options: str, **more: str) -> Path:
+    done = run(home, "backup", str(target), *options, **more)
+    assert done.returncode == 0, done.stderr
+    return Path(json.loads(done.stdout)["path"])
+
+
+def store_at(folder: Path) -> HttpReadingStore:
+    return HttpReadingStore.of_file(folder / "run" / "store.json")
+
+
+def test_an_empty_folder_becomes_the_same_installation(home: Path, tmp_path: Path) -> None:
+    before = state(home)
+    file = back_up(home, tmp_path / "backups")
+    restored = run(tmp_path, "restore", str(file), str(tmp_path / "new"))
+    assert restored.returncode == 0, restored.stderr
+    told = json.loads(restored.stdout)
+    assert told["state"] == before
+    verified = run(tmp_path / "new", "verify", "--json")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert json.loads(verified.stdout)["is_proved"]
+    assert (tmp_path / "new" / "spool" / "segment-0000000001.sqlite").exists()
+    assert not list((tmp_path / "new").glob("devices.key")), "keys stay at home unless asked for"
+    assert not list(home.glob("backup-*")), "nothing unsealed is left"
+
+
+def test_nothing_in_the_file_can_be_read_without_the_secret(home: Path, tmp_path: Path) -> None:
+    file = back_up(home, tmp_path)
+    content = file.read_bytes()
+    for secret in (b"SQLite format", b"registry_tenant", b"260100000001", b"checksums.txt"):
+        assert secret not in content
+    assert file.stat().st_mode & 0o077 == 0
+    wrong = run(
+        tmp_path,
+        "restore",
+        str(file),
+        str(tmp_path / "new"),
+        WATTKEEPER_BACKUP_PASSPHRASE="another one, wrong",
+    )
+    assert wrong.returncode == 1
+    assert "operations.sealed-wrong" in wrong.stderr
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut"])
+def test_a_damaged_backup_is_refused(home: Path, tmp_path: Path, damage: str) -> None:
+    file = back_up(home, tmp_path)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content if damage == "flip" else content[: len(content) // 2])
+    done = run(tmp_path, "restore", str(file), str(tmp_path / "new"))
+    assert done.returncode == 1
+    assert "operations.sealed-wrong" in done.stderr
+
+
+def test_a_folder_that_holds_anything_is_left_alone(home: Path, tmp_path: Path) -> None:
+    file = back_up(home, tmp_path / "backups")
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "thesis.txt").write_text("mine")
+    done = run(tmp_path, "restore", str(file), str(taken))
+    assert "operations.folder-not-empty" in done.stderr
+    assert [path.name for path in taken.iterdir()] == ["thesis.txt"]
+
+
+def test_keys_go_along_only_under_a_passphrase(home: Path, tmp_path: Path) -> None:
+    key = tmp_path / "backup.key"
+    key.write_bytes(os.urandom(32))
+    refused = run(home, "backup", str(tmp_path), "--with-keys", "--key-file", str(key))
+    assert "operations.keys-need-passphrase" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["backup.key"]
+    with_keys = back_up(home, tmp_path / "keys", "--with-keys")
+    assert run(tmp_path, "restore", str(with_keys), str(tmp_path / "new")).returncode == 0
+    assert (tmp_path / "new" / "devices.key").read_bytes() == (home / "devices.key").read_bytes()
+    by_file = back_up(home, tmp_path / "by-file", "--key-file", str(key))
+    done = run(tmp_path, "restore", str(by_file), str(tmp_path / "other"), "--key-file", str(key))
+    assert done.returncode == 0, done.stderr
+
+
+def test_reads_that_arrive_during_a_backup_are_in_it_or_after_it(home: Path, tmp_path: Path) -> None:
+    """Inserts go on while the backup is made: each batch is restored whole, or not at all; none in part."""
+    store, stop, stored = store_at(home), threading.Event(), []
+
+    def insert() -> None:
+        for number in range(100_000):
+            if stop.is_set():
+                return
+            rows = [(9_000 + number, MONTH_START_S - 900 * i, i) for i in range(200)]
+            store.insert_raw([batch(rows, tenant_id=99, batch_id=1_000 + number)])
+            stored.append(number)
+
+    writer = threading.Thread(target=insert)
+    writer.start()
+    before_count = len(stored)
+    file = back_up(home, tmp_path / "backups")
+    stop.set()
+    writer.join()
+    assert len(stored) > before_count
+    assert run(tmp_path, "restore", str(file), str(tmp_path / "new")).returncode == 0
+    process = spawn(tmp_path / "new")
+    restored = client(tmp_path / "new", process)
+    reads = restored.raw_reads(99, [9_000 + number for number in stored], *ALWAYS)
+    process.terminate()
+    process.wait(20)
+    counts = {
+        int(channel_id): int((reads.channel_id == channel_id).sum()) for channel_id in set(reads.channel_id)
+    }
+    assert set(counts.values()) <= {200}
+    assert sorted(counts) == [9_000 + number for number in stored[: len(counts)]]
+
+
+def test_a_drill_proves_a_backup_and_says_when(home: Path, tmp_path: Path) -> None:
+    file = back_up(home, tmp_path)
+    drilled = run(home, "restore", str(file), "--drill")
+    assert drilled.returncode == 0, drilled.stderr
+    assert json.loads(drilled.stdout)["is_proved"]
+    assert not list(home.glob("drill-*"))
+    known = json.loads((home / "proofs" / "backups.json").read_text())
+    for name in ("backed_up_at", "restored_at"):
+        assert datetime.now(UTC) - datetime.fromisoformat(known[name]) < timedelta(minutes=10)
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+    failed = run(home, "restore", str(file), "--drill")
+    assert failed.returncode == 1
+    assert "operations.drill-failed" in failed.stderr
+    shutil.rmtree(tmp_path)
