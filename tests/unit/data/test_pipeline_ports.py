@@ -1,0 +1,95 @@
+"""The wired pipeline: many series at once leave in store and registry what single ones leave."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from relational import LONG_AGO, NOW, People, Street
+from wattkeeper.actions.registry.change_multiplier import change_multiplier
+from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.services import Services
+from wattkeeper.bootstrap.headend_ports import StoreSink
+from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.collection.models import DirtyWindow
+from wattkeeper.data.registry.models import Channel, Series
+from wattkeeper.pipeline.derive import run_once
+from wattkeeper.store.api import RawBatch
+from wattkeeper.store.memory import MemoryReadingStore
+
+FIRST = NOW - timedelta(days=2)
+
+
+@pytest.fixture
+def channels(ours: People, street: Street, services: Services) -> list[int]:
+    """The import registers of two installed meters, one of long standing and one that came a day ago."""
+    pairs = ((street.meter_id, street.point_id, 62), (street.other_meter_id, street.other_point_id, 20))
+    for meter_id, point_id, days in pairs:
+        install_meter(
+            actor=ours.operator,
+            now=NOW,
+            services=services,
+            meter_id=meter_id,
+            usage_point_id=point_id,
+            at=NOW - timedelta(days=days),
+        )
+    change_multiplier(actor=ours.operator, now=NOW, usage_point_id=street.point_id, at=LONG_AGO, numerator=40)
+    ids = [meter_id for meter_id, _, _ in pairs]
+    rows = Channel.objects.filter(meter_id__in=ids, reading_type="energy_import_register_kwh").order_by("id")
+    return list(rows.values_list("id", flat=True))
+
+
+def batch_of(tenant_id: int, channel_id: int) -> RawBatch:
+    """Return two days of a register with a gap, a wrong read and two tellings of one instant."""
+    at_s = to_seconds(FIRST) + 900 * np.arange(190, dtype=np.int64)
+    value = 5000 + np.cumsum(1 + np.arange(190) % 5)
+    value[50] += 100_000
+    kept = np.delete(np.arange(190), [20, 21, 22, 100, *range(120, 150)])
+    at_s, value = np.append(at_s[kept], at_s[5]), np.append(value[kept], value[5] + 1)
+    source = np.append(np.full(len(kept), 5), 2)
+    nothing = np.zeros(len(at_s), dtype=np.int64)
+    return RawBatch(
+        tenant_id, channel_id, int(at_s[-1]), nothing + channel_id, at_s, value, nothing, source, nothing - 1
+    )
+
+
+def left_behind(ours: People, channels: list[int], *, is_many: bool) -> tuple[object, object]:
+    """Return the values and the open findings that a run leaves."""
+    Finding.objects.all().delete()
+    DirtyWindow.objects.all().delete()
+    store = MemoryReadingStore()
+    StoreSink(store, lambda: NOW).deliver([batch_of(ours.tenant.id, channel_id) for channel_id in channels])
+    ports = pipeline_ports(store, ours.tenant.id, lambda: NOW)
+    report = run_once(ports if is_many else replace(ports, many=None), NOW)
+    assert not report.failures
+    assert not DirtyWindow.objects.exists()
+    series_ids = list(Series.objects.values_list("id", flat=True))
+    values = store.measurements(ours.tenant.id, series_ids, 0, 2**31)
+    columns = {name: getattr(values, name).tolist() for name in type(values).__slots__ if name != "run_id"}
+    names = ("rule", "subject_key", "starts_at", "ends_at", "usage_point_id", "meter_id", "evidence", "state")
+    return columns, list(Finding.objects.order_by("rule", "subject_key", "starts_at").values_list(*names))
+
+
+def test_many_at_once_leave_what_single_ones_leave(ours: People, channels: list[int]) -> None:
+    together, single = (left_behind(ours, channels, is_many=is_many) for is_many in (True, False))
+    assert together == single
+    assert len(together[0]["value_milliwh"]) > 300  # type: ignore[index]
+    assert {row[0] for row in together[1]} >= {"readings.jump", "readings.conflict"}  # type: ignore[attr-defined]
+
+
+def test_findings_whose_cause_is_gone_are_closed(ours: People, channels: list[int]) -> None:
+    left_behind(ours, channels, is_many=True)
+    assert Finding.objects.filter(state="OPEN", rule="readings.jump").exists()
+    store, batches = MemoryReadingStore(), [batch_of(ours.tenant.id, channel_id) for channel_id in channels]
+    is_good = [(batch.value < 100_000) & (batch.source == 5) for batch in batches]
+    names = ("channel_id", "measured_at_s", "value", "flags", "source", "frame_index")
+    clean = [
+        replace(batch, **{name: getattr(batch, name)[kept] for name in names})
+        for batch, kept in zip(batches, is_good, strict=True)
+    ]
+    StoreSink(store, lambda: NOW).deliver(clean)
+    run_once(pipeline_ports(store, ours.tenant.id, lambda: NOW), NOW)
+    assert not Finding.objects.filter(state="OPEN", rule__startswith="readings.").exists()
