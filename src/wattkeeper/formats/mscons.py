@@ -36,6 +36,12 @@ USUAL_UNITS = {"Wh": "KWH", "varh": "K3", "VAh": "KVH", "W": "KWT", "var": "KVR"
 }
 USUAL_LOC, USUAL_PIA = "172", "SRW"
 _NAME_LENGTH_AT_MOST = 64
+_USUAL_MARKS = (":", "+", "?", "'")
+_PLAIN_VALUE = re.compile(
+    r"(?<=[^?]')\s*QTY\+(\w+):([^:+'?]*)(?::(\w*))?'"
+    r"\s*DTM\+163:(\d{12}\?\+\d\d:303)'\s*DTM\+164:(\d{12}\?\+\d\d:303)'",
+    re.ASCII,
+)  # as nearly all values are told, one after another; whatever is not is looked at segment by segment
 _STATUS = re.compile(r"Z[0-9A-Z]\d")
 
 
@@ -80,9 +86,7 @@ def read_mscons(source: BinaryIO | bytes) -> ParsedIntervals:
         return ParsedIntervals([], errors.sorted())
     reader = _Reader(marks, errors)
     text = content[at:].decode("latin-1")  # UNOC: ISO 8859-1
-    segments = split_at(text, marks.terminator, marks.release)
-    for number, segment in enumerate(segments, 2 if content[:at].lstrip() else 1):
-        reader.take(number, segment.lstrip("\r\n \t"))
+    reader.take_all(text, 2 if content[:at].lstrip() else 1)
     return reader.finish()
 
 
@@ -130,6 +134,7 @@ class _Reader:
         self._has_interchange = self._has_ended = False
         self._instants: dict[str, int | None] = {}
         self._kinds: dict[tuple[str, ...], Kind | None] = {}
+        self._plain: dict[tuple[str, str], tuple[Kind, int]] = {}  # of the place and item that hold now
         self._released = re.compile(re.escape(marks.release) + "(.)", re.DOTALL)
         self._takers = {
             "QTY": self._take_quantity,
@@ -146,12 +151,32 @@ class _Reader:
             "UNZ": self._take_end,
         }
 
-    def take(self, number: int, segment: str) -> None:
-        """Take one segment."""
-        if not segment:
-            return
+    def take_all(self, text: str, number: int) -> None:
+        """Take an interchange whose first segment has a number."""
+        marks = self._marks
+        is_usual = (marks.component, marks.element, marks.release, marks.terminator) == _USUAL_MARKS
+        at = 0
+        for match in _PLAIN_VALUE.finditer(text) if is_usual else ():
+            if match.start() > at:
+                number = self._take_segments(text[at : match.start()], number)
+            self._keep()
+            parts = match.groups("")
+            self._quantity = _Quantity(number, list(parts[:3]))
+            self._quantity.times = {"163": parts[3], "164": parts[4]}
+            number, at = number + 3, match.end()
+        self._take_segments(text[at:], number)
+
+    def _take_segments(self, text: str, number: int) -> int:
+        """Take some whole segments and return the number of the next."""
+        segments = split_at(text, self._marks.terminator, self._marks.release)
+        for index, segment in enumerate(segments):
+            self._take(number + index, segment.lstrip("\r\n \t"))
+        return number + len(segments) - 1
+
+    def _take(self, number: int, segment: str) -> None:
         taker = self._takers.get(segment[:3])
         if taker is not None:
+            self._plain = {}
             taker(number, segment)
 
     def finish(self) -> ParsedIntervals:
@@ -239,9 +264,31 @@ class _Reader:
         if quantity is None:
             return
         try:
-            self._keep_quantity(quantity)
+            if not quantity.statuses and len(quantity.times) == 2:
+                self._keep_plain(quantity)
+            else:
+                self._keep_quantity(quantity)
         except _Wrong as wrong:
             self._errors.add(quantity.line, 0, wrong.code)
+
+    def _keep_plain(self, quantity: _Quantity) -> None:
+        """Keep a value like others before it."""
+        qualifier, value, *unit = quantity.parts
+        known = self._plain.get((qualifier, unit[0] if unit else ""))
+        start, end = quantity.times.get("163"), quantity.times.get("164")
+        start_s, end_s = self._known_instant(start), self._known_instant(end)
+        if known is None or start_s is None or end_s is None or end_s <= start_s:
+            self._keep_quantity(quantity)
+            return
+        kind, exponent = known
+        key = (self._point, self._serial, self._channel or "-", UNITS[(unit[0] if unit else "").upper()][0])
+        self._collector.add(
+            (*key, end_s - start_s), quantity.line, start_s, self._value(value), exponent, kind
+        )
+
+    def _value(self, text: str) -> str:
+        mark = self._marks.decimal
+        return text if mark == "." else text.replace(".", "x").replace(mark, ".")
 
     def _keep_quantity(self, quantity: _Quantity) -> None:
         parts = [*quantity.parts, "", "", ""]
@@ -252,12 +299,11 @@ class _Reader:
             raise _Wrong("formats.unit-unknown")
         at_s, interval_s, more = self._when(quantity.times)
         kind = self._kind(parts[0], parts[2].upper(), quantity.statuses, more)
-        value = parts[1]
-        if self._marks.decimal != ".":
-            value = value.replace(".", "x").replace(self._marks.decimal, ".")
         channel = self._channel or "-"
         key = (self._point, self._serial, channel, unit[0], interval_s)
-        self._collector.add(key, quantity.line, at_s, value, unit[1], kind)
+        self._collector.add(key, quantity.line, at_s, self._value(parts[1]), unit[1], kind)
+        if not quantity.statuses and not more:
+            self._plain[parts[0], parts[2]] = kind, unit[1]
 
     def _when(self, times: dict[str, str]) -> tuple[int, int, tuple[tuple[str, str], ...]]:
         """Return start, length (0 for a register) and the other times of a value."""
@@ -274,12 +320,17 @@ class _Reader:
         return self._instant(times[qualifier]), 0, (("at", qualifier), *others)
 
     def _instant(self, text: str) -> int:
-        if text not in self._instants:
-            self._instants[text] = parse_instant(self._plain_time(text))
-        found = self._instants[text]
+        found = self._known_instant(text)
         if found is None:
             raise _Wrong("mscons.wrong-time")
         return found
+
+    def _known_instant(self, text: str | None) -> int | None:
+        if text is None:
+            return None
+        if text not in self._instants:
+            self._instants[text] = parse_instant(text.replace(self._marks.release, ""))
+        return self._instants[text]
 
     def _plain_time(self, text: str) -> str:
         """Return a time as ``value:format``."""
