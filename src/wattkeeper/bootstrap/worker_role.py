@@ -10,6 +10,7 @@ import structlog
 from django.db import close_old_connections
 
 from wattkeeper.actions.commands.let_go import let_approved_go
+from wattkeeper.actions.operations.backup_log import watch_backups
 from wattkeeper.actions.registry.deliver_field_reads import deliver_field_reads
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
@@ -29,6 +30,7 @@ from wattkeeper.store.api import ReadingStore
 WORK_PERIOD_S = 0.2
 DERIVE_PERIOD_S = 5.0  # windows that grow meanwhile are derived once
 DELIVER_PERIOD_S = 30.0
+WATCH_PERIOD_S = 600.0
 FETCH_WAIT_MAX_S = 600.0
 LOOK_AGAIN = timedelta(hours=6)  # a silent meter sends nothing that would mark its gap
 LOOK_BACK = timedelta(hours=48)
@@ -64,6 +66,7 @@ class Worker:
         self._derives_at_s = 0.0
         self._began_s = time.monotonic()
         self._delivers_at_s = 0.0
+        self._watches_at_s = 0.0
         self._looked_at: datetime | None = None
         self._services = Services(now, data_folder(), store)
 
@@ -73,6 +76,7 @@ class Worker:
             ("commands", self._let_go),
             ("field reads", self._deliver),
             ("gaps", self._look_for_gaps),
+            ("backups", self._watch_backups),
             ("pipeline", self._derive),
         )
         return sum(self._try(what, task) for what, task in tasks) > 0
@@ -94,6 +98,13 @@ class Worker:
             mark_recent_dirty(tenant_id=tenant_id, since=now - LOOK_BACK, now=now)
             for tenant_id in Tenant.objects.values_list("id", flat=True)
         )
+
+    def _watch_backups(self) -> int:
+        """Tell when the newest backup, or the newest one that proved itself, is too old."""
+        if time.monotonic() >= self._watches_at_s:
+            self._watches_at_s = time.monotonic() + WATCH_PERIOD_S
+            watch_backups(self._services.data_folder, self._now())
+        return 0
 
     def _let_go(self) -> int:
         return let_approved_go(now=self._now())

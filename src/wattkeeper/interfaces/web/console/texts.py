@@ -139,6 +139,8 @@ RULES = {
     "collection.clock": _("The meter's clock is wrong"),
     "billing.held": _("A bill is held back"),
     "commands.unknown": _("A command's outcome is unknown"),
+    "operations.backup-old": _("The newest backup is more than a day old"),
+    "operations.drill-old": _("For more than a day no backup was proved by restoring it"),
     "link.up": _("Link up"),
     "link.down": _("Link down"),
     "relay.disconnected": _("Supply disconnected"),
