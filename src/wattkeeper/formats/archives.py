@@ -21,7 +21,7 @@ def open_archive(content: bytes) -> zipfile.ZipFile:
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
-    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, OSError):
+    except (zipfile.BadZipFile, struct.error, ValueError, RuntimeError, OSError):
         raise FormatError("archive.broken") from None
     members = archive.infolist()
     unpacked_bytes = sum(member.file_size for member in members)
@@ -42,7 +42,7 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(member) as file:
             content = file.read(member.file_size + 1)
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OSError, ValueError):
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, OSError, ValueError):
         raise FormatError("archive.broken") from None
     if len(content) != member.file_size:
         raise FormatError("archive.broken")

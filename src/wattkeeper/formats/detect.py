@@ -2,10 +2,28 @@
 
 from typing import Literal
 
-NEM12_RECORDS = (b"100,", b"200,", b"300,")
+Format = Literal["csv", "xlsx", "nem12", "nem13", "greenbutton", "iec61968", "mscons"]
+FORMATS: tuple[Format, ...] = ("csv", "xlsx", "nem12", "nem13", "greenbutton", "iec61968", "mscons")
+HEAD_BYTES = 64 * 1024
+_BOM = b"\xef\xbb\xbf"
+_AEMO_RECORDS = (b"100,", b"200,", b"250,", b"300,")
 
 
-def detect_format(head: bytes) -> Literal["nem12", "csv"]:
-    """Return the format the first bytes of a file speak for; the reader says what is wrong with the rest."""
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return "nem12" if start.startswith(NEM12_RECORDS) else "csv"
+def detect_format(head: bytes) -> Format | Literal["archive", "xml"]:
+    """Return the format the first bytes of a file speak for; the reader says what is wrong with the rest.
+
+    ``archive``: a zip file, of whatever (a workbook is one too). ``xml``: none of ours.
+    """
+    start = head[:HEAD_BYTES].removeprefix(_BOM).lstrip()
+    if start.startswith(b"PK\x03\x04"):
+        return "archive"
+    if start.startswith((b"UNA", b"UNB+")):
+        return "mscons"
+    if start.startswith(_AEMO_RECORDS):
+        line = start.partition(b"\n")[0].upper()
+        return "nem13" if line.startswith((b"100,NEM13", b"250,")) else "nem12"
+    if start.startswith(b"<"):
+        if b"naesb.org/espi" in start:
+            return "greenbutton"
+        return "iec61968" if b"MeterReading" in start else "xml"
+    return "csv"

@@ -211,4 +211,7 @@ PLAIN = Mapping(
     details=Place("details"),
     has_unknown_columns=False,
 )
+REQUIRED_COLUMNS = frozenset(
+    {"usage_point", "channel", "starts_at", "interval_s", "value", "unit", "quality"}
+)
 OPTIONAL_COLUMNS = frozenset({"meter_serial", "utc_offset", "details"})

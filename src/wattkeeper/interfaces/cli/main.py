@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": "wattkeeper.interfaces.cli.serve:serve",
     "demo": "wattkeeper.interfaces.cli.demo.command:demo",
     "decode": "wattkeeper.interfaces.cli.tools.decode:decode",
+    "convert": "wattkeeper.interfaces.cli.tools.convert:convert",
     "import": "wattkeeper.interfaces.cli.imports:import_",
     "site": "wattkeeper.interfaces.cli.sites:app",
     "usage-point": "wattkeeper.interfaces.cli.usage_points:app",

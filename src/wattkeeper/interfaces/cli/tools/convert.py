@@ -1,0 +1,110 @@
+"""`wattkeeper convert`: intervals in one format in, another format out. Stateless; keeps nothing."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.formats.api import LossList, ParsedIntervals
+from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.detect import FORMATS, Format
+from wattkeeper.formats.files import read_file, write_file
+from wattkeeper.formats.mapping import Mapping, parse_mapping
+from wattkeeper.interfaces.cli.language import current_language
+from wattkeeper.interfaces.messages import sentence
+
+_STANDARD = "-"
+_TEXT_ERRORS_SHOWN = 1000
+
+
+def convert(
+    file: Annotated[str, typer.Argument(help="a file in any format, or - for standard input")],
+    to: Annotated[str, typer.Option("--to", help=", ".join(FORMATS))],
+    output: Annotated[str, typer.Option("--output", "-o", help="a file, or - for standard output")] = "-",
+    mapping: Annotated[str, typer.Option(help="JSON file that says how the table is written")] = "",
+    delimiter: str = ",",
+    decimal_mark: str = ".",
+    zone: Annotated[str | None, typer.Option(help="zone of times without an offset")] = None,
+    all_or_nothing: Annotated[
+        bool, typer.Option("--all-or-nothing/--good-rows", help="write nothing if a row is wrong")
+    ] = False,
+) -> None:
+    """Convert a file of intervals. Exit 0 only if every row was good and the format can hold all of it."""
+    form = _form(to)
+    how = read_mapping(mapping) if mapping else CsvOptions(delimiter, decimal_mark, zone)
+    parsed = read_file(_read(file), how)
+    print_row_errors(file, parsed)
+    if parsed.errors and all_or_nothing:
+        raise WattkeeperError("convert.refused", count=len(parsed.errors))
+    losses = LossList()
+    _write(output, write_file(form, parsed.blocks, losses))
+    for loss in losses.all():
+        text = sentence(loss.code, loss.params, current_language())
+        typer.echo(f"{file}: {text} [{loss.code}]", err=True)
+    raise typer.Exit(1 if parsed.errors or losses.all() else 0)
+
+
+def read_mapping(file: str) -> Mapping:
+    """Return the mapping of a JSON file.
+
+    :raises WattkeeperError: ``shell.file-unreadable``, ``mapping.*``
+    """
+    try:
+        return parse_mapping(Path(file).read_text("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise WattkeeperError("mapping.not-json") from None
+    except OSError as error:
+        raise WattkeeperError("shell.file-unreadable", file=file, reason=error.strerror) from error
+
+
+def print_row_errors(file: str, parsed: ParsedIntervals) -> None:
+    """Print each wrong row with its line and column to standard error."""
+    for error in parsed.errors[: _TEXT_ERRORS_SHOWN + 1]:
+        text = sentence(error.code, error.params, current_language())
+        inside = f"{file}!{error.params['member']}" if "member" in error.params else file
+        place = f"{inside}:{error.line}:{error.column}" if error.line else inside
+        typer.echo(f"{place}: {text} [{error.code}]", err=True)
+
+
+def _form(name: str) -> Format:
+    found = next((one for one in FORMATS if one == name.lower()), None)
+    if found is None:
+        raise WattkeeperError("convert.format-unknown", name=name, choices=", ".join(FORMATS))
+    return found
+
+
+def _read(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == _STANDARD else Path(file).read_bytes()
+    except OSError as error:
+        raise WattkeeperError("shell.file-unreadable", file=file, reason=error.strerror) from error
+
+
+def _write(output: str, parts: Iterable[bytes]) -> None:
+    """Write a file whole or not at all: it appears when its last byte is on the disk."""
+    if output == _STANDARD:
+        sys.stdout.buffer.writelines(parts)
+        sys.stdout.buffer.flush()
+        return
+    target = Path(output)
+    try:
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        raise WattkeeperError("convert.not-written", file=output, reason=error.strerror) from error
