@@ -66,12 +66,14 @@ def put_back(disputed: Disputed, estimated: Intervals, measured: Intervals) -> I
     if not disputed.is_disputed.any():
         return estimated
     is_open = disputed.is_disputed & (estimated.provenance == Provenance.MISSING)
+    provenance = np.where(is_open, measured.provenance, estimated.provenance)
     flags = np.where(is_open, measured.flags, estimated.flags)
+    is_missing = provenance == Provenance.MISSING
     return replace(
         estimated,
         value_milliwh=np.where(is_open, measured.value_milliwh, estimated.value_milliwh),
-        provenance=np.where(is_open, measured.provenance, estimated.provenance),
+        provenance=provenance,
         method=np.where(is_open, measured.method, estimated.method),
         flags=np.where(disputed.is_disputed, flags | int(Flag.SUSPECT), flags),
-        gaps=tuple(gap for gap in estimated.gaps if not is_open[gap.first_index : gap.end_index].all()),
+        gaps=tuple(gap for gap in measured.gaps if is_missing[gap.first_index : gap.end_index].any()),
     )

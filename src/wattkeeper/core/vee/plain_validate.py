@@ -1,6 +1,7 @@
 """The rules over derived tables: what a table of intervals knows, put in the words of the rules."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -52,13 +53,17 @@ def validate_table(
     calendar: DayCalendar,
     rules: RuleSet,
     now_s: int,
+    has_registers: bool = True,
 ) -> list[Finding]:
     """Return what the rules find in the series of a table, each finding with its `series_id`.
 
     `power_max_w` and `resolution_milliwh` (energy of one register step, primary) have shape (series,). Rules
-    that dispute look at estimates too where the rule set wants them checked again.
+    that dispute look at estimates too where the rule set wants them checked again. Without registers the
+    positions of the table are sums of its own intervals and check nothing.
     """
     known = know(table, power_max_w, resolution_milliwh, calendar, now_s)
+    if not has_registers:
+        known = replace(known, register_milliwh=None, register_chain=None)
     energy = _energy_of(table, is_estimate_present=False)
     if not rules.estimation.is_checked_again:
         return run_rules(energy, known, rules, rules.rules(Scope.INTERVALS))

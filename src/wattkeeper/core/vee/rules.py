@@ -113,7 +113,7 @@ def find_jumps(
     if not is_jump.any():
         return []
     is_jump &= table.is_present[:, 1:] & table.is_present[:, :-1]
-    is_jump &= step > np.abs(before) // 100 * jump_pct
+    is_jump &= step * 100 > np.abs(before) * jump_pct
     return [
         table.finding(
             "vee.jump",

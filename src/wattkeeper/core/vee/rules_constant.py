@@ -32,7 +32,7 @@ def find_constant(
 
     A run of k intervals is found where p to the power k - 1 is below 10 to the power
     -`constant_chance_digits`: with the default of 8 that is one false alarm in a million meter-days of 96
-    intervals. A pulse meter at night, 10 steps an interval, is never found; 137 steps twelve times are.
+    intervals. A pulse meter at night, 10 steps an interval, is never found; 200 steps twelve times are.
     """
     findings = []
     for begin, stop in table.spans(day_bounds_s):

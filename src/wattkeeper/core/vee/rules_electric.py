@@ -20,7 +20,7 @@ CURRENT_PRESENT_PCT = 5
 IMBALANCE_PCT = 60
 IMBALANCE_FLOOR_PCT = 20
 REVERSE_POWER_PCT = 1
-PPM = 10_000
+PARTS = 10_000
 
 
 def find_reactive_without_active(
@@ -69,12 +69,12 @@ def _find_poor_factors(
     power_factor_pct: int,
     floor_pct: int,
 ) -> Iterator[Finding]:
-    tangent = isqrt(PPM * PPM * (10_000 - power_factor_pct**2) // power_factor_pct**2)
+    tangent = isqrt(PARTS * PARTS * (10_000 - power_factor_pct**2) // power_factor_pct**2)
     edges = table.edges(day_bounds_s)
     active_sum = table.sums(np.where(table.is_present, table.energy_milliwh, 0), day_bounds_s)
     reactive_sum = table.sums(np.where(table.is_present, reactive, 0), day_bounds_s)
     floor = carried_milliwh(power_max_w, 1, floor_pct)[:, np.newaxis] * np.diff(day_bounds_s)
-    is_poor = (active_sum > 0) & (reactive_sum > floor) & (active_sum // PPM * tangent < reactive_sum)
+    is_poor = (active_sum > 0) & (reactive_sum > floor) & (active_sum * tangent < reactive_sum * PARTS)
     for series, day in np.argwhere(is_poor).tolist():
         yield table.finding(
             "vee.power-factor",

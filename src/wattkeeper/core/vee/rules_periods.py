@@ -39,7 +39,7 @@ def find_high_low_usage(
 ) -> list[Finding]:
     """V11 ``vee.high-usage``, ``vee.low-usage``: daily average against that of a reference period.
 
-    Below 50 % or above 150 % by default (Oracle High/Low; Itron register rules, by elapsed UTC time).
+    Below `low_pct` (50) or above `high_pct` (150): Oracle High/Low; Itron register rules, by elapsed time.
     `reference_milliwh`, `reference_s`, `reference_estimated_milliwh` (series,): energy and length of the last
     period, else of the same one last year, and what of it was estimated; if more than
     `reference_estimated_pct` was (default 25), or the table has missing intervals, the rule does not apply.
@@ -83,7 +83,7 @@ def find_peak_changes(
         return []
     at = energy.argmax(axis=1)
     peak = energy[np.arange(len(energy)), at]
-    is_higher = (reference_peak_milliwh > 0) & (peak // peak_pct * 100 > reference_peak_milliwh)
+    is_higher = (reference_peak_milliwh > 0) & (peak * 100 > reference_peak_milliwh * peak_pct)
     return [
         table.finding(
             "vee.peak-change",

@@ -62,10 +62,12 @@ def validate_and_estimate(
         calendar=calendar,
         rules=rules,
         now_s=now_s,
+        has_registers=limits.has_registers,
     )
     mark_validated(table, find_disputed(table, findings, rules))
     window = replace(window, flags=table.flags[0].astype(np.int64))
-    return window, (*_overlapping(window.findings, from_s, to_s), *findings)
+    once = {each.key: each for each in (*_overlapping(window.findings, from_s, to_s), *findings)}
+    return window, tuple(once.values())
 
 
 def estimate_window(
@@ -105,12 +107,9 @@ def estimate_window(
         for gap in disputed.intervals.gaps
         if first < gap.end_index and gap.first_index < end
     ]
+    ripe = [gap for gap in gaps if gap.first_index < gap.end_index]
     estimated = estimate(
-        disputed.intervals,
-        calendar,
-        [gap for gap in gaps if gap.first_index < gap.end_index],
-        candidates=candidates,
-        estimation=rules.estimation,
+        disputed.intervals, calendar, ripe, candidates=candidates, estimation=rules.estimation
     )
     window = cut_window(put_back(disputed, estimated, derived), first, end)
     return replace(window, findings=(*window.findings, *found))

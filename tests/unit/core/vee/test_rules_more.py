@@ -1,0 +1,279 @@
+"""Periods against periods, phases against each other, deliveries against what is registered."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unit.core.vee.energy_tables import DAY, DAY_S, bounds, nowhere, table
+from wattkeeper.core.kernel.quality import Flag, Provenance
+from wattkeeper.core.vee.formula import Formula, InvalidFormula, parse_formula
+from wattkeeper.core.vee.rules import find_jumps
+from wattkeeper.core.vee.rules_delivery import (
+    Deliveries,
+    find_device_faults,
+    find_doubtful_replacements,
+    find_repeats,
+    find_wrong_identities,
+    find_wrong_multipliers,
+    find_wrong_units,
+)
+from wattkeeper.core.vee.rules_electric import (
+    PhaseReads,
+    find_feeder_imbalances,
+    find_phase_faults,
+    find_reactive_without_active,
+)
+from wattkeeper.core.vee.rules_periods import (
+    STATISTIC_NAMES,
+    find_high_low_usage,
+    find_odd_statistics,
+    find_peak_changes,
+)
+from wattkeeper.core.vee.rules_sums import find_confirmed_days, find_daily_sum_mismatches
+
+ONE = np.array([1])
+
+
+def test_a_jump_is_large_against_the_interval_before_and_the_service() -> None:
+    energy = table([[10, 10, 200, 190, 10]])
+    found = find_jumps(energy, power_max_w=np.array([0]))
+    assert [(f.starts_at_s // 900, f.evidence["before_milliwh"]) for f in found] == [(2, 10)]
+    assert not find_jumps(energy, power_max_w=np.array([10**6]))
+    energy.is_present[0, 1] = False
+    assert not find_jumps(energy, power_max_w=np.array([0]))
+
+
+def low(reference: int, **changed: Any) -> list[str]:
+    days = table([[100] * 30], interval_s=DAY_S)
+    given: dict[str, Any] = {
+        "reference_milliwh": np.array([reference]),
+        "reference_s": np.array([30 * DAY_S]),
+        "reference_estimated_milliwh": np.array([0]),
+    }
+    return [found.rule for found in find_high_low_usage(days, **(given | changed))]
+
+
+def test_usage_is_compared_by_day_and_both_ways() -> None:
+    assert low(6001) == ["vee.low-usage"]
+    assert low(6000) == []
+    assert low(2000) == []
+    assert low(1999) == ["vee.high-usage"]
+    assert low(0) == []
+    assert low(6001, reference_s=np.array([60 * DAY_S])) == []
+
+
+def test_a_higher_peak_is_found_against_the_one_before() -> None:
+    energy = table([[1, 31, 1], [1, 30, 1]])
+    found = find_peak_changes(energy, reference_peak_milliwh=np.array([10, 10]))
+    assert [(f.series_id, f.starts_at_s) for f in found] == [(0, 900)]
+
+
+def test_a_formula_judges_each_day() -> None:
+    energy = table([[10] * DAY + [10] * 95 + [500]])
+    formulas = (
+        parse_formula("max < 3 * mean and not zero_count > 20", STATISTIC_NAMES),
+        parse_formula("sum / previous_sum < 2", STATISTIC_NAMES),
+    )
+    found = find_odd_statistics(
+        energy, day_bounds_s=bounds(2), is_excused=nowhere((1, 2 * DAY)), formulas=formulas
+    )
+    assert [(f.evidence["formula_index"], f.starts_at_s // DAY_S) for f in found] == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os')",
+        "max.real",
+        "max[0]",
+        "(lambda: 1)()",
+        "max if 1 else 2",
+        "'a' * 9",
+        "2 ** 99",
+        "max <",
+        "nothing > 1",
+        "max is min",
+        "True",
+        "max " + "+ max " * 200,
+        "-" * 60 + "max",
+    ],
+)
+def test_what_is_no_arithmetic_is_refused(text: str) -> None:
+    with pytest.raises(InvalidFormula):
+        parse_formula(text, STATISTIC_NAMES)
+
+
+def test_a_division_by_zero_shows_nothing_wrong() -> None:
+    formula = parse_formula("max / mean < 2", STATISTIC_NAMES)
+    assert isinstance(formula, Formula)
+    named = {"max": np.array([0.0, 3.0]), "mean": np.array([0.0, 1.0])}
+    assert formula.holds(named).tolist() == [True, False]
+    assert parse_formula("max", STATISTIC_NAMES).holds(named).tolist() == [False, True]
+
+
+def test_a_poor_power_factor_counts_by_day() -> None:
+    active = table([[1000] * DAY])
+    given: dict[str, Any] = {"day_bounds_s": bounds(1), "power_max_w": np.array([10])}
+    found = find_reactive_without_active(active, reactive_millivarh=np.full((1, DAY), 3181), **given)
+    assert [f.rule for f in found] == ["vee.power-factor"]
+    assert not find_reactive_without_active(active, reactive_millivarh=np.full((1, DAY), 3179), **given)
+
+
+def test_a_feeder_balances_with_its_meters_and_its_loss() -> None:
+    energy = table(np.full((3, 2 * DAY), 100))
+    feeder = np.full((1, 2 * DAY), 210)
+    feeder[0, DAY:] = 300
+    given: dict[str, Any] = {
+        "day_bounds_s": bounds(2),
+        "feeder_index": np.array([0, 0, -1]),
+        "feeder_milliwh": feeder,
+        "feeder_series_id": np.array([77]),
+        "loss_milliwh": np.full((1, 2), 5 * DAY),
+    }
+    found = find_feeder_imbalances(energy, **given)
+    assert [(f.series_id, f.starts_at_s // DAY_S, f.evidence["difference_milliwh"]) for f in found] == [
+        (77, 1, 95 * DAY)
+    ]
+    energy.is_present[0, DAY] = False
+    assert not find_feeder_imbalances(energy, **given)
+
+
+def phases(voltage: list[int], current: list[int], power_w: int = 1000) -> list[str]:
+    reads = PhaseReads(
+        5,
+        np.array([100]),
+        np.array([voltage]) * 1000,
+        np.array([current]) * 1000,
+        np.array([power_w]),
+        np.ones((1, len(voltage)), dtype=np.bool_),
+    )
+    return [f.rule for f in find_phase_faults(reads, voltage_nominal_mv=230_000, current_max_ma=60_000)]
+
+
+@pytest.mark.parametrize(
+    ("voltage", "current", "power_w", "rules"),
+    [
+        ([230, 231, 229], [20, 21, 19], 10_000, []),
+        ([230, 0, 229], [20, 21, 19], 10_000, ["vee.voltage-missing"]),
+        ([230, 0, 229], [20, 0, 19], 10_000, ["vee.current-imbalance"]),
+        ([230, 0, 229], [2, 0, 2], 1000, []),
+        ([230, 231, 229], [20, 21, 19], -10_000, ["vee.reverse-power"]),
+        ([230], [20], 1000, []),
+    ],
+)
+def test_phases_tell_of_tampering(
+    voltage: list[int], current: list[int], power_w: int, rules: list[str]
+) -> None:
+    assert phases(voltage, current, power_w) == rules
+
+
+def test_a_lost_voltage_names_its_phase() -> None:
+    reads = PhaseReads(
+        5,
+        np.array([100, 200]),
+        np.array([[230, 0, 230]] * 2) * 1000,
+        np.array([[9, 9, 9]] * 2) * 1000,
+        np.array([10, 10]),
+        np.ones((2, 3), dtype=np.bool_),
+    )
+    (found,) = find_phase_faults(reads, voltage_nominal_mv=230_000, current_max_ma=60_000)
+    assert found.evidence == {"read_count": 2, "power_min_w": 10, "voltage_l2_mv": 0, "current_l2_ma": 9000}
+
+
+def reads(
+    channel: list[int], at_s: list[int], value: list[int], flags: list[int] | None = None
+) -> Deliveries:
+    return Deliveries(*(np.array(each) for each in (channel, at_s, value, flags or [0] * len(value))))
+
+
+def test_repeats_are_dropped_and_other_values_kept() -> None:
+    kept, found = find_repeats(reads([1, 1, 1, 2, 1], [5, 5, 5, 5, 6], [9, 9, 8, 9, 9]))
+    assert kept.tolist() == [True, False, True, True, True]
+    assert [(f.channel_id, f.evidence) for f in found] == [(1, {"read_count": 1})]
+
+
+def test_another_meter_is_named() -> None:
+    found = find_wrong_identities(
+        reads([1, 1, 2], [5, 6, 5], [0, 0, 0]),
+        expected=np.array(["A", "A", "B"]),
+        answered=np.array(["A", "X", ""]),
+    )
+    assert [(f.channel_id, f.starts_at_s, f.evidence["answered"]) for f in found] == [(1, 6, "X")]
+
+
+def test_a_device_that_doubts_itself_is_one_finding_a_run() -> None:
+    bad = int(Flag.CLOCK_INVALID)
+    found = find_device_faults(reads([1] * 5, [1, 2, 3, 4, 5], [0] * 5, [0, bad, bad, 0, int(Flag.SUSPECT)]))
+    assert [(f.starts_at_s, f.evidence["read_count"]) for f in found] == [(2, 2), (5, 1)]
+
+
+def test_multipliers_are_compared_as_fractions() -> None:
+    found = find_wrong_multipliers(
+        reads([1, 2, 3], [1, 1, 1], [0, 0, 0]),
+        told_numerator=np.array([40, 40, 0]),
+        told_denominator=np.array([1, 1, 0]),
+        known_numerator=np.array([80, 30, 1]),
+        known_denominator=np.array([2, 1, 1]),
+    )
+    assert [(f.channel_id, f.evidence["told"], f.evidence["known"]) for f in found] == [(2, "40/1", "30/1")]
+
+
+def test_units_are_compared_where_they_are_told() -> None:
+    told, known = np.array(["kWh", "", "Wh"]), np.array(["kWh", "kWh", "kWh"])
+    found = find_wrong_units(reads([1, 2, 3], [1, 1, 1], [0, 0, 0]), told=told, known=known)
+    assert [f.channel_id for f in found] == [3]
+
+
+def test_a_replacement_needs_rank_or_closeness() -> None:
+    measured, estimated, edited = (
+        int(p) for p in (Provenance.MEASURED, Provenance.ESTIMATED, Provenance.EDITED)
+    )
+    taken, found = find_doubtful_replacements(
+        reads([1] * 6, [1, 2, 3, 4, 5, 6], [105, 120, 50, 100, 70, 9]),
+        old_value=np.array([100, 100, 99, 100, 100, 100]),
+        old_provenance=np.array([measured, measured, estimated, edited, edited, measured]),
+        old_flags=np.zeros(6, dtype=np.int64),
+        new_provenance=np.array([measured] * 5 + [estimated]),
+    )
+    assert taken.tolist() == [True, False, True, True, False, False]
+    assert [f.starts_at_s for f in found] == [2, 5]
+
+
+def sums(energy: list[int], advance: int, **changed: Any) -> list[tuple[str, int]]:
+    whole = table([energy])
+    given: dict[str, Any] = {
+        "day_bounds_s": np.array([0, 900 * len(energy)]),
+        "register_milliwh": np.array([[50, 50 + advance]]),
+        "register_chain": np.array([[0, 0]]),
+        "is_filled": np.ones((1, len(energy)), dtype=np.bool_),
+        "resolution_milliwh": np.array([10]),
+    }
+    found = find_daily_sum_mismatches(whole, **(given | changed))
+    return [(f.rule, int(f.evidence["advance_milliwh"]) - int(f.evidence["sum_milliwh"])) for f in found]
+
+
+def test_sums_and_registers_agree_within_a_step_and_a_permille() -> None:
+    assert sums([100, 100], 210) == []
+    assert sums([100, 100], 211) == [("vee.sum-check", 11)]
+    assert sums([100_000, 100_000], 200_210) == []
+    assert sums([100, 100], 211, register_chain=np.array([[0, 1]])) == []
+    assert sums([100, 100], 211, register_chain=np.array([[-1, -1]])) == []
+
+
+def test_a_day_that_is_not_whole_fails_only_where_it_holds_too_much() -> None:
+    holes = np.array([[True, False]])
+    assert sums([100, 0], 300, is_filled=holes) == []
+    assert sums([100, 0], 80, is_filled=holes) == [("vee.negative-gap", -20)]
+
+
+def test_registers_read_apart_confirm_a_day() -> None:
+    energy = table(np.full((2, DAY), 100))
+    confirmed = find_confirmed_days(
+        energy,
+        day_bounds_s=bounds(1),
+        register_milliwh=np.array([[0, 9605], [0, 9700]]),
+        register_chain=np.zeros((2, 2), dtype=np.int64),
+        resolution_milliwh=np.array([10, 10]),
+    )
+    assert confirmed.tolist() == [[True], [False]]
