@@ -1,0 +1,155 @@
+"""Any order, any repetition, any batching of the same deliveries ends in the identical state (trust A8, A9).
+
+The state is one hash: current values, findings, roll-ups, the bill and the set of raw reads; no run ids, no
+receive times. A shuffle draws its own order, batches, repetitions and runs in between.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import astuple
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline_street import Row, Street
+from unit.pipeline.test_plain import DAY_S, DAYS, FEATURES, make_series, start_of
+from unit.pipeline.test_rollups import RollUpsOf, held
+from wattkeeper.core.billing.compute import compute_bill
+from wattkeeper.core.billing.intervals import IntervalColumns
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import Period, from_seconds
+from wattkeeper.core.tariffs.parse import parse_tariff
+from wattkeeper.pipeline.ports import SeriesFacts
+
+SHUFFLES_A_WORLD = 20
+CAUGHT_WITHIN = 100
+CALENDAR = {"weekday": [["00:00", "valley"], ["08:00", "peak"], ["22:00", "valley"]]}
+Delivery = tuple[int, int, Row]
+
+
+class LastDeliveryWins(Street):
+    """The fault to catch: of several reads at one instant the one that came last is kept."""
+
+    def deliver(self, series_id: int, channel_id: int, rows: Any) -> None:
+        for row in rows:
+            self.raw[channel_id] = {old for old in self.raw[channel_id] if old[0] != row[0]}
+            super().deliver(series_id, channel_id, [row])
+
+
+def make_world(seed: int) -> tuple[list[SeriesFacts], list[Delivery], int]:
+    """Return a series with drawn features, all its reads, and the instant at which they are judged."""
+    chance = Random(seed)
+    facts, reads = make_series(1, ["double", *chance.sample(FEATURES, 3)], chance)
+    deliveries = [(1, channel_id, row) for channel_id, rows in reads.items() for row in rows]
+    return [facts], deliveries, start_of(facts.zone) + (DAYS + 3) * DAY_S
+
+
+def live(street: Street, facts: list[SeriesFacts], batches: Iterator[list[Delivery]], now_s: int) -> str:
+    """Deliver the batches, a run after each, and return the hash of the state."""
+    street.facts = {own.series_id: own for own in facts}
+    street.roll_ups = roll_ups = RollUpsOf(street)
+    for batch in batches:
+        for series_id, channel_id, row in batch:
+            street.deliver(series_id, channel_id, [row])
+        street.run(now_s)
+    for own in facts:  # the look that the worker takes again and again, for what comes true by waiting
+        street.mark(own.series_id, start_of(own.zone) - DAY_S, now_s)
+    street.run(now_s)
+    return state_of(street, roll_ups)
+
+
+def shuffled(deliveries: list[Delivery], chance: Random) -> Iterator[list[Delivery]]:
+    """Yield the deliveries in another order, some of them again, in batches."""
+    again = chance.sample(deliveries, chance.randrange(1 + len(deliveries) // 4))
+    every = [*deliveries, *again]
+    chance.shuffle(every)
+    cuts = [0, *sorted(chance.randrange(len(every) + 1) for _ in range(chance.randrange(3))), len(every)]
+    for first, end in pairwise(cuts):
+        yield every[first:end]
+
+
+def state_of(street: Street, roll_ups: RollUpsOf) -> str:
+    """Return the hash of everything that the deliveries leave behind."""
+    findings = sorted(json.dumps(astuple(found), default=str) for found in street.recorded.values())
+    raw = {channel_id: sorted(rows) for channel_id, rows in sorted(street.raw.items())}
+    state = [street.current(), findings, sorted(held(roll_ups, street).items()), raw]
+    state.append([bill_of(street, own) for own in street.facts.values()])
+    return hashlib.sha256(json.dumps(state, default=str).encode()).hexdigest()
+
+
+def bill_of(street: Street, facts: SeriesFacts) -> list[Any]:
+    """Return total and lines of a time-of-use bill of the days, or why there is none."""
+    from_s = start_of(facts.zone)
+    period = Period(from_seconds(from_s), from_seconds(from_s + DAYS * DAY_S))
+    current = street.current().get(facts.series_id, {})
+    starts = np.arange(from_s, from_s + DAYS * DAY_S, facts.interval_s, dtype=np.int64)
+    rows = np.array([current.get(at_s, (0, 0, 0, 0))[:3] for at_s in starts.tolist()], dtype=np.int64)
+    try:
+        bill = compute_bill(
+            tariffs=[tariff_of(str(facts.zone))],
+            period=period,
+            intervals=IntervalColumns(starts, rows[:, 0], rows[:, 1], rows[:, 2]),
+            interval_s=facts.interval_s,
+            usage_point="1",
+            series_id=facts.series_id,
+            run_id=0,
+            data_version="",
+        )
+    except WattkeeperError as error:
+        return [error.code]
+    return [bill.total_minor, *map(str, bill.lines)]
+
+
+def tariff_of(zone: str) -> Any:
+    """Return a tariff of two rates."""
+    rates = [{"code": "peak", "price_per_kwh": "0.8123"}, {"code": "valley", "price_per_kwh": "0.3"}]
+    seasons = [{"from": "01-01", "to": "12-31", "days": CALENDAR}]
+    energy = {"id": "energy", "kind": "energy", "rates": rates, "calendar": {"seasons": seasons}}
+    return parse_tariff(
+        {
+            "format": 1,
+            "code": "test",
+            "version": 1,
+            "currency": "CNY",
+            "zone": zone,
+            "valid_from": "2000-01-01",
+            "components": [energy],
+        }
+    )
+
+
+def count_different(kind: type[Street], shuffles: int, *, seed: int = 0) -> int:
+    """Return how many of so many shuffles end in another state than the plain order does."""
+    different = 0
+    for first in range(0, shuffles, SHUFFLES_A_WORLD):
+        facts, deliveries, now_s = make_world(seed + first)
+        plain = live(kind([], is_many=True), facts, iter([deliveries]), now_s)
+        for index in range(first, min(first + SHUFFLES_A_WORLD, shuffles)):
+            chance = Random((seed + index) * 7919 + 1)
+            street = kind([], is_many=chance.random() < 0.5)
+            different += live(street, facts, shuffled(deliveries, chance), now_s) != plain
+    return different
+
+
+def test_the_order_of_arrival_changes_nothing() -> None:
+    assert count_different(Street, 100) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_order_of_arrival_changes_nothing_in_a_thousand_shuffles() -> None:
+    assert count_different(Street, 1000, seed=1000) == 0
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(14_400)
+def test_the_order_of_arrival_changes_nothing_in_a_hundred_thousand_shuffles() -> None:
+    assert count_different(Street, 100_000, seed=10_000) == 0
+
+
+def test_a_winner_by_arrival_is_caught() -> None:
+    assert count_different(LastDeliveryWins, CAUGHT_WITHIN) > 0
