@@ -12,7 +12,6 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import cast
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -24,23 +23,34 @@ from wattkeeper.store import conformance
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.conformance_data import MONTH_START_S, batch
+from wattkeeper.store.keeping import KeepingReadingStore
 from wattkeeper.store.memory import MemoryReadingStore
 from wattkeeper.store.transport import StoreRefused
 
 SERVER_URL = os.environ.get("WATTKEEPER_TEST_CLICKHOUSE_URL", "")
 
 
-@pytest.fixture(scope="module", params=["memory", "embedded", "server"])
+@pytest.fixture(scope="module", params=["memory", "embedded", "keeping", "server"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadingStore]:
     if request.param == "memory":
         yield MemoryReadingStore()
     elif request.param == "embedded":
         with running_store(tmp_path_factory.mktemp("store")) as embedded:
             yield embedded
+    elif request.param == "keeping":
+        folder = tmp_path_factory.mktemp("store")
+        with running_store(folder) as embedded:
+            keeping = KeepingReadingStore.keeping(embedded, folder / "run" / "latest.table")
+            assert keeping.rebuild()
+            yield keeping
+            recount = keeping.recount()
+            assert recount.is_whole
+            assert recount.channels_count > 50
+            assert recount.differences == ()
     elif not SERVER_URL:
         pytest.skip("WATTKEEPER_TEST_CLICKHOUSE_URL names no ClickHouse server")
     else:
-        server = HttpReadingStore(SERVER_URL, urlsplit(SERVER_URL).password or "")
+        server = HttpReadingStore.of_server(SERVER_URL)
         server.make_tables()
         yield server
 

@@ -5,7 +5,6 @@ import os
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import django
 
@@ -63,10 +62,10 @@ def make_clock(*, follower: str | None = None) -> Clock:
 def open_store(folder: Path | None = None) -> ReadingStore:
     """Return the readings store: what ``WATTKEEPER_READINGS`` names, else this folder's process.
 
-    :raises WattkeeperError: ``store.not-running`` where no store process serves the folder
+    :raises WattkeeperError: ``store.not-running`` where no store process serves the folder,
+        ``settings.readings-url``
     """
     url = os.environ.get("WATTKEEPER_READINGS", "")
     if url.startswith("clickhouse://"):
-        parts = urlsplit(url)
-        return HttpReadingStore(f"http://{parts.hostname}:{parts.port or 8123}", parts.password or "")
+        return HttpReadingStore.of_server(url)
     return HttpReadingStore.of_file((folder or data_folder()) / "run" / "store.json")

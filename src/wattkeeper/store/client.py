@@ -37,7 +37,7 @@ from wattkeeper.store.native import Columns, encode_block
 from wattkeeper.store.ranges import INSTANT_MAX_S, check_batch, check_measurements
 from wattkeeper.store.receipts import receipt_table, receipts_of
 from wattkeeper.store.schema import INSERT_SETTINGS, TABLES
-from wattkeeper.store.transport import StoreRefused, Transport, address_in, address_of
+from wattkeeper.store.transport import StoreRefused, Transport, address_in, address_of, address_of_server
 from wattkeeper.store.windows import FIRST_WINDOW_S, Window, windows
 
 _IDS_COUNT = 10_000  # a slice of ids keeps a query below the engine's 256 KiB
@@ -61,6 +61,17 @@ class HttpReadingStore:
         """
         store = cls.__new__(cls)
         store._transport = Transport(lambda: address_in(address_file), is_bulk=is_bulk)
+        return store
+
+    @classmethod
+    def of_server(cls, url: str, *, is_bulk: bool = False) -> Self:
+        """Return the store of a ClickHouse server at ``clickhouse://user:password@host:port/database``.
+
+        :raises WattkeeperError: ``settings.readings-url``
+        """
+        address = address_of_server(url)
+        store = cls.__new__(cls)
+        store._transport = Transport(lambda: address, is_bulk=is_bulk)
         return store
 
     def make_tables(self) -> None:

@@ -3,14 +3,16 @@
 import json
 import threading
 from collections.abc import Callable, Sequence
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
+from ssl import SSLCertVerificationError, create_default_context
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 
 _TIMEOUT_S = 120.0
+_PORT, _TLS_PORT = 8123, 8443
 _DISK_FULL = ("NOT_ENOUGH_SPACE", "No space left on device")
 
 
@@ -31,6 +33,10 @@ class Address(NamedTuple):
     host: str
     port: int
     secret: str
+    user: str = "default"
+    database: str = ""  # the user's own
+    is_tls: bool = False
+    ca_file: str = ""  # certificates that are trusted; the machine's where empty
 
 
 Locate = Callable[[], Address]
@@ -41,6 +47,31 @@ def address_of(url: str, secret: str) -> Address:
     """Return the address of an engine at an ``http://host:port`` URL."""
     parts = urlsplit(url)
     return Address(parts.hostname or "127.0.0.1", parts.port or 8123, secret)
+
+
+def address_of_server(url: str) -> Address:
+    """Return the address in ``clickhouse://user:password@host:port/database?secure=true&ca=FILE``.
+
+    Plain HTTP is for this machine and for networks that are trusted; ``secure=true`` is TLS.
+
+    :raises WattkeeperError: ``settings.readings-url`` for a part that is not understood
+    """
+    parts = urlsplit(url)
+    options = parse_qs(parts.query, keep_blank_values=True)
+    secure = options.pop("secure", ["false"])[-1].lower()
+    ca_file = options.pop("ca", [""])[-1]
+    if parts.scheme != "clickhouse" or not parts.hostname or options or secure not in ("true", "false"):
+        raise WattkeeperError("settings.readings-url", place=f"{parts.scheme}://{parts.hostname or ''}")
+    is_tls = secure == "true"
+    return Address(
+        parts.hostname,
+        parts.port or (_TLS_PORT if is_tls else _PORT),
+        unquote(parts.password or ""),
+        unquote(parts.username or "default"),
+        unquote(parts.path.strip("/")),
+        is_tls,
+        ca_file,
+    )
 
 
 def address_in(path: Path) -> Address:
@@ -77,6 +108,11 @@ class Transport:
         """
         try:
             status, content = self._exchange(body, path)
+        except SSLCertVerificationError as error:
+            self._close()
+            raise StoreUnreachable(
+                "store.certificate", is_permanent=False, host=self.address.host, reason=error.verify_message
+            ) from error
         except TimeoutError as error:
             raise self._unreachable() from error
         except (HTTPException, OSError):
@@ -102,11 +138,13 @@ class Transport:
         address, connection = self._connected()
         size_bytes = len(body) if isinstance(body, bytes) else sum(map(len, body))
         headers = {
-            "X-ClickHouse-User": "default",
+            "X-ClickHouse-User": address.user,
             "X-ClickHouse-Key": address.secret,
             "X-Wattkeeper-Lane": self._lane,
             "Content-Length": str(size_bytes),
         }
+        if address.database:
+            headers["X-ClickHouse-Database"] = address.database
         connection.request("POST", path, body=body, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
@@ -117,17 +155,25 @@ class Transport:
         if kept is None or kept[0] != self.address:
             self._close()
             address = self.address
-            kept = (address, HTTPConnection(address.host, address.port, timeout=_TIMEOUT_S))
+            kept = (address, _connection_to(address))
             self._local.kept = kept
         return kept
 
     def _unreachable(self) -> StoreUnreachable:
         self._close()
-        host, port, _ = self.address
-        return StoreUnreachable("store.unreachable", is_permanent=False, address=f"{host}:{port}")
+        place = f"{self.address.host}:{self.address.port}"
+        return StoreUnreachable("store.unreachable", is_permanent=False, address=place)
 
     def _close(self) -> None:
         kept: tuple[Address, HTTPConnection] | None = getattr(self._local, "kept", None)
         if kept is not None:
             kept[1].close()
             self._local.kept = None
+
+
+def _connection_to(address: Address) -> HTTPConnection:
+    """A connection not yet made; over TLS the server has to prove its name."""
+    if not address.is_tls:
+        return HTTPConnection(address.host, address.port, timeout=_TIMEOUT_S)
+    context = create_default_context(cafile=address.ca_file or None)
+    return HTTPSConnection(address.host, address.port, timeout=_TIMEOUT_S, context=context)

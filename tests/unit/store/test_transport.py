@@ -89,7 +89,7 @@ def test_every_failure_has_a_code_and_may_be_tried_again(
     script: Script, answers: list[tuple[int, bytes] | None], code: str
 ) -> None:
     script.answers = answers
-    host, port, secret = script.address
+    host, port, secret = script.address[:3]
     store = HttpReadingStore(f"http://{host}:{port}", secret)
     with pytest.raises(WattkeeperError) as failed:
         store.raw_reads(1, [1], 0, 1)

@@ -15,6 +15,17 @@ def begin() -> None:
 
 
 @app.command()
+def init() -> None:
+    """Make the tables that are not there yet on the ClickHouse server of WATTKEEPER_READINGS."""
+    from wattkeeper.bootstrap import open_store
+    from wattkeeper.store.client import HttpReadingStore
+
+    store = open_store()
+    assert isinstance(store, HttpReadingStore)
+    store.make_tables()
+
+
+@app.command()
 def ddl(
     cluster: Annotated[str, typer.Option(help="name of the cluster in the servers' configuration")],
     database: Annotated[str, typer.Option(help="database of the tables")] = "wattkeeper",
