@@ -1,7 +1,7 @@
 """The meters that a file's blocks belong to: found, or made as meters that only files speak for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 
@@ -17,6 +17,8 @@ from wattkeeper.formats.api import IntervalBlock, RowError
 
 FILES_SITE_CODE = "FILES"
 STEP_KWH = Fraction(1, 1_000_000)
+_DAY_S = 86_400
+_COLUMNS = ("starts_at_s", "value_milli", "provenance", "flags", "method", "note_index")
 IMPORT, EXPORT = "energy_import_interval_kwh", "energy_export_interval_kwh"
 
 
@@ -29,6 +31,14 @@ class BlockTarget:
     channel_id: int
 
 
+class Refused(Exception):
+    """What was prepared is undone: errors stand in the way of a whole file, or it was a dry run."""
+
+    def __init__(self, targets: list[BlockTarget], errors: list[RowError]) -> None:
+        self.targets, self.errors = targets, errors
+        super().__init__(len(errors))
+
+
 @audited("registry.import-meters")
 def prepare_file_meters(
     entry: Entry,
@@ -38,12 +48,17 @@ def prepare_file_meters(
     label: str,
     blocks: Sequence[IntervalBlock],
     site_id: int | None,
+    is_whole: bool = False,
+    is_dry: bool = False,
 ) -> tuple[list[BlockTarget], list[RowError]]:
     """
     Return where each block goes, and an error for each that can go nowhere.
 
     Usage points and meters are made where the tenant has none of that code; they belong to the given site,
-    or to one of their own for files.
+    or to one of their own for files. Nothing of it is kept where the file must go in whole (`is_whole`) and
+    can't, or where it was to be tried only (`is_dry`).
+
+    :raises Refused: with what would have been
     """
     site = own(Site, site_id, actor=actor) if site_id is not None else _files_site(actor)
     entry.subject = f"site:{site.id}"
@@ -52,6 +67,8 @@ def prepare_file_meters(
     taken: dict[int, str] = {}  # channel -> what the file calls it; one name may come in several blocks
     for block in blocks:
         try:
+            block, left_out = _storable(block)
+            errors.extend(left_out)
             target = _target(block, site=site, actor=actor, now=now)
             if taken.setdefault(target.channel_id, block.channel) != block.channel:
                 raise WattkeeperError(
@@ -61,8 +78,28 @@ def prepare_file_meters(
             errors.append(RowError(0, 0, error.code, {"usage_point": block.usage_point, **error.params}))
             continue
         targets.append(target)
+    if is_dry or (is_whole and errors):
+        raise Refused(targets, errors)
     entry.detail = {"label": label, "blocks": len(targets), "refused": len(errors)}
     return targets, errors
+
+
+def _storable(block: IntervalBlock) -> tuple[IntervalBlock, list[RowError]]:
+    """Return what of a block can be a raw read, and an error for what can't.
+
+    :raises WattkeeperError: ``imports.interval-not-kept``
+    """
+    if not block.interval_s or _DAY_S % block.interval_s:
+        raise WattkeeperError("imports.interval-not-kept", interval_s=block.interval_s)
+    is_negative = block.value_milli < 0
+    if not is_negative.any():
+        return block, []
+    count = int(is_negative.sum())
+    kept = {name: getattr(block, name)[~is_negative] for name in _COLUMNS}
+    if not len(kept["starts_at_s"]):
+        raise WattkeeperError("imports.negative-value", channel=block.channel, count=count)
+    params: dict[str, object] = {"usage_point": block.usage_point, "channel": block.channel, "count": count}
+    return replace(block, **kept), [RowError(0, 0, "imports.negative-value", params)]
 
 
 def _files_site(actor: Actor) -> Site:

@@ -1,15 +1,15 @@
 """Import a file of intervals: every good row in, every bad row named, the same file twice changes nothing."""
 
-import io
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wattkeeper.actions.actor import Actor
-from wattkeeper.actions.collection.file_meters import BlockTarget, prepare_file_meters
+from wattkeeper.actions.collection.file_meters import BlockTarget, Refused, prepare_file_meters
 from wattkeeper.actions.job_work import Progress
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -17,14 +17,13 @@ from wattkeeper.core.kernel.quality import Flag, Provenance, Source
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.collection.windows import mark_dirty
-from wattkeeper.formats.api import IntervalBlock, ParsedIntervals, RowError
-from wattkeeper.formats.csv_intervals import CsvOptions, read_csv
-from wattkeeper.formats.detect import detect_format
-from wattkeeper.formats.nem12 import read_nem12
+from wattkeeper.formats.api import IntervalBlock, RowError
+from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.files import read_file
+from wattkeeper.formats.mapping import Mapping
 from wattkeeper.store.api import RawBatch, ReadingStore
 
 CHUNK_COUNT = 100_000
-HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,14 @@ def import_file(
     content: bytes,
     label: str,
     site_id: int | None = None,
-    options: CsvOptions | None = None,
+    options: CsvOptions | Mapping | None = None,
+    is_whole: bool = False,
     on_progress: Progress | None = None,
 ) -> ImportResult:
     """
-    Import NEM12 or CSV (told apart by its first bytes) into meters of a site, made where they are missing.
+    Import a file of any format (told by its first bytes) into meters of a site, made where they are missing.
+
+    With `is_whole` nothing is stored unless every row is good.
 
     `on_progress(done_count, total_count)` is called as rows are stored. A row's reads are stored before their
     windows become dirty, and may be imported again after any failure.
@@ -58,15 +60,46 @@ def import_file(
     actor.require(Role.OPERATOR)
     if services.store is None:
         raise WattkeeperError("store.not-running", is_permanent=False, folder=str(services.data_folder))
-    parsed = _read(content, options or CsvOptions())
-    targets, refused = prepare_file_meters(
-        actor=actor, now=now, label=label, blocks=parsed.blocks, site_id=site_id
-    )
+    parsed = read_file(content, options or CsvOptions())
+    if is_whole and parsed.errors:
+        return ImportResult(0, 0, tuple(parsed.errors))
+    try:
+        targets, refused = prepare_file_meters(
+            actor=actor, now=now, label=label, blocks=parsed.blocks, site_id=site_id, is_whole=is_whole
+        )
+    except Refused as undone:
+        return ImportResult(0, 0, (*parsed.errors, *undone.errors))
     rows_count = _store(
         targets, services.store, actor.tenant_id, now, on_progress or (lambda _done, _total: None)
     )
     meters_count = len({target.meter_id for target in targets})
     return ImportResult(rows_count, meters_count, (*parsed.errors, *refused))
+
+
+def try_import(
+    *,
+    actor: Actor,
+    now: datetime,
+    content: bytes,
+    label: str,
+    site_id: int | None = None,
+    options: CsvOptions | Mapping | None = None,
+) -> tuple[ImportResult, Sequence[IntervalBlock]]:
+    """
+    Do all of an import but storing: return what would become of the file, and what was read of it.
+
+    :raises WattkeeperError: as `import_file` does
+    """
+    parsed = read_file(content, options or CsvOptions())
+    try:
+        prepare_file_meters(
+            actor=actor, now=now, label=label, blocks=parsed.blocks, site_id=site_id, is_dry=True
+        )
+    except Refused as undone:
+        rows_count = sum(int(np.count_nonzero(_is_there(one.block))) for one in undone.targets)
+        meters_count = len({target.meter_id for target in undone.targets})
+        return ImportResult(rows_count, meters_count, (*parsed.errors, *undone.errors)), parsed.blocks
+    raise AssertionError("a dry run keeps nothing")
 
 
 def plain_row_error(error: RowError) -> dict[str, object]:
@@ -107,16 +140,14 @@ def _note(target: BlockTarget, batch: RawBatch, tenant_id: int, now: datetime) -
     )
 
 
-def _read(content: bytes, options: CsvOptions) -> ParsedIntervals:
-    if detect_format(content[:HEAD_BYTES]) == "nem12":
-        return read_nem12(io.BytesIO(content))
-    return read_csv(io.BytesIO(content), options)
+def _is_there(block: IntervalBlock) -> NDArray[np.bool_]:
+    return np.not_equal(block.provenance, int(Provenance.MISSING))
 
 
 def _batches(tenant_id: int, target: BlockTarget, now: datetime) -> Iterator[RawBatch]:
     """Yield the block's rows as raw reads named by the start of their interval; a missing one is no read."""
     block = target.block
-    is_there = block.provenance != int(Provenance.MISSING)
+    is_there = _is_there(block)
     measured_at_s, value = block.starts_at_s[is_there], block.value_milliwh[is_there]
     flags = _flags(block)[is_there]
     for start in range(0, len(value), CHUNK_COUNT):

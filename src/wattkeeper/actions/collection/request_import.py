@@ -18,6 +18,7 @@ from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.job_queue import ClaimedJob, queue_job
 from wattkeeper.data.registry.models import Site
 from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.mapping import Mapping, parse_mapping
 
 JOB_KIND = "import"
 _FOLDER = "imports"
@@ -31,7 +32,8 @@ def request_import(
     content: Iterable[bytes],
     label: str,
     site_id: int | None = None,
-    options: CsvOptions | None = None,
+    options: CsvOptions | Mapping | None = None,
+    is_whole: bool = False,
 ) -> int:
     """
     Keep a file durably and queue its import; return the job's id.
@@ -49,6 +51,7 @@ def request_import(
             label=label,
             site_id=site_id,
             options=options or CsvOptions(),
+            is_whole=is_whole,
         )
     except BaseException:
         path.unlink(missing_ok=True)
@@ -64,16 +67,16 @@ def _queue(
     file_name: str,
     label: str,
     site_id: int | None,
-    options: CsvOptions,
+    options: CsvOptions | Mapping,
+    is_whole: bool,
 ) -> int:
     if site_id is not None:
         own(Site, site_id, actor=actor)
     params = {
         "file_name": file_name,
         "site_id": site_id,
-        "delimiter": options.delimiter,
-        "decimal_mark": options.decimal_mark,
-        "zone": options.zone,
+        "mapping": (options.to_mapping() if isinstance(options, CsvOptions) else options).to_json(),
+        "is_whole": is_whole,
     }
     job_id = queue_job(
         tenant_id=actor.tenant_id,
@@ -104,17 +107,22 @@ def do_import(job: ClaimedJob, services: Services, on_progress: Progress) -> Job
         content=content,
         label=job.label,
         site_id=job.params["site_id"],
-        options=CsvOptions(
-            delimiter=job.params["delimiter"],
-            decimal_mark=job.params["decimal_mark"],
-            zone=job.params["zone"],
-        ),
+        options=_options(job),
+        is_whole=job.params.get("is_whole", False),
         on_progress=on_progress,
     )
     return JobOutcome(
         {"rows": result.rows_count, "meters": result.meters_count, "errors": len(result.errors)},
         tuple(plain_row_error(error) for error in result.errors),
     )
+
+
+def _options(job: ClaimedJob) -> CsvOptions | Mapping:
+    """Return how the file is written; a job queued by the version before says it in three fields."""
+    if "mapping" in job.params:
+        return parse_mapping(job.params["mapping"])
+    names = ("delimiter", "decimal_mark", "zone")
+    return CsvOptions(**{name: job.params[name] for name in names})
 
 
 def drop_file(job: ClaimedJob, services: Services) -> None:

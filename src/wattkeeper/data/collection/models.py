@@ -147,3 +147,18 @@ class Job(models.Model):
     fence_id = models.BigIntegerField(default=0)  # rises with each claim; 0: not a worker's
     failures_count = models.PositiveSmallIntegerField(default=0)
     requested_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+
+
+class ImportMapping(models.Model):
+    """How the columns of somebody's files say intervals: a mapping's JSON under a name."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    name = models.CharField(_("name"), max_length=80)
+    content = models.TextField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="import_mapping_name")]
+
+    def __str__(self) -> str:
+        return self.name

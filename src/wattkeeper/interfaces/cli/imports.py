@@ -1,48 +1,126 @@
-"""`wattkeeper import FILE`: NEM12 or CSV, with a progress bar and each wrong row."""
+"""`wattkeeper import FILE`: any format, with a progress bar and each wrong row; tried only, where asked."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.formats.api import IntervalBlock
+from wattkeeper.formats.blocks import to_texts
 from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.mapping import Mapping
+from wattkeeper.formats.units import written_unit
 from wattkeeper.interfaces.cli.jobs import do_job
 from wattkeeper.interfaces.cli.language import current_language
-from wattkeeper.interfaces.cli.shell import TenantOption, open_shell
+from wattkeeper.interfaces.cli.shell import Shell, TenantOption, open_shell, print_rows
+from wattkeeper.interfaces.cli.tools.convert import read_mapping
 from wattkeeper.interfaces.messages import sentence
+
+_ABOUT = ("usage_point", "meter_serial", "channel", "interval_s", "from", "to", "intervals", "sum", "unit")
+
+if TYPE_CHECKING:
+    from wattkeeper.actions.collection.import_file import ImportResult
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="a NEM12 or CSV file")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV, Excel, NEM12, Green Button, IEC 61968-9, MSCONS, or a zip")
+    ],
     site: Annotated[str, typer.Option(help="code of the site for new meters")] = "",
+    mapping: Annotated[str, typer.Option(help="a saved mapping's name, or its JSON file")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would be stored, and store nothing")
+    ] = False,
+    all_or_nothing: Annotated[
+        bool, typer.Option("--all-or-nothing/--good-rows", help="store nothing if a row is wrong")
+    ] = False,
     delimiter: str = ",",
     decimal_mark: str = ".",
     zone: Annotated[str | None, typer.Option(help="zone of times without an offset (CSV)")] = None,
     tenant: TenantOption = "",
 ) -> None:
-    """Import a file of intervals: every good row in, every wrong one named. Twice is once."""
+    """Import a file of intervals: every good row in, or all or none; every wrong one named. Twice is once."""
     content = _read(file)
-    shell = open_shell(tenant, with_store=True)
+    shell = open_shell(tenant, with_store=not dry_run)
+    options = find_mapping(shell, mapping) if mapping else CsvOptions(delimiter, decimal_mark, zone)
     from wattkeeper.actions.collection.request_import import request_import
     from wattkeeper.data.lookups import find_site_id
 
+    site_id = find_site_id(shell.tenant_id, site) if site else None
+    if dry_run:
+        _try(shell, content, file, site_id, options)
     job_id = request_import(
         actor=shell.actor,
         now=shell.now,
         services=shell.services,
         content=[content],
         label=file.name,
-        site_id=find_site_id(shell.tenant_id, site) if site else None,
-        options=CsvOptions(delimiter=delimiter, decimal_mark=decimal_mark, zone=zone),
+        site_id=site_id,
+        options=options,
+        is_whole=all_or_nothing,
     )
     job = do_job(shell, job_id, file.name)
-    for error in job.errors:
-        text = sentence(error["code"], error.get("params") or {}, current_language())
-        place = f"{file.name}:{error['line']}:{error['column']}" if error.get("line") else file.name
-        typer.echo(f"{place}: {text} [{error['code']}]", err=True)
+    errors = [
+        (one.get("line", 0), one.get("column", 0), one["code"], one.get("params") or {}) for one in job.errors
+    ]
+    _print_errors(file, errors)
     typer.echo(", ".join(f"{name} {count}" for name, count in job.result.items()))
+    if all_or_nothing and job.errors and not job.result.get("rows"):
+        raise WattkeeperError("imports.not-whole", count=len(job.errors))
     raise typer.Exit(1 if job.errors else 0)
+
+
+def find_mapping(shell: Shell, name: str) -> Mapping:
+    """Return a saved mapping, or that of a JSON file.
+
+    :raises WattkeeperError: ``mapping.*``, ``shell.file-unreadable``
+    """
+    if name.endswith(".json"):
+        return read_mapping(name)
+    from wattkeeper.actions.collection.mappings import get_mapping
+
+    return get_mapping(tenant_id=shell.tenant_id, name=name)
+
+
+def _try(
+    shell: Shell, content: bytes, file: Path, site_id: int | None, options: CsvOptions | Mapping
+) -> None:
+    """Print what would become of the file, and exit."""
+    from wattkeeper.actions.collection.import_file import try_import
+
+    result: ImportResult
+    result, blocks = try_import(
+        actor=shell.actor, now=shell.now, content=content, label=file.name, site_id=site_id, options=options
+    )
+    print_rows([_about(block) for block in blocks], _ABOUT, as_json=False)
+    _print_errors(file, [(one.line, one.column, one.code, one.params) for one in result.errors])
+    typer.echo(f"rows {result.rows_count}, meters {result.meters_count}, errors {len(result.errors)}")
+    raise typer.Exit(1 if result.errors else 0)
+
+
+def _about(block: IntervalBlock) -> dict[str, object]:
+    unit, exponent = written_unit(block.unit)
+    return {
+        "usage_point": block.usage_point,
+        "meter_serial": block.meter_serial,
+        "channel": block.channel,
+        "interval_s": block.interval_s,
+        "from": from_seconds(int(block.starts_at_s[0])),
+        "to": from_seconds(int(block.starts_at_s[-1]) + block.interval_s),
+        "intervals": len(block.starts_at_s),
+        "sum": to_texts(block.value_milli.sum(keepdims=True), exponent)[0],
+        "unit": unit,
+    }
+
+
+def _print_errors(file: Path, errors: Iterable[tuple[int, int, str, dict[str, Any]]]) -> None:
+    for line, column, code, params in errors:
+        inside = f"{file.name}!{params['member']}" if "member" in params else file.name
+        place = f"{inside}:{line}:{column}" if line else inside
+        typer.echo(f"{place}: {sentence(code, params, current_language())} [{code}]", err=True)
 
 
 def _read(file: Path) -> bytes:
