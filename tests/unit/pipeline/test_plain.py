@@ -26,6 +26,7 @@ DAY_S = 86_400
 ZONES = (ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu"))
 FIRST = date(2026, 3, 26)  # Berlin's short day is the fourth from here
 DAYS = 4
+FLAGS = (Flag.POWER_LOST, Flag.SUSPECT, Flag.CLOCK_INVALID, Flag.CLOCK_ADJUSTED, Flag.DST_AMBIGUOUS)
 FEATURES = (
     "gaps",
     "long-gap",
@@ -136,7 +137,7 @@ def _change(rows: dict[int, Row], chance: Random, change: Callable[[int], int]) 
 
 def _flag(rows: dict[int, Row], chance: Random) -> None:
     for i in chance.sample(sorted(rows), 5):
-        flag = chance.choice((Flag.POWER_LOST, Flag.SUSPECT, Flag.CLOCK_INVALID, Flag.DST_AMBIGUOUS))
+        flag = chance.choice(FLAGS)
         rows[i] = (*rows[i][:2], int(flag), rows[i][3])
 
 

@@ -16,6 +16,17 @@ class MultiplierFact(Protocol):
     def ratio(self) -> Fraction: ...
 
 
+class ResetFact(Protocol):
+    """At `at_s` a register was set from `value_before`, None where nobody read it, to `value_after`."""
+
+    @property
+    def at_s(self) -> int: ...
+    @property
+    def value_before(self) -> int | None: ...
+    @property
+    def value_after(self) -> int: ...
+
+
 class InstallationFact(Protocol):
     """A period ``[starts_at_s, ends_at_s)`` in which one channel measured a series."""
 
@@ -31,3 +42,5 @@ class InstallationFact(Protocol):
     def register_modulus(self) -> int | None: ...
     @property
     def multipliers(self) -> Sequence[MultiplierFact]: ...
+    @property
+    def resets(self) -> Sequence[ResetFact]: ...

@@ -1,13 +1,15 @@
 """Reads that already are interval energy (profiles of differences, NEM12, CSV) as intervals of a series."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding
-from wattkeeper.core.kernel.quality import Flag, Provenance
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.facts import InstallationFact
 from wattkeeper.core.readings.intervals import (
@@ -33,88 +35,172 @@ def collect_intervals(
     """Return the intervals of a series over ``[from_s, to_s)`` from reads that hold interval energy.
 
     A read is named by the start of its interval and counts the channel's step; the multiplier in force then
-    applies, and what is less than a milliwatt-hour is dropped. A negative value, or more than the service can
-    carry, is a ``readings.out-of-range`` finding and not used. No register brackets a gap here, so its energy
-    is unknown; a position is the sum since the window began, known beside measured intervals.
+    applies, and what is less than a milliwatt-hour is dropped. An interval in which a meter was exchanged is
+    the sum of what both meters hold of it (method EXCHANGE), MISSING and a
+    ``readings.exchange-read-missing`` finding where one of them holds nothing. A multiplier change inside an
+    interval is shared out by time: ESTIMATED, EXCHANGE and ``readings.multiplier-read-missing``. A negative
+    value, or more than the service can carry, is a ``readings.out-of-range`` finding and not used. No
+    register brackets a gap here, so its energy is unknown; a position is the sum since the window began,
+    known beside measured intervals.
 
     :raises InvalidWindow: if the window is not a whole number of intervals
     """
     if interval_s <= 0 or to_s <= from_s or (to_s - from_s) % interval_s:
         raise InvalidWindow("readings.window", from_s=from_s, to_s=to_s, interval_s=interval_s)
     boundaries = np.arange(from_s, to_s + 1, interval_s, dtype=np.int64)
-    count = len(boundaries) - 1
-    value, flags = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-    is_present = np.zeros(count, dtype=np.bool_)
-    findings: list[Finding] = []
+    sheet = _Sheet.over(boundaries, interval_s)
     limit_milliwh = power_max_w * 1000 * interval_s // 3600
     for installation in installations:
-        own, found = _select(installation, reads.get(installation.channel_id), boundaries, interval_s)
-        energy = _to_energy(installation, own)
+        own, found = _select(installation, reads.get(installation.channel_id), sheet)
+        sheet.findings += found
+        sheet.add(installation, own, limit_milliwh)
+    sheet.find_halves(installations)
+    return _assemble(sheet, find_installed(installations, boundaries))
+
+
+@dataclass(slots=True, eq=False)
+class _Sheet:
+    """What was added up so far, one element for each interval; `holders` names the channels that hold it."""
+
+    starts_at_s: Int64s
+    interval_s: int
+    value: Int64s
+    flags: Int64s
+    part_count: Int64s
+    is_shared_out: NDArray[np.bool_]
+    holders: dict[int, NDArray[np.bool_]]
+    findings: list[Finding]
+
+    @classmethod
+    def over(cls, boundaries: Int64s, interval_s: int) -> "_Sheet":
+        count = len(boundaries) - 1
+        value, flags, part_count = np.zeros((3, count), dtype=np.int64)
+        nothing = np.zeros(count, dtype=np.bool_)
+        return cls(boundaries[:-1], interval_s, value, flags, part_count, nothing, {}, [])
+
+    def touched_by(self, installation: InstallationFact) -> NDArray[np.bool_]:
+        """Which intervals overlap an installation."""
+        is_touched = self.starts_at_s + self.interval_s > installation.starts_at_s
+        if installation.ends_at_s is not None:
+            is_touched &= self.starts_at_s < installation.ends_at_s
+        return is_touched
+
+    def add(self, installation: InstallationFact, own: ReadColumns, limit_milliwh: int) -> None:
+        """Add the reads of one installation; a channel counts once in an interval."""
+        places = (own.measured_at_s - self.starts_at_s[0]) // self.interval_s
+        holder = self.holders.setdefault(installation.channel_id, np.zeros(len(self.value), dtype=np.bool_))
+        is_new = ~holder[places]
+        own, places = take(own, is_new), places[is_new]
+        energy, is_cut = _to_energy(installation, own, self.interval_s)
         is_possible = (energy >= 0) & (energy <= limit_milliwh)
-        findings += found
-        findings += [
-            Finding(
-                "readings.out-of-range",
-                int(own.measured_at_s[i]),
-                int(own.measured_at_s[i]) + interval_s,
-                {"value": int(own.value[i])},
-                channel_id=installation.channel_id,
-            )
-            for i in np.flatnonzero(~is_possible)
-        ]
-        places = (own.measured_at_s[is_possible] - from_s) // interval_s
-        value[places], is_present[places] = energy[is_possible], True
-        flags[places] = own.flags[is_possible] & INTERVAL_FLAGS
-    return _assemble(boundaries, interval_s, value, flags, is_present, installations, findings)
+        self._report(installation, own, ~is_possible, is_cut)
+        own, places = take(own, is_possible), places[is_possible]
+        self.value[places] += energy[is_possible]
+        self.flags[places] |= own.flags & INTERVAL_FLAGS
+        self.part_count[places] += 1
+        self.is_shared_out[places] |= is_cut[is_possible]
+        holder[places] = True
+
+    def _report(
+        self,
+        installation: InstallationFact,
+        own: ReadColumns,
+        is_impossible: NDArray[np.bool_],
+        is_cut: NDArray[np.bool_],
+    ) -> None:
+        for rule, is_found in (
+            ("readings.out-of-range", is_impossible),
+            ("readings.multiplier-read-missing", is_cut & ~is_impossible),
+        ):
+            for i in np.flatnonzero(is_found).tolist():
+                at_s = int(own.measured_at_s[i])
+                evidence = {"value": int(own.value[i])}
+                ends_at_s = at_s + self.interval_s
+                self.findings.append(
+                    Finding(rule, at_s, ends_at_s, evidence, channel_id=installation.channel_id)
+                )
+
+    def find_halves(self, installations: Sequence[InstallationFact]) -> None:
+        """Take out intervals of which an exchanged meter holds only its part, and say so."""
+        for old, new in pairwise(installations):
+            both = np.flatnonzero(self.touched_by(old) & self.touched_by(new))
+            if old.channel_id == new.channel_id or not len(both):
+                continue
+            place = int(both[0])
+            is_held = [bool(self.holders[each.channel_id][place]) for each in (old, new)]
+            if any(is_held) and not all(is_held):
+                self.part_count[place] = 0
+                at_s = int(self.starts_at_s[place])
+                evidence: dict[str, int | str] = {
+                    "new_channel_id": new.channel_id,
+                    "is_removal_read": int(is_held[0]),
+                    "is_installation_read": int(is_held[1]),
+                    "is_estimated": 0,
+                }
+                rule, end_s = "readings.exchange-read-missing", at_s + self.interval_s
+                self.findings.append(Finding(rule, at_s, end_s, evidence, channel_id=old.channel_id))
 
 
 def _select(
-    installation: InstallationFact, reads: ReadColumns | None, boundaries: Int64s, interval_s: int
+    installation: InstallationFact, reads: ReadColumns | None, sheet: _Sheet
 ) -> tuple[ReadColumns, list[Finding]]:
-    """Return one read for each interval of the grid in which the channel was installed."""
+    """Return one read for each interval of the grid that overlaps the installation."""
     if reads is None:
         return ReadColumns.of([]), []
-    is_own = np.isin(reads.measured_at_s, boundaries[:-1]) & (reads.measured_at_s >= installation.starts_at_s)
-    if installation.ends_at_s is not None:
-        is_own &= reads.measured_at_s < installation.ends_at_s
-    return settle_reads(installation.channel_id, take(reads, is_own), interval_s=interval_s)
+    is_own = np.isin(reads.measured_at_s, sheet.starts_at_s[sheet.touched_by(installation)])
+    return settle_reads(installation.channel_id, take(reads, is_own), interval_s=sheet.interval_s)
 
 
-def _to_energy(installation: InstallationFact, reads: ReadColumns) -> Int64s:
+def _to_energy(
+    installation: InstallationFact, reads: ReadColumns, interval_s: int
+) -> tuple[Int64s, NDArray[np.bool_]]:
+    """Return the primary energy of each read, and which intervals a multiplier change cuts."""
     changes = np.array([period.starts_at_s for period in installation.multipliers[1:]], dtype=np.int64)
     period_of = np.searchsorted(changes, reads.measured_at_s, side="right")
+    is_cut = period_of != np.searchsorted(changes, reads.measured_at_s + interval_s, side="left")
     energy = np.zeros(len(reads), dtype=np.int64)
     for place, period in enumerate(installation.multipliers):
         inside = period_of == place
         rate: Fraction = installation.step_milliwh * period.ratio
         energy[inside] = scale_counts(reads.value[inside], rate)
-    return energy
+    for i in np.flatnonzero(is_cut).tolist():
+        mean = _mean_ratio(installation, int(reads.measured_at_s[i]), interval_s)
+        energy[i] = int(int(reads.value[i]) * installation.step_milliwh * mean)
+    return energy, is_cut
 
 
-def _assemble(
-    boundaries: Int64s,
-    interval_s: int,
-    value: Int64s,
-    flags: Int64s,
-    is_present: NDArray[np.bool_],
-    installations: Sequence[InstallationFact],
-    findings: list[Finding],
-) -> Intervals:
-    is_installed = find_installed(installations, boundaries)
+def _mean_ratio(installation: InstallationFact, starts_at_s: int, interval_s: int) -> Fraction:
+    """Return the mean multiplier of the part of an interval in which the channel was installed."""
+    ends_at_s = starts_at_s + interval_s
+    starts_at_s = max(starts_at_s, installation.starts_at_s)
+    if installation.ends_at_s is not None:
+        ends_at_s = min(ends_at_s, installation.ends_at_s)
+    total = Fraction(0)
+    for period in installation.multipliers:
+        until_s = ends_at_s if period.ends_at_s is None else min(ends_at_s, period.ends_at_s)
+        total += period.ratio * max(0, until_s - max(starts_at_s, period.starts_at_s))
+    return total / (ends_at_s - starts_at_s)
+
+
+def _assemble(sheet: _Sheet, is_installed: NDArray[np.bool_]) -> Intervals:
+    is_present = sheet.part_count > 0
+    value = np.where(is_present, sheet.value, 0)
     is_missing = np.concatenate(([False], is_installed & ~is_present, [False]))
     edges = np.flatnonzero(is_missing[1:] != is_missing[:-1]).tolist()
     gaps = zip(edges[::2], edges[1::2], strict=True)
     is_beside = np.concatenate((is_present, [False])) | np.concatenate(([False], is_present))
+    is_joined = is_present & ((sheet.part_count > 1) | sheet.is_shared_out)
+    provenance = np.where(sheet.is_shared_out, Provenance.ESTIMATED, Provenance.MEASURED)
     return Intervals(
-        interval_s=interval_s,
-        starts_at_s=boundaries[:-1],
+        interval_s=sheet.interval_s,
+        starts_at_s=sheet.starts_at_s,
         value_milliwh=value,
-        provenance=np.where(is_present, Provenance.MEASURED, Provenance.MISSING),
-        flags=np.where(is_present, flags, Flag.NONE),
-        method=np.zeros_like(value),
+        provenance=np.where(is_present, provenance, Provenance.MISSING),
+        flags=np.where(is_present, sheet.flags, Flag.NONE),
+        method=np.where(is_joined, Method.EXCHANGE, Method.NONE),
         is_installed=is_installed,
         position_milliwh=np.concatenate(([0], np.cumsum(value))),
         position_chain=np.where(is_beside, 0, -1),
         gaps=tuple(Gap(first, end, None, is_exact=False) for first, end in gaps),
-        findings=tuple(findings),
+        findings=tuple(sheet.findings),
     )

@@ -72,14 +72,16 @@ def derive_plain(
     """Return the intervals of all series over ``[from_s, to_s)``, and which of them are out of the ordinary.
 
     The rows of the latter (shape (series,)) are left empty: two reads at one instant, one beside the grid or
-    beyond the register, or a step that the service can't carry, that goes backwards, or that may hide another
-    turn of the register. `reads` may hold any time around the window, as brackets.
+    beyond the register, a step that the service can't carry, that goes backwards, or that may hide another
+    turn of the register, or a clock that was set. `reads` may hold any time around the window, as brackets.
     """
     table = IntervalTable.empty(facts.series_id, from_s, to_s, interval_s)
     reads = _without_live_beside_stored(reads, interval_s)
     place, is_beside = _find_places(reads, from_s, interval_s)
     is_odd = _out_of_range(facts)
     is_odd[reads.row[is_beside | _is_beyond(facts, reads)]] = True
+    if reads.flags.any():
+        is_odd[reads.row[(reads.flags & int(Flag.CLOCK_ADJUSTED)) != 0]] = True
     steps = _Steps.between(facts, reads)
     is_odd[reads.row[1:][steps.find_impossible(facts, reads, interval_s)]] = True
     if is_odd.any():

@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.quality import Flag
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.advance import BACKWARDS, AdvanceRule, Break, Chains, link_reads
 from wattkeeper.core.readings.facts import InstallationFact
 from wattkeeper.core.readings.knots import Knots, join_knots, no_knots, scale_counts
 from wattkeeper.core.readings.settle import settle_reads, take
+
+CLOCK_SLACK_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def trace_installation(
         return no_knots(), findings
     settled, conflicts = settle_reads(installation.channel_id, reads, interval_s=limits.interval_s)
     modulus = installation.register_modulus
-    advances = _AdvanceMax(installation, settled.measured_at_s, limits.power_max_w)
+    advances = _AdvanceMax(installation, settled, limits.power_max_w)
     chains = link_reads(settled.value, modulus, advances, limits.advance_rule)
     findings += conflicts
     findings += [_describe_break(installation.channel_id, settled, found) for found in chains.breaks]
@@ -76,19 +79,24 @@ def _select_reads(installation: InstallationFact, reads: ReadColumns) -> tuple[R
 
 
 class _AdvanceMax:
-    """The most counts the service can add between two reads: power x time, and one count of resolution."""
+    """The most counts the service can add between two reads: power x time, and one count of resolution.
 
-    def __init__(self, installation: InstallationFact, at_s: Int64s, power_max_w: int) -> None:
+    A clock that was set back before a read makes the time since the one before longer than the stamps say:
+    by up to `CLOCK_SLACK_S`, if the device says so (CLOCK_ADJUSTED).
+    """
+
+    def __init__(self, installation: InstallationFact, reads: ReadColumns, power_max_w: int) -> None:
         starts = np.array([period.starts_at_s for period in installation.multipliers[1:]], dtype=np.int64)
-        self._at_s = at_s
-        self._period = np.searchsorted(starts, at_s, side="right")
+        self._at_s = reads.measured_at_s
+        self._slack_s = np.where((reads.flags & Flag.CLOCK_ADJUSTED) != 0, CLOCK_SLACK_S, 0)
+        self._period = np.searchsorted(starts, reads.measured_at_s, side="right")
         self._counts_per_s = [
             Fraction(power_max_w * 1000, 3600) / (installation.step_milliwh * period.ratio)
             for period in installation.multipliers
         ]
 
     def __call__(self, left: NDArray[np.intp], right: NDArray[np.intp]) -> Int64s:
-        elapsed_s = self._at_s[right] - self._at_s[left]
+        elapsed_s = self._at_s[right] - self._at_s[left] + self._slack_s[right]
         if len(self._counts_per_s) == 1:
             return scale_counts(elapsed_s, self._counts_per_s[0]) + 1
         most = np.zeros(len(elapsed_s), dtype=np.int64)

@@ -11,6 +11,7 @@ from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.facts import InstallationFact
 from wattkeeper.core.readings.knots import Knots, join_knots, no_knots
 from wattkeeper.core.readings.positions import Limits, trace_installation
+from wattkeeper.core.readings.resets import Part, cut_at_resets, describe_reset
 
 CUT_READ_SLACK_S = (
     300  # a removal or installation read this close to the instant still serves, as an estimate
@@ -21,7 +22,7 @@ CUT_READ_SLACK_S = (
 class _Piece:
     """One installation's knots, with one at its start and its end where a read allows it."""
 
-    installation: InstallationFact
+    installation: Part
     knots: Knots
     is_start_known: bool
     is_end_known: bool
@@ -38,12 +39,13 @@ def trace_series(
     An exchange without a read at, or within 300 s of, removal or installation breaks the chain, since nobody
     knows what was used between; with a read beside the instant the cut is an estimate. Both are
     ``readings.exchange-read-missing`` findings where they lie between the first and last of `boundaries`.
-    While no channel is installed the position stands still.
+    While no channel is installed the position stands still. A told reset of a register is an exchange of the
+    register by itself, and a ``readings.register-reset`` finding.
     """
     findings: list[Finding] = []
     pieces = []
-    for installation in installations:
-        own = reads.get(installation.channel_id)
+    parts = [part for each in installations for part in cut_at_resets(each, reads.get(each.channel_id))]
+    for installation, own in parts:
         if own is None:
             pieces.append(_Piece(installation, no_knots(), is_start_known=False, is_end_known=False))
             continue
@@ -56,7 +58,7 @@ def trace_series(
     return knots, findings
 
 
-def _anchor(installation: InstallationFact, knots: Knots) -> _Piece:
+def _anchor(installation: Part, knots: Knots) -> _Piece:
     starts_at_s, ends_at_s = installation.starts_at_s, installation.ends_at_s
     if not len(knots):
         return _Piece(installation, knots, is_start_known=False, is_end_known=False)
@@ -75,6 +77,9 @@ def _find_unread_exchanges(pieces: list[_Piece], from_s: int, to_s: int) -> list
     for old, new in pairwise(pieces):
         removed_at_s, installed_at_s = old.installation.ends_at_s, new.installation.starts_at_s
         if removed_at_s is None or not (from_s <= removed_at_s and installed_at_s <= to_s):
+            continue
+        if new.installation.after is not None:
+            findings.append(describe_reset(new.installation.channel_id, new.installation.after))
             continue
         is_old_read = old.is_end_known and bool(old.knots.is_exact[-1])
         is_new_read = new.is_start_known and bool(new.knots.is_exact[0])

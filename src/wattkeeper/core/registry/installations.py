@@ -27,12 +27,25 @@ class MultiplierPeriod:
 
 
 @dataclass(frozen=True, slots=True)
+class RegisterReset:
+    """At `at_s` a register was set from `value_before` to `value_after`, both in counts.
+
+    Told by an event of the device or by the person who serviced it; `value_before` is None where nobody read
+    it. A read at the very instant is one from after the reset.
+    """
+
+    at_s: int
+    value_before: int | None
+    value_after: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelInstallation:
     """Over ``[starts_at_s, ends_at_s)`` the channel measured the series.
 
     `step_milliwh`: secondary milliwatt-hours of one count of the channel. `register_modulus`: the count at
     which the register starts again at 0 (10 to the number of its digits), None for one that never does.
-    `multipliers` are in order, without holes, and cover the installation.
+    `multipliers` are in order, without holes, and cover the installation. `resets` are in order, inside it.
 
     :raises InvalidInstallation: if the facts contradict each other
     """
@@ -43,6 +56,7 @@ class ChannelInstallation:
     step_milliwh: Fraction
     register_modulus: int | None
     multipliers: tuple[MultiplierPeriod, ...]
+    resets: tuple[RegisterReset, ...] = ()
 
     def __post_init__(self) -> None:
         _check_period("installations.period", self.starts_at_s, self.ends_at_s)
@@ -51,6 +65,21 @@ class ChannelInstallation:
         if self.register_modulus is not None and self.register_modulus < 2:
             raise InvalidInstallation("installations.modulus-too-small", channel_id=self.channel_id)
         self._check_multipliers()
+        self._check_resets()
+
+    def _check_resets(self) -> None:
+        reached_s = self.starts_at_s
+        for reset in self.resets:
+            if reset.at_s <= reached_s or (self.ends_at_s is not None and reset.at_s >= self.ends_at_s):
+                raise InvalidInstallation(
+                    "installations.reset-outside", channel_id=self.channel_id, at_s=reset.at_s
+                )
+            reached_s = reset.at_s
+            for value in (reset.value_before or 0, reset.value_after):
+                if value < 0 or (self.register_modulus is not None and value >= self.register_modulus):
+                    raise InvalidInstallation(
+                        "installations.reset-value", channel_id=self.channel_id, value=value
+                    )
 
     def _check_multipliers(self) -> None:
         for earlier, later in pairwise(self.multipliers):

@@ -49,7 +49,7 @@ def test_impossible_values_are_not_used() -> None:
 
 def test_a_conflict_is_decided_and_said() -> None:
     found = collect((0, 7), (0, 5))
-    assert found.value_milliwh[0] == 5000
+    assert found.value_milliwh[0] == 7000
     assert [finding.rule for finding in found.findings] == ["readings.conflict"]
 
 

@@ -132,6 +132,7 @@ RULES = {
     "readings.rollover": _("The register rolled over"),
     "readings.rollover-ambiguous": _("The register may have rolled over"),
     "readings.out-of-range": _("A reading that the register cannot show"),
+    "readings.register-reset": _("A register was set to another value"),
     "readings.exchange-read-missing": _("A meter was exchanged without its registers being read"),
     "readings.multiplier-read-missing": _("The multiplier changed where no register was read"),
     "collection.silent": _("The meter does not answer"),
