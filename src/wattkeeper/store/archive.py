@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,11 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.store import archive_queries as queries
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.mixing import MASK, mix_table
 from wattkeeper.store.schema import TABLES
 
+_DERIVED = ("raw_read", "measurement")
 MONTHLY = ("raw_receipt", "raw_read", "raw_frame", "measurement")
 ROWS_MAX_COUNT = 1_000_000  # of one slice: what bounds memory
 _ROWS, _MANIFEST, _REMOVED = "rows.parquet", "manifest.json", "removed"
@@ -149,6 +152,19 @@ def verify_files(folder: Path, manifest: Manifest) -> list[str]:
     if path.exists() and path.stat().st_size == manifest.file_bytes and _digest(path) == manifest.file_sha256:
         return []
     return [str(path.relative_to(folder))]
+
+
+def horizon_s(folder: Path) -> int:
+    """Return the end of the newest month that is only in the archive, 0 where none is."""
+    months = [
+        manifest.month
+        for manifest in list_manifests(folder)
+        if manifest.table in _DERIVED and is_removed(folder, manifest)
+    ]
+    if not months:
+        return 0
+    year, month = divmod(max(months), 100)
+    return to_seconds(datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC))
 
 
 def months_of(store: HttpReadingStore, table: str) -> list[int]:

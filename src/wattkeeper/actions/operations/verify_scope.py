@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,10 +14,9 @@ from wattkeeper.core.readings.rollups import month_bounds
 from wattkeeper.data.collection.models import DirtyWindow, Run
 from wattkeeper.data.collection.spans import Spans
 from wattkeeper.data.registry.models import Series
-from wattkeeper.store.archive import is_removed, list_manifests
+from wattkeeper.store.archive import horizon_s, is_removed, list_manifests
 from wattkeeper.store.client import HttpReadingStore
 
-_DERIVED = ("raw_read", "measurement")
 _MONTH_MAX_S = 32 * 86_400
 CHUNK_COUNT = 500  # series looked at together
 
@@ -105,19 +104,6 @@ def written_counts(tenant_ids: Sequence[int], archive: Path) -> dict[int, int]:
             for run_id, count in manifest.runs.items():
                 counts[int(run_id)] = max(counts.get(int(run_id), 0) - count, 0)
     return counts
-
-
-def horizon_s(archive: Path) -> int:
-    """Return the end of the newest month that is only in the archive, 0 where none is."""
-    months = [
-        manifest.month
-        for manifest in list_manifests(archive)
-        if manifest.table in _DERIVED and is_removed(archive, manifest)
-    ]
-    if not months:
-        return 0
-    year, month = divmod(max(months), 100)
-    return to_seconds(datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC))
 
 
 def _dirty(tenant_id: int) -> Spans:
