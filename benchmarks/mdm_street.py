@@ -25,8 +25,8 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Day:
-    """One day of some series, shape (series, ...): `energy` counts of 96 intervals; `register` 97 true values;
-    `told` what the meters say; `is_read` which of the 97 arrive (the opening always did)."""
+    """One day of some series, shape (series, ...): `energy` counts of 96 intervals; `register` 97 true
+    values; `told` what the meters say; `is_read` which of the 97 arrive (the opening always did)."""
 
     energy: Int64s
     register: Int64s

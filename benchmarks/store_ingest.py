@@ -5,8 +5,8 @@
 Batches as concentrators hand them over: `--meters` meters x 2 registers x 96 instants each, concentrators in
 no order. Charged: this process from the decoded batch on (encoding, group commit, reading back, checksums,
 the request) and the store process, whatever merges ran in the meantime included; what one merge of everything
-costs is shown apart. Then the store's own count and sums are compared with numpy's, and re-delivered batches must
-change nothing. The same is measured for `insert_measurements`.
+costs is shown apart. Then the store's own count and sums are compared with numpy's, and re-delivered batches
+must change nothing. The same is measured for `insert_measurements`.
 """
 
 import argparse

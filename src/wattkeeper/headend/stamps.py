@@ -76,9 +76,7 @@ class HeldStamps:
             return []
         absent = first + np.flatnonzero(self._absent_bits(first, last - first + 1))
         return [
-            index * self.interval_s
-            for index in absent.tolist()
-            if self._misses.get(index, 0) < ATTEMPTS_MAX
+            index * self.interval_s for index in absent.tolist() if self._misses.get(index, 0) < ATTEMPTS_MAX
         ]
 
     def forget_before(self, instant_s: int) -> None:

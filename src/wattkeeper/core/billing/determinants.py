@@ -51,7 +51,8 @@ class RateDayRows:
     """What a rate held on a local day of a series; int64 of shape (n,), a day named by its first instant.
 
     `held_count` intervals have a value; of these `estimated_count` are estimates, of `estimated_milliwh`
-    together, and `loose_count` of those are bracketed by no registers. `expected_count`: intervals of the rate that day.
+    together, and `loose_count` of those are bracketed by no registers. `expected_count`: intervals of the
+    rate that day.
     """
 
     series_id: Int64s

@@ -59,4 +59,4 @@ def test_every_rule_has_words() -> None:
     sources = [path.read_text() for folder in folders for path in folder.glob("*.py")]
     rules = {name for source in sources for match in _FINDING.findall(source) for name in match if name}
     assert "vee.spike" in rules
-    assert rules - set(words.RULES) == set()
+    assert {rule for rule in rules if not rule.startswith("vee.rule-set-")} <= set(words.RULES)  # errors
