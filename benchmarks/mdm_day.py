@@ -3,10 +3,11 @@
     python benchmarks/mdm_day.py [--meters 10000] [--slice 4096] [--folder DIR]
 
 N meters x 96 intervals x 2 registers, 0.5 % of the reads lost in runs of 4 on average, wrong reads, surges
-and rollovers. Slices of meters come in one after the other; of each the spool is drained into the store
-and the pipeline derives, validates, estimates, reconciles and stores. The opening reads lie in the store before. CPU
-seconds are those of this process from the spool on and of the store process, merges included. Then every
-series is compared with the generator's truth: energy conserved to the milliwatt-hour, values equal, findings.
+and rollovers. Slices of meters come in one after the other; of each the spool is drained into the store and
+the pipeline derives, validates, estimates, reconciles and stores. The opening reads lie in the store
+before. CPU seconds are those of this process from the spool on and of the store process, merges included.
+Then every series is compared with the generator's truth: energy conserved to the milliwatt-hour, values
+equal, findings.
 """
 
 import argparse
