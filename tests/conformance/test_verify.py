@@ -12,6 +12,8 @@ from conformance.stores import running_store
 from conformance.verify_plants import PLANTS, Plant
 from conformance.verify_world import World, make_world
 from relational import LONG_AGO, NOW
+from wattkeeper.actions.operations.archive_months import archive_months, restore_months
+from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.verify import Check, Fault
@@ -96,6 +98,30 @@ def test_what_waits_to_be_derived_is_no_fault(world: World) -> None:
     for name in ("values.derived", "values.registers", "values.roll-ups"):
         assert not checks[name].faults, name
     assert {fault.code for fault in checks["values.derived"].unproved} == {"verify.not-derived-yet"}
+
+
+def test_an_archived_month_is_no_fault_and_comes_back_proved(world: World) -> None:
+    actor, services = world.people.administrator, world.services
+    gone = list(archive_months(actor=actor, now=NOW, services=services, before_month=202610))
+    assert {manifest.table for manifest in gone} == {"raw_receipt", "raw_read", "measurement"}
+    checks = world.verify()
+    assert not [fault for check in checks for fault in check.faults]
+    assert {fault.code for check in checks for fault in check.unproved} == {
+        "verify.archived-before",
+        "verify.bill-archived",
+        "verify.audit-no-anchor",
+    }
+    back = list(restore_months(actor=actor, now=NOW, services=services, from_month=202609, to_month=202609))
+    assert len(back) == len(gone)
+    checks = world.verify()
+    assert not [fault for check in checks for fault in (*check.faults, *check.unproved)]
+
+
+def test_an_open_month_is_not_archived(world: World) -> None:
+    actor = world.people.administrator
+    with pytest.raises(WattkeeperError) as caught:
+        list(archive_months(actor=actor, now=NOW, services=world.services, before_month=202611))
+    assert caught.value.code == "operations.month-open"
 
 
 def _is_at(fault: Fault, code: str, place: dict[str, object]) -> bool:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from wattkeeper.actions.operations.archive_months import LATE_RULE
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
 from wattkeeper.pipeline.ports import ClaimedWindow, DirtyWindows
 
-RULE = "collection.late-for-archive"
 MARGIN_S = 36 * 3600  # a local day that begins before the end of an archived month stays as it is
 
 
@@ -55,7 +55,7 @@ class OpenWindows:
     def _draft(self, window: ClaimedWindow, open_from_s: int) -> FindingDraft:
         return FindingDraft(
             self._tenant_id,
-            RULE,
+            LATE_RULE,
             f"series:{window.series_id}",
             from_seconds(window.from_s),
             from_seconds(min(window.to_s, open_from_s)),

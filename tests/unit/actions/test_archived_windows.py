@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from relational import NOW, People
-from wattkeeper.bootstrap.pipeline_archived import MARGIN_S, RULE, OpenWindows
+from wattkeeper.actions.operations.archive_months import LATE_RULE
+from wattkeeper.bootstrap.pipeline_archived import MARGIN_S, OpenWindows
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.pipeline.ports import ClaimedWindow
 
@@ -38,7 +39,7 @@ def test_what_is_archived_is_told_and_the_rest_derived(ours: People) -> None:
     assert inner.done == inner.claimed[:1]
     assert windows.complete(claimed) == 2
     assert inner.done == inner.claimed, "with what was cut off"
-    found = Finding.objects.filter(rule=RULE).order_by("subject_key")
+    found = Finding.objects.filter(rule=LATE_RULE).order_by("subject_key")
     assert [finding.subject_key for finding in found] == ["series:1", "series:2"]
 
 

@@ -8,11 +8,16 @@ from wattkeeper.actions.operations.places import Places
 from wattkeeper.actions.operations.record import record_operation
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import Period, to_seconds
 from wattkeeper.data.accounts.models import Role
+from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.alarms.queries import close_gone
+from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.store import archive
 from wattkeeper.store.archive import Manifest
 from wattkeeper.store.client import HttpReadingStore
 
+LATE_RULE = "collection.late-for-archive"
 OPEN_MONTHS_COUNT = 2  # this month and the one before are still being read
 
 
@@ -60,6 +65,18 @@ def restore_months(
             archive.restore_month(store, folder, manifest)
             _record(actor, now, "restored", manifest)
             yield manifest
+    _derive_late(actor.tenant_id, now, horizon_s=archive.horizon_s(folder))
+
+
+def _derive_late(tenant_id: int, now: datetime, *, horizon_s: int) -> None:
+    """Mark what could not be derived while its month was away, and close its findings."""
+    for finding in Finding.objects.filter(tenant_id=tenant_id, rule=LATE_RULE, state=Finding.State.OPEN):
+        if finding.ends_at is None or to_seconds(finding.starts_at) < horizon_s:
+            continue
+        series_id = int(finding.subject_key.removeprefix("series:"))
+        period = Period(finding.starts_at, finding.ends_at)
+        mark_dirty(tenant_id=tenant_id, now=now, reason="restored", series={series_id: period})
+        close_gone(tenant_id=tenant_id, rule=LATE_RULE, subject_key=finding.subject_key, now=now)
 
 
 def _first_open(now: datetime) -> int:

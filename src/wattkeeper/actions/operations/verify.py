@@ -21,7 +21,7 @@ from wattkeeper.data.collection.models import Run
 from wattkeeper.data.registry.models import Tenant
 from wattkeeper.pipeline.ports import Ports
 from wattkeeper.store.client import HttpReadingStore
-from wattkeeper.store.verify import Check, run_check, verify_store
+from wattkeeper.store.verify import Check, instant, run_check, verify_store
 
 PortsOf = Callable[[int], Ports]
 
@@ -77,6 +77,8 @@ def _over(
     def examine_all(check: Check) -> None:
         for scope in scopes(sample_count):
             examine(scope, check)
+            if scope.archived_to_s:
+                check.cannot("verify.archived-before", date=instant(scope.archived_to_s))
             if scope.is_sample:
                 place = {"tenant_id": scope.tenant_id, "of": scope.all_count, "found": len(scope.series_ids)}
                 check.cannot("verify.sampled", **place)

@@ -86,7 +86,7 @@ def _check_values(scope: Scope, check: Check, bill: Bill) -> None:
         as_of_run_id=bill.run_id,
     )
     if version_of(values) != bill.document["data_version"]:
-        if not len(values.series_id):
+        if to_seconds(bill.starts_at) < scope.archived_to_s:
             check.cannot("verify.bill-archived", **_place(bill))
             return
         energy = int(values.value_milliwh.sum())

@@ -34,6 +34,7 @@ class Scope:
     interval_s: dict[int, int]
     dirty: Spans
     all_count: int
+    archived_to_s: int
 
     @property
     def is_sample(self) -> bool:
@@ -77,7 +78,7 @@ def make_scope(
         .order_by("id")
         .values_list("id", "interval_s", "usage_point__site__time_zone")
     )
-    all_count = len(rows)
+    all_count, archived_to_s = len(rows), horizon_s(archive)
     if sample_count is not None and sample_count < all_count:
         rows = rows[:: -(-len(rows) // sample_count)]
     by_zone: dict[str, list[int]] = defaultdict(list)
@@ -87,12 +88,13 @@ def make_scope(
         tenant_id=tenant_id,
         store=store,
         now=now,
-        from_s=_first_at(store, tenant_id, horizon_s(archive)),
+        from_s=_first_at(store, tenant_id, archived_to_s),
         series_ids=tuple(row[0] for row in rows),
         zones={ZoneInfo(zone): tuple(ids) for zone, ids in by_zone.items()},
         interval_s={series_id: interval_s for series_id, interval_s, _ in rows},
         dirty=_dirty(tenant_id),
         all_count=all_count,
+        archived_to_s=archived_to_s,
     )
 
 
