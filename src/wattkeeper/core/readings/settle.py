@@ -21,14 +21,15 @@ def settle_reads(
     """Return one read for each instant, in order of time, and a finding for each instant in dispute.
 
     The result depends on the set of the reads only. At one instant a read flagged SUSPECT loses, then the
-    higher `Source` wins, then the larger value, then the smaller flag set: a register only grows, so the
-    larger value is the later one, which matters where a clock was set back and instants came twice. A LIVE
-    read counts only where no profile, freeze, push or file read lies within one interval of it: its stamp
-    comes from another clock.
+    higher `Source` wins, then the larger value: a register only grows, so it is the later one where a clock
+    was set back and instants came twice. Of equal values the one that tells of the clock wins, then the
+    smaller flag set. A LIVE read counts only where no profile, freeze, push or file read lies within one
+    interval of it: its stamp comes from another clock.
     """
     reads = take(reads, ~_is_live_beside_stored(reads, interval_s))
     is_suspect = reads.flags & Flag.SUSPECT
-    order = np.lexsort((reads.flags, -reads.value, -reads.source, is_suspect, reads.measured_at_s))
+    is_calm = (reads.flags & Flag.CLOCK_ADJUSTED) == 0
+    order = np.lexsort((reads.flags, is_calm, -reads.value, -reads.source, is_suspect, reads.measured_at_s))
     reads = take(reads, order)
     is_first = np.ones(len(reads), dtype=np.bool_)
     is_first[1:] = reads.measured_at_s[1:] != reads.measured_at_s[:-1]
