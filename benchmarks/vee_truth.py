@@ -30,10 +30,11 @@ from vee_homes import DAY_INTERVALS, INTERVAL_S, Homes, Int64s, describe, load_h
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.vee.register_rules import find_clock_errors
+from wattkeeper.core.vee.registry import RULE_BY_CODE
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rules_sums import find_confirmed_days
 from wattkeeper.core.vee.table import EnergyTable
-from wattkeeper.core.vee.validate import Known, validate
+from wattkeeper.core.vee.validate import Known, run_rules, validate
 
 CLAIMED = 0.99
 HOUR = 3600 // INTERVAL_S
@@ -172,15 +173,18 @@ def look(homes: Homes, street: Street, rule_set: RuleSet, *, has_registers: bool
         now_s=int(bounds_s[-1]) + 7 * 86_400,
         power_max_w=homes.power_max_w,
         resolution_milliwh=homes.step_milliwh,
-        is_installed=everywhere,
-        is_awaited=~everywhere,
+        expected_count=np.full(confirmed.shape, DAY_INTERVALS),
+        present_count=table.counts(street.is_present, bounds_s),
+        is_installed=np.ones(confirmed.shape, dtype=np.bool_),
+        is_awaited=np.zeros(confirmed.shape, dtype=np.bool_),
         is_excused=~everywhere,
         is_confirmed=confirmed if has_registers else np.zeros_like(confirmed),
         is_filled=street.is_present,
         register_milliwh=register if has_registers else None,
         register_chain=chain if has_registers else None,
     )
-    found = validate(table, known, rule_set)
+    counts = (RULE_BY_CODE["vee.interval-count"],)
+    found = validate(table, known, rule_set) + run_rules(table, known, rule_set, counts)
     return found + look_at_clocks(homes, street) if has_registers else found
 
 

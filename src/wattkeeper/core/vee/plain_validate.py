@@ -126,7 +126,6 @@ def know(
         power_max_w=power_max_w,
         resolution_milliwh=resolution_milliwh,
         is_installed=table.is_installed,
-        is_awaited=_find_awaited(table),
         is_excused=(table.flags & np.int32(Flag.POWER_LOST)) != 0,
         is_confirmed=np.zeros((len(table), max(0, len(bounds_s) - 1)), dtype=np.bool_),
         is_filled=~is_missing,
@@ -147,18 +146,6 @@ def _energy_of(table: IntervalTable, *, is_estimate_present: bool) -> EnergyTabl
         energy_milliwh=table.value_milliwh,
         is_present=is_present,
     )
-
-
-def _find_awaited(table: IntervalTable) -> Mask:
-    """Return which intervals no read follows or none precedes: they may not have been fetched yet."""
-    is_awaited = np.zeros(table.provenance.shape, dtype=np.bool_)
-    chain = table.position_chain
-    for row in np.flatnonzero((chain[:, 0] < 0) | (chain[:, -1] < 0)).tolist():
-        known = np.flatnonzero(chain[row] >= 0)
-        is_awaited[row] = True
-        if len(known):
-            is_awaited[row, known[0] : known[-1]] = False
-    return is_awaited
 
 
 def find_disputed(

@@ -104,7 +104,7 @@ RULES: tuple[Rule, ...] = (
         "V02",
         "interval-count",
         find_wrong_counts,
-        _INTERVALS,
+        _PERIOD,
         _WARN,
         "Oracle Interval Size; IEC 61968-9 5.259",
     ),

@@ -19,6 +19,8 @@ def find_wrong_counts(
     table: EnergyTable,
     *,
     day_bounds_s: Int64s,
+    expected_count: Int64s,
+    present_count: Int64s,
     is_installed: Mask,
     is_awaited: Mask,
     now_s: int,
@@ -28,26 +30,16 @@ def find_wrong_counts(
     """V02 ``vee.interval-count``: local days with fewer present intervals than their length asks for.
 
     Expected are (end - start) / interval of the local day in UTC: 92, 96 or 100 quarters. One finding for a
-    run of days that a gap across their midnights joins, with the sums of both counts; a gap is always derived
-    as a whole, so it does not matter which days are looked at together. `day_bounds_s` must be whole local
-    days that the table covers; days in which no meter was installed at some time, `is_installed` (series,
-    intervals), are left out.
+    run of such days, with the sums of both counts. `expected_count`, `present_count`, `is_installed` (a meter
+    measured all day) and `is_awaited` have shape (series, days).
 
-    A day is judged once it is `due_day_count` days old (default 2: a daily collection, repeated once). An
-    interval that no read follows or none precedes may only not have been fetched yet, `is_awaited` (series,
-    intervals): it counts as missing when it is `silent_day_count` days old (default 35, a billing month).
+    A day is judged once it is `due_day_count` days old (default 2: a daily collection, repeated once). A day
+    before the first that holds anything may only not have been fetched yet, or lie beyond the meter's memory:
+    `is_awaited`, and judged when it is `silent_day_count` days old (default 35, a billing month).
     """
     is_due = day_bounds_s[1:] <= now_s - due_day_count * DAY_S
-    rows = np.flatnonzero(~table.is_present.all(axis=1)) if is_due.any() else np.zeros(0, dtype=np.intp)
-    if not len(rows):
-        return []
-    is_silent = table.starts_at_s < now_s - silent_day_count * DAY_S
-    is_missing = ~table.is_present[rows] & (is_silent | ~is_awaited[rows])
-    expected_count = np.diff(day_bounds_s) // table.interval_s
-    missing_count = table.counts(is_missing, day_bounds_s)
-    is_whole = table.counts(is_installed[rows], day_bounds_s) == expected_count
-    is_wrong = (missing_count > 0) & is_whole & is_due
-    present_count = expected_count - missing_count
+    is_silent = day_bounds_s[1:] <= now_s - silent_day_count * DAY_S
+    is_short = (present_count < expected_count) & is_installed & np.where(is_awaited, is_silent, is_due)
     return [
         Finding(
             "vee.interval-count",
@@ -55,22 +47,13 @@ def find_wrong_counts(
             ends_at_s=int(day_bounds_s[end]),
             evidence={
                 "day_count": end - first,
-                "expected_count": int(expected_count[first:end].sum()),
-                "present_count": int(present_count[place, first:end].sum()),
+                "expected_count": int(expected_count[row, first:end].sum()),
+                "present_count": int(present_count[row, first:end].sum()),
             },
-            series_id=int(table.series_id[rows[place]]),
+            series_id=int(table.series_id[row]),
         )
-        for place, first, end in _find_joined_days(is_wrong, is_missing, table.edges(day_bounds_s))
+        for row, first, end in find_long_runs(is_short, 1)
     ]
-
-
-def _find_joined_days(is_wrong: Mask, is_missing: Mask, edges: Int64s) -> list[tuple[int, int, int]]:
-    """Return (row, first, end) of the runs of days of `is_wrong` that are joined across every midnight."""
-    inner = edges[1:-1]
-    links = is_wrong[:, :-1] & is_wrong[:, 1:] & is_missing[:, inner - 1] & is_missing[:, inner]
-    chain = np.zeros((len(is_wrong), 2 * is_wrong.shape[1] - 1), dtype=np.bool_)
-    chain[:, ::2], chain[:, 1::2] = is_wrong, links
-    return [(row, first // 2, end // 2 + 1) for row, first, end in find_long_runs(chain, 1)]
 
 
 def find_zero_consumption(

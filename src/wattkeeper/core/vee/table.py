@@ -30,10 +30,13 @@ class EnergyTable:
 
     def finding(self, rule: str, series: int, first: int, end: int, **evidence: int) -> Finding:
         """Return a finding of `rule` over the intervals ``[first, end)`` of the series in row `series`."""
+        is_last = end == len(self.starts_at_s)
         return Finding(
             rule,
             starts_at_s=int(self.starts_at_s[first]),
-            ends_at_s=int(self.starts_at_s[end - 1]) + self.interval_s,
+            ends_at_s=int(self.starts_at_s[end - 1]) + self.interval_s
+            if is_last
+            else int(self.starts_at_s[end]),
             evidence={name: int(number) for name, number in evidence.items()},
             series_id=int(self.series_id[series]),
         )

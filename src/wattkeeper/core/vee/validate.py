@@ -25,6 +25,8 @@ class Known:
     resolution_milliwh: Int64s | None = None
     is_installed: Mask | None = None
     is_awaited: Mask | None = None
+    expected_count: Int64s | None = None
+    present_count: Int64s | None = None
     is_excused: Mask | None = None
     is_confirmed: Mask | None = None
     is_disconnected: Mask | None = None

@@ -44,15 +44,21 @@ def test_each_local_day_expects_its_own_count(day: dict[str, Any]) -> None:
     count = int(day["n15"])
     whole = table([[1] * count, [1] * count], starts_at_s=bounds[0])
     whole.is_present[1, 5] = False
-    everywhere = np.ones((2, count), dtype=np.bool_)
-    nowhere = np.zeros((2, count), dtype=np.bool_)
-    judged = {"day_bounds_s": np.array(bounds), "is_awaited": nowhere, "now_s": bounds[1] + 2 * DAY_S}
-    found = find_wrong_counts(whole, is_installed=everywhere, **judged)
+    day_bounds = np.array(bounds)
+    present = whole.counts(whole.is_present, day_bounds)
+    everywhere = np.ones((2, 1), dtype=np.bool_)
+    judged = {
+        "day_bounds_s": day_bounds,
+        "expected_count": np.tile(np.diff(day_bounds) // QUARTER_S, (2, 1)),
+        "present_count": present,
+        "is_awaited": ~everywhere,
+    }
+    found = find_wrong_counts(whole, is_installed=everywhere, now_s=bounds[1] + 2 * DAY_S, **judged)
     assert [(f.series_id, f.evidence) for f in found] == [
         (1, {"day_count": 1, "expected_count": count, "present_count": count - 1})
     ]
-    everywhere[:, 0] = False
-    assert not find_wrong_counts(whole, is_installed=everywhere, **judged)
+    assert not find_wrong_counts(whole, is_installed=~everywhere, now_s=bounds[1] + 2 * DAY_S, **judged)
+    assert not find_wrong_counts(whole, is_installed=everywhere, now_s=bounds[1] + DAY_S, **judged)
 
 
 def test_a_missing_peak_is_no_peak_and_a_small_one_is_ordinary() -> None:

@@ -161,8 +161,10 @@ def test_nothing_used_in_an_outage_is_valid() -> None:
     counted = find_wrong_counts(
         zeros,
         day_bounds_s=np.array([0, 86_400 * 45]),
-        is_installed=dark,
-        is_awaited=~dark,
+        expected_count=np.array([[3]]),
+        present_count=np.array([[len(case["values"])]]),
+        is_installed=np.array([[True]]),
+        is_awaited=np.array([[False]]),
         now_s=86_400 * 50,
     )
     assert not counted

@@ -1,0 +1,135 @@
+"""What only shows over weeks, found from stored days."""
+
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from wattkeeper.core.kernel.instants import local_midnight, to_seconds
+from wattkeeper.core.readings.rollups import DAY, MONTH, RollUpRows
+from wattkeeper.core.vee.periods import Judged, judge_days
+from wattkeeper.core.vee.registry import Severity
+from wattkeeper.core.vee.rule_set import RuleSet
+
+BERLIN = ZoneInfo("Europe/Berlin")
+FIRST = date(2026, 3, 10)  # the 29th has 23 hours
+DAYS = 40
+BOUNDS = np.array([to_seconds(local_midnight(FIRST + timedelta(days=i), BERLIN)) for i in range(DAYS + 1)])
+SERIES = np.array([3, 5, 8])
+
+
+def days_of(energy: dict[int, list[int | None]], *, estimated: bool = False) -> RollUpRows:
+    """Return day rows of series; None is a day without a row."""
+    hours = (np.diff(BOUNDS) // 3600).tolist()
+    rows = [
+        (
+            DAY,
+            series_id,
+            int(BOUNDS[i]),
+            hours[i],
+            value,
+            *((0, hours[i]) if estimated else (hours[i], 0)),
+            0,
+            0,
+            0,
+        )
+        for series_id, values in energy.items()
+        for i, value in enumerate(values)
+        if value is not None
+    ]
+    return RollUpRows(*np.array(rows, dtype=np.int64).reshape(-1, 10).T.copy())
+
+
+EVER = Judged(SERIES, np.full(3, 3600), np.zeros(3, dtype=np.int64), np.full(3, 2**40))
+COUNTS_OFF = RuleSet().with_setting("vee.interval-count", Severity.OFF)
+
+
+def judge(
+    days: RollUpRows, rule_set: RuleSet = COUNTS_OFF, judged: Judged = EVER, **more: Any
+) -> list[tuple[str, int | None, int, int]]:
+    given = {"day_bounds_s": BOUNDS, "now_s": int(BOUNDS[-1]) + 86_400 * 9, "rule_set": rule_set}
+    found = judge_days(days, judged, **(given | more))
+    return [(each.rule, each.series_id, each.starts_at_s, each.ends_at_s) for each in found]
+
+
+def counted(days: RollUpRows, **more: Any) -> list[tuple[int | None, int, int]]:
+    """Return series, first and end day of what V02 finds."""
+    found = [each for each in judge(days, RuleSet(), **more) if each[0] == "vee.interval-count"]
+    place = BOUNDS.tolist().index
+    return [(series_id, place(first_s), place(end_s)) for _, series_id, first_s, end_s in found]
+
+
+def test_short_days_in_a_row_are_one_finding() -> None:
+    rows = days_of({3: [5] * 20 + [None] * 3 + [5] * 17, 5: [5] * DAYS, 8: [5] * DAYS})
+    rows.measured_count[30] = 20  # of series 3: the 34th day, as three have no row
+    rows.measured_count[31] = 0
+    assert counted(rows) == [(3, 20, 23), (3, 33, 35)]
+    (found,) = judge_days(
+        rows,
+        Judged(SERIES[:1], np.array([3600]), np.array([0]), np.array([int(BOUNDS[30])])),
+        day_bounds_s=BOUNDS,
+        now_s=int(BOUNDS[-1]),
+        rule_set=RuleSet(),
+    )
+    assert found.evidence == {"day_count": 3, "expected_count": 72, "present_count": 0}
+
+
+def test_a_day_of_23_hours_is_whole_with_23() -> None:
+    rows = days_of({3: [5] * DAYS, 5: [5] * DAYS, 8: [5] * DAYS})
+    assert counted(rows) == []
+    rows.measured_count[rows.starts_at_s == BOUNDS[20]] = 23
+    assert counted(rows) == [(each, 20, 21) for each in (3, 5, 8)]
+
+
+def test_what_was_never_fetched_waits_longer_than_what_stopped() -> None:
+    rows = days_of({3: [None] * 10 + [5] * 30, 5: [5] * 30 + [None] * 10, 8: [5] * DAYS})
+    assert counted(rows, now_s=int(BOUNDS[-1])) == [(3, 0, 4), (5, 30, 38)]
+    assert counted(rows, now_s=int(BOUNDS[34]) + 2 * 86_400) == [(5, 30, 34)]
+
+
+def test_days_without_a_meter_are_not_short() -> None:
+    rows = days_of({3: [None] * 10 + [5] * 30, 5: [5] * 30, 8: [5] * DAYS})
+    installed = Judged(
+        SERIES,
+        np.full(3, 3600),
+        np.array([BOUNDS[9] + 60, 0, 0]),
+        np.array([2**40, BOUNDS[30] + 60, 2**40]),
+    )
+    assert counted(rows, judged=installed) == []
+
+
+def test_thirty_days_without_energy_are_found_across_a_short_day() -> None:
+    rows = days_of({3: [0] * 30 + [5] * 10, 5: [0] * 29 + [5] * 11, 8: [0] * 15 + [None] + [0] * 24})
+    assert judge(rows) == [("vee.zero-consumption", 3, int(BOUNDS[0]), int(BOUNDS[30]))]
+    excused = np.zeros((3, DAYS), dtype=np.bool_)
+    excused[0, 15] = True
+    assert judge(rows, is_excused=excused) == []
+
+
+def test_six_days_of_estimates_want_somebody_to_go_there() -> None:
+    rows = RollUpRows.concatenate(
+        [days_of({3: [9] * 10}), days_of({5: [9] * 5, 8: [None] * 3 + [9] * 6}, estimated=True)]
+    )
+    assert judge(rows) == [("vee.prolonged-estimation", 8, int(BOUNDS[3]), int(BOUNDS[9]))]
+
+
+def test_usage_is_compared_with_a_reference_that_was_measured() -> None:
+    month = days_of({3: [30] * DAYS, 5: [30] * DAYS, 8: [30] * DAYS})
+    before = days_of({3: [10] * 30, 5: [25] * 30})
+    guessed = days_of({8: [10] * 30}, estimated=True)
+    reference = RollUpRows.concatenate([before, guessed])
+    seconds = np.full(3, 30 * 86_400)
+    found = judge(month, reference=reference, reference_s=seconds)
+    assert [each[:2] for each in found] == [("vee.high-usage", 3)]
+    off = COUNTS_OFF.with_setting("vee.high-usage", Severity.OFF)
+    assert not judge(month, off, reference=reference, reference_s=seconds)
+
+
+def test_other_series_and_months_do_not_count() -> None:
+    rows = days_of({3: [0] * DAYS, 4: [0] * DAYS})
+    months = RollUpRows(
+        np.full(DAYS, MONTH), *[getattr(rows, name)[:DAYS] for name in RollUpRows.__slots__[1:]]
+    )
+    assert [each[1] for each in judge(rows)] == [3]
+    assert judge(months) == []
