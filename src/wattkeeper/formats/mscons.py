@@ -34,7 +34,7 @@ UNITS = {
 USUAL_UNITS = {"Wh": "KWH", "varh": "K3", "VAh": "KVH", "W": "KWT", "var": "KVR"} | {
     base: code for code, (base, power) in UNITS.items() if power == 3 and base != "Wh"
 }
-USUAL_LOC, USUAL_PIA = "172", "SRW"
+USUAL_LOC, USUAL_PIA, USUAL_MOMENT = "172", "SRW", "9"
 _NAME_LENGTH_AT_MOST = 64
 _USUAL_MARKS = (":", "+", "?", "'")
 _PLAIN_VALUE = re.compile(
@@ -273,15 +273,15 @@ class _Reader:
 
     def _keep_plain(self, quantity: _Quantity) -> None:
         """Keep a value like others before it."""
-        qualifier, value, *unit = quantity.parts
-        known = self._plain.get((qualifier, unit[0] if unit else ""))
+        qualifier, value, unit = [*quantity.parts, "", ""][:3]
+        known = self._plain.get((qualifier, unit))
         start, end = quantity.times.get("163"), quantity.times.get("164")
         start_s, end_s = self._known_instant(start), self._known_instant(end)
         if known is None or start_s is None or end_s is None or end_s <= start_s:
             self._keep_quantity(quantity)
             return
         kind, exponent = known
-        key = (self._point, self._serial, self._channel or "-", UNITS[(unit[0] if unit else "").upper()][0])
+        key = (self._point, self._serial, self._channel or "-", UNITS[unit.upper()][0])
         self._collector.add(
             (*key, end_s - start_s), quantity.line, start_s, self._value(value), exponent, kind
         )
@@ -317,7 +317,8 @@ class _Reader:
         if qualifier is None:
             raise _Wrong("mscons.no-time")
         others = tuple(item for item in times.items() if item[0] != qualifier)
-        return self._instant(times[qualifier]), 0, (("at", qualifier), *others)
+        own = () if qualifier == USUAL_MOMENT else (("at", qualifier),)
+        return self._instant(times[qualifier]), 0, (*own, *others)
 
     def _instant(self, text: str) -> int:
         found = self._known_instant(text)
@@ -329,13 +330,12 @@ class _Reader:
         if text is None:
             return None
         if text not in self._instants:
-            self._instants[text] = parse_instant(text.replace(self._marks.release, ""))
+            self._instants[text] = parse_instant(self._plain_time(text))
         return self._instants[text]
 
     def _plain_time(self, text: str) -> str:
         """Return a time as ``value:format``."""
-        parts = [*self._split(f"DTM{self._marks.element}{text}"), [""]][1]
-        return ":".join(parts[:2])
+        return ":".join(text.replace(self._marks.release, "").split(self._marks.component)[:2])
 
     def _kind(
         self, qualifier: str, unit: str, statuses: list[str], more: tuple[tuple[str, str], ...]

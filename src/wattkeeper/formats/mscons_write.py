@@ -11,7 +11,7 @@ from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_mscons, encode_mscons
 from wattkeeper.formats.api import IntervalBlock, LossList
 from wattkeeper.formats.blocks import kinds_of, note_folding, to_texts
-from wattkeeper.formats.mscons import UNITS, USUAL_LOC, USUAL_PIA, USUAL_UNITS, status_texts
+from wattkeeper.formats.mscons import UNITS, USUAL_LOC, USUAL_MOMENT, USUAL_PIA, USUAL_UNITS, status_texts
 from wattkeeper.formats.notes import unpack_note
 
 _PARTY = "9900000000000"
@@ -94,7 +94,7 @@ def _value(
         yield f"DTM+163:{_stamp(start_s)}"
         yield f"DTM+164:{_stamp(start_s + block.interval_s)}"
     else:
-        yield f"DTM+{note.get('mscons.at', '9')}:{_stamp(start_s)}"
+        yield f"DTM+{note.get('mscons.at', USUAL_MOMENT)}:{_stamp(start_s)}"
     for name, text in note.items():
         if name.startswith("mscons.dtm"):
             moment, _mark, form = text.partition(":")

@@ -149,7 +149,7 @@ class TableReader:
         order = order[~is_again]
         keys, kinds = list(self._held.keys), list(self._held.kinds)
         found = []
-        for rows in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
+        for rows in np.split(order, np.flatnonzero(np.diff(key[order])) + 1) if len(order) else ():
             used, place = np.unique(kind[rows], return_inverse=True)
             held = [kinds[index] for index in used.tolist()]
             found.append(make_block(keys[int(key[rows[0]])], at_s[rows], value[rows], held, place))

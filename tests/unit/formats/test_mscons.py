@@ -1,0 +1,180 @@
+"""MSCONS: the shared interchanges with their known sums, marks, releases, statuses, and broken segments."""
+
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from format_files import expected, shared_files
+from shared import shared_path
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.formats import mscons
+from wattkeeper.formats.mscons import parse_instant, read_mscons, split_at
+
+VALUE = (
+    "QTY+{qualifier}:{value}:KWH'DTM+163:2026030100{start:02d}?+00:303'DTM+164:2026030100{end:02d}?+00:303'"
+)
+HEAD = (
+    "UNA:+.? 'UNB+UNOC:3+1:500+2:500+260302:1200+R1++TL'UNH+1+MSCONS:D:04B:UN:2.4c'BGM+7+B1+9'UNS+D'NAD+DP'"
+    "LOC+172+DE001'RFF+MG:M-1'LIN+1'PIA+5+1-1?:1.29.0:SRW'"
+)
+TAIL = "UNT+20+1'UNZ+1+R1'"
+
+
+def value(start: int = 0, text: object = "1.5", qualifier: str = "220", more: str = "") -> str:
+    """Return the segments of one quarter hour's value."""
+    return VALUE.format(qualifier=qualifier, value=text, start=start, end=start + 15) + more
+
+
+def file(*values: str) -> bytes:
+    """Return an interchange."""
+    return (HEAD + "".join(values) + TAIL).encode()
+
+
+def test_shared_interchanges() -> None:
+    """Counts and sums as a tokenizer and an independent reader have them; each wrong period named."""
+    shared_path("vectors/mscons")
+    cases = expected("mscons/expected.json")
+    seen_count = 0
+    for name, content in shared_files("mscons"):
+        case = cases.get(name.removeprefix("mscons/"))
+        if case is None:
+            continue
+        parsed = read_mscons(content)
+        channels = case["channels"]  # type: ignore[index]
+        refused = [
+            error for error in parsed.errors if error.code in ("mscons.wrong-time", "mscons.value-twice")
+        ]
+        assert len(refused) == len(parsed.errors)
+        count = sum(len(block.value_milli) for block in parsed.blocks)
+        assert count + len(refused) == sum(one["n"] for one in channels.values()), name
+        if not refused:
+            total = sum(int(block.value_milli.sum()) for block in parsed.blocks)
+            wanted = sum(Decimal(str(one["sum"])) for one in channels.values())
+            assert total == int(wanted * 1000) or total == int(wanted * 10**6), name
+        seen_count += 1
+    assert seen_count >= 2
+
+
+def test_a_day_of_23_hours() -> None:
+    content = dict(shared_files("mscons")).get("mscons/vdm_MSCONS_TL_Multiple_LOC_SAMPLE.txt")
+    if content is None:
+        pytest.skip("shared/vectors/mscons is not beside this checkout")
+    parsed = read_mscons(content)
+    assert parsed.errors == []
+    assert [len(block.value_milli) for block in parsed.blocks] == [2972, 2972]  # March, a quarter hour each
+    assert all((np.diff(block.starts_at_s) == 900).all() for block in parsed.blocks)
+
+
+def test_what_it_says() -> None:
+    parsed = read_mscons(file(value(15, "2"), value(0, "-1.25")))
+    assert parsed.errors == []
+    block = parsed.blocks[0]
+    assert (block.usage_point, block.meter_serial, block.channel) == ("DE001", "M-1", "1-1:1.29.0")
+    assert (block.unit, block.interval_s) == ("Wh", 900)
+    assert block.starts_at_s.tolist() == [1_772_323_200, 1_772_324_100]
+    assert block.value_milliwh.tolist() == [-1_250_000, 2_000_000]
+
+
+def test_other_marks() -> None:
+    text = (
+        "UNA|*,! ~UNB*UNOC|3*1*2*260302|1200*R1~UNH*1*MSCONS|D|04B|UN|2.4c~NAD*DP~LOC*172*DE*001~LIN*1~"
+        "PIA*5*1-1:1.29.0|SRW~QTY*220|1,5|KWH~DTM*163|202603010000+00|303~DTM*164|202603010015+00|303~"
+        "UNT*9*1~UNZ*1*R1~"
+    )
+    parsed = read_mscons(text.encode())
+    assert parsed.errors == []
+    assert parsed.blocks[0].value_milli.tolist() == [1_500_000]
+    assert (parsed.blocks[0].usage_point, parsed.blocks[0].channel) == ("DE/001", "1-1:1.29.0")
+
+
+def test_releases() -> None:
+    text = file(value()).decode().replace("LOC+172+DE001'", "LOC+172+A?'B??'LOC+172+C?+D?:E'")
+    assert read_mscons(text.encode()).blocks[0].usage_point == "C+D:E"
+    assert split_at("a?'b'c??'d", "'", "?") == ["a?'b", "c??", "d"]
+    tricky = HEAD + "FTX+AAI+++a text with ?'QTY+220:9:KWH?' in it'" + value(0, "1") + TAIL
+    assert read_mscons(tricky.encode()).blocks[0].value_milli.tolist() == [1_000_000]
+
+
+@pytest.mark.parametrize(
+    ("qualifier", "more", "provenance", "flags", "method"),
+    [
+        ("220", "", Provenance.MEASURED, Flag.NONE, Method.NONE),
+        ("67", "STS+Z32++Z92'", Provenance.ESTIMATED, Flag.NONE, Method.LINEAR),
+        ("67", "STS+Z32++Z95'STS+Z40++Z76'", Provenance.ESTIMATED, Flag.POWER_LOST, Method.LIKE_DAY),
+        ("220", "STS+Z33++Z87'", Provenance.MEASURED, Flag.VALIDATED | Flag.SUSPECT, Method.NONE),
+        ("Z30", "", Provenance.MISSING, Flag.NONE, Method.NONE),
+    ],
+)
+def test_qualities(qualifier: str, more: str, provenance: Provenance, flags: Flag, method: Method) -> None:
+    block = read_mscons(file(value(0, "0", qualifier, more), value(15))).blocks[0]
+    assert (block.provenance[0], block.flags[0], block.method[0]) == (provenance, flags, method)
+    assert block.provenance[1] == Provenance.MEASURED
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        (value(15, "1,5"), "formats.not-a-number"),
+        (value(15, "1", "999"), "mscons.quality-unknown"),
+        (value(15).replace("KWH", "XYZ"), "formats.unit-unknown"),
+        (value(15).replace("202603010030", "202603010010"), "mscons.wrong-time"),
+        (value(15).replace("?+00:303", ":303"), "mscons.wrong-time"),
+        (value(15).replace("DTM+163", "DTM+XXX").replace("DTM+164", "DTM+XXX"), "mscons.no-time"),
+        (value(0, "3"), "mscons.value-twice"),
+    ],
+)
+def test_a_wrong_value_is_named_and_the_rest_is_read(wrong: str, code: str) -> None:
+    parsed = read_mscons(file(value(), wrong, value(30)))
+    assert [(error.line, error.code) for error in parsed.errors] == [(14, code)]
+    assert parsed.blocks[0].value_milli.tolist() == [1_500_000, 1_500_000]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "mscons.no-header"),
+        (b"UNA''''''", "mscons.no-header"),
+        (b"hello", "mscons.no-header"),
+        (file(), "formats.no-intervals"),
+        (file(value()).replace(b"UNZ", b"UNX"), "mscons.no-end"),
+        (file(value()).replace(b"+MSCONS", b"+UTILMD"), "mscons.other-message"),
+        (file(value()).replace(b"LOC+172+DE001'", b""), "csv.wrong-name"),
+    ],
+)
+def test_whole_files(content: bytes, code: str) -> None:
+    assert code in [error.code for error in read_mscons(content).errors]
+
+
+def test_instants() -> None:
+    assert parse_instant("202603010015+01:303") == 1_772_320_500
+    assert parse_instant("20260301001530+00:304") == 1_772_324_130
+    for wrong in (
+        "202603010015:303",
+        "202603010015+01:203",
+        "20260301+01:303",
+        "202613010015+01:303",
+        "x:303",
+    ):
+        assert parse_instant(wrong) is None
+
+
+def test_teeth_plain_values_are_read_as_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the short way for plain values everything is the same."""
+    whole = file(value(), value(15, "2", "67", "STS+Z32++Z92'"), value(30, "3", "67"))
+    fast = read_mscons(whole).blocks[0]
+    monkeypatch.setattr(mscons, "_USUAL_MARKS", None)
+    slow = read_mscons(whole).blocks[0]
+    for name in ("starts_at_s", "value_milli", "provenance", "method", "note_index"):
+        assert np.array_equal(getattr(fast, name), getattr(slow, name)), name
+
+
+@given(st.integers(0, 400), st.binary(max_size=12), st.integers(0, 12))
+@settings(max_examples=100, deadline=None)
+def test_nothing_makes_it_raise(at: int, junk: bytes, cut: int) -> None:
+    whole = file(value(), value(15, more="STS+Z32++Z92'"))
+    for damaged in (whole[:at], whole[:at] + junk + whole[at + cut :], junk):
+        parsed = read_mscons(damaged)
+        assert parsed.errors or parsed.blocks
