@@ -13,6 +13,7 @@ from wattkeeper.headend.ports import Clock
 from wattkeeper.simulators.clock import SharedClock
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.keeping import KeepingReadingStore
 
 
 def data_folder() -> Path:
@@ -68,4 +69,6 @@ def open_store(folder: Path | None = None) -> ReadingStore:
     url = os.environ.get("WATTKEEPER_READINGS", "")
     if url.startswith("clickhouse://"):
         return HttpReadingStore.of_server(url)
-    return HttpReadingStore.of_file((folder or data_folder()) / "run" / "store.json")
+    run_folder = (folder or data_folder()) / "run"
+    own = HttpReadingStore.of_file(run_folder / "store.json")
+    return KeepingReadingStore.keeping(own, run_folder / "latest.table")

@@ -72,3 +72,9 @@ def _integers(column: pa.ChunkedArray) -> NDArray[np.generic]:
         return np.array([crc32(value) for value in column.cast(pa.binary()).to_pylist()], np.uint64)
     numbers: NDArray[np.generic] = column.to_numpy()
     return numbers
+
+
+def mix_row(numbers: Sequence[int]) -> int:
+    """Return what `mix_columns` returns for one row."""
+    total = sum(number * factor for number, factor in zip(numbers, _FACTORS, strict=False)) & MASK
+    return (total ^ (total >> 32)) * _SPREAD & MASK

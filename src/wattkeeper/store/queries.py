@@ -34,6 +34,18 @@ def nearest_reads(
     )
 
 
+def newest_of_month(month: int) -> str:
+    """Per channel the newest read of a month (yyyymm), for all tenants."""
+    return (
+        "SELECT tenant_id, channel_id, newest.1 AS measured_at_s, newest.2 AS value, newest.3 AS flags,"
+        " newest.4 AS source FROM (SELECT tenant_id, channel_id,"
+        " argMax((toInt64(toUnixTimestamp(measured_at)), value, toInt64(flags), toInt64(source)),"
+        " (measured_at, source, bitNot(value), bitNot(flags))) AS newest FROM raw_read"
+        f" WHERE toYYYYMM(measured_at) = {int(month)} GROUP BY tenant_id, channel_id)"
+        " SETTINGS optimize_aggregation_in_order = 1 FORMAT ArrowStream"
+    )
+
+
 def stamps_held(
     tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, sources: Sequence[int]
 ) -> str:
