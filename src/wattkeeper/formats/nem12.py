@@ -63,17 +63,21 @@ class _Reader:
         is_day = (words[starts_at] == _DAY_BEGINS) & ~is_long
         header = np.full(len(starts_at), -1, dtype=np.int64)
         self.details = {}
+        others = np.flatnonzero(~is_day)
+        spans = (column[others].tolist() for column in (starts_at, ends_at, is_long))
         first = 0
-        for place in [*np.flatnonzero(~is_day).tolist(), len(starts_at)]:
+        for place, start, end, is_too_long in zip(others.tolist(), *spans, strict=True):
             if place > first:
                 header[first:place] = self._take_days(first_number + first, first_number + place)
-            if place < len(starts_at) and not self.has_no_header:
-                self.line_number = first_number + place
-                line = b"" if is_long[place] else text[int(starts_at[place]) : int(ends_at[place])]
-                header[place] = self._take(line, is_long=bool(is_long[place]))
-            first = place + 1
             if self.has_no_header:
                 return
+            self.line_number = first_number + place
+            found = self._take(b"" if is_too_long else text[start:end], is_long=is_too_long)
+            if found >= 0:
+                header[place] = found
+            first = place + 1
+        if first < len(starts_at) and not self.has_no_header:
+            header[first:] = self._take_days(first_number + first, first_number + len(starts_at))
         self._keep_days(text, header, starts_at, ends_at, first_number)
 
     def finish(self) -> ParsedIntervals:
@@ -131,6 +135,9 @@ class _Reader:
         if is_long:
             self._wrong(0, "formats.line-too-long")
             return -1
+        if line.startswith(b"200,") and self.has_header and not self.has_ended:
+            self._take_stream(line)
+            return -1
         if not line.strip(b", "):
             return -1
         cells = line.split(b",")
@@ -142,7 +149,7 @@ class _Reader:
         elif self.has_ended:
             self._wrong(0, "nem12.after-end")
         elif record == b"200":
-            self._take_stream(cells)
+            self._take_stream(line)
         elif record in (b"400", b"500"):
             self._take_detail(record, cells)
         elif record == b"900":
@@ -169,35 +176,36 @@ class _Reader:
         else:
             details.reads.append(",".join(text.strip() for text in texts[1:]))
 
-    def _take_stream(self, cells: list[bytes]) -> None:
+    def _take_stream(self, line: bytes) -> None:
         self.in_stream, self.header, self.day_number = True, -1, 0
         self.is_day_ignored = False
-        if len(cells) < 9:
+        text = line.decode("utf-8", "replace")
+        texts = [cell.strip() for cell in text.split(",")] if " " in text else text.split(",")
+        if len(texts) < 9:
             self._wrong(0, "nem12.too-few-fields", least=9)
             return
-        for column in (2, 5, 7):
-            name = cells[column - 1]
-            is_blank = column != 7 and not name.strip()
-            is_printable = name.isascii() and name.decode("ascii", "replace").isprintable()
-            if is_blank or len(name) > _NAME_BYTES_AT_MOST or not is_printable:
-                self._wrong(column, "nem12.wrong-name")
-                return
-        texts = [cell.decode("utf-8", "replace").strip() for cell in cells]
-        unit = base_unit(texts[7])
-        if unit is None:
+        wrong_column = _wrong_name(texts, is_plain=text.isascii() and text.isprintable())
+        unit, interval_s = base_unit(texts[7]), _INTERVALS_S.get(texts[8])
+        if wrong_column:
+            self._wrong(wrong_column, "nem12.wrong-name")
+        elif unit is None:
             self._wrong(8, "nem12.unit-unknown")
-        elif texts[8] not in map(str, INTERVAL_MINUTES):
+        elif interval_s is None:
             self._wrong(9, "nem12.interval-length", choices=INTERVAL_MINUTES)
         else:
-            stream = Stream(texts[1], texts[6], texts[4], unit[0], unit[1], int(texts[8]) * 60)
-            self.header = self.days.add_header(stream, _note(texts))
+            stream = Stream(texts[1], texts[6], texts[4], unit[0], interval_s, unit[1])
+            note = (texts[2], texts[3], texts[5], texts[9] if len(texts) > 9 else "")
+            self.header = self.days.add_header(stream, note)
 
 
-def _note(cells: list[str]) -> dict[str, str]:
-    """Return what else a 200 record says."""
-    return {
-        "aemo.config": cells[2],
-        "aemo.register": cells[3],
-        "aemo.stream": cells[5],
-        "aemo.next": cells[9] if len(cells) > 9 else "",
-    }
+def _wrong_name(texts: list[str], *, is_plain: bool) -> int:
+    """Return the column of the first name of a 200 record that is none, 0 where all are names."""
+    for column in (2, 5, 7):
+        name = texts[column - 1]
+        is_text = is_plain or (name.isascii() and (name + "x").isprintable())
+        if not is_text or len(name) > _NAME_BYTES_AT_MOST or (column != 7 and not name):
+            return column
+    return 0
+
+
+_INTERVALS_S = {str(minutes): 60 * minutes for minutes in INTERVAL_MINUTES}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from wattkeeper.formats.nem12_kinds import (
     IN_RANGES,
     REFUSED,
     Details,
-    Header,
+    HeaderNote,
     KindTable,
     Lines,
     Stream,
@@ -43,18 +44,17 @@ class DayCollector:
         self._days: dict[bytes, int] = {}
         self._batches: dict[int, list[_Batch]] = {}
 
-    def add_header(self, stream: Stream, note: dict[str, str]) -> int:
+    def add_header(self, stream: Stream, note: HeaderNote) -> int:
         """Take a 200 record and return its index."""
         index = self._streams.setdefault(stream, len(self._streams))
-        self._table.headers.append(Header(stream, index, note))
-        return len(self._table.headers) - 1
+        return self._table.add_header(index, stream, note)
 
     def add_lines(self, lines: Lines, details: dict[int, Details]) -> None:
         """Take 300 records; each has the header whose index it names."""
-        counts = np.array([header.stream.interval_count for header in self._table.headers])
-        count_of = counts[lines.header]
+        count_of = np.array(self._table.interval_counts)[lines.header]
         for count in np.unique(count_of).tolist():
-            self._add_like(lines.where(count_of == count), count, details)
+            is_like = count_of == count
+            self._add_like(lines if is_like.all() else lines.where(is_like), count, details)
 
     def blocks(self) -> list[IntervalBlock]:
         """Return the blocks in the order their streams came; a day that comes again is an error."""
@@ -84,14 +84,14 @@ class DayCollector:
         for row in np.flatnonzero(~is_fine).tolist():
             for index in np.flatnonzero(wrong[row]).tolist():
                 self._errors.add(int(lines.number[row]), index + 3, CODES[int(wrong[row, index])])
-        stream = np.array([header.stream_index for header in self._table.headers])[lines.header]
+        stream = np.array(self._table.streams)[lines.header]
         columns = (stream, lines.number, starts_at_s, values, kind)
         if not is_fine.all():
             columns = tuple(column[is_fine] for column in columns)  # type: ignore[assignment]
         self._batches.setdefault(count, []).append(_Batch(*columns, ranges))
 
     def _powers(self, headers: Int64s, count: int) -> int | Int64s:
-        powers = np.array([header.stream.exponent for header in self._table.headers])[headers]
+        powers = np.array(self._table.exponents)[headers]
         return int(powers[0]) if (powers == powers[0]).all() else np.repeat(powers, count)
 
     def _midnights(self, lines: Lines) -> Int64s:
@@ -139,53 +139,45 @@ class DayCollector:
             line, first_line = int(number[order[place]]), int(number[order[first]])
             self._errors.add(line, 2, "nem12.day-twice", first_line=first_line)
         order = order[~is_again]
-        cuts = np.flatnonzero(np.diff(stream[order])) + 1
-        streams = list(self._streams)
-        return {
-            int(stream[rows[0]]): self._block(
-                streams[int(stream[rows[0]])],
-                starts_at_s[rows],
-                values[rows],
-                kind[rows],
-                number[rows],
-                ranges,
-            )
-            for rows in np.split(order, cuts)
-            if len(rows)
-        }
-
-    def _block(
-        self,
-        stream: Stream,
-        midnights: Int64s,
-        values: Int64s,
-        kind: Int64s,
-        number: Int64s,
-        ranges: dict[int, Int64s],
-    ) -> IntervalBlock:
-        count = stream.interval_count
-        in_ranges = [(row, ranges[int(number[row])]) for row in np.flatnonzero(kind == IN_RANGES).tolist()]
-        used = np.unique(np.concatenate([kind[kind >= 0], *[kinds for _row, kinds in in_ranges]]))
-        place = np.repeat(np.searchsorted(used, kind), count)
-        for row, kinds_of_day in in_ranges:
-            place[row * count : (row + 1) * count] = np.searchsorted(used, kinds_of_day)
-        kinds = [self._table.kinds[index] for index in used.tolist()]
-        notes = tuple(dict.fromkeys(["", *[one.note for one in kinds]]))
-        steps = np.arange(0, DAY_S, stream.interval_s, dtype=np.int64)
-        return IntervalBlock(
-            usage_point=stream.usage_point,
-            meter_serial=stream.meter_serial,
-            channel=stream.channel,
-            unit=stream.unit,
-            interval_s=stream.interval_s,
-            starts_at_s=(midnights[:, None] + steps).ravel(),
-            value_milli=values.ravel(),
-            provenance=np.array([int(one.quality.provenance) for one in kinds], np.int64)[place],
-            flags=np.array([int(one.quality.flags) for one in kinds], np.int64)[place],
-            method=np.array([int(one.quality.method) for one in kinds], np.int64)[place],
-            notes=notes,
-            note_index=np.array([notes.index(one.note) for one in kinds], np.int64)[place],
+        if not np.array_equal(order, np.arange(len(values))):
+            values = values[order]
+        return self._cut(
+            _Batch(stream[order], number[order], starts_at_s[order], values, kind[order], ranges)
         )
+
+    def _cut(self, days: _Batch) -> dict[int, IntervalBlock]:
+        """Return a block of each stream: parts of arrays that all of them share, and of notes likewise."""
+        if not len(days.stream):
+            return {}
+        count = days.value_milli.shape[1]
+        place = np.repeat(np.maximum(days.kind, 0), count)
+        for row in np.flatnonzero(days.kind == IN_RANGES).tolist():
+            place[row * count : (row + 1) * count] = days.ranges[int(days.number[row])]
+        kinds = self._table.kinds
+        notes = {note: index for index, note in enumerate(dict.fromkeys(["", *[one.note for one in kinds]]))}
+        steps = np.arange(0, DAY_S, DAY_S // count, dtype=np.int64)
+        starts_at_s = (days.starts_at_s[:, None] + steps).ravel()
+        values = days.value_milli.ravel()
+        provenance, flags, method = (
+            np.array([int(one.quality[at]) for one in kinds], np.int64)[place] for at in range(3)
+        )
+        note_index = np.array([notes[one.note] for one in kinds], np.int64)[place]
+        streams, all_notes = list(self._streams), tuple(notes)
+        edges = [0, *(np.flatnonzero(np.diff(days.stream)) + 1).tolist(), len(days.stream)]
+        found = {}
+        for (first, last), index in zip(pairwise(edges), days.stream[edges[:-1]].tolist(), strict=True):
+            part = slice(first * count, last * count)
+            found[index] = IntervalBlock(
+                *streams[index][:5],
+                starts_at_s[part],
+                values[part],
+                provenance[part],
+                flags[part],
+                method[part],
+                all_notes,
+                note_index[part],
+            )
+        return found
 
 
 def market_midnight(text: bytes) -> int:

@@ -1,7 +1,9 @@
 """NEM12 lines of a chunk, and which quality and note the intervals of each have."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +16,15 @@ DAY_S = 86_400
 REFUSED, IN_RANGES = -1, -2
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(NamedTuple):
     """Whose values a 200 record announces. `exponent`: the unit's power of ten to thousandths of the base."""
 
     usage_point: str
     meter_serial: str
     channel: str
     unit: str
-    exponent: int
     interval_s: int
+    exponent: int
 
     @property
     def interval_count(self) -> int:
@@ -66,24 +67,32 @@ class Details:
     reads: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """A 200 record: its stream, where that stands among all, and what its intervals' notes begin with."""
-
-    stream: Stream
-    stream_index: int
-    note: dict[str, str]
+HeaderNote = tuple[str, str, str, str]
+_NOTE_NAMES = ("aemo.config", "aemo.register", "aemo.stream", "aemo.next")
 
 
 class KindTable:
-    """Gives each day a kind: an index into `kinds`, or REFUSED, or IN_RANGES where its intervals differ."""
+    """Gives each day a kind: an index into `kinds`, or REFUSED, or IN_RANGES where its intervals differ.
+
+    `streams`, `interval_counts`, `exponents`: of each 200 record, by its index.
+    """
 
     def __init__(self, errors: ErrorList) -> None:
         self.kinds: list[Kind] = []
-        self.headers: list[Header] = []
+        self.streams, self.interval_counts, self.exponents = array("q"), array("q"), array("q")
+        self._note_of = array("q")
+        self._notes: dict[HeaderNote, int] = {}
         self._errors = errors
         self._index: dict[Kind, int] = {}
         self._tails: dict[tuple[int, bytes], int | str] = {}
+
+    def add_header(self, stream_index: int, stream: Stream, note: HeaderNote) -> int:
+        """Take a 200 record: its stream, and what its intervals' notes begin with; return its index."""
+        self.streams.append(stream_index)
+        self.interval_counts.append(stream.interval_count)
+        self.exponents.append(stream.exponent)
+        self._note_of.append(self._notes.setdefault(note, len(self._notes)))
+        return len(self.streams) - 1
 
     def kinds_of(
         self, lines: Lines, count: int, details: dict[int, Details]
@@ -92,14 +101,13 @@ class KindTable:
         kinds = np.empty(len(lines.number), dtype=np.int64)
         ranges: dict[int, Int64s] = {}
         tails_at = (lines.commas[lines.first_comma + count + 1] + 1).tolist()
-        rows = zip(
-            tails_at, lines.ends_at.tolist(), lines.header.tolist(), lines.number.tolist(), strict=True
-        )
-        for row, (start, end, header, number) in enumerate(rows):
+        notes = np.array(self._note_of)[lines.header].tolist()
+        rows = zip(tails_at, lines.ends_at.tolist(), notes, lines.number.tolist(), strict=True)
+        for row, (start, end, note, number) in enumerate(rows):
             tail = lines.text[start:end]
-            kind = self._tails.get((header, tail))
+            kind = self._tails.get((note, tail))
             if kind is None:
-                kind = self._tails[header, tail] = self._parse_tail(tail, header)
+                kind = self._tails[note, tail] = self._parse_tail(tail, note)
             if number in details or kind == IN_RANGES or isinstance(kind, str):
                 kind, spread = self._kind_in_full(lines, row, count, kind, details.get(number) or Details())
                 if spread is not None:
@@ -107,15 +115,18 @@ class KindTable:
             kinds[row] = kind
         return kinds, ranges
 
-    def _parse_tail(self, tail: bytes, header: int) -> int | str:
+    def _parse_tail(self, tail: bytes, note: int) -> int | str:
         """Return the kind of a day's last fields, IN_RANGES, or the code of what is wrong."""
         cells = tail.decode("utf-8", "replace").split(",")
         if any(cell.strip() for cell in cells[TAIL_COUNT:]):
             return "nem12.too-many-fields"
         if cells[0].strip() == VARIABLE:
             return IN_RANGES
-        kind = parse_tail(cells, self.headers[header].note)
+        kind = parse_tail(cells, self._note(note))
         return kind if isinstance(kind, str) else self._index_of(kind)
+
+    def _note(self, index: int) -> dict[str, str]:
+        return dict(zip(_NOTE_NAMES, list(self._notes)[index], strict=True))
 
     def _kind_in_full(
         self, lines: Lines, row: int, count: int, kind: int | str, details: Details
@@ -127,7 +138,7 @@ class KindTable:
         if isinstance(kind, str):
             self._refuse_day(lines, row, count, kind)
             return REFUSED, None
-        more = dict(self.headers[int(lines.header[row])].note)
+        more = self._note(self._note_of[int(lines.header[row])])
         if details.reads:
             more["aemo.reads"] = ";".join(details.reads)
         if kind == IN_RANGES:

@@ -1,5 +1,7 @@
 """Units as files write them, in any case, to a base unit and a power of ten."""
 
+from functools import lru_cache
+
 _BASES = {
     base.lower(): base
     for base in ("Wh", "varh", "VAh", "W", "var", "VA", "V", "A", "Hz", "m3", "therm", "J", "BTU", "W/m2")
@@ -8,6 +10,7 @@ _PREFIXES = {"": 0, "k": 3, "m": 6}  # in files an m is mega: AEMO writes MWh, n
 _IN_THOUSANDS = ("Wh", "varh", "VAh", "W", "var", "VA")
 
 
+@lru_cache(maxsize=1024)
 def base_unit(text: str) -> tuple[str, int] | None:
     """Return (base unit, power of ten to thousandths of it), or None where the unit is unknown.
 
