@@ -261,7 +261,7 @@ class _Feed:
         """Return channel and meter serial: our own files name both, others only which way energy flows."""
         own = path.partition("/MeterReading/")[2].split("/")[0]
         if self._is_ours:
-            return unquote(own) or "import", meter_reading.title if meter_reading else ""
+            return unquote(own.partition(":")[0]) or "import", meter_reading.title if meter_reading else ""
         direction = kind.get("flowDirection") or "1"
         name = DIRECTIONS.get(direction, f"direction-{direction}")
         return (name if len(self._of["MeterReading"]) <= 1 else f"{name}-{unquote(own)}")[:64], ""

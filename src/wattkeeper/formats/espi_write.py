@@ -91,7 +91,7 @@ def _write_block(
     ]
     channel = quote(block.channel, safe="")
     for part, (fields, run) in enumerate(groupby(rows, key=lambda row: row[0])):
-        reading = f"{point}/MeterReading/{channel}/{number}-{part}"
+        reading = f"{point}/MeterReading/{channel}:{number}-{part}"
         if fields not in types:
             types[fields] = f"/espi/1_1/resource/ReadingType/{len(types) + 1}"
             yield _entry(types[fields], [], "", _type_content(fields), updated)

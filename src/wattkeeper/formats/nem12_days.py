@@ -167,8 +167,13 @@ class DayCollector:
         found = {}
         for (first, last), index in zip(pairwise(edges), days.stream[edges[:-1]].tolist(), strict=True):
             part = slice(first * count, last * count)
+            usage_point, meter_serial, channel, unit, interval_s, _exponent = streams[index]
             found[index] = IntervalBlock(
-                *streams[index][:5],
+                usage_point,
+                meter_serial,
+                channel,
+                unit,
+                interval_s,
                 starts_at_s[part],
                 values[part],
                 provenance[part],
