@@ -140,20 +140,24 @@ async def _spool(writer: SpoolWriter, batches: Sequence[RawBatch]) -> None:
 
 
 def month_values(
-    rng: np.random.Generator, first_series: int, series_count: int, month_s: int, days: int
+    rng: np.random.Generator, first_series: int, series_count: int, month_s: int, days_count: int
 ) -> Measurements:
-    """Derived values of a month: energy in milliwatt-hours on a step of 1 Wh, some estimated, one run."""
-    count = days * INTERVALS_COUNT
-    is_estimated = rng.random((series_count, count)) < 0.005
-    ones = np.ones(series_count * count, np.int64)
+    """Derived values of some days: multiples of 1 Wh; of any milliwatt-hours 0.5 %, estimates in fours."""
+    count = days_count * INTERVALS_COUNT
+    is_first = rng.random((series_count, count)) < 0.005 / 4
+    is_estimated = is_first.copy()
+    for later in range(1, 4):
+        is_estimated[:, later:] |= is_first[:, :-later]
+    is_estimated = is_estimated.ravel()
+    value_milliwh = energies(rng, series_count, count).ravel() * 1000
     return Measurements(
         series_id=np.repeat(np.arange(first_series, first_series + series_count), count),
         starts_at_s=np.tile(month_s + INTERVAL_S * np.arange(count), series_count),
-        value_milliwh=energies(rng, series_count, count).ravel() * 1000,
-        provenance=np.where(is_estimated, 2, 1).ravel(),
-        flags=np.where(is_estimated, 0, 1).ravel(),
-        method=np.where(is_estimated, 1, 0).ravel(),
-        run_id=ones * (month_s // 1000),
+        value_milliwh=value_milliwh + is_estimated * rng.integers(0, 1000, len(is_estimated)),
+        provenance=np.where(is_estimated, 2, 1),
+        flags=np.where(is_estimated, 0, 1),
+        method=np.where(is_estimated, 1, 0),
+        run_id=np.full(len(is_estimated), month_s // 1000),
     )
 
 

@@ -203,7 +203,7 @@ class _Many:
     def find_learnt(self, series_id: Int64s, from_s: int, to_s: int) -> tuple[Int64s, Int64s]:
         self.street.step("find_learnt")
         rows = _columns([row for own in series_id.tolist() for row in self.street.rows(own, from_s, to_s)])
-        is_learnt = (rows.provenance == Provenance.ESTIMATED) & ~np.isin(rows.method, UNLEARNT_METHODS)
+        is_learnt = ~np.isin(rows.method, UNLEARNT_METHODS)
         return rows.series_id[is_learnt], rows.starts_at_s[is_learnt]
 
     def record_findings(self, found: Sequence[SpanFindings], run_id: int) -> None:

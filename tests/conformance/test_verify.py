@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.db import transaction
 
@@ -14,6 +15,7 @@ from conformance.verify_world import World, make_world
 from relational import LONG_AGO, NOW
 from wattkeeper.actions.operations.archive_months import archive_months, restore_months
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.verify import Check, Fault
@@ -28,6 +30,7 @@ CHECKS = {
     "values.derived",
     "values.registers",
     "values.roll-ups",
+    "values.latest",
     "bills",
     "audit",
     "spool",
@@ -122,6 +125,21 @@ def test_an_open_month_is_not_archived(world: World) -> None:
     with pytest.raises(WattkeeperError) as caught:
         list(archive_months(actor=actor, now=NOW, services=world.services, before_month=202611))
     assert caught.value.code == "operations.month-open"
+
+
+def test_a_newest_read_that_is_kept_wrongly_is_found(world: World, tmp_path: Path) -> None:
+    keeping = pytest.importorskip("wattkeeper.store.keeping")
+    newest = pytest.importorskip("wattkeeper.store.newest")
+    store = keeping.KeepingReadingStore.keeping(world.store, tmp_path / "latest.table")
+    store.rebuild()
+    kept = replace(world, services=replace(world.services, store=store))
+    (check,) = (check for check in kept.verify() if check.name == "values.latest")
+    assert check.examined_count > 2
+    assert not check.faults
+    row = (world.tenant_id, world.channel_id, int(NOW.timestamp()), 1, 0, int(Source.PROFILE))
+    store._table.take(newest.Newest(*(np.array([value]) for value in row)))
+    (check,) = (check for check in kept.verify() if check.name == "values.latest")
+    assert [fault.place["channel_id"] for fault in check.faults] == [world.channel_id]
 
 
 def _is_at(fault: Fault, code: str, place: dict[str, object]) -> bool:

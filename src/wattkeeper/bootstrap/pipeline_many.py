@@ -13,6 +13,7 @@ from wattkeeper.core.kernel.quality import Method
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.plain import PlainFacts
 from wattkeeper.core.vee.estimate import DayCalendar
+from wattkeeper.core.vee.registry import PERIOD_CODES
 from wattkeeper.data.alarms.queries import FindingDraft, close_windows, keep_findings
 from wattkeeper.data.registry.plain_facts import PlainRows, get_plain_rows
 from wattkeeper.pipeline.plain_facts import OPEN_S, to_plain
@@ -21,7 +22,7 @@ from wattkeeper.pipeline.window import UNLEARNT_METHODS
 from wattkeeper.store.api import ReadingStore
 
 STEADY_S = 60 * 86_400  # facts that have stood so long before a window need no dates
-LEARNT_METHODS = tuple(int(m) for m in Method if m not in (Method.NONE, *UNLEARNT_METHODS))
+LEARNT_METHODS = tuple(int(m) for m in Method if m not in UNLEARNT_METHODS)
 
 
 class DataMany:
@@ -102,6 +103,7 @@ class DataMany:
                 to_at=from_seconds(each.to_s),
                 kept=kept,
                 now=self._now(),
+                apart=PERIOD_CODES,
             )
 
     def _points_of(self, series_id: Int64s) -> Int64s:

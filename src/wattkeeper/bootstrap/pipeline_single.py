@@ -12,6 +12,7 @@ from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import ReadColumns
+from wattkeeper.core.vee.registry import PERIOD_CODES
 from wattkeeper.data.alarms.queries import FindingDraft, close_window, keep_findings
 from wattkeeper.data.collection import queries, windows
 from wattkeeper.data.registry.facts import SeriesFacts as StoredFacts
@@ -63,6 +64,7 @@ def _to_facts(facts: StoredFacts) -> SeriesFacts:
         zone=ZoneInfo(facts.time_zone),
         power_max_w=facts.power_max_w,
         kind=Kind.CUMULATIVE if facts.registers else Kind.INTERVAL,
+        profiles=facts.intervals if facts.registers else (),
     )
 
 
@@ -190,6 +192,7 @@ class DataFindings:
             to_at=from_seconds(to_s),
             kept={(draft.rule, draft.starts_at) for draft in drafts},
             now=self._now(),
+            apart=PERIOD_CODES,
         )
 
 

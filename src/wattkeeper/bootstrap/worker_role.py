@@ -15,10 +15,12 @@ from wattkeeper.actions.registry.deliver_field_reads import deliver_field_reads
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
 from wattkeeper.bootstrap.job_runner import STOPS_WITHIN_S, JobRunner
+from wattkeeper.bootstrap.period_rules import judge_periods
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.bootstrap.plants import read_plant
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.readings.advance import register_advance
+from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.data.collection.models import Job
 from wattkeeper.data.collection.windows import mark_recent_dirty
 from wattkeeper.data.registry.models import Tenant
@@ -31,6 +33,8 @@ WORK_PERIOD_S = 0.2
 DERIVE_PERIOD_S = 5.0  # windows that grow meanwhile are derived once
 DELIVER_PERIOD_S = 30.0
 WATCH_PERIOD_S = 600.0
+JUDGE_FIRST_S = 120.0  # after the start, when what waited is derived
+JUDGE_PERIOD_S = 3600.0
 FETCH_WAIT_MAX_S = 600.0
 LOOK_AGAIN = timedelta(hours=6)  # a silent meter sends nothing that would mark its gap
 LOOK_BACK = timedelta(hours=48)
@@ -67,6 +71,7 @@ class Worker:
         self._began_s = time.monotonic()
         self._delivers_at_s = 0.0
         self._watches_at_s = 0.0
+        self._judges_at_s = time.monotonic() + JUDGE_FIRST_S
         self._looked_at: datetime | None = None
         self._services = Services(now, data_folder(), store)
 
@@ -76,6 +81,7 @@ class Worker:
             ("commands", self._let_go),
             ("field reads", self._deliver),
             ("gaps", self._look_for_gaps),
+            ("periods", self._judge_periods),
             ("backups", self._watch_backups),
             ("pipeline", self._derive),
         )
@@ -98,6 +104,15 @@ class Worker:
             mark_recent_dirty(tenant_id=tenant_id, since=now - LOOK_BACK, now=now)
             for tenant_id in Tenant.objects.values_list("id", flat=True)
         )
+
+    def _judge_periods(self) -> int:
+        """Judge the stored days now and then: missing days, idle series, long estimation."""
+        if time.monotonic() < self._judges_at_s or self._is_fetching():
+            return 0
+        self._judges_at_s = time.monotonic() + JUDGE_PERIOD_S
+        for tenant_id in Tenant.objects.values_list("id", flat=True):
+            judge_periods(self._store, tenant_id=tenant_id, now=self._now(), rule_set=RuleSet())
+        return 0
 
     def _watch_backups(self) -> int:
         """Tell when the newest backup, or the newest one that proved itself, is too old."""

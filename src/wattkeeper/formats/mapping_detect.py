@@ -190,7 +190,7 @@ _PARSERS = {
 
 
 def _interval_s(texts: Sequence[str], pattern: str) -> int | None:
-    """Return the step most often found between times that follow each other."""
+    """Return the step most often found between times that follow each other, the shortest of several."""
     parse = _PARSERS[pattern].parse
     found: list[int] = []
     for text in texts:
@@ -199,7 +199,7 @@ def _interval_s(texts: Sequence[str], pattern: str) -> int | None:
         except TimeWrong:
             continue
     steps = Counter(after - before for before, after in pairwise(found) if after > before)
-    return steps.most_common(1)[0][0] if steps else None
+    return max(steps, key=lambda step: (steps[step], -step)) if steps else None
 
 
 def _named(header: Sequence[str], words: Sequence[str]) -> int | None:

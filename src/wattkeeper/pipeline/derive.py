@@ -15,7 +15,7 @@ import numpy as np
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import to_seconds
-from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.quality import Method, Provenance
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.readings.advance import AdvanceRule, register_advance
 from wattkeeper.core.readings.intervals import Intervals
@@ -40,6 +40,7 @@ from wattkeeper.pipeline.window import (
     align,
     derive_history,
     merge_spans,
+    resolution_milliwh,
     widen_to_brackets,
     widen_to_estimates,
 )
@@ -257,7 +258,7 @@ def _derive_window(
         limits=SeriesLimits(
             facts.series_id,
             facts.power_max_w,
-            _resolution_milliwh(facts, span),
+            resolution_milliwh((*facts.installations, *facts.profiles), span),
             has_registers=facts.kind is Kind.CUMULATIVE,
         ),
         calendar=DayCalendar(facts.zone, facts.holidays),
@@ -279,19 +280,6 @@ def _derive_window(
     return _Result(facts.series_id, span, intervals, rows, owned, days)
 
 
-def _resolution_milliwh(facts: SeriesFacts, span: Span) -> int:
-    """Return the largest energy of one count among the installations and multipliers in force in `span`."""
-    rates = [
-        installation.step_milliwh * period.ratio
-        for installation in facts.installations
-        if installation.starts_at_s < span[1]
-        and (installation.ends_at_s is None or installation.ends_at_s > span[0])
-        for period in installation.multipliers
-        if period.starts_at_s < span[1] and (period.ends_at_s is None or period.ends_at_s > span[0])
-    ]
-    return -(-max(rates, default=0) // 1)
-
-
 def find_changes(series_id: int, intervals: Intervals, stored: MeasurementRows) -> MeasurementRows:
     """Return the rows to append: what differs from the stored values, MISSING where one fell away."""
     is_held = np.isin(intervals.starts_at_s, stored.starts_at_s)
@@ -300,7 +288,8 @@ def find_changes(series_id: int, intervals: Intervals, stored: MeasurementRows) 
     columns = (stored.value_milliwh, stored.provenance, stored.flags, stored.method)
     old[:, is_held] = [column[rows] for column in columns]
     new = np.stack((intervals.value_milliwh, intervals.provenance, intervals.flags, intervals.method))
-    is_changed = np.where(is_held, (new != old).any(axis=0), intervals.provenance != Provenance.MISSING)
+    is_new = (intervals.provenance != Provenance.MISSING) | (intervals.method != Method.NONE)
+    is_changed = np.where(is_held, (new != old).any(axis=0), is_new)
     return MeasurementRows(
         np.full(int(is_changed.sum()), series_id, dtype=np.int64),
         intervals.starts_at_s[is_changed],

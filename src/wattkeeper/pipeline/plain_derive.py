@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding
-from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.quality import Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.intervals import derive_intervals
 from wattkeeper.core.readings.plain import NO_MODULUS, ReadTable, derive_plain
@@ -253,7 +253,7 @@ def find_table_changes(table: IntervalTable, stored: MeasurementRows) -> Measure
 
     MISSING where one fell away. `stored` are current values of the same series, in any order.
     """
-    is_changed = table.provenance != Provenance.MISSING
+    is_changed = (table.provenance != Provenance.MISSING) | (table.method != Method.NONE)
     if len(stored):
         row = np.searchsorted(table.series_id, stored.series_id)
         elapsed_s = stored.starts_at_s - table.from_s

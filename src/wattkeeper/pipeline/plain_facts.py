@@ -17,7 +17,8 @@ NUMBER_MAX = 2**62
 def to_plain(facts: Iterable[tuple[SeriesFacts, int]]) -> PlainSeries:
     """Return the plain ones among series, each by the facts in force at the instant beside it (UTC seconds).
 
-    Plain is a series of registers that one installation with one multiplier measured at that instant.
+    Plain is a series of registers alone that one installation with one multiplier and no reset measured at
+    that instant.
     """
     calendars: dict[DayCalendar, int] = {}
     rows = []
@@ -40,10 +41,10 @@ def to_plain(facts: Iterable[tuple[SeriesFacts, int]]) -> PlainSeries:
 
 def _in_force(facts: SeriesFacts, at_s: int) -> Iterator[tuple[ChannelInstallation, MultiplierPeriod]]:
     """Yield the installation and the multiplier that hold at an instant, if there is one of each."""
-    if facts.kind is not Kind.CUMULATIVE:
+    if facts.kind is not Kind.CUMULATIVE or facts.profiles:
         return
     for installation in facts.installations:
-        if installation.starts_at_s <= at_s < _end(installation.ends_at_s):
+        if not installation.resets and installation.starts_at_s <= at_s < _end(installation.ends_at_s):
             for period in installation.multipliers:
                 if period.starts_at_s <= at_s < _end(period.ends_at_s):
                     yield installation, period

@@ -26,6 +26,7 @@ class SeriesFacts:
     """What the registry knows of a series: channels over time, grid, place and limit.
 
     `kind` says what its reads hold: CUMULATIVE registers, or the energy of an INTERVAL named by its start.
+    `profiles` are channels of interval energy beside registers: they give the shape, registers the energy.
     """
 
     series_id: int
@@ -35,6 +36,12 @@ class SeriesFacts:
     power_max_w: int
     holidays: frozenset[date] = frozenset()
     kind: Kind = Kind.CUMULATIVE
+    profiles: tuple[ChannelInstallation, ...] = ()
+
+    @property
+    def channel_ids(self) -> list[int]:
+        """Every channel that ever measured the series."""
+        return [installation.channel_id for installation in (*self.installations, *self.profiles)]
 
 
 class ClaimedWindow(NamedTuple):
@@ -226,7 +233,7 @@ class RollUps(Protocol):
     ) -> RollUpRows:
         """Return, per series, sums of current days between consecutive bounds, those of spans left out.
 
-        Such a row starts at its bound; where there is no day there may be no row.
+        Such a row starts at its bound; where there is no day there may be no row. Its run is the newest.
         """
         ...
 

@@ -1,11 +1,14 @@
 """The roll-ups of a run: whatever differs from what is stored, so an interrupted run leaves nothing behind.
 
-A day's figures come from the derived values of the whole day, a month's from these and its other stored days.
+A day's figures come from the derived values of the whole day. A month moves by what its days have changed by.
+Whenever a day is written, so is its month, by the same run; a month that is older than one of its days was
+cut off by an interruption and is summed anew.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.rollups import (
@@ -20,6 +23,7 @@ from wattkeeper.core.readings.rollups import (
 from wattkeeper.pipeline.ports import RollUps
 
 _INSTANT_BITS = 34
+_NO_RUN = -1
 
 
 def refresh(roll_ups: RollUps, run_id: int, spans: Sequence[SpanDays]) -> int:
@@ -30,43 +34,88 @@ def refresh(roll_ups: RollUps, run_id: int, spans: Sequence[SpanDays]) -> int:
     together: dict[bytes, list[SpanDays]] = {}
     for days in spans:
         together.setdefault(days.series_id.tobytes(), []).append(days)
-    rows = RollUpRows.concatenate([part for own in together.values() for part in _changes(roll_ups, own)])
+    rows = RollUpRows.concatenate([_changes(roll_ups, own) for own in together.values()])
     if len(rows):
         roll_ups.append(run_id, rows)
     return len(rows)
 
 
-def _changes(roll_ups: RollUps, own: Sequence[SpanDays]) -> Iterator[RollUpRows]:
-    """Yield what to append for some series, derived over one span or several."""
-    series_id = own[0].series_id
+def _changes(roll_ups: RollUps, own: Sequence[SpanDays]) -> RollUpRows:
+    """Return what to append for some series, derived over one span or several."""
+    series_id, interval_s = own[0].series_id, own[0].interval_s
     spans = [(days.from_s, days.to_s) for days in own]
     bounds_s = month_bounds(min(span[0] for span in spans), max(span[1] for span in spans), own[0].zone)
     stored = roll_ups.read(series_id, spans, bounds_s[:-1])
-    others = roll_ups.sum_days(series_id, bounds_s, spans)
     derived = RollUpRows.concatenate([days.rows for days in own])
-    bounds = np.array(bounds_s, dtype=np.int64)
-    months = _months(series_id, bounds, own[0].interval_s, (derived, others))
-    new = RollUpRows.concatenate([derived, months])
-    yield _differing(new, stored, series_id)
-    yield _gone(new, stored, series_id)
+    days = RollUpRows.concatenate([_differing(derived, stored, series_id), _gone(derived, stored, series_id)])
+    table = _Months(series_id, np.array(bounds_s, dtype=np.int64))
+    table.begin_with(stored, derived)
+    is_cut = table.is_older_than_its_days()
+    if is_cut.any():
+        cut_id = series_id[is_cut]
+        table.sum_anew(is_cut, [roll_ups.sum_days(cut_id, bounds_s, spans), derived])
+    return RollUpRows.concatenate([days, table.rows(interval_s, table.holding(days) | is_cut[:, None])])
 
 
-def _months(series_id: Int64s, bounds: Int64s, interval_s: int, parts: Sequence[RollUpRows]) -> RollUpRows:
-    """Return the months between consecutive bounds as sums of days, or of sums of days."""
-    count = len(bounds) - 1
-    totals = np.zeros((len(FIGURES), len(series_id) * count), dtype=np.int64)
-    for part in parts:
-        month = np.searchsorted(bounds, part.starts_at_s, side="right") - 1
-        place = np.searchsorted(series_id, part.series_id) * count + month
-        for total, name in zip(totals, FIGURES, strict=True):
-            np.add.at(total, place, getattr(part, name))
-    return RollUpRows(
-        np.full(totals.shape[1], MONTH, dtype=np.int64),
-        np.repeat(series_id, count),
-        np.tile(bounds[:-1], len(series_id)),
-        np.tile(count_expected(bounds, interval_s), len(series_id)),
-        *totals,
-    )
+class _Months:
+    """The months of some series: figures, shape (figures, series, months), and who wrote what."""
+
+    def __init__(self, series_id: Int64s, bounds: Int64s) -> None:
+        self._series_id, self._bounds = series_id, bounds
+        shape = (len(series_id), len(bounds) - 1)
+        self._figures = np.zeros((len(FIGURES), *shape), dtype=np.int64)
+        self._run_id = np.full(shape, _NO_RUN, dtype=np.int64)
+        self._newest_day_run_id = np.full(shape, _NO_RUN, dtype=np.int64)
+
+    def begin_with(self, stored: RollUpRows, derived: RollUpRows) -> None:
+        """Take the stored months and move them by what the derived days differ from the stored ones."""
+        is_day = stored.grain == DAY
+        months, days = stored.take(~is_day), stored.take(is_day)
+        self._add(months, 1)
+        self._run_id[self._places(months)] = months.run_id
+        self._add(derived, 1)
+        self._add(days, -1)
+        np.maximum.at(self._newest_day_run_id, self._places(days), days.run_id)
+
+    def is_older_than_its_days(self) -> NDArray[np.bool_]:
+        """Which series have a month that was not written with one of its days, shape (series,)."""
+        found = np.zeros(len(self._series_id), dtype=np.bool_)
+        found[np.nonzero(self._newest_day_run_id > self._run_id)[0]] = True
+        return found
+
+    def sum_anew(self, chosen: NDArray[np.bool_], parts: Sequence[RollUpRows]) -> None:
+        """Make the months of some series the sums of days, or of sums of days."""
+        self._figures[:, chosen] = 0
+        for part in parts:
+            self._add(part.take(chosen[np.searchsorted(self._series_id, part.series_id)]), 1)
+
+    def holding(self, days: RollUpRows) -> NDArray[np.bool_]:
+        """Which months hold one of the days, shape (series, months)."""
+        found = np.zeros(self._run_id.shape, dtype=np.bool_)
+        found[self._places(days)] = True
+        return found
+
+    def rows(self, interval_s: int, chosen: NDArray[np.bool_]) -> RollUpRows:
+        """Return the months of a mask."""
+        series, month = np.nonzero(chosen)
+        columns = [
+            np.full(len(series), MONTH, dtype=np.int64),
+            self._series_id[series],
+            self._bounds[month],
+            count_expected(self._bounds, interval_s)[month],
+            *(figure[series, month] for figure in self._figures),
+            np.zeros(len(series), dtype=np.int64),
+        ]
+        return RollUpRows(*columns)
+
+    def _add(self, rows: RollUpRows, sign: int) -> None:
+        places = self._places(rows)
+        for figure, name in zip(self._figures, FIGURES, strict=True):
+            np.add.at(figure, places, sign * getattr(rows, name))
+
+    def _places(self, rows: RollUpRows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        month = np.searchsorted(self._bounds, rows.starts_at_s, side="right") - 1
+        return np.searchsorted(self._series_id, rows.series_id), month
 
 
 def _differing(new: RollUpRows, stored: RollUpRows, series_id: Int64s) -> RollUpRows:
@@ -90,9 +139,8 @@ def _gone(new: RollUpRows, stored: RollUpRows, series_id: Int64s) -> RollUpRows:
     is_stale &= ~np.isin(_keys(stored, series_id), _keys(new, series_id))
     stale = stored.take(is_stale)
     nothing = np.zeros(len(stale), dtype=np.int64)
-    return RollUpRows(
-        stale.grain, stale.series_id, stale.starts_at_s, stale.expected_count, *(nothing for _ in FIGURES)
-    )
+    kept = [stale.grain, stale.series_id, stale.starts_at_s, stale.expected_count]
+    return RollUpRows(*kept, *([nothing] * (len(FIGURES) + 1)))
 
 
 def _counted(rows: RollUpRows) -> Int64s:

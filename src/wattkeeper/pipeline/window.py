@@ -1,6 +1,7 @@
 """How wide a dirty window becomes: whole local days, register brackets, the estimates that learnt from it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -8,16 +9,20 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
-from wattkeeper.core.kernel.quality import Method, Provenance
+from wattkeeper.core.kernel.quality import Method
 from wattkeeper.core.kernel.reading_types import Kind
+from wattkeeper.core.kernel.reads import ReadColumns
 from wattkeeper.core.readings.advance import AdvanceRule
+from wattkeeper.core.readings.both import combine_intervals
 from wattkeeper.core.readings.interval_reads import collect_intervals
 from wattkeeper.core.readings.intervals import Intervals, derive_intervals
+from wattkeeper.core.readings.rollups import day_bounds
+from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.core.vee.like_days import AHEAD_DAYS, DAY_S, HISTORY_DAYS
 from wattkeeper.pipeline.ports import Ports, SeriesFacts
 
 Span = tuple[int, int]
-UNLEARNT_METHODS = (Method.LINEAR, Method.EXCHANGE)
+UNLEARNT_METHODS = (Method.NONE, Method.LINEAR, Method.EXCHANGE)
 CONTEXT_S = DAY_S  # reads this far around a window help to tell a wrong read from a right one
 
 
@@ -61,18 +66,10 @@ def align(span: Span, facts: Grid, now_s: int) -> Span | None:
 
 def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: AdvanceRule) -> Intervals:
     """Return the intervals over `span`, derived from the raw reads in and around it."""
-    channel_ids = [installation.channel_id for installation in facts.installations]
-    reads = ports.raw_reads.read(channel_ids, span[0] - CONTEXT_S, span[1] + CONTEXT_S)
+    reads = ports.raw_reads.read(facts.channel_ids, span[0] - CONTEXT_S, span[1] + CONTEXT_S)
     if facts.kind is Kind.INTERVAL:
-        return collect_intervals(
-            installations=facts.installations,
-            reads=reads,
-            from_s=span[0],
-            to_s=span[1],
-            interval_s=facts.interval_s,
-            power_max_w=facts.power_max_w,
-        )
-    return derive_intervals(
+        return _collect(facts, facts.installations, reads, span)
+    registers = derive_intervals(
         installations=facts.installations,
         reads=reads,
         from_s=span[0],
@@ -81,6 +78,44 @@ def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: Adva
         power_max_w=facts.power_max_w,
         advance_rule=advance_rule,
     )
+    if not facts.profiles:
+        return registers
+    return combine_intervals(
+        registers,
+        _collect(facts, facts.profiles, reads, span),
+        day_bounds_s=np.array(day_bounds(*span, facts.zone), dtype=np.int64),
+        register_step_milliwh=resolution_milliwh(facts.installations, span),
+        profile_step_milliwh=resolution_milliwh(facts.profiles, span),
+    )
+
+
+def _collect(
+    facts: SeriesFacts,
+    installations: Sequence[ChannelInstallation],
+    reads: Mapping[int, ReadColumns],
+    span: Span,
+) -> Intervals:
+    return collect_intervals(
+        installations=installations,
+        reads=reads,
+        from_s=span[0],
+        to_s=span[1],
+        interval_s=facts.interval_s,
+        power_max_w=facts.power_max_w,
+    )
+
+
+def resolution_milliwh(installations: Iterable[ChannelInstallation], span: Span) -> int:
+    """Return the largest energy of one count among the installations and multipliers in force in `span`."""
+    rates = [
+        installation.step_milliwh * period.ratio
+        for installation in installations
+        if installation.starts_at_s < span[1]
+        and (installation.ends_at_s is None or installation.ends_at_s > span[0])
+        for period in installation.multipliers
+        if period.starts_at_s < span[1] and (period.ends_at_s is None or period.ends_at_s > span[0])
+    ]
+    return -(-max(rates, default=0) // 1)
 
 
 def widen_to_brackets(
@@ -89,9 +124,11 @@ def widen_to_brackets(
     """Return the span with both ends moved out until no gap crosses them, and its intervals.
 
     Each step goes to the day of the nearest read outside, and at least twice as far as the step before; it
-    ends where there is no read further out.
+    ends where there is no read further out. Beside a profile the registers alone say how far that is.
     """
-    channel_ids = [installation.channel_id for installation in facts.installations]
+    if facts.profiles:
+        span, _ = widen_to_brackets(ports, replace(facts, profiles=()), span, now_s, advance_rule)
+        return span, derive_span(ports, facts, span, advance_rule)
     step_s = DAY_S
     while True:
         derived = derive_span(ports, facts, span, advance_rule)
@@ -99,10 +136,14 @@ def widen_to_brackets(
         is_open_after = any(gap.end_index == len(derived) for gap in derived.gaps)
         is_open_after &= bool(derived.position_chain[-1] < 0)
         before_s = (
-            ports.raw_reads.find_nearest(channel_ids, span[0], is_before=True) if is_open_before else None
+            ports.raw_reads.find_nearest(facts.channel_ids, span[0], is_before=True)
+            if is_open_before
+            else None
         )
         after_s = (
-            ports.raw_reads.find_nearest(channel_ids, span[1], is_before=False) if is_open_after else None
+            ports.raw_reads.find_nearest(facts.channel_ids, span[1], is_before=False)
+            if is_open_after
+            else None
         )
         wider = span_to_nearest(span, before_s, after_s, step_s, facts, now_s)
         if wider == span:
@@ -123,13 +164,13 @@ def span_to_nearest(
 
 
 def widen_to_estimates(ports: Ports, facts: SeriesFacts, span: Span, now_s: int) -> Span:
-    """Return the span with every stored estimate that may have learnt from its days.
+    """Return the span with every stored estimate that may have learnt, or may now learn, from its days.
 
     An estimate looks back at most `HISTORY_DAYS` and ahead at most `AHEAD_DAYS`. One on a line between its
-    own neighbours has learnt from no other day.
+    own neighbours has learnt from no other day. What was left UNFILLED may be estimated now.
     """
     rows = ports.measurements.read(facts.series_id, *learning_span(span))
-    is_learnt = (rows.provenance == Provenance.ESTIMATED) & ~np.isin(rows.method, UNLEARNT_METHODS)
+    is_learnt = ~np.isin(rows.method, UNLEARNT_METHODS)
     learnt_at_s = rows.starts_at_s[is_learnt]
     if not len(learnt_at_s):
         return span

@@ -176,7 +176,7 @@ class HttpReadingStore:
     def insert_roll_ups(self, tenant_id: int, run_id: int, rows: RollUpRows) -> None:
         """Append the days and months of one run durably."""
         if len(rows):
-            self._insert("roll_up", rollup_queries.roll_up_table(tenant_id, run_id, rows))
+            self._append("roll_up", rollup_queries.roll_up_columns(tenant_id, run_id, rows))
 
     def insert_rate_days(self, tenant_id: int, run_id: int, rows: RateDayRows) -> None:
         """Append the determinants of one run durably."""
@@ -199,10 +199,11 @@ class HttpReadingStore:
         as_of_run_id: int | None = None,
     ) -> RollUpRows:
         """Return days that start in half-open spans and months that start at `months_s`."""
-        return rollup_queries.rows_of(
-            self._select(rollup_queries.read(tenant_id, ids, days, months_s, as_of_run_id))
-            for ids in _slices(series_ids)
-        )
+        slices = _slices(series_ids)
+        tables = [
+            self._select(rollup_queries.read(tenant_id, ids, days, months_s, as_of_run_id)) for ids in slices
+        ]
+        return rollup_queries.only(rollup_queries.rows_of(tables), list(chain.from_iterable(slices)))
 
     def sum_days(
         self,

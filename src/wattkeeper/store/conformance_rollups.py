@@ -13,7 +13,7 @@ def check_the_newest_roll_up_is_current(store: ReadingStore) -> None:
     """The highest run is current whenever it arrives; as of an earlier one, the earlier figures stand."""
     store.insert_roll_ups(40, 7, _rows((DAY, 1, MONTH_START_S, 96, 50, 95, 1)))
     store.insert_roll_ups(40, 3, _rows((DAY, 1, MONTH_START_S, 96, 40, 90, 6)))
-    assert _plain(store.roll_ups(40, [1], [ALWAYS])) == [(DAY, 1, MONTH_START_S, 96, 50, 95, 1, 0, 0, 0)]
+    assert _plain(store.roll_ups(40, [1], [ALWAYS])) == [(DAY, 1, MONTH_START_S, 96, 50, 95, 1, 0, 0, 0, 7)]
     then = store.roll_ups(40, [1], [ALWAYS], as_of_run_id=6)
     assert then.energy_milliwh.tolist() == [40]
     assert not len(store.roll_ups(40, [1], [ALWAYS], as_of_run_id=2))
@@ -30,7 +30,7 @@ def check_days_and_months_are_asked_apart(store: ReadingStore) -> None:
     )
     assert days.energy_milliwh.tolist() == [0, 2, 3]
     assert store.roll_ups(41, [1, 2], [], [MONTH_START_S]).energy_milliwh.tolist() == [6]
-    assert store.roll_ups(41, [2, 1], [ALWAYS], [MONTH_START_S]).series_id.tolist() == [1, 1, 1, 1, 1, 2]
+    assert store.roll_ups(41, [2, 1], [ALWAYS], [MONTH_START_S]).series_id.tolist() == [1, 1, 1, 1, 2, 1]
     assert not len(store.roll_ups(42, [1], [ALWAYS], [MONTH_START_S]))
     assert not len(store.roll_ups(41, [], [ALWAYS]))
 
@@ -43,8 +43,8 @@ def check_days_are_summed_once(store: ReadingStore) -> None:
     store.insert_roll_ups(43, 3, _rows((DAY, 1, MONTH_START_S, 96, 110, 96, 0)))
     bounds = [MONTH_START_S, MONTH_START_S + 3 * _DAY_S, MONTH_START_S + 4 * _DAY_S]
     assert _plain(store.sum_days(43, [1, 2], bounds)) == [
-        (MONTH, 1, bounds[0], 288, 130, 286, 2, 0, 0, 0),
-        (MONTH, 1, bounds[1], 96, 10, 95, 1, 0, 0, 0),
+        (MONTH, 1, bounds[0], 288, 130, 286, 2, 0, 0, 0, 3),
+        (MONTH, 1, bounds[1], 96, 10, 95, 1, 0, 0, 0, 2),
     ]
     without = [(MONTH_START_S, MONTH_START_S + 1), (MONTH_START_S + 2 * _DAY_S, 2**32)]
     assert store.sum_days(43, [1], bounds, without).energy_milliwh.tolist() == [10]
@@ -53,13 +53,13 @@ def check_days_are_summed_once(store: ReadingStore) -> None:
 def check_roll_ups_come_back_whole(store: ReadingStore) -> None:
     """Every column survives, with the largest energy; nothing is nothing."""
     store.insert_roll_ups(44, 2**62, _rows())
-    row = (DAY, 5, MONTH_START_S, 3000, INT64_MAX, 1, 2, 3, 4, 5)
+    row = (DAY, 5, MONTH_START_S, 3000, INT64_MAX, 1, 2, 3, 4, 5, 2**62)
     store.insert_roll_ups(44, 2**62, RollUpRows(*(np.array([value]) for value in row)))
     assert _plain(store.roll_ups(44, [5], [ALWAYS])) == [row]
 
 
 def _rows(*rows: tuple[int, ...]) -> RollUpRows:
-    table = np.array([(*row, 0, 0, 0) for row in rows], np.int64).reshape(-1, 10)
+    table = np.array([(*row, 0, 0, 0, 0) for row in rows], np.int64).reshape(-1, 11)
     return RollUpRows(*(np.ascontiguousarray(column) for column in table.T))
 
 

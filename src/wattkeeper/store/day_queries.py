@@ -53,6 +53,6 @@ def _query(tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]) -
         f" toInt64(roundDown(toInt64(toUnixTimestamp(starts_at)), {bounds})) AS starts_at_s,"
         " toInt64(count()) AS expected_count,"
         f" sumIf(value_milliwh, provenance != {int(Provenance.MISSING)}) AS energy_milliwh,"
-        f" {_COUNTS} FROM ({current}) GROUP BY series_id, starts_at_s"
+        f" {_COUNTS}, toInt64(0) AS run_id FROM ({current}) GROUP BY series_id, starts_at_s"
         " ORDER BY series_id, starts_at_s FORMAT ArrowStream"
     )

@@ -147,8 +147,8 @@ class MemoryReadingStore:
         """Append the days and months of one run."""
         own = self._roll_ups.setdefault(tenant_id, {})
         columns = (getattr(rows, name).tolist() for name in RollUpRows.__slots__)
-        for grain, series_id, starts_at_s, *figures in zip(*columns, strict=True):
-            own.setdefault((series_id, grain, starts_at_s), {})[run_id] = tuple(figures)
+        for grain, series_id, starts_at_s, *figures, _ in zip(*columns, strict=True):
+            own.setdefault((grain, series_id, starts_at_s), {})[run_id] = tuple(figures)
 
     def insert_rate_days(self, tenant_id: int, run_id: int, rows: RateDayRows) -> None:
         """Append the determinants of one run."""
@@ -179,13 +179,13 @@ class MemoryReadingStore:
         """Return days that start in half-open spans and months that start at `months_s`."""
         wanted = {int(series_id) for series_id in series_ids}
         rows = []
-        for (series_id, grain, at_s), runs in sorted(self._roll_ups.get(tenant_id, {}).items()):
+        for (grain, series_id, at_s), runs in sorted(self._roll_ups.get(tenant_id, {}).items()):
             is_asked = (
                 at_s in months_s if grain == MONTH else any(from_s <= at_s < to_s for from_s, to_s in days)
             )
             known = [run_id for run_id in runs if as_of_run_id is None or run_id <= as_of_run_id]
             if series_id in wanted and is_asked and known:
-                rows.append((grain, series_id, at_s, *runs[max(known)]))
+                rows.append((grain, series_id, at_s, *runs[max(known)], max(known)))
         return _roll_up_rows(rows)
 
     def sum_days(
@@ -205,7 +205,8 @@ class MemoryReadingStore:
         for row in zip(*(getattr(days, name).tolist() for name in RollUpRows.__slots__), strict=True):
             bound_s = max(bound_s for bound_s in bounds_s if bound_s <= row[2])
             held = sums.setdefault((row[1], bound_s), [0] * (len(row) - 3))
-            held[:] = [one + other for one, other in zip(held, row[3:], strict=True)]
+            *figures, run_id = (one + other for one, other in zip(held, row[3:], strict=True))
+            held[:] = [*figures, max(run_id - held[-1], held[-1])]
         return _roll_up_rows([(MONTH, *key, *held) for key, held in sorted(sums.items())])
 
     def latest(self, tenant_id: int, channel_ids: Sequence[int]) -> dict[int, LatestRead]:

@@ -57,7 +57,7 @@ TABLES = {
             series_id Int64 CODEC(Delta, ZSTD(1)),
             starts_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
             run_id Int64 CODEC(Delta, ZSTD(1)),
-            value_milliwh Int64 CODEC(T64, ZSTD(1)),
+            value_milliwh Int64 CODEC(GCD, ZSTD(3)) SETTINGS (min_compress_block_size = 524288),
             provenance Int8 CODEC(ZSTD(1)),
             flags Int32 CODEC(ZSTD(1)),
             method Int8 CODEC(ZSTD(1))
@@ -65,7 +65,7 @@ TABLES = {
         ENGINE = MergeTree
         PARTITION BY toYYYYMM(starts_at)
         ORDER BY (tenant_id, series_id, starts_at, run_id)
-        SETTINGS {_DURABLE}
+        SETTINGS {_DURABLE}, min_compress_block_size = 262144
     """,
     "roll_up": f"""
         CREATE TABLE IF NOT EXISTS roll_up (
@@ -83,7 +83,7 @@ TABLES = {
             projected_count Int32 CODEC(ZSTD(1))
         )
         ENGINE = MergeTree
-        PARTITION BY toYear(starts_at)
+        PARTITION BY toYear(starts_at + INTERVAL 13 HOUR)
         ORDER BY (tenant_id, grain, series_id, starts_at, run_id)
         SETTINGS {_DURABLE}
     """,

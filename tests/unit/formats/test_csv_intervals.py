@@ -1,5 +1,6 @@
 """The CSV reader: declared, strict, one error a row."""
 
+import csv
 from datetime import UTC, datetime
 from io import BytesIO
 
@@ -9,8 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.quality_codes import Quality
+from wattkeeper.formats import lines
 from wattkeeper.formats.api import FormatError
+from wattkeeper.formats.blocks import make_block, rows_of
 from wattkeeper.formats.csv_intervals import CsvOptions, read_csv
+from wattkeeper.formats.csv_write import write_csv
 from wattkeeper.formats.detect import detect_format
 
 HEADER = "usage_point,meter_serial,channel,starts_at,interval_s,value,unit,quality"
@@ -154,3 +159,29 @@ def test_detect() -> None:
     assert detect_format(b"\r\n200,VABD000163,E1Q1") == "nem12"
     assert detect_format(HEADER.encode()) == "csv"
     assert detect_format(b"") == "csv"
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "''", "'x", "x'y", '=cmd|"/C calc"!A0']
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_no_cell_is_a_formula_and_all_come_back(name: str) -> None:
+    """CWE-1236: no text of an export begins as a formula does, and our own import takes the mark off."""
+    kinds = [(Quality(Provenance.MEASURED), "")]
+    block = make_block((name, name, name, "Wh", 900), [0, 900], [-5, 5], kinds, [0, 0])
+    text = b"".join(write_csv([block]))
+    for row in csv.reader(text.decode().splitlines()[1:]):
+        numbers = row[4]
+        assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row if cell != numbers)
+        assert numbers.lstrip("-").replace(".", "").isdecimal()
+    assert rows_of(read_csv(text, CsvOptions()).blocks) == rows_of([block])
+
+
+def test_chunks_end_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [ROW.replace("00:00:00+", f"{k:02d}:15:00+").replace("1.25", str(k)) for k in range(24)]
+    whole = read_csv(file(*rows, ROW + ",more"), CsvOptions())
+    for size in (7, 64, 1000):
+        monkeypatch.setattr(lines, "_CHUNK_BYTES", size)
+        parsed = read_csv(BytesIO(file(*rows, ROW + ",more")), CsvOptions())
+        assert parsed.errors == whole.errors
+        assert rows_of(parsed.blocks) == rows_of(whole.blocks)

@@ -1,5 +1,6 @@
 """Texts to integers: exact, or refused."""
 
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wattkeeper.formats.decimals import BLANK, FINE, NOT_A_NUMBER, TOO_FINE, TOO_LARGE, to_integers
+from wattkeeper.formats.decimals import BLANK, FINE, NOT_A_NUMBER, TOO_FINE, TOO_LARGE, to_integers, to_signed
 from wattkeeper.formats.units import base_unit
 
 texts = st.from_regex(rb"[0-9]{0,12}(\.[0-9]{0,8})?", fullmatch=True)
@@ -74,3 +75,35 @@ def test_units() -> None:
     assert base_unit("kVA") == ("VA", 6)
     assert base_unit("") == ("", 3)
     assert base_unit("GWh") is None
+
+
+anything = st.lists(st.binary(min_size=0, max_size=26) | texts, min_size=1, max_size=30)
+
+
+@given(anything, st.integers(0, 9))
+@settings(max_examples=200, deadline=None)
+def test_signs_and_garbage_against_decimal(cells: list[bytes], power: int) -> None:
+    """Whatever the bytes: a number is exact, and everything else is refused."""
+    values, wrong = to_signed([b"-" + cells[0], *cells], power)
+    for cell, value, verdict in zip([b"-" + cells[0], *cells], values.tolist(), wrong.tolist(), strict=True):
+        plain = cell.removeprefix(b"-") if len(cell) > 1 else cell
+        is_number = re.fullmatch(rb"[0-9]*\.?[0-9]*", plain) and plain != b"." and len(plain) <= 24
+        assert is_number or verdict != FINE, cell
+        if verdict == FINE:
+            assert value == Decimal(cell.decode()).scaleb(power), cell
+        else:
+            assert value == 0
+
+
+def test_both_words_of_every_length() -> None:
+    """A point at every place of fields of every length up to two words and beyond."""
+    digits = "123456789012345678"
+    cells = [
+        (digits[:length][:at] + "." + digits[:length][at:]).encode()
+        for length in range(1, 19)
+        for at in range(length + 1)
+    ]
+    values, wrong = to_signed(cells, 18)
+    exact = [Decimal(cell.decode()).scaleb(18) for cell in cells]
+    assert [verdict == FINE for verdict in wrong.tolist()] == [value <= 2**62 for value in exact]
+    assert values.tolist() == [int(value) if value <= 2**62 else 0 for value in exact]

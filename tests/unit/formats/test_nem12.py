@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from shared import SHARED, shared_path
 from wattkeeper.core.kernel.quality import Method, Provenance
 from wattkeeper.core.kernel.quality_codes import Quality
-from wattkeeper.formats import nem12_days
+from wattkeeper.formats import lines, nem12_days
 from wattkeeper.formats.api import FormatError
+from wattkeeper.formats.blocks import rows_of
 from wattkeeper.formats.nem12 import read_nem12
 from wattkeeper.formats.nem12_quality import parse_quality
+from wattkeeper.formats.notes import unpack_note
 
 LETTERS = {
     "A": Provenance.MEASURED,
@@ -253,3 +255,39 @@ def test_teeth_a_float_on_the_way_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
     assert exact == [int(Decimal(value).scaleb(3)) for value in values]
     monkeypatch.setattr(nem12_days, "to_integers_at", by_float)
     assert read_nem12(file(day(values), unit="Wh")).blocks[0].value_milli.tolist() != exact
+
+
+@given(st.integers(200, 3000))
+@settings(max_examples=40, deadline=None)
+def test_chunks_end_anywhere(size: int) -> None:
+    """However a file is cut, qualities and reads stay with their day, and lines keep their numbers."""
+    variable = ["400,1,20,A,,", "400,21,48,S17,43,", "500,N,,20260301000000,123"]
+    records = [
+        line
+        for k in range(1, 6)
+        for line in (day(ONES, "V,,", f"2026030{k}"), *variable, day(ONES, "A,,", f"2026031{k}"), "301")
+    ]
+    whole = read_nem12(file(*records))
+    before = lines._CHUNK_BYTES
+    try:
+        lines._CHUNK_BYTES = size
+        parsed = read_nem12(BytesIO(file(*records)))
+    finally:
+        lines._CHUNK_BYTES = before
+    assert parsed.errors == whole.errors
+    assert rows_of(parsed.blocks) == rows_of(whole.blocks)
+    assert len(whole.blocks[0].value_milli) == 10 * 48
+
+
+def test_reads_and_dates_are_kept_in_notes() -> None:
+    block = read_nem12(file(day(ONES, "S17,43,Power out"), "500,N,S1,20260301000000,000123.5")).blocks[0]
+    note = unpack_note(block.notes[block.note_index[0]])
+    assert note == {
+        "aemo.config": "E1",
+        "aemo.register": "1",
+        "aemo.stream": "N1",
+        "aemo.reason": "43",
+        "aemo.text": "Power out",
+        "aemo.updated": "20260302000000",
+        "aemo.reads": "N,S1,20260301000000,000123.5",
+    }

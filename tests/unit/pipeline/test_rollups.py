@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from random import Random
 from typing import Any
@@ -45,12 +46,21 @@ class RollUpsOf:
         self.street.step("append_roll_ups")
         keys = list(zip(rows.grain.tolist(), rows.series_id.tolist(), rows.starts_at_s.tolist(), strict=True))
         assert len(set(keys)) == len(keys), "one version of a period in one run"
-        self.store.insert_roll_ups(TENANT_ID, run_id, rows)
+        self.keep(run_id, rows.take(rows.grain == DAY))
+        self.street.step("appended_days")
+        self.keep(run_id, rows.take(rows.grain == MONTH))
         self.street.step("appended_roll_ups")
 
+    def keep(self, run_id: int, rows: RollUpRows) -> None:
+        self.store.insert_roll_ups(TENANT_ID, run_id, rows)
 
-class MonthsFromTheSpan(RollUpsOf):
-    """Forgets the other days of the month: the fault the comparison must see."""
+
+class ForgetsMonths(RollUpsOf):
+    """Knows neither a month nor its other days: the fault the comparison must see."""
+
+    def read(self, *args: Any) -> RollUpRows:
+        rows = super().read(*args)
+        return rows.take(rows.grain == DAY)
 
     def sum_days(self, *args: Any) -> RollUpRows:
         return RollUpRows.concatenate([])
@@ -59,8 +69,28 @@ class MonthsFromTheSpan(RollUpsOf):
 class NeverCorrected(RollUpsOf):
     """Keeps the first version of a period."""
 
-    def append(self, run_id: int, rows: RollUpRows) -> None:
-        super().append(10**9 - run_id, rows)
+    def keep(self, run_id: int, rows: RollUpRows) -> None:
+        super().keep(10**9 - run_id, rows)
+
+
+class CutOnce(RollUpsOf):
+    """Is interrupted once between the days of a run and their months."""
+
+    is_cut = False
+
+    def keep(self, run_id: int, rows: RollUpRows) -> None:
+        if not self.is_cut and run_id > 1 and len(rows) and rows.grain[0] == MONTH:
+            self.is_cut = True
+            raise KeyboardInterrupt
+        super().keep(run_id, rows)
+
+
+class TrustsCutMonths(CutOnce):
+    """Says that every month was written with its days."""
+
+    def read(self, *args: Any) -> RollUpRows:
+        rows = super().read(*args)
+        return replace(rows, run_id=np.zeros(len(rows), dtype=np.int64))
 
 
 def expected(street: Street) -> dict[tuple[int, int, int], tuple[int, ...]]:
@@ -86,7 +116,7 @@ def held(roll_ups: RollUpsOf, street: Street) -> dict[tuple[int, int, int], tupl
         starts = {to_seconds(local_midnight(date(2026, month, 1), facts.zone)) for month in range(1, 13)}
         rows = roll_ups.store.roll_ups(TENANT_ID, [series_id], ALL, sorted(starts))
         columns = [getattr(rows, name).tolist() for name in RollUpRows.__slots__]
-        for grain, own_id, at_s, count, *figures in zip(*columns, strict=True):
+        for grain, own_id, at_s, count, *figures, _ in zip(*columns, strict=True):
             assert sum(figures[1:]) <= count
             if sum(figures[1:]):
                 found[own_id, grain, at_s] = tuple(figures)
@@ -135,7 +165,13 @@ def test_days_and_months_are_the_current_values(
     live(street, RollUpsOf(street), seed, allowed, cut_at)
 
 
-@pytest.mark.parametrize("kind", [MonthsFromTheSpan, NeverCorrected])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_run_cut_between_days_and_months_is_mended(seed: int) -> None:
+    street = Street([], is_many=True)
+    live(street, CutOnce(street), seed, [["gaps"], ["long-gap"], []])
+
+
+@pytest.mark.parametrize("kind", [ForgetsMonths, NeverCorrected, TrustsCutMonths])
 def test_a_wrong_sum_is_seen(kind: type[RollUpsOf]) -> None:
     def attempt() -> None:
         for seed in range(20):

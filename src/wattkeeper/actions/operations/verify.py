@@ -6,6 +6,7 @@ from datetime import datetime
 from wattkeeper.actions.operations.places import Places
 from wattkeeper.actions.operations.verify_bills import check_bills
 from wattkeeper.actions.operations.verify_days import check_balance, check_roll_ups
+from wattkeeper.actions.operations.verify_latest import check_latest
 from wattkeeper.actions.operations.verify_records import (
     check_archive,
     check_audit,
@@ -20,6 +21,7 @@ from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.registry.models import Tenant
 from wattkeeper.pipeline.ports import Ports
+from wattkeeper.store.archive import horizon_s
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.verify import Check, instant, run_check, verify_store
 
@@ -47,7 +49,7 @@ def verify(
     tenant_ids = list(Tenant.objects.order_by("id").values_list("id", flat=True))
     runs = written_counts(tenant_ids, places.archive)
     newest_run_id = Run.objects.order_by("-id").values_list("id", flat=True).first() or 0
-    now_s = to_seconds(now.replace(microsecond=0))
+    now_s, archived_to_s = to_seconds(now.replace(microsecond=0)), horizon_s(places.archive)
     yield from verify_store(store, runs, now_s=now_s, newest_run_id=newest_run_id)
 
     def scopes(count: int | None) -> Iterator[Scope]:
@@ -59,6 +61,7 @@ def verify(
     )
     yield _over("values.registers", scopes, sample_count, check_balance)
     yield _over("values.roll-ups", scopes, None, check_roll_ups)
+    yield run_check("values.latest", lambda check: check_latest(check, store, archived_to_s))
     yield _over("bills", scopes, None, check_bills)
     audit = run_check("audit", lambda check: check_audit(check, tenant_ids, places.anchors))
     yield audit

@@ -50,6 +50,7 @@ class Method(IntEnum):
     KNOWN_ZERO = 10  # disconnected, or dark on both sides
     FLAT_LINE = 11  # the one good neighbour of a short gap
     DAILY_AVERAGE = 12  # average daily load of the last actual period
+    UNFILLED = 13  # of a MISSING value: nothing to estimate it from yet; looked at again when there is
 
 
 class Source(IntEnum):

@@ -73,6 +73,7 @@ ROWS: tuple[Row, ...] = (
     _estimated(Method.NETWORK_BALANCE, "S12", 11, "Z94", also_iec=("3.11.0",)),
     _estimated(Method.KNOWN_ZERO, "S19", 8, "Z84"),
     _estimated(Method.CLASS_PROFILE, "S57", 8, "ZJ2"),
+    _estimated(Method.UNFILLED, "S18", 8),  # of no estimate: here so that every quality has a line
     Row("edited", Quality(Provenance.EDITED), "F55", (7,), ("3.7.0",), ("67",), "E"),
     Row("derived", Quality(Provenance.DERIVED), "S12", (11,), ("3.11.0",), ("79",), "E"),
     Row("forecast", Quality(Provenance.PROJECTED), "E52", (12,), ("3.12.0",), ("187",), "E"),

@@ -5,13 +5,14 @@ profile says has the finer shape. So:
 
 - an interval that the profile holds is that value, one that only two register reads hold is their advance;
 - once for each local day, at the first boundary of it at which the registers are known, they are compared.
-  Where the intervals between two such boundaries are all there and their sum is within the coarser of the
-  two resolutions of the registers' advance (a read drops less than one count), the intervals stand;
-- where it is not, the registers win: the intervals are scaled to the advance, ESTIMATED and SUSPECT, and
-  ``vee.sum-check`` keeps what they held;
+  Where the intervals between two such boundaries are all there and their sum is within one count of the
+  registers' advance, they stand;
+- where it is not, the registers win: the intervals are scaled to the advance, ESTIMATED. If it is off by more
+  than one count of the profile too, they are SUSPECT and ``vee.sum-check`` keeps what they held;
 - where intervals are missing, what the registers advanced beyond the others is the energy of the gap.
 
-No stretch is judged by a position that was itself interpolated.
+No stretch is judged by a position that was itself interpolated, nor by a register that may have come round
+once more than it shows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,19 +31,24 @@ UNKNOWN_CHAIN = -1
 
 
 def combine_intervals(
-    registers: Intervals, profile: Intervals, *, day_bounds_s: Int64s, resolution_milliwh: int
+    registers: Intervals,
+    profile: Intervals,
+    *,
+    day_bounds_s: Int64s,
+    register_step_milliwh: int,
+    profile_step_milliwh: int,
 ) -> Intervals:
     """Return one series of the two derivations of the same window, reconciled.
 
-    `day_bounds_s`: the starts of the local days of the window and its end. `resolution_milliwh`: the coarser
-    of one count of the registers and one of the profile, multiplied. Positions are those of the registers;
-    beside them, on chains of their own, sums over runs of intervals that no register read touches.
+    `day_bounds_s`: the starts of the local days of the window and its end. The steps are what one count is
+    worth, multiplied. Positions are those of the registers; beside them, on chains of their own, sums over
+    runs of intervals that no register read touches.
     """
     is_profile = profile.provenance != Provenance.MISSING
     sheet = _Sheet.of(registers, profile, is_profile)
     sheet.take_gaps(registers)
     for bracket in _find_brackets(registers, day_bounds_s):
-        _reconcile(sheet, registers, bracket, resolution_milliwh)
+        _reconcile(sheet, registers, bracket, register_step_milliwh, profile_step_milliwh)
     position, chain = _positions(registers, sheet)
     return Intervals(
         interval_s=registers.interval_s,
@@ -108,6 +114,10 @@ def _find_brackets(registers: Intervals, day_bounds_s: Int64s) -> Iterator[_Brac
     is_open = np.zeros(len(registers), dtype=np.bool_)
     for gap in registers.gaps:
         is_open[gap.first_index : gap.end_index] = not gap.is_exact
+    ends_at_s = registers.starts_at_s + registers.interval_s
+    for finding in registers.findings:
+        if finding.rule == "readings.rollover-ambiguous":
+            is_open |= (registers.starts_at_s < finding.ends_at_s) & (ends_at_s > finding.starts_at_s)
     is_doubtful = is_open | (registers.provenance == Provenance.ESTIMATED)
     doubtful_count = np.concatenate(([0], np.cumsum(is_doubtful)))
     cuts = known[firsts].tolist()
@@ -117,21 +127,25 @@ def _find_brackets(registers: Intervals, day_bounds_s: Int64s) -> Iterator[_Brac
             yield _Bracket(first, end, advance, bool(doubtful_count[first] == doubtful_count[end]))
 
 
-def _reconcile(sheet: _Sheet, registers: Intervals, bracket: _Bracket, resolution_milliwh: int) -> None:
+def _reconcile(
+    sheet: _Sheet, registers: Intervals, bracket: _Bracket, register_step: int, profile_step: int
+) -> None:
     inside = slice(bracket.first, bracket.end)
     is_missing = (sheet.provenance[inside] == Provenance.MISSING) & registers.is_installed[inside]
     held = int(sheet.value[inside][~is_missing].sum())
     rest = bracket.advance_milliwh - held
-    is_off = rest < -resolution_milliwh if is_missing.any() else abs(rest) > resolution_milliwh
-    if is_off and bracket.is_exact:
-        sheet.findings.append(_describe(registers, bracket, held, resolution_milliwh))
-        _scale(sheet, bracket, ~is_missing)
+    over = -rest if is_missing.any() else abs(rest)
+    if over > register_step and bracket.is_exact:
+        tolerance = max(register_step, profile_step)
+        if over > tolerance:
+            sheet.findings.append(_describe(registers, bracket, held, tolerance))
+        _scale(sheet, bracket, ~is_missing, is_suspect=over > tolerance)
         rest = 0
     if is_missing.any() and (bracket.is_exact or rest >= 0):
         _give_to_gaps(sheet, registers, bracket, is_missing, max(rest, 0))
 
 
-def _describe(registers: Intervals, bracket: _Bracket, held: int, resolution_milliwh: int) -> Finding:
+def _describe(registers: Intervals, bracket: _Bracket, held: int, tolerance: int) -> Finding:
     at_s = int(registers.starts_at_s[0])
     return Finding(
         "vee.sum-check",
@@ -140,12 +154,12 @@ def _describe(registers: Intervals, bracket: _Bracket, held: int, resolution_mil
         evidence={
             "sum_milliwh": held,
             "advance_milliwh": bracket.advance_milliwh,
-            "tolerance_milliwh": resolution_milliwh,
+            "tolerance_milliwh": tolerance,
         },
     )
 
 
-def _scale(sheet: _Sheet, bracket: _Bracket, is_held: NDArray[np.bool_]) -> None:
+def _scale(sheet: _Sheet, bracket: _Bracket, is_held: NDArray[np.bool_], *, is_suspect: bool) -> None:
     """Give the intervals that are held the registers' energy in their own shape (E4)."""
     places = bracket.first + np.flatnonzero(is_held)
     shape = sheet.value[places]
@@ -153,7 +167,7 @@ def _scale(sheet: _Sheet, bracket: _Bracket, is_held: NDArray[np.bool_]) -> None
     if not shape.any():
         sheet.method[places] = Method.EVEN_SPREAD
     sheet.provenance[places] = Provenance.ESTIMATED
-    sheet.flags[places] |= int(Flag.SUSPECT | Flag.REGISTER_BRACKETED)
+    sheet.flags[places] |= int(Flag.REGISTER_BRACKETED | (Flag.SUSPECT if is_suspect else Flag.NONE))
 
 
 def _give_to_gaps(

@@ -32,7 +32,8 @@ class RollUpRows:
     """Figures of local days (`grain` DAY) and months (MONTH) of series; arrays of shape (n,), int64.
 
     A period is named by the instant it starts at. `expected_count`: how many intervals it has; what is in no
-    other count is missing. `energy_milliwh` sums the values that are there.
+    other count is missing. `energy_milliwh` sums the values that are there. `run_id`: who wrote it, 0 where
+    nobody has yet.
     """
 
     grain: Int64s
@@ -45,6 +46,7 @@ class RollUpRows:
     edited_count: Int64s
     derived_count: Int64s
     projected_count: Int64s
+    run_id: Int64s
 
     def __len__(self) -> int:
         return len(self.series_id)
@@ -93,14 +95,17 @@ def find_days(
     shape = (len(series_id), len(firsts))
     is_there = provenance != Provenance.MISSING
     energy = np.add.reduceat(np.where(is_there, value_milliwh, 0), firsts, axis=1, dtype=np.int64)
-    counts = [np.add.reduceat(provenance == each, firsts, axis=1, dtype=np.int64).ravel() for each in COUNTED]
+    columns = [
+        np.add.reduceat(provenance == each, firsts, axis=1, dtype=np.int64).ravel() for each in COUNTED
+    ]
+    columns.append(np.zeros(energy.size, dtype=np.int64))  # the run that will write them
     rows = RollUpRows(
         np.full(energy.size, DAY, dtype=np.int64),
         np.repeat(series_id, shape[1]),
         np.tile(bounds_s[:-1], shape[0]),
         np.tile(count_expected(bounds_s, interval_s), shape[0]),
         energy.ravel(),
-        *counts,
+        *columns,
     )
     return SpanDays(series_id, from_s, int(bounds_s[-1]), zone, interval_s, rows)
 

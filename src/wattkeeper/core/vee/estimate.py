@@ -108,8 +108,9 @@ def estimate(
         estimated = _estimate_gap(intervals, days, gap, candidates, estimation)
         if estimated is None:
             continue
-        span = slice(gap.first_index, gap.end_index)
-        value[span], method[span] = estimated.energy_milliwh, estimated.method
+        span = estimated.places[estimated.is_known]
+        value[span] = estimated.energy_milliwh[estimated.is_known]
+        method[span] = estimated.method[estimated.is_known]
         provenance[span] = Provenance.ESTIMATED
         flags[span] = Flag.REGISTER_BRACKETED if gap.energy_milliwh is not None and gap.is_exact else 0
     still_open = tuple(
@@ -159,16 +160,18 @@ def _take_last(shape: Shape, intervals: Intervals, gap: Gap, estimation: Estimat
 
 
 def _scale(shape: Shape, gap: Gap) -> Shape | None:
-    """Give intervals that know nothing the mean of the others, and all of them the registers' energy (E4)."""
+    """Give intervals that know nothing the mean of the others, and all of them the registers' energy (E4).
+
+    Where no registers bracket the gap they stay unknown: how far such a gap reaches is nothing to learn from.
+    """
     known_count = int(shape.is_known.sum())
-    if known_count == 0 and gap.energy_milliwh is None:
-        return None
+    if gap.energy_milliwh is None:
+        return shape if known_count else None
     mean = np.full_like(shape.energy_milliwh, int(shape.energy_milliwh.sum()) // max(1, known_count))
     shape.fill(mean, ~shape.is_known, Method.EVEN_SPREAD)
-    if gap.energy_milliwh is not None:
-        if gap.energy_milliwh and not shape.energy_milliwh.any():
-            shape.method[:] = Method.EVEN_SPREAD
-        shape.energy_milliwh[:] = apportion(shape.energy_milliwh.tolist(), gap.energy_milliwh)
+    if gap.energy_milliwh and not shape.energy_milliwh.any():
+        shape.method[:] = Method.EVEN_SPREAD
+    shape.energy_milliwh[:] = apportion(shape.energy_milliwh.tolist(), gap.energy_milliwh)
     return shape
 
 

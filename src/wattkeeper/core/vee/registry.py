@@ -179,5 +179,8 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
+PERIOD_CODES = frozenset(code for rule in RULES if rule.scope is Scope.PERIOD for code in rule.codes)
+"""Codes of findings that are judged on stored days, apart from the windows in which intervals are derived."""
+
 RULE_BY_CODE: Mapping[str, Rule] = {rule.code: rule for rule in RULES}
 RULE_OF_FINDING: Mapping[str, Rule] = {code: rule for rule in RULES for code in rule.codes}

@@ -9,7 +9,7 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.table import DAY_S, EnergyTable, Mask, find_daily_runs, find_long_runs
 
 DUE_DAY_COUNT = 2
-SILENT_DAY_COUNT = 35
+SILENT_DAY_COUNT = 0
 ZERO_DAY_COUNT = 30
 INACTIVE_FLOOR_MILLIWH = 0
 ESTIMATED_DAY_COUNT = 5
@@ -34,11 +34,11 @@ def find_wrong_counts(
     measured all day) and `is_awaited` have shape (series, days).
 
     A day is judged once it is `due_day_count` days old (default 2: a daily collection, repeated once). A day
-    before the first that holds anything may only not have been fetched yet, or lie beyond the meter's memory:
-    `is_awaited`, and judged when it is `silent_day_count` days old (default 35, a billing month).
+    before the first that holds anything, `is_awaited`, may only not have been fetched yet, or lie beyond the
+    meter's memory: it is judged when it is `silent_day_count` days old, or never (default 0).
     """
     is_due = day_bounds_s[1:] <= now_s - due_day_count * DAY_S
-    is_silent = day_bounds_s[1:] <= now_s - silent_day_count * DAY_S
+    is_silent = (silent_day_count > 0) & (day_bounds_s[1:] <= now_s - silent_day_count * DAY_S)
     is_short = (present_count < expected_count) & is_installed & np.where(is_awaited, is_silent, is_due)
     return [
         Finding(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.quality import Method, Provenance
 from wattkeeper.core.readings.intervals import Gap, Intervals
 from wattkeeper.core.vee.candidates import NO_CANDIDATES, Candidates
 from wattkeeper.core.vee.disputes import put_back, take_out
@@ -111,7 +112,7 @@ def estimate_window(
     estimated = estimate(
         disputed.intervals, calendar, ripe, candidates=candidates, estimation=rules.estimation
     )
-    window = cut_window(put_back(disputed, estimated, derived), first, end)
+    window = cut_window(_mark_unfilled(put_back(disputed, estimated, derived), ripe), first, end)
     return replace(window, findings=(*window.findings, *found))
 
 
@@ -133,14 +134,24 @@ def needs_history(derived: Intervals, now_s: int, rules: RuleSet) -> bool:
 def _ripen(derived: Intervals, gap: Gap, ripe_s: int) -> Gap:
     """Return what may be estimated of a gap: all of it where reads follow, else what is old enough.
 
-    Nothing where no read was ever made before it.
+    Nothing where no read was ever made before it: what was used between an installation and a first read
+    that came late, nobody knows.
     """
-    if gap.first_index == 0 and derived.position_chain[0] < 0:
+    if not (derived.position_chain[: gap.first_index + 1] >= 0).any():
         return replace(gap, end_index=gap.first_index)
     if derived.position_chain[gap.end_index] >= 0:
         return gap
     ripe_index = (ripe_s - int(derived.starts_at_s[0])) // derived.interval_s
     return replace(gap, end_index=min(gap.end_index, max(gap.first_index, ripe_index)))
+
+
+def _mark_unfilled(intervals: Intervals, ripe: Sequence[Gap]) -> Intervals:
+    """Say of what is still missing in the ripe gaps that it waits for something to learn from."""
+    is_ripe = np.zeros(len(intervals), dtype=np.bool_)
+    for gap in ripe:
+        is_ripe[gap.first_index : gap.end_index] = True
+    is_unfilled = is_ripe & intervals.is_installed & (intervals.provenance == Provenance.MISSING)
+    return replace(intervals, method=np.where(is_unfilled, Method.UNFILLED, intervals.method))
 
 
 def cut_window(intervals: Intervals, first: int, end: int) -> Intervals:

@@ -69,7 +69,8 @@ class EventRow:
 def keep_findings(drafts: Sequence[FindingDraft], *, now: datetime) -> None:
     """Keep findings; one already known (same rule, subject and start) gets its newer end and evidence.
 
-    A closed finding stays closed: a person or a rule has settled it.
+    One that a rule closed, since it was no longer found, is open again. What a person closed, which takes a
+    word on why, stays closed.
     """
     once = {(d.tenant_id, d.rule, d.subject_key, d.starts_at): d for d in drafts}
     upsert(
@@ -91,6 +92,24 @@ def keep_findings(drafts: Sequence[FindingDraft], *, now: datetime) -> None:
         key=["tenant", "rule", "subject_key", "starts_at"],
         update=["ends_at", "evidence"],
     )
+    _open_again(once)
+
+
+def _open_again(once: Mapping[tuple[int, str, str, datetime], FindingDraft]) -> None:
+    """Open what is found again and was not closed by a person."""
+    if not once:
+        return
+    starts_at = [draft.starts_at for draft in once.values()]
+    closed = Finding.objects.filter(
+        state=Finding.State.CLOSED,
+        comments__isnull=True,
+        rule__in={draft.rule for draft in once.values()},
+        starts_at__range=(min(starts_at), max(starts_at)),
+    ).values_list("id", "tenant_id", "rule", "subject_key", "starts_at")
+    again = [finding_id for finding_id, *key in closed if tuple(key) in once]
+    for start in range(0, len(again), CLOSED_COUNT):
+        ids = again[start : start + CLOSED_COUNT]
+        Finding.objects.filter(id__in=ids).update(state=Finding.State.OPEN, closed_at=None)
 
 
 def close_gone(
@@ -111,15 +130,23 @@ def close_window(
     to_at: datetime,
     kept: Set[tuple[str, datetime]],
     now: datetime,
+    apart: Set[str] = frozenset(),
 ) -> int:
-    """Close a subject's open findings that start in [from_at, to_at) and are not in `kept` (rule, start)."""
-    seen = Finding.objects.filter(
-        tenant_id=tenant_id,
-        subject_key=subject_key,
-        state=Finding.State.OPEN,
-        starts_at__gte=from_at,
-        starts_at__lt=to_at,
-    ).values_list("id", "rule", "starts_at")
+    """Close a subject's open findings that start in [from_at, to_at) and are not in `kept` (rule, start).
+
+    Those of the rules `apart` are left alone.
+    """
+    seen = (
+        Finding.objects.filter(
+            tenant_id=tenant_id,
+            subject_key=subject_key,
+            state=Finding.State.OPEN,
+            starts_at__gte=from_at,
+            starts_at__lt=to_at,
+        )
+        .exclude(rule__in=apart)
+        .values_list("id", "rule", "starts_at")
+    )
     gone = [finding_id for finding_id, rule, starts_at in seen if (rule, starts_at) not in kept]
     return Finding.objects.filter(id__in=gone).update(state=Finding.State.CLOSED, closed_at=now)
 
@@ -133,11 +160,13 @@ def close_windows(
     to_at: datetime,
     kept: Set[tuple[str, str, datetime]],
     now: datetime,
+    apart: Set[str] = frozenset(),
 ) -> int:
     """Close the subjects' open findings that start in [from_at, to_at) and are not in `kept` (rule, subject,
     start).
 
-    `usage_point_ids`: the least and the greatest of the usage points that the subjects belong to.
+    `usage_point_ids`: the least and the greatest of the usage points that the subjects belong to. Findings of
+    the rules `apart` are left alone.
     """
     seen = Finding.objects.filter(
         tenant_id=tenant_id,
@@ -147,11 +176,32 @@ def close_windows(
         starts_at__gte=from_at,
         starts_at__lt=to_at,
     ).values_list("id", "rule", "subject_key", "starts_at")
-    gone = [key[0] for key in seen if key[2] in subject_keys and key[1:] not in kept]
-    for start in range(0, len(gone), CLOSED_COUNT):
-        ids = gone[start : start + CLOSED_COUNT]
+    gone = [key[0] for key in seen if key[2] in subject_keys and key[1:] not in kept and key[1] not in apart]
+    return _close(gone, now)
+
+
+def close_rules(
+    *,
+    tenant_id: int,
+    rules: Set[str],
+    subject_keys: Set[str],
+    from_at: datetime,
+    kept: Set[tuple[str, str, datetime]],
+    now: datetime,
+) -> int:
+    """Close the subjects' open findings of some rules that start at or after `from_at` and are not in `kept`
+    (rule, subject, start)."""
+    seen = Finding.objects.filter(
+        tenant_id=tenant_id, rule__in=rules, state=Finding.State.OPEN, starts_at__gte=from_at
+    ).values_list("id", "rule", "subject_key", "starts_at")
+    return _close([key[0] for key in seen if key[2] in subject_keys and key[1:] not in kept], now)
+
+
+def _close(finding_ids: Sequence[int], now: datetime) -> int:
+    for start in range(0, len(finding_ids), CLOSED_COUNT):
+        ids = finding_ids[start : start + CLOSED_COUNT]
         Finding.objects.filter(id__in=ids).update(state=Finding.State.CLOSED, closed_at=now)
-    return len(gone)
+    return len(finding_ids)
 
 
 def list_findings(

@@ -38,7 +38,9 @@ def days_of(energy: dict[int, list[int | None]], *, estimated: bool = False) -> 
         for i, value in enumerate(values)
         if value is not None
     ]
-    return RollUpRows(*np.array(rows, dtype=np.int64).reshape(-1, 10).T.copy())
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 10).T.copy()
+    nothing = {name: np.zeros(len(rows), dtype=np.int64) for name in RollUpRows.__slots__}
+    return RollUpRows(**(nothing | dict(zip(RollUpRows.__slots__, columns, strict=False))))
 
 
 EVER = Judged(SERIES, np.full(3, 3600), np.zeros(3, dtype=np.int64), np.full(3, 2**40))
@@ -84,8 +86,11 @@ def test_a_day_of_23_hours_is_whole_with_23() -> None:
 
 def test_what_was_never_fetched_waits_longer_than_what_stopped() -> None:
     rows = days_of({3: [None] * 10 + [5] * 30, 5: [5] * 30 + [None] * 10, 8: [5] * DAYS})
-    assert counted(rows, now_s=int(BOUNDS[-1])) == [(3, 0, 4), (5, 30, 38)]
+    assert counted(rows, now_s=int(BOUNDS[-1])) == [(5, 30, 38)]
     assert counted(rows, now_s=int(BOUNDS[34]) + 2 * 86_400) == [(5, 30, 34)]
+    month = RuleSet().with_setting("vee.interval-count", silent_day_count=35)
+    found = judge(rows, month, now_s=int(BOUNDS[-1]))
+    assert ("vee.interval-count", 3, int(BOUNDS[0]), int(BOUNDS[4])) in found
 
 
 def test_days_without_a_meter_are_not_short() -> None:

@@ -1,6 +1,7 @@
 """The rules as data: all 27, each with its needs, parameters and names."""
 
 from inspect import signature
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,3 +56,14 @@ def test_a_rule_rests_until_everything_it_needs_is_known() -> None:
 def test_an_empty_table_finds_nothing() -> None:
     known = Known(day_bounds_s=bounds(1), now_s=DAY_S)
     assert not run_rules(table(np.zeros((0, DAY))), known, RuleSet(), RULES)
+
+
+def test_the_reference_names_every_rule_with_its_defaults() -> None:
+    lines = (
+        (Path(__file__).parents[4] / "docs/reference/validation.md").read_text(encoding="utf-8").splitlines()
+    )
+    for rule in RULES:
+        (row,) = [line for line in lines if line.startswith(f"| {rule.number} |")]
+        told = [f"`{code}`" for code in rule.codes]
+        told += [rule.scope.value, rule.severity.value, *(f"{k} {v}" for k, v in rule.parameters.items())]
+        assert [each for each in told if each not in row] == []

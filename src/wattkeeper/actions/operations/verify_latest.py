@@ -1,0 +1,67 @@
+"""The table of newest reads against the store, where one is kept."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from wattkeeper.store.verify import Check
+
+
+class Difference(Protocol):
+    """A channel whose newest read is kept wrongly."""
+
+    @property
+    def tenant_id(self) -> int: ...
+    @property
+    def channel_id(self) -> int: ...
+    @property
+    def kept(self) -> Any: ...
+    @property
+    def stored(self) -> Any: ...
+
+
+class Recount(Protocol):
+    """What a comparison of the whole table found."""
+
+    @property
+    def is_whole(self) -> bool: ...
+    @property
+    def channels_count(self) -> int: ...
+    @property
+    def differences(self) -> Sequence[Difference]: ...
+
+
+@runtime_checkable
+class Recounts(Protocol):
+    """A store that keeps such a table."""
+
+    def recount(self) -> Recount:
+        """Compare every record with the store."""
+        ...
+
+
+def check_latest(check: Check, store: object, archived_to_s: int) -> None:
+    """Every record is the newest read of its channel, and every channel has one.
+
+    A channel whose newest read is only in the archive is still told it.
+    """
+    if not isinstance(store, Recounts):
+        return
+    found = store.recount()
+    check.examined_count = found.channels_count
+    if not found.is_whole:
+        check.cannot("verify.latest-not-whole")
+        return
+    for difference in found.differences:
+        if difference.kept is not None and difference.kept.measured_at_s < archived_to_s:
+            continue
+        check.fault(
+            "verify.latest-wrong",
+            tenant_id=difference.tenant_id,
+            channel_id=difference.channel_id,
+            kept=_told(difference.kept),
+            held=_told(difference.stored),
+        )
+
+
+def _told(read: Any) -> str:
+    return "-" if read is None else f"{read.value} @ {read.measured_at_s}"

@@ -1,0 +1,118 @@
+"""Rules over periods, wired: one finding a run of days, kept while it lasts, apart from what is derived."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from relational import LONG_AGO, NOW, People, Street
+from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.services import Services
+from wattkeeper.bootstrap.period_rules import judge_periods
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.readings.rollups import DAY, RollUpRows
+from wattkeeper.core.vee.registry import PERIOD_CODES
+from wattkeeper.core.vee.rule_set import RuleSet
+from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.alarms.queries import close_window
+from wattkeeper.data.registry.models import Installation, Series
+from wattkeeper.store.memory import MemoryReadingStore
+
+TODAY_S = to_seconds(NOW.replace(hour=16)) - 86_400  # the last midnight in Shanghai
+
+
+@pytest.fixture
+def series(ours: People, street: Street, services: Services) -> int:
+    """The import series of a usage point with a meter of long standing."""
+    install_meter(
+        actor=ours.operator,
+        now=NOW,
+        services=services,
+        meter_id=street.meter_id,
+        usage_point_id=street.point_id,
+        at=LONG_AGO,
+    )
+    return Series.objects.get(usage_point_id=street.point_id, quantity="energy_import").id
+
+
+def store_days(
+    store: MemoryReadingStore, ours: People, series_id: int, measured: dict[int, int], run_id: int
+) -> None:
+    """Store days by how long ago they began, in days, with so many measured intervals of 96."""
+    rows = [
+        (DAY, series_id, TODAY_S - 86_400 * ago, 96, 10 * count, count, 0, 0, 0, 0)
+        for ago, count in measured.items()
+    ]
+    columns = np.array(rows, dtype=np.int64).T.copy()
+    nothing = {name: np.full(len(rows), run_id) for name in RollUpRows.__slots__}
+    days = RollUpRows(**(nothing | dict(zip(RollUpRows.__slots__, columns, strict=False))))
+    store.insert_roll_ups(ours.tenant.id, run_id, days)
+
+
+def judge(store: MemoryReadingStore, ours: People) -> list[tuple[str, int, int, dict[str, int]]]:
+    """Return the open findings after judging: rule, days ago of start and end, evidence."""
+    judge_periods(store, tenant_id=ours.tenant.id, now=NOW, rule_set=RuleSet())
+    return [
+        (
+            finding.rule,
+            (TODAY_S - to_seconds(finding.starts_at)) // 86_400,
+            (TODAY_S - to_seconds(finding.ends_at or NOW)) // 86_400,
+            finding.evidence,
+        )
+        for finding in Finding.objects.filter(state="OPEN").order_by("starts_at")
+    ]
+
+
+def test_missing_days_are_one_finding_that_goes_when_they_come(
+    ours: People, series: int, store: MemoryReadingStore
+) -> None:
+    store_days(store, ours, series, dict.fromkeys(range(1, 50), 96), 1)
+    assert judge(store, ours) == []
+    store_days(store, ours, series, dict.fromkeys(range(10, 15), 90), 2)
+    whole = ("vee.interval-count", 14, 9, {"day_count": 5, "expected_count": 480, "present_count": 450})
+    assert judge(store, ours) == [whole]
+    store_days(store, ours, series, {12: 96}, 3)
+    assert [(found[1], found[2]) for found in judge(store, ours)] == [(14, 12), (11, 9)]
+    store_days(store, ours, series, dict.fromkeys(range(10, 15), 96), 4)
+    assert judge(store, ours) == []
+
+
+def test_what_is_too_new_or_not_fetched_yet_is_no_finding(
+    ours: People, series: int, store: MemoryReadingStore
+) -> None:
+    store_days(store, ours, series, {1: 0, 2: 0, 3: 96}, 1)
+    assert judge(store, ours) == []
+    store_days(store, ours, series, dict.fromkeys(range(1, 60), 96), 2)
+    assert judge(store, ours) == []
+
+
+def test_a_series_without_a_day_is_left_alone(ours: People, series: int, store: MemoryReadingStore) -> None:
+    assert judge(store, ours) == []
+
+
+def test_days_before_a_break_without_a_meter_are_not_missed(
+    ours: People, series: int, street: Street, store: MemoryReadingStore
+) -> None:
+    store_days(store, ours, series, dict.fromkeys([1, 2, 3, 4, 5, 30], 96), 1)
+    Installation.objects.filter(usage_point_id=street.point_id).update(ends_at=NOW - timedelta(days=20))
+    Installation.objects.create(
+        tenant=ours.tenant,
+        meter_id=street.meter_id,
+        usage_point_id=street.point_id,
+        starts_at=NOW - timedelta(days=6, hours=1),
+        recorded_at=NOW,
+    )
+    assert [found[1:3] for found in judge(store, ours)] == []
+
+
+def test_what_is_derived_closes_no_finding_of_a_period(
+    ours: People, series: int, store: MemoryReadingStore
+) -> None:
+    store_days(store, ours, series, dict.fromkeys(range(1, 50), 96) | {10: 0}, 1)
+    assert len(judge(store, ours)) == 1
+    span = {"from_at": NOW - timedelta(days=30), "to_at": NOW, "now": NOW, "kept": set()}
+    own = {"tenant_id": ours.tenant.id, "subject_key": f"series:{series}"}
+    close_window(**own, **span, apart=PERIOD_CODES)  # type: ignore[arg-type]
+    assert Finding.objects.filter(state="OPEN").count() == 1
+    close_window(**own, **span)  # type: ignore[arg-type]
+    assert Finding.objects.filter(state="OPEN").count() == 0

@@ -1,0 +1,221 @@
+"""Mappings: what they read, what they refuse, how they are saved, and a first guess that asks."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.formats.api import FormatError
+from wattkeeper.formats.csv_intervals import read_csv
+from wattkeeper.formats.mapping import PLAIN, Mapping, Place, ValueColumn, parse_mapping
+from wattkeeper.formats.mapping_detect import detect_mapping
+
+EXPORT = (
+    "Lastgang Export\n"
+    "Zählpunkt;Datum;Uhrzeit;Bezug (kWh);Lieferung (kWh);Status\n"
+    "DE001;29.03.2026;01:45;1,5;0;W\n"
+    "DE001;29.03.2026;03:00;2,25;;E\n"
+    "DE001;29.03.2026;03:15;2;0,001;W\n"
+)
+MAPPING = Mapping(
+    name="EDM",
+    delimiter=";",
+    decimal_mark=",",
+    header_line=2,
+    zone="Europe/Berlin",
+    label="end",
+    time=("Datum", "Uhrzeit"),
+    time_format="DD.MM.YYYY hh:mm",
+    interval_s=Place(constant="900"),
+    usage_point=Place("Zählpunkt"),
+    values=(
+        ValueColumn("Bezug (kWh)", Place(constant="import"), Place(constant="kWh"), Place("Status")),
+        ValueColumn("Lieferung (kWh)", Place(constant="export"), Place(constant="kWh"), Place("Status")),
+    ),
+    qualities={"W": "valid", "E": "est"},
+    blank="missing",
+)
+SPRING_S = 1_774_746_000  # 2026-03-29T01:00:00Z, when clocks go forward
+
+
+def test_a_wide_table_with_its_own_words() -> None:
+    parsed = read_csv(EXPORT.encode(), MAPPING)
+    assert parsed.errors == []
+    bought, sold = parsed.blocks
+    assert (bought.usage_point, bought.channel, sold.channel) == ("DE001", "import", "export")
+    assert bought.starts_at_s.tolist() == [SPRING_S - 1800, SPRING_S - 900, SPRING_S]
+    assert bought.value_milli.tolist() == [1_500_000, 2_250_000, 2_000_000]
+    assert bought.provenance.tolist() == [Provenance.MEASURED, Provenance.ESTIMATED, Provenance.MEASURED]
+    assert sold.provenance.tolist() == [Provenance.MEASURED, Provenance.MISSING, Provenance.MEASURED]
+    assert sold.value_milli.tolist() == [0, 0, 1000]
+
+
+def test_wrong_rows_of_a_wide_table_are_named_by_their_own_columns() -> None:
+    text = (
+        EXPORT + "DE001;29.03.2026;02:30;1;2;W\nDE001;x;03:30;1;2;W\nDE001;29.03.2026;04:00;y;2;W\nDE001;1\n"
+    )
+    errors = read_csv(text.encode(), MAPPING).errors
+    assert [(error.line, error.column, error.code) for error in errors] == [
+        (6, 2, "csv.time-left-out"),
+        (6, 2, "csv.time-left-out"),
+        (7, 2, "csv.wrong-time"),
+        (7, 2, "csv.wrong-time"),
+        (8, 4, "formats.not-a-number"),
+        (9, 0, "csv.wrong-count"),
+        (9, 0, "csv.wrong-count"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("blank", "count", "codes"), [("skip", 2, []), ("error", 2, ["formats.value-blank"])]
+)
+def test_blanks(blank: str, count: int, codes: list[str]) -> None:
+    parsed = read_csv(EXPORT.encode(), replace(MAPPING, blank=blank))
+    assert len(parsed.blocks[1].value_milli) == count
+    assert [error.code for error in parsed.errors] == codes
+
+
+def test_columns_by_number_without_a_header() -> None:
+    mapping = Mapping(
+        header_line=0,
+        delimiter="\t",
+        time=(1,),
+        time_format="YYYYMMDDhhmm",
+        zone="Asia/Shanghai",
+        interval_s=Place(constant="0"),
+        usage_point=Place(3),
+        values=(ValueColumn(2, Place(constant="register"), Place(4)),),
+    )
+    parsed = read_csv(b"202603010800\t12.5\tUP-1\tkWh\textra\n202603010900\t13\n", mapping)
+    block = parsed.blocks[0]
+    assert (block.interval_s, block.starts_at_s.tolist(), block.value_milli.tolist()) == (
+        0,
+        [1_772_323_200],
+        [12_500_000],
+    )
+    assert [(error.line, error.code) for error in parsed.errors] == [(2, "csv.wrong-count")]
+
+
+def test_a_header_without_a_needed_column_is_told() -> None:
+    error = read_csv(EXPORT.replace("Uhrzeit", "Zeit").encode(), MAPPING).errors[0]
+    assert (error.line, error.code, error.params["missing"]) == (2, "csv.wrong-header", ["Uhrzeit"])
+
+
+def test_24_o_clock_ends_a_day() -> None:
+    text = EXPORT.splitlines()[0:2]
+    row = "DE001;01.03.2026;24:00;1;2;W"
+    block = read_csv("\n".join([*text, row]).encode(), MAPPING).blocks[0]
+    assert block.starts_at_s.tolist() == [1_772_406_000 - 900]  # the quarter before the Berlin midnight
+
+
+def test_saved_and_read_again() -> None:
+    for mapping in (MAPPING, PLAIN, replace(MAPPING, zone=None, details=Place(7))):
+        assert parse_mapping(mapping.to_json()) == mapping
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"time": []}, "time"),
+        ({"time": [1, 2, 3]}, "time"),
+        ({"time": [True]}, "time"),
+        ({"values": []}, "values"),
+        ({"values": [{"column": 1}]}, "values"),
+        ({"values": [{"column": 0, "channel": "x"}]}, "values"),
+        ({"values": {}}, "values"),
+        ({"values": [{"column": 1, "channel": {"row": 1}}]}, "channel"),
+        ({"header_line": -1}, "header_line"),
+        ({"header_line": True}, "header_line"),
+        ({"label": "middle"}, "label"),
+        ({"blank": "zero"}, "blank"),
+        ({"time_format": "hh:mm"}, "time_format"),
+        ({"time_format": "YYYYMMDDMM"}, "time_format"),
+        ({"qualities": {"W": "good"}}, "qualities"),
+        ({"qualities": ["W"]}, "qualities"),
+        ({"interval_s": 1.5}, "interval_s"),
+        ({"zone": 5}, "zone"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_wrong_mappings_say_where(change: dict[str, object], field: str) -> None:
+    plain = {"time": [1], "values": [{"column": 2, "channel": "x"}], **change}
+    with pytest.raises(FormatError, match=r"mapping\.wrong") as caught:
+        parse_mapping(json.dumps(plain))
+    assert caught.value.params["field"] == field
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 100_000])
+def test_what_is_no_json(text: str) -> None:
+    with pytest.raises(FormatError, match=r"mapping\.not-json"):
+        parse_mapping(text)
+
+
+def test_a_mapping_without_values_is_refused() -> None:
+    with pytest.raises(FormatError, match=r"mapping\.wrong"):
+        parse_mapping('{"time": [1]}')
+
+
+def test_a_guess_shows_the_rows_and_asks() -> None:
+    found = detect_mapping(EXPORT.encode())
+    assert set(found.questions) == {"label", "zone", "qualities"}
+    assert found.preview[0] == ("Lastgang Export",)
+    mapping = found.mapping
+    assert (mapping.delimiter, mapping.decimal_mark, mapping.header_line) == (";", ",", 2)
+    assert (mapping.time, mapping.time_format) == (("Datum", "Uhrzeit"), "DD.MM.YYYY hh:mm")
+    assert mapping.usage_point == Place("Zählpunkt")
+    assert [column.unit.constant for column in mapping.values] == ["kWh", "kWh"]
+    answered = replace(mapping, zone="Europe/Berlin", label="end", qualities=MAPPING.qualities)
+    ours, wanted = read_csv(EXPORT.encode(), answered), read_csv(EXPORT.encode(), MAPPING)
+    for block, other in zip(ours.blocks, wanted.blocks, strict=True):
+        assert block.starts_at_s.tolist() == other.starts_at_s.tolist()
+        assert block.value_milli.tolist() == other.value_milli.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "questions", "interval_s"),
+    [
+        (
+            "time,import_kWh\n2026-03-01T00:00:00Z,1\n2026-03-01T00:30:00Z,2\n",
+            {"label", "usage_point"},
+            "1800",
+        ),
+        (
+            "03/04/2026 00:00\t5\n03/04/2026 01:00\t6\n",
+            {"label", "zone", "time_format", "usage_point", "unit"},
+            "3600",
+        ),
+        ("13/04/2026 00:00|5\n14/04/2026 00:00|6\n", {"label", "zone", "usage_point", "unit"}, "86400"),
+    ],
+)
+def test_guesses(text: str, questions: set[str], interval_s: str) -> None:
+    found = detect_mapping(text.encode())
+    assert set(found.questions) == questions
+    assert found.mapping.interval_s == Place(constant=interval_s)
+    assert read_csv(text.encode(), found.mapping).errors == []
+
+
+def test_a_plain_file_asks_nothing() -> None:
+    head = "usage_point;channel;starts_at;interval_s;value;unit;quality"
+    text = f"{head}\na;b;2026-03-01T00:00:00Z;900;1;kWh;raw\n"
+    found = detect_mapping(text.encode())
+    assert (found.questions, found.mapping) == ((), replace(PLAIN, delimiter=";"))
+
+
+@pytest.mark.parametrize("text", ["", "hello", "a,b\nc,d\n", "2026-03-01T00:00:00Z,x\n"])
+def test_nothing_to_guess(text: str) -> None:
+    with pytest.raises(FormatError, match=r"mapping\.not-found"):
+        detect_mapping(text.encode())
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=100, deadline=None)
+def test_a_guess_never_raises_anything_else(content: bytes) -> None:
+    for text in (content, EXPORT.encode()[: len(content)] + content):
+        try:
+            is_told = bool(detect_mapping(text).mapping.values)
+        except FormatError as error:
+            is_told = error.code == "mapping.not-found"
+        assert is_told

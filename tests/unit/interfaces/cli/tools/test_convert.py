@@ -1,0 +1,112 @@
+"""`wattkeeper convert`: every format in and out, wrong rows and losses told, files whole or not at all."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.formats.detect import FORMATS
+from wattkeeper.interfaces.cli.main import app
+
+HEAD = "usage_point,channel,starts_at,interval_s,value,unit,quality\n"
+ROWS = (
+    "6001234567,E1,2026-02-28T14:00:00Z,1800,1.5,kWh,raw\n"
+    "6001234567,E1,2026-02-28T14:30:00Z,1800,2,kWh,est.linear\n"
+)
+
+
+def convert(*args: object, text: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, ["convert", *map(str, args)], input=text, catch_exceptions=False)
+
+
+def refused(*args: object) -> str:
+    with pytest.raises(WattkeeperError) as caught:
+        convert(*args)
+    return caught.value.code
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a plain file."""
+    path = tmp_path / "in.csv"
+    path.write_text(HEAD + ROWS)
+    return path
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "nem13"])
+def test_there_and_back(file: Path, tmp_path: Path, form: str) -> None:
+    there, back = tmp_path / "there", tmp_path / "back.csv"
+    assert convert(file, "--to", form, "-o", there).exit_code == 0
+    assert convert(there, "--to", "csv", "-o", back).exit_code == 0
+    lines = back.read_text().splitlines()
+    assert [line.split(",")[2:7] for line in lines[1:3]] == [
+        ["2026-02-28T14:00:00Z", "1800", "1.5", "kWh", "raw"],
+        ["2026-02-28T14:30:00Z", "1800", "2", "kWh", "est.linear"],
+    ]
+
+
+def test_standard_input_and_output() -> None:
+    result = convert("-", "--to", "csv", text=(HEAD + ROWS).encode())
+    assert (result.exit_code, result.stdout.splitlines()) == (0, (HEAD + ROWS).splitlines())
+
+
+def test_wrong_rows_are_named_and_all_or_nothing_writes_nothing(file: Path, tmp_path: Path) -> None:
+    file.write_text(HEAD + ROWS + "6001234567,E1,2026-02-28T15:00:00Z,1800,x,kWh,raw\n")
+    out = tmp_path / "out.csv"
+    result = convert(file, "--to", "csv", "-o", out)
+    assert result.exit_code == 1
+    assert f"{file}:4:5: " in result.stderr
+    assert "formats.not-a-number" in result.stderr
+    assert len(out.read_text().splitlines()) == 3
+    out.unlink()
+    assert refused(file, "--to", "csv", "-o", out, "--all-or-nothing") == "convert.refused"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv"]
+
+
+def test_what_is_lost_is_told(file: Path, tmp_path: Path) -> None:
+    file.write_text(HEAD + ROWS.replace(",raw", ",raw+power_lost"))
+    result = convert(file, "--to", "nem12", "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "raw+power_lost" in result.stderr
+    assert "formats.quality-folded" in result.stderr
+
+
+def test_a_mapping_says_how_a_table_is_written(tmp_path: Path) -> None:
+    table, mapping = tmp_path / "t.csv", tmp_path / "m.json"
+    table.write_text("day;kWh\n01.03.2026 00:15;1,5\n")
+    mapping.write_text(
+        '{"delimiter": ";", "decimal_mark": ",", "zone": "UTC", "label": "end", "time": ["day"],'
+        '"time_format": "DD.MM.YYYY hh:mm", "interval_s": 900, "usage_point": "UP-1",'
+        '"values": [{"column": "kWh", "channel": "import", "unit": "kWh"}]}'
+    )
+    result = convert(table, "--to", "csv", "--mapping", mapping)
+    assert result.stdout.splitlines()[1] == "UP-1,import,2026-03-01T00:00:00Z,900,1.5,kWh,raw"
+    mapping.write_bytes(b"\xff\xfe")
+    assert refused(table, "--to", "csv", "--mapping", mapping) == "mapping.not-json"
+    assert refused(table, "--to", "csv", "--mapping", tmp_path / "none") == "shell.file-unreadable"
+
+
+def test_refusals(file: Path, tmp_path: Path) -> None:
+    assert refused(file, "--to", "pdf") == "convert.format-unknown"
+    assert refused(tmp_path / "none", "--to", "csv") == "shell.file-unreadable"
+    assert refused(file, "--to", "csv", "-o", tmp_path / "no" / "folder") == "convert.not-written"
+    bomb = tmp_path / "bomb.xml"
+    bomb.write_text(
+        '<!DOCTYPE f [<!ENTITY x SYSTEM "file:///etc/passwd">]><f xmlns="http://naesb.org/espi">&x;</f>'
+    )
+    assert refused(bomb, "--to", "csv", "-o", tmp_path / "out") == "xml.doctype"
+    bomb.write_text("<html/>")
+    assert refused(bomb, "--to", "csv", "-o", tmp_path / "out") == "formats.unknown"
+    assert not (tmp_path / "out").exists()
+
+
+def test_it_needs_no_django(file: Path) -> None:
+    code = (
+        "import sys; from wattkeeper.interfaces.cli.main import app; from typer.testing import CliRunner;"
+        f"CliRunner().invoke(app, ['convert', {str(file)!r}, '--to', 'nem12'], catch_exceptions=False);"
+        "sys.exit(any(name.partition('.')[0] in ('django', 'chdb') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

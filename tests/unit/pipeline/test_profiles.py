@@ -1,0 +1,129 @@
+"""Series of registers and a profile through the pipeline: in any order the same, days that add up."""
+
+from fractions import Fraction
+from itertools import pairwise
+from random import Random
+
+import pytest
+
+from pipeline_street import Row, Street
+from unit.pipeline.test_plain import DAY_S, DAYS, HOUR_S, ZONES, start_of
+from wattkeeper.core.kernel.quality import Flag, Provenance, Source
+from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod, RegisterReset
+from wattkeeper.pipeline import window
+from wattkeeper.pipeline.ports import SeriesFacts
+
+REGISTER, PROFILE = 10, 11
+REGISTER_STEP, PROFILE_STEP = Fraction(10_000), Fraction(1000)
+Delivery = tuple[int, Row]
+
+
+def make_world(seed: int) -> tuple[SeriesFacts, list[Delivery], dict[int, int]]:
+    """Return facts, reads by channel, and what the register advanced by local day, in milliwatt-hours.
+
+    The register is frozen at midnights and comes round or is reset on the way; the profile lacks hours.
+    """
+    chance = Random(seed)
+    zone = chance.choice(ZONES)
+    start_s = start_of(zone)
+    counts = [chance.randrange(0, 900) for _ in range(DAYS * 24)]
+    bounds_s = [int(bound_s) for bound_s in window.day_bounds(start_s, start_s + DAYS * DAY_S - HOUR_S, zone)]
+    bounds_s = [bound_s for bound_s in bounds_s if bound_s <= start_s + DAYS * DAY_S]
+    reset_s = start_s + chance.randrange(30, 50) * HOUR_S if chance.random() < 0.5 else None
+    watt_hours = 10**7 - chance.randrange(0, 20_000)
+    rows: list[Delivery] = []
+    resets: list[RegisterReset] = []
+    shown_at = {start_s: watt_hours // 10}
+    for i, count in enumerate(counts):
+        watt_hours += count
+        at_s = start_s + (i + 1) * HOUR_S
+        if at_s == reset_s:
+            resets.append(RegisterReset(at_s, watt_hours // 10 % 10**6, 0))
+            watt_hours = 0
+        shown_at[at_s] = watt_hours // 10
+    rows += [
+        (REGISTER, (at_s, shown_at[at_s] % 10**6, 0, int(Source.FREEZE_DAILY)))
+        for at_s in bounds_s
+        if chance.random() < 0.9
+    ]
+    lost = set(chance.sample(range(len(counts)), 9)) | set(range(40, 40 + chance.randrange(0, 9)))
+    rows += [
+        (PROFILE, (start_s + i * HOUR_S, count, 0, int(Source.PROFILE)))
+        for i, count in enumerate(counts)
+        if i not in lost
+    ]
+    if chance.random() < 0.5:
+        spoilt = chance.randrange(len(rows))
+        channel_id, (at_s, value, _, source) = rows[spoilt]
+        rows.append((channel_id, (at_s, value + 3, 0, source)))
+    always = (MultiplierPeriod(0, None, Fraction(1)),)
+    long_ago_s = start_s - 90 * DAY_S
+    register = ChannelInstallation(REGISTER, long_ago_s, None, REGISTER_STEP, 10**6, always, tuple(resets))
+    profile = ChannelInstallation(PROFILE, long_ago_s, None, PROFILE_STEP, None, always)
+    facts = SeriesFacts(1, (register,), HOUR_S, zone, 2000, profiles=(profile,))
+    frozen_s = sorted(row[0] for channel_id, row in rows if channel_id == REGISTER)
+    truth = {
+        from_s: sum(counts[(from_s - start_s) // HOUR_S : (to_s - start_s) // HOUR_S]) * 1000
+        for from_s, to_s in pairwise(frozen_s)
+    }
+    return facts, rows, truth
+
+
+def live(facts: SeriesFacts, rows: list[Delivery], chance: Random | None) -> Street:
+    """Deliver all reads at once, or in any order and some twice, with runs in between."""
+    street = Street([facts], is_many=chance is None or chance.random() < 0.5)
+    batches = [rows]
+    if chance is not None:
+        every = [*rows, *chance.sample(rows, len(rows) // 4)]
+        chance.shuffle(every)
+        cut = chance.randrange(len(every))
+        batches = [every[:cut], every[cut:]]
+    for batch in batches:
+        for channel_id, row in batch:
+            street.deliver(1, channel_id, [row])
+        street.run(start_of(facts.zone) + (DAYS + 3) * DAY_S)
+    return street
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_order_ends_in_the_same_values_and_findings(seed: int) -> None:
+    facts, rows, _ = make_world(seed)
+    plain = live(facts, rows, None)
+    for shuffle in range(3):
+        other = live(facts, rows, Random(seed * 1000 + shuffle))
+        assert other.current() == plain.current()
+        assert other.recorded == plain.recorded
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_between_two_register_reads_the_intervals_are_their_advance(seed: int) -> None:
+    facts, rows, truth = make_world(seed)
+    street = live(facts, rows, None)
+    own = street.current()[1]
+    ends_s = [*sorted(truth)[1:], max(own) + HOUR_S]
+    for (from_s, energy_milliwh), to_s in zip(sorted(truth.items()), ends_s, strict=True):
+        to_s = min(to_s, max(row[0] for channel_id, row in rows if channel_id == REGISTER))
+        held = sum(value[0] for at_s, value in own.items() if from_s <= at_s < to_s)
+        is_told = any(
+            finding.rule == "readings.conflict" or finding.rule == "vee.sum-check"
+            for finding in street.recorded.values()
+        )
+        assert is_told or abs(held - energy_milliwh) <= 2 * REGISTER_STEP
+
+
+def test_what_the_registers_do_not_confirm_is_suspect_and_said() -> None:
+    facts, rows, midnights = next(
+        (facts, rows, midnights)
+        for facts, rows, _ in map(make_world, range(20))
+        if (midnights := sorted(row for channel_id, row in rows if channel_id == REGISTER))
+        if not facts.installations[0].resets and midnights[0][1] + 200 < midnights[1][1]
+    )
+    at_s, value, flags, source = midnights[1]
+    rows = [each for each in rows if each[1][:1] != (at_s,) or each[0] != REGISTER]
+    rows.append((REGISTER, (at_s, value - 150, flags, source)))
+    street = live(facts, rows, None)
+    rules = {finding.rule for finding in street.recorded.values()}
+    assert "vee.sum-check" in rules
+    suspect = [v for v in street.current()[1].values() if v[2] & Flag.SUSPECT]
+    assert suspect
+    assert {value[1] for value in suspect} == {Provenance.ESTIMATED}
