@@ -1,0 +1,260 @@
+"""Virtual series: dated terms over other series, evaluated over arrays of intervals.
+
+Exact: coefficients are fractions, energies whole milliwatt-hours. Where a coefficient is no whole number the
+remainder is carried from interval to interval within a local day, so that a day is the floor of its exact
+sum and no interval is more than one milliwatt-hour away from its own.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.registry.formulas import InvalidFormula
+
+MILLIWH_MAX = 2**62
+_KEPT_FLAGS = int(
+    Flag.SUSPECT | Flag.CLOCK_INVALID | Flag.CLOCK_ADJUSTED | Flag.POWER_LOST | Flag.DST_AMBIGUOUS | Flag.LATE
+)
+_RANK_OF = {
+    Provenance.MEASURED: 0,
+    Provenance.DERIVED: 0,
+    Provenance.EDITED: 1,
+    Provenance.ESTIMATED: 2,
+    Provenance.PROJECTED: 3,
+    Provenance.MISSING: 4,
+}
+_RANKS = np.array([_RANK_OF[Provenance(code)] for code in range(len(Provenance))], dtype=np.int64)
+_OF_RANK = np.array([Provenance.DERIVED, Provenance.EDITED, Provenance.ESTIMATED, Provenance.PROJECTED])
+_KNOWN_ZERO = (_RANK_OF[Provenance.ESTIMATED] << 8) + int(Method.KNOWN_ZERO)
+_METHOD_MASK = 255
+
+Integers = NDArray[np.signedinteger[Any]]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """`coefficient` times a series, in force over ``[starts_at_s, ends_at_s)``."""
+
+    series_id: int
+    coefficient: Fraction
+    starts_at_s: int
+    ends_at_s: int | None
+    is_zero_when_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualFacts:
+    """A virtual series: its dated terms, its grid and the zone whose days it is summed by."""
+
+    series_id: int
+    terms: tuple[Term, ...]
+    interval_s: int
+    zone: ZoneInfo
+
+    @property
+    def member_ids(self) -> frozenset[int]:
+        """Every series it ever takes a part from."""
+        return frozenset(term.series_id for term in self.terms)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualSet:
+    """All virtual series of a tenant, members before those who use them.
+
+    `users`: series id -> the virtual series that take a part from it. `interval_s_of`: grid of each member.
+    """
+
+    facts: Mapping[int, VirtualFacts]
+    users: Mapping[int, tuple[int, ...]]
+    interval_s_of: Mapping[int, int]
+
+    @classmethod
+    def of(cls, facts: Iterable[VirtualFacts], interval_s_of: Mapping[int, int]) -> "VirtualSet":
+        """
+        Return the set in its order.
+
+        :raises InvalidFormula: ``formulas.cycle``
+        """
+        known = {each.series_id: each for each in facts}
+        order = order_series({own: each.member_ids for own, each in known.items()})
+        users: dict[int, list[int]] = {}
+        for series_id in order:
+            for member_id in sorted(known[series_id].member_ids):
+                users.setdefault(member_id, []).append(series_id)
+        return cls(
+            {own: known[own] for own in order},
+            {member: tuple(own) for member, own in users.items()},
+            interval_s_of,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemberRows:
+    """Current values of member series, in any order; arrays of shape (n,)."""
+
+    series_id: Int64s
+    starts_at_s: Int64s
+    value_milliwh: Int64s
+    provenance: Integers
+    flags: Integers
+    method: Integers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VirtualValues:
+    """Intervals of a virtual series; int64 of shape (n,). `is_covered`: a formula was in force there."""
+
+    value_milliwh: Int64s
+    provenance: Int64s
+    flags: Int64s
+    method: Int64s
+    is_covered: Mask
+
+
+def order_series(members: Mapping[int, frozenset[int]]) -> tuple[int, ...]:
+    """Return the virtual series so that each comes after the virtual ones among its members.
+
+    :raises InvalidFormula: ``formulas.cycle`` with the series on it
+    """
+    order: list[int] = []
+    done: set[int] = set()
+    for root in sorted(members):
+        path: list[int] = []
+        on_path: set[int] = set()
+        waiting: list[tuple[int, bool]] = [(root, False)]
+        while waiting:
+            series_id, is_left = waiting.pop()
+            if is_left:
+                path.pop()
+                on_path.discard(series_id)
+                done.add(series_id)
+                order.append(series_id)
+                continue
+            if series_id in on_path:
+                cycle = [*path[path.index(series_id) :], series_id]
+                raise InvalidFormula("formulas.cycle", series_ids=tuple(cycle))
+            if series_id in done:
+                continue
+            path.append(series_id)
+            on_path.add(series_id)
+            waiting.append((series_id, True))
+            waiting += [(own, False) for own in sorted(members[series_id], reverse=True) if own in members]
+    return tuple(order)
+
+
+def common_interval_s(interval_s: Iterable[int]) -> int:
+    """Return the shortest interval that holds whole intervals of every member, seconds."""
+    return lcm(*interval_s)
+
+
+def evaluate(
+    facts: VirtualFacts,
+    rows: MemberRows,
+    starts_at_s: Int64s,
+    day_first_index: Int64s,
+    interval_s_of: Mapping[int, int],
+) -> VirtualValues:
+    """Return a virtual series over the intervals that start at `starts_at_s` (n,), evenly `interval_s` apart.
+
+    `day_first_index` (n,): the index of the first interval of each one's local day. A finer member is summed
+    upward and missing where a part is; an interval is missing where a term in force is, unless that term
+    counts what is missing as zero and anything at all is there. Its quality is that of its worst part:
+    DERIVED where all were measured.
+
+    :raises WattkeeperError: ``formulas.overflow`` for energies beyond 62 bits
+    """
+    parts = _gather(facts, rows, starts_at_s, interval_s_of)
+    in_force = _in_force(facts.terms, starts_at_s)
+    index_of = {series_id: index for index, series_id in enumerate(parts.series_ids)}
+    of_term = np.array([index_of[term.series_id] for term in facts.terms], dtype=np.intp)
+    is_there = parts.is_there[of_term]
+    may_fill = np.array([term.is_zero_when_missing for term in facts.terms], dtype=np.bool_)[:, None]
+    is_covered: Mask = np.logical_or.reduce(in_force, axis=0)
+    is_used = in_force & (is_there | (parts.is_begun[of_term] & may_fill))
+    is_known = (~in_force | is_there | may_fill).all(axis=0) & is_used.any(axis=0)
+    quality = np.where(is_used, parts.quality[of_term], 0)
+    quality = np.where(in_force & ~is_there, _KNOWN_ZERO, quality).max(axis=0, initial=0)
+    flags = np.bitwise_or.reduce(np.where(is_used, parts.flags[of_term], 0), axis=0)
+    is_valid = (~is_used | parts.is_valid[of_term]).all(axis=0)
+    value = _sum(facts.terms, np.where(is_used & is_known, parts.value[of_term], 0), day_first_index)
+    provenance = np.where(is_known, _OF_RANK[quality >> 8], int(Provenance.MISSING))
+    return VirtualValues(
+        value_milliwh=value,
+        provenance=provenance.astype(np.int64),
+        flags=np.where(is_known, flags | np.where(is_valid, int(Flag.VALIDATED), 0), 0),
+        method=np.where(is_known, quality & _METHOD_MASK, int(Method.NONE)),
+        is_covered=is_covered,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parts:
+    """Members on the grid of the virtual series; arrays of shape (members, n)."""
+
+    series_ids: tuple[int, ...]
+    value: Int64s
+    quality: Int64s  # rank << 8 | method, the worst of the parts
+    flags: Int64s
+    is_valid: Mask
+    is_there: Mask
+    is_begun: Mask  # some of its finer intervals are there
+
+
+def _gather(
+    facts: VirtualFacts, rows: MemberRows, starts_at_s: Int64s, interval_s_of: Mapping[int, int]
+) -> _Parts:
+    ids = np.array(sorted(facts.member_ids), dtype=np.int64)
+    shape = (len(ids), len(starts_at_s))
+    from_s, to_s = int(starts_at_s[0]), int(starts_at_s[-1]) + facts.interval_s
+    is_own = np.isin(rows.series_id, ids) & (rows.starts_at_s >= from_s) & (rows.starts_at_s < to_s)
+    is_own &= rows.provenance != Provenance.MISSING
+    place = np.searchsorted(ids, rows.series_id[is_own])
+    bins = (rows.starts_at_s[is_own] - from_s) // facts.interval_s
+    at = (place, bins)
+    value, quality, flags, count, invalid = (np.zeros(shape, dtype=np.int64) for _ in range(5))
+    np.add.at(value, at, rows.value_milliwh[is_own])
+    np.add.at(count, at, 1)
+    rank = _RANKS[rows.provenance[is_own]]
+    method = np.where(rank > 0, rows.method[is_own], int(Method.NONE))
+    np.maximum.at(quality, at, (rank << 8) + method)
+    own_flags = rows.flags[is_own].astype(np.int64)
+    np.bitwise_or.at(flags, at, own_flags & _KEPT_FLAGS)
+    np.add.at(invalid, at, (own_flags & int(Flag.VALIDATED)) == 0)
+    expected = [facts.interval_s // interval_s_of.get(own, facts.interval_s) for own in ids.tolist()]
+    is_there = (count == np.array(expected, dtype=np.int64)[:, None]) & (count > 0)
+    return _Parts(tuple(ids.tolist()), value, quality, flags, invalid == 0, is_there, count > 0)
+
+
+def _in_force(terms: Sequence[Term], starts_at_s: Int64s) -> Mask:
+    """Return which term holds at the start of which interval, shape (terms, n)."""
+    first = np.array([term.starts_at_s for term in terms], dtype=np.int64)
+    end = np.array([MILLIWH_MAX if t.ends_at_s is None else t.ends_at_s for t in terms], dtype=np.int64)
+    found: Mask = (starts_at_s >= first[:, None]) & (starts_at_s < end[:, None])
+    return found
+
+
+def _sum(terms: Sequence[Term], value: Int64s, day_first_index: Int64s) -> Int64s:
+    """Return whole milliwatt-hours: the floor of the exact sum since the day began, interval by interval."""
+    denominator = lcm(*(term.coefficient.denominator for term in terms))
+    factors = [int(term.coefficient * denominator) for term in terms]
+    biggest = np.abs(value).max(axis=1, initial=0).tolist()
+    bound = sum(abs(factor) * size for factor, size in zip(factors, biggest, strict=True))
+    if bound * value.shape[1] >= MILLIWH_MAX or max(map(abs, factors), default=0) >= MILLIWH_MAX:
+        raise WattkeeperError("formulas.overflow")
+    total: Int64s = np.array(factors, dtype=np.int64) @ value
+    if denominator == 1:
+        return total
+    running = np.cumsum(total)
+    since_day = running - (running - total)[day_first_index]
+    found: Int64s = since_day // denominator - (since_day - total) // denominator
+    return found
