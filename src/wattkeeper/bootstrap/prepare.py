@@ -10,13 +10,13 @@ from wattkeeper.bootstrap.engines import setup_django
 def prepare(folder: Path, *, now: datetime) -> tuple[str, str] | None:
     """Migrate the folder's database; return (user name, password) of an administrator made now, else None.
 
-    :raises WattkeeperError: if the settings are wrong or the folder can't be written
+    :raises WattkeeperError: if the settings are wrong or the folder can't be written; ``schema.*`` if this
+        release can't follow what the database is
     """
     os.environ["WATTKEEPER_DATA"] = str(folder)
     setup_django()
-    from django.core.management import call_command
-
     from wattkeeper.actions.accounts.first_administrator import first_administrator
+    from wattkeeper.data.upgrades.steps import upgrade
 
-    call_command("migrate", verbosity=0, interactive=False)
+    upgrade(now=now)
     return first_administrator(now=now)

@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "wattkeeper.data.commands",
     "wattkeeper.data.alarms",
     "wattkeeper.data.audit",
+    "wattkeeper.data.upgrades",
     "wattkeeper.interfaces.web.console",
 ]
 

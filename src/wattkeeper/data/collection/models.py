@@ -1,7 +1,7 @@
 """Links, keys, device states, reads off displays, dirty windows, runs and jobs."""
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.data.accounts.models import User
@@ -81,6 +81,15 @@ class FieldRead(models.Model):
     delivered_at = models.DateTimeField(null=True)
 
 
+class Lease(models.Model):
+    """Who does what only one may do: `fence_id` rises with each holder, `beats_count` while it lives."""
+
+    name = models.CharField(max_length=40, unique=True)
+    holder = models.CharField(max_length=80, blank=True)
+    fence_id = models.BigIntegerField(default=0)
+    beats_count = models.BigIntegerField(default=0)
+
+
 class Counter(models.Model):
     """A number that only goes up: the fences of claims."""
 
@@ -103,7 +112,8 @@ class DirtyWindow(models.Model):
     reason = models.CharField(max_length=40)
     created_at = models.DateTimeField()
     fence_id = models.BigIntegerField(null=True)  # the claim that holds it
-    leased_until = models.DateTimeField(null=True)
+    leased_until = models.DateTimeField(null=True)  # written for the release before, which reads it
+    beats_count = models.BigIntegerField(default=0, db_default=0)  # rises while the claim's holder lives
 
     class Meta:
         constraints = [
@@ -142,10 +152,11 @@ class Job(models.Model):
     started_at = models.DateTimeField()
     heartbeat_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
-    params = models.JSONField(default=dict)  # all that a worker needs
-    result = models.JSONField(default=dict)  # counts by name
-    fence_id = models.BigIntegerField(default=0)  # rises with each claim; 0: not a worker's
-    failures_count = models.PositiveSmallIntegerField(default=0)
+    params = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))  # all a worker needs
+    result = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))  # counts by name
+    fence_id = models.BigIntegerField(default=0, db_default=0)  # rises with each claim; 0: not a worker's
+    beats_count = models.BigIntegerField(default=0, db_default=0)  # rises while the worker lives
+    failures_count = models.PositiveSmallIntegerField(default=0, db_default=0)
     requested_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
 
 

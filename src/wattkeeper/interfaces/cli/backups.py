@@ -95,13 +95,12 @@ def _restore(file: Path, folder: Path, key_file: Path | None) -> None:
     restored = open_backup(file, folder=folder, database=database, secret=secret)
     setup_django()
     with store_of(folder):
-        from django.core.management import call_command
-
         from wattkeeper.actions.operations.after_restore import mark_received_since, newest_run_id
         from wattkeeper.actions.operations.state import state_hash
+        from wattkeeper.data.upgrades.steps import upgrade
         from wattkeeper.store.client import HttpReadingStore
 
-        call_command("migrate", verbosity=0, interactive=False)
+        upgrade(now=make_clock().now())
         store = open_store(folder)
         assert isinstance(store, HttpReadingStore)
         load_readings(store, restored, newest_run_id=newest_run_id())

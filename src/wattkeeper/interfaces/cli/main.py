@@ -33,6 +33,7 @@ COMMANDS = {
     "command": "wattkeeper.interfaces.cli.commands:app",
     "job": "wattkeeper.interfaces.cli.jobs:app",
     "user": "wattkeeper.interfaces.cli.users:app",
+    "migrate": "wattkeeper.interfaces.cli.migrate:migrate",
     "audit": "wattkeeper.interfaces.cli.audit:app",
     "verify": "wattkeeper.interfaces.cli.verify:verify",
     "archive": "wattkeeper.interfaces.cli.archives:app",

@@ -45,14 +45,16 @@ class Shell:
 def open_shell(tenant: str = "", *, with_store: bool = False) -> Shell:
     """Return the shell of a tenant; `with_store` where readings are written or read.
 
-    :raises WattkeeperError: ``registry.tenant-*``, ``store.not-running``
+    :raises WattkeeperError: ``registry.tenant-*``, ``store.not-running``, ``schema.*``
     """
     setup_django()
     from wattkeeper.actions.actor import Actor
     from wattkeeper.actions.services import Services
     from wattkeeper.data.accounts.models import Role
     from wattkeeper.data.lookups import find_tenant_id
+    from wattkeeper.data.upgrades.schema import require_served
 
+    require_served()
     actor = Actor(find_tenant_id(tenant or None), None, getpass.getuser(), Role.ADMINISTRATOR, "cli")
     store = open_store() if with_store else None
     return Shell(actor, Services(now=make_clock().now, data_folder=data_folder(), store=store))

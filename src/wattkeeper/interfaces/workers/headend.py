@@ -1,11 +1,11 @@
 """The head-end child: reads devices, keeps the spool, carries commands."""
 
-from wattkeeper.bootstrap import setup_django
+from wattkeeper.bootstrap.ready import set_up_role
 
 
 def run() -> int:
     """Collect until told to stop."""
-    setup_django()
+    set_up_role()
     from wattkeeper.bootstrap.headend_role import run_headend_role
 
     run_headend_role()

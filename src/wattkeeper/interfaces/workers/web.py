@@ -4,12 +4,12 @@ import os
 
 import uvicorn
 
-from wattkeeper.bootstrap import setup_django
+from wattkeeper.bootstrap.ready import set_up_role
 
 
 def run() -> int:
     """Serve pages and API until told to stop."""
-    setup_django()
+    set_up_role()
     host, _, port = os.environ["WATTKEEPER_BIND"].rpartition(":")
     uvicorn.run(
         "wattkeeper.interfaces.web.asgi:application",

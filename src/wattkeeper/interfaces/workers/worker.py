@@ -1,11 +1,11 @@
 """The worker child: derives what changed and lets approved commands go."""
 
-from wattkeeper.bootstrap import setup_django
+from wattkeeper.bootstrap.ready import set_up_role
 
 
 def run() -> int:
     """Work until told to stop."""
-    setup_django()
+    set_up_role()
     from wattkeeper.bootstrap.worker_role import run_worker_role
 
     run_worker_role()

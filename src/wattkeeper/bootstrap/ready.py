@@ -1,0 +1,15 @@
+"""Django made usable for a long-running role, on a schema that this release serves."""
+
+from wattkeeper.bootstrap.engines import setup_django
+
+
+def set_up_role() -> None:
+    """
+    Make the relational side usable in this process.
+
+    :raises WattkeeperError: if the settings are wrong; ``schema.*`` if this release can't run on the database
+    """
+    setup_django()
+    from wattkeeper.data.upgrades.schema import require_served
+
+    require_served()

@@ -1,0 +1,145 @@
+"""Upgrades: each step and its record in one transaction, one upgrader at a time, no long waits for locks.
+
+Django records a step after the statements it put off; killed in between, a step would be done and not known.
+Here both are in one transaction where the engine can (SQLite, PostgreSQL). MariaDB commits each statement: a
+step that was begun and not ended is remembered, and nothing runs on it.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.apps import apps
+from django.core.management.sql import emit_post_migrate_signal
+from django.db import OperationalError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.migration import Migration
+from django.db.migrations.state import ProjectState
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.upgrades.models import SchemaVersion
+from wattkeeper.data.upgrades.schema import BEGUN, read_schema
+from wattkeeper.data.upgrades.versions import OLDEST_SERVED, SCHEMA_VERSION
+
+LOCK_WAIT_MS = 1000  # a step that waits longer for a table holds up everybody behind it
+TRIES_COUNT = 10
+_PAUSE_S = 0.5
+_LOCK_KEY = 0x57_41_54_54
+
+
+def upgrade(*, now: datetime) -> list[str]:
+    """
+    Bring the database to this release's schema and return the steps that were taken.
+
+    Interrupted anywhere, it goes on with the next step that is missing.
+
+    :raises WattkeeperError: ``schema.half-applied``, ``schema.too-new``, ``schema.locked`` if others held a
+        table for all of `TRIES_COUNT` tries
+    """
+    with _alone():
+        taken = _take_steps()
+        if read_schema().version < SCHEMA_VERSION:
+            recorded = {"oldest_served": OLDEST_SERVED, "recorded_at": now}
+            SchemaVersion.objects.get_or_create(version=SCHEMA_VERSION, defaults=recorded)
+    return taken
+
+
+def _take_steps() -> list[str]:
+    before = read_schema()
+    before.refuse(is_upgrading=True)
+    if not before.missing:
+        return []
+    for number in range(1, TRIES_COUNT + 1):
+        try:
+            _migrate()
+        except OperationalError as error:
+            if not _is_about_locks(error):
+                raise
+            if number == TRIES_COUNT:
+                raise WattkeeperError("schema.locked", is_permanent=False, tries=TRIES_COUNT) from error
+            time.sleep(_PAUSE_S)
+        else:
+            break
+    return list(before.missing)
+
+
+def _migrate() -> None:
+    executor = _WholeSteps(connection)
+    executor.loader.check_consistent_history(connection)
+    targets = executor.loader.graph.leaf_nodes()
+    plan = executor.migration_plan(targets)
+    executor.migrate(targets, plan=plan)
+    emit_post_migrate_signal(0, False, connection.alias, apps=apps, plan=plan)
+
+
+class _WholeSteps(MigrationExecutor):
+    """Takes each step and records it in one transaction."""
+
+    def apply_migration(
+        self, state: ProjectState, migration: Migration, fake: bool = False, fake_initial: bool = False
+    ) -> ProjectState:
+        """Take one step, unless somebody else took it meanwhile."""
+        key = (migration.app_label, migration.name)
+        with _constraints_off(), transaction.atomic():
+            _limit_waits()
+            if key in self.recorder.applied_migrations():
+                return migration.mutate_state(state, preserve=False)
+            with self._begun(migration):
+                return super().apply_migration(state, migration, fake, fake_initial)
+
+    @contextmanager
+    def _begun(self, migration: Migration) -> Iterator[None]:
+        if connection.features.can_rollback_ddl:
+            yield
+            return
+        self.recorder.record_applied(BEGUN + migration.app_label, migration.name)
+        yield
+        self.recorder.record_unapplied(BEGUN + migration.app_label, migration.name)
+
+
+@contextmanager
+def _constraints_off() -> Iterator[None]:
+    """SQLite rebuilds tables: its foreign keys are off meanwhile, and checked by Django before the commit."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.disable_constraint_checking()
+    try:
+        yield
+    finally:
+        connection.enable_constraint_checking()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other upgrader works on the server; on SQLite its own write lock sees to that."""
+    take, release = {
+        "postgresql": ("SELECT pg_advisory_lock(%s)", "SELECT pg_advisory_unlock(%s)"),
+        "mysql": ("SELECT GET_LOCK(%s, 600)", "SELECT RELEASE_LOCK(%s)"),
+    }.get(connection.vendor, ("", ""))
+    if take:
+        _ask(take, _LOCK_KEY)
+    try:
+        yield
+    finally:
+        if release and connection.is_usable():
+            _ask(release, _LOCK_KEY)
+
+
+def _limit_waits() -> None:
+    if connection.vendor == "postgresql":
+        _ask(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
+    elif connection.vendor == "mysql":
+        _ask(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_MS // 1000}")
+
+
+def _ask(statement: str, *params: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params or None)
+
+
+def _is_about_locks(error: OperationalError) -> bool:
+    text = str(error).lower()
+    return "lock timeout" in text or "lock wait timeout" in text or "database is locked" in text
