@@ -20,6 +20,7 @@ from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.readings.advance import AdvanceRule, register_advance
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.readings.rollups import SpanDays, find_days
+from wattkeeper.core.registry.virtual_series import VirtualSet
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.plain_validate import as_table
 from wattkeeper.core.vee.series import RuleSet, SeriesLimits, needs_history, validate_and_estimate
@@ -35,6 +36,7 @@ from wattkeeper.pipeline.ports import (
     SpanFindings,
 )
 from wattkeeper.pipeline.rollups import refresh
+from wattkeeper.pipeline.virtual import NO_VIRTUAL, DerivedVirtual, derive_level, levels_of, mark_users
 from wattkeeper.pipeline.window import (
     Span,
     align,
@@ -137,8 +139,14 @@ def run_once(
     run_id = ports.runs.start(now_s=now_s, rule_set=rules.code)
     many = ports.many if advance_rule is register_advance else None
     tally = _Tally()
-    for by_series in _slices(windows):
-        _derive_slice(ports, many, by_series, run_id, now_s, rules, advance_rule, tally)
+    virtual = NO_VIRTUAL if ports.virtual is None else ports.virtual.load()
+    own = [window for window in windows if not _is_virtual(virtual, window)]
+    for by_series in _slices(own):
+        _derive_slice(ports, many, by_series, run_id, now_s, rules, advance_rule, tally, virtual)
+    formulas = [window for window in windows if window.series_id in virtual.facts]
+    _derive_virtual(ports, virtual, formulas, run_id, now_s, tally)
+    broken = {window.series_id for window in windows} & virtual.broken
+    tally.failures += [Failure(series_id, "formulas.cycle") for series_id in sorted(broken)]
     return PipelineReport(
         run_id=run_id, window_count=len(windows), failures=tuple(tally.failures), **tally.counts
     )
@@ -154,7 +162,8 @@ def _slices(windows: Sequence[ClaimedWindow]) -> Iterator[dict[int, list[Claimed
             by_series, days_count = {}, 0
         by_series.setdefault(window.series_id, []).append(window)
         days_count += 1 + (window.to_s - window.from_s) // DAY_S
-    yield by_series
+    if by_series:
+        yield by_series
 
 
 def _derive_slice(
@@ -166,6 +175,7 @@ def _derive_slice(
     rules: RuleSet,
     advance_rule: AdvanceRule,
     tally: _Tally,
+    virtual: VirtualSet,
 ) -> None:
     groups: list[DerivedGroup] = []
     rest = list(by_series)
@@ -185,8 +195,7 @@ def _derive_slice(
         tables = [(as_table(r.intervals, r.series_id), r.rows, r.days.zone) for r in results]
         tables += [(derived.table, derived.rows, derived.days.zone) for derived in groups]
         append_determinants(ports.rates, run_id, tables)
-    if len(rows):
-        ports.measurements.append(run_id, rows)
+    _append(ports, virtual, run_id, rows)
     if ports.roll_ups is not None:
         days = [*(derived.days for derived in groups), *(result.days for result in results)]
         refresh(ports.roll_ups, run_id, days)
@@ -204,6 +213,67 @@ def _derive_slice(
     tally.add_series(results)
     for derived in groups:
         tally.add_group(derived)
+
+
+def _is_virtual(virtual: VirtualSet, window: ClaimedWindow) -> bool:
+    return window.series_id in virtual.facts or window.series_id in virtual.broken
+
+
+def _append(ports: Ports, virtual: VirtualSet, run_id: int, rows: MeasurementRows) -> None:
+    """Append what changed, and mark the virtual series that use it."""
+    if not len(rows):
+        return
+    if ports.virtual is not None and virtual.users:
+        mark_users(ports.virtual, virtual, rows)
+    ports.measurements.append(run_id, rows)
+    if ports.virtual is not None and virtual.users:
+        mark_users(ports.virtual, virtual, rows)
+
+
+def _derive_virtual(
+    ports: Ports,
+    virtual: VirtualSet,
+    windows: Sequence[ClaimedWindow],
+    run_id: int,
+    now_s: int,
+    tally: _Tally,
+) -> None:
+    """Derive windows of virtual series: members before those who use them."""
+    by_series: dict[int, list[ClaimedWindow]] = defaultdict(list)
+    for window in windows:
+        by_series[window.series_id].append(window)
+    for series_ids in levels_of(virtual, by_series):
+        own = {series_id: by_series[series_id] for series_id in series_ids}
+        derived = derive_level(ports.measurements, virtual, own, now_s)
+        failed = {each.facts.series_id: each.error.code for each in derived if each.error is not None}
+        results = [
+            _virtual_result(ports, each, each.intervals) for each in derived if each.intervals is not None
+        ]
+        rows = MeasurementRows.concatenate([result.rows for result in results if len(result.rows)])
+        if ports.rates is not None:
+            tables = [(as_table(r.intervals, r.series_id), r.rows, r.days.zone) for r in results]
+            append_determinants(ports.rates, run_id, tables)
+        _append(ports, virtual, run_id, rows)
+        if ports.roll_ups is not None:
+            refresh(ports.roll_ups, run_id, [result.days for result in results])
+        done = (window for series_id in series_ids if series_id not in failed for window in own[series_id])
+        ports.windows.complete(list(done))
+        tally.add_series(results)
+        tally.failures += [Failure(series_id, code) for series_id, code in failed.items()]
+
+
+def _virtual_result(ports: Ports, derived: DerivedVirtual, intervals: Intervals) -> _Result:
+    series_id, span = derived.facts.series_id, derived.span
+    days = find_days(
+        np.array([series_id]),
+        intervals.starts_at_s,
+        intervals.value_milliwh[None],
+        intervals.provenance[None],
+        interval_s=intervals.interval_s,
+        zone=derived.facts.zone,
+    )
+    rows = find_changes(series_id, intervals, ports.measurements.read(series_id, *span))
+    return _Result(series_id, span, intervals, rows, (), days)
 
 
 def _derive_many(

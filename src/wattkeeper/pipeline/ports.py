@@ -16,6 +16,7 @@ from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.plain import PlainFacts
 from wattkeeper.core.readings.rollups import RollUpRows
 from wattkeeper.core.registry.installations import ChannelInstallation
+from wattkeeper.core.registry.virtual_series import VirtualSet
 from wattkeeper.core.vee.estimate import DayCalendar
 
 Integers = NDArray[np.signedinteger[Any]]
@@ -254,6 +255,18 @@ class Rates(Protocol):
         ...
 
 
+class VirtualMeters(Protocol):
+    """Series that are formulas of other series."""
+
+    def load(self) -> VirtualSet:
+        """Return all of them as they are now."""
+        ...
+
+    def mark(self, spans: "Mapping[int, Sequence[tuple[int, int]]]") -> None:
+        """Mark half-open spans of virtual series dirty, durably."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything the pipeline needs, for one tenant; without `many` each series is derived by itself."""
@@ -267,3 +280,4 @@ class Ports:
     many: ManySeries | None = None
     roll_ups: RollUps | None = None
     rates: Rates | None = None
+    virtual: VirtualMeters | None = None

@@ -1,11 +1,12 @@
 """Derive again without writing: what a run would append is what the stored values are wrong by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.registry.virtual_series import VirtualSet
 from wattkeeper.pipeline.derive import Failure, run_once
 from wattkeeper.pipeline.ports import (
     ClaimedWindow,
@@ -16,6 +17,7 @@ from wattkeeper.pipeline.ports import (
     PlainSeries,
     Ports,
     SpanFindings,
+    VirtualMeters,
 )
 
 _NO_RUN = 0
@@ -42,6 +44,7 @@ def rederive(ports: Ports, series_ids: Sequence[int], from_s: int, to_s: int, no
         runs=_Nobody(),
         many=None if ports.many is None else _DryMany(ports.many),
         roll_ups=None,
+        virtual=None if ports.virtual is None else _DryVirtual(ports.virtual),
     )
     report = run_once(dry, from_seconds(now_s), limit=len(windows))
     return Rederived(MeasurementRows.concatenate(kept.parts), report.interval_count, report.failures)
@@ -82,6 +85,19 @@ class _Nobody:
 
     def start(self, *, now_s: int, rule_set: str) -> int:  # noqa: ARG002
         return _NO_RUN
+
+
+class _DryVirtual:
+    """The virtual series, without marking any."""
+
+    def __init__(self, virtual: VirtualMeters) -> None:
+        self._virtual = virtual
+
+    def load(self) -> VirtualSet:
+        return self._virtual.load()
+
+    def mark(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        """Mark nothing."""
 
 
 class _DryMany:

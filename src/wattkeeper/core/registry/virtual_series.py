@@ -72,11 +72,30 @@ class VirtualSet:
     """All virtual series of a tenant, members before those who use them.
 
     `users`: series id -> the virtual series that take a part from it. `interval_s_of`: grid of each member.
+    `broken`: those that use themselves, which nobody can derive.
     """
 
     facts: Mapping[int, VirtualFacts]
     users: Mapping[int, tuple[int, ...]]
     interval_s_of: Mapping[int, int]
+    broken: frozenset[int] = frozenset()
+
+    @classmethod
+    def sound_of(cls, facts: Iterable[VirtualFacts], interval_s_of: Mapping[int, int]) -> "VirtualSet":
+        """Return the set without those that use themselves, which are named as broken."""
+        known = {each.series_id: each for each in facts}
+        broken: set[int] = set()
+        while True:
+            try:
+                sound = cls.of(known.values(), interval_s_of)
+            except InvalidFormula as error:
+                cycle = error.params["series_ids"]
+                assert isinstance(cycle, tuple)
+                for series_id in set(cycle):
+                    broken.add(series_id)
+                    known.pop(series_id, None)
+            else:
+                return cls(sound.facts, sound.users, interval_s_of, frozenset(broken))
 
     @classmethod
     def of(cls, facts: Iterable[VirtualFacts], interval_s_of: Mapping[int, int]) -> "VirtualSet":
