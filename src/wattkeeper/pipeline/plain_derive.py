@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.quality import Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
-from wattkeeper.core.readings.intervals import derive_intervals
+from wattkeeper.core.readings.intervals import Intervals, derive_intervals
 from wattkeeper.core.readings.plain import NO_MODULUS, ReadTable, derive_plain
 from wattkeeper.core.readings.plain_table import IntervalTable, gaps_of, join_gaps
 from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
+from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.core.vee.plain_estimate import estimate_lines, mark_validated
+from wattkeeper.core.vee.plain_gaps import estimate_gaps
 from wattkeeper.core.vee.plain_validate import find_disputed, find_rows_to_estimate, validate_table
 from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.series import estimate_window
@@ -24,6 +26,7 @@ from wattkeeper.pipeline.ports import ManyReads, ManySeries, MeasurementRows, Pl
 from wattkeeper.pipeline.window import CONTEXT_S, Span, history_span, span_to_nearest
 
 Rows = NDArray[np.intp]
+TABLE_DAYS_COUNT = 8192  # series times days of history derived together: what bounds memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,23 +225,39 @@ def _estimate_by_days(
     rules: RuleSet,
 ) -> None:
     """Fill the rows that need more than a line, with what the days around them hold."""
-    if not len(rows):
-        return
-    around = _derive_over(many, group.series.take(rows), outer, group.grid.interval_s)
+    calendar, interval_s = group.grid.calendar, group.grid.interval_s
+    step_count = max(1, TABLE_DAYS_COUNT * DAY_S // (outer[1] - outer[0]))
+    first = (group.span[0] - outer[0]) // interval_s
+    end = first + len(table.starts_at_s)
+    for start in range(0, len(rows), step_count):
+        some = rows[start : start + step_count]
+        around = _derive_over(many, group.series.take(some), outer, interval_s)
+        is_left = np.ones(len(some), dtype=np.bool_)
+        if not rules.estimating_rules:
+            is_left = estimate_gaps(around, first, end, calendar=calendar, now_s=now_s, rules=rules)
+        done = np.flatnonzero(~is_left)
+        table.fill_all(some[done], around.take(done), first)
+        for i in np.flatnonzero(is_left).tolist():
+            _estimate_one(group, table, int(some[i]), around.row(i), now_s, rules)
+
+
+def _estimate_one(
+    group: Group, table: IntervalTable, row: int, derived: Intervals, now_s: int, rules: RuleSet
+) -> None:
+    """Fill one row by the functions for single series."""
     facts = group.series.facts
-    for i, row in enumerate(rows.tolist()):
-        derived = around.row(i)
-        resolution_milliwh = -(-int(facts.numerator[row]) // int(facts.denominator[row]))
-        window = estimate_window(
-            derived,
-            calendar=group.grid.calendar,
-            from_s=group.span[0],
-            to_s=group.span[1],
-            now_s=now_s,
-            rules=rules,
-            limits=SeriesLimits(int(facts.series_id[row]), int(facts.power_max_w[row]), resolution_milliwh),
-        )
-        table.fill(row, window)
+    resolution_milliwh = -(-int(facts.numerator[row]) // int(facts.denominator[row]))
+    limits = SeriesLimits(int(facts.series_id[row]), int(facts.power_max_w[row]), resolution_milliwh)
+    window = estimate_window(
+        derived,
+        calendar=group.grid.calendar,
+        from_s=group.span[0],
+        to_s=group.span[1],
+        now_s=now_s,
+        rules=rules,
+        limits=limits,
+    )
+    table.fill(row, window)
 
 
 def _derivation_findings(table: IntervalTable, span: Span) -> Iterator[Finding]:

@@ -173,6 +173,16 @@ class IntervalTable:
         self.position_chain[row] = intervals.position_chain
         self.findings[row] = intervals.findings
 
+    def fill_all(self, rows: NDArray[np.intp], wider: "IntervalTable", first: int) -> None:
+        """Put the series of a wider table, from its interval `first` on, into the places `rows`."""
+        span = slice(first, first + len(self.starts_at_s))
+        for name in ("value_milliwh", "provenance", "flags", "method", "is_installed"):
+            getattr(self, name)[rows] = getattr(wider, name)[:, span]
+        bounds = slice(first, span.stop + 1)
+        self.position_milliwh[rows] = wider.position_milliwh[:, bounds]
+        self.position_chain[rows] = wider.position_chain[:, bounds]
+        self.findings.update((row, wider.findings.get(i, ())) for i, row in enumerate(rows.tolist()))
+
     @property
     def is_missing(self) -> NDArray[np.bool_]:
         """Which intervals hold nothing although a channel was installed, shape (series, intervals)."""

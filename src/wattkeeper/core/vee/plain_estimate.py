@@ -24,7 +24,7 @@ def estimate_lines(table: IntervalTable, *, now_s: int, rules: RuleSet, is_left:
     says so; then none of its gaps is filled here. Rule E1, scaled to the registers by largest remainder (rule
     E4).
     """
-    gaps = _ripe(table, now_s - rules.estimate_after_s)
+    gaps = ripe_gaps(table, now_s - rules.estimate_after_s)
     is_line = _has_line(table, gaps, _linear_max_s(rules))
     needs_more = np.zeros(len(table), dtype=np.bool_) if is_left is None else is_left.copy()
     needs_more[gaps.row[~is_line]] = True
@@ -35,9 +35,14 @@ def estimate_lines(table: IntervalTable, *, now_s: int, rules: RuleSet, is_left:
     return needs_more
 
 
-def _ripe(table: IntervalTable, ripe_s: int) -> GapColumns:
-    """Return what may be estimated of each gap, as `series` has it for one: nothing before the first read."""
+def ripe_gaps(table: IntervalTable, ripe_s: int, touching: tuple[int, int] | None = None) -> GapColumns:
+    """Return what may be estimated of each gap, as `series` has it for one: nothing before the first read.
+
+    `touching`: only of gaps that touch these intervals. What no read follows may be estimated until `ripe_s`.
+    """
     gaps = table.gaps
+    if touching is not None:
+        gaps = gaps.where((touching[0] < gaps.end_index) & (gaps.first_index < touching[1]))
     has_no_start = (gaps.first_index == 0) & (table.position_chain[gaps.row, 0] < 0)
     is_followed = table.position_chain[gaps.row, gaps.end_index] >= 0
     ripe_index = (ripe_s - table.from_s) // table.interval_s
