@@ -25,6 +25,7 @@ def make(folder: Path) -> tuple[Any, dict[str, Any]]:
     from wattkeeper.actions.commands.set_cut_policy import set_cut_policy
     from wattkeeper.actions.registry.install_meter import install_meter
     from wattkeeper.actions.services import Services
+    from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
     from wattkeeper.data.registry.models import UsagePoint
     from wattkeeper.store.memory import MemoryReadingStore
 
@@ -33,6 +34,10 @@ def make(folder: Path) -> tuple[Any, dict[str, Any]]:
     people = make_people("ours")
     street = make_street_of(people, services)
     home = make_home(people, street, services)
+    clock = FindingDraft(
+        people.tenant.id, "collection.clock", f"meter:{street.meter_id}", NOW, meter_id=street.meter_id
+    )
+    keep_findings([clock], now=NOW)  # one for each screen that closes one
     UsagePoint.objects.filter(id=home.point_id).update(name="Flat 101", customer_name="Wang Lihua · 王丽华")
     set_cut_policy(
         actor=people.administrator, now=NOW, opens=clock_time(0), closes=clock_time(23, 59), is_any_day=True
