@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds
@@ -15,7 +16,6 @@ from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.pipeline.derive import PipelineReport, run_once
 from wattkeeper.pipeline.plain_facts import to_plain
 from wattkeeper.pipeline.ports import (
-    ClaimedWindow,
     ManyReads,
     MeasurementRows,
     PlainSeries,

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from wattkeeper.actions.operations.archive_months import LATE_RULE
+from wattkeeper.core.kernel.claims import ClaimedWindow, ClaimedWindows
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
-from wattkeeper.pipeline.ports import ClaimedWindow, DirtyWindows
+from wattkeeper.pipeline.ports import DirtyWindows
 
 MARGIN_S = 36 * 3600  # a local day that begins before the end of an archived month stays as it is
 
@@ -34,7 +35,8 @@ class OpenWindows:
         if not archived_to_s:
             return claimed
         open_from_s = archived_to_s + MARGIN_S
-        late = [window for window in claimed if window.from_s < open_from_s]
+        claimed = ClaimedWindows.of(claimed)
+        late = claimed.where(claimed.from_s < open_from_s)
         keep_findings([self._draft(window, open_from_s) for window in late], now=self._now())
         self._windows.complete([window for window in late if window.to_s <= open_from_s])
         return [
@@ -45,7 +47,9 @@ class OpenWindows:
 
     def complete(self, windows: Sequence[ClaimedWindow]) -> int:
         """Remove the windows that are still held, with what was cut off them."""
-        return self._windows.complete([self._whole.pop(_key(window), window) for window in windows])
+        if self._whole:
+            windows = [self._whole.pop(_key(window), window) for window in windows]
+        return self._windows.complete(windows)
 
     def _cut(self, window: ClaimedWindow, open_from_s: int) -> ClaimedWindow:
         left = window._replace(from_s=open_from_s)

@@ -5,18 +5,19 @@ same values, and nothing is written that did not change.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from operator import attrgetter
 
 import numpy as np
 
+from wattkeeper.core.kernel.claims import ClaimedWindow, ClaimedWindows
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Method, Provenance
 from wattkeeper.core.kernel.reading_types import Kind
+from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.advance import AdvanceRule, register_advance
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.readings.rollups import SpanDays, find_days
@@ -26,9 +27,8 @@ from wattkeeper.core.vee.plain_validate import as_table
 from wattkeeper.core.vee.series import RuleSet, SeriesLimits, needs_history, validate_and_estimate
 from wattkeeper.pipeline.determinants import append_determinants
 from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
-from wattkeeper.pipeline.plain_groups import WindowColumns, group_windows
+from wattkeeper.pipeline.plain_groups import group_windows
 from wattkeeper.pipeline.ports import (
-    ClaimedWindow,
     ManySeries,
     MeasurementRows,
     Ports,
@@ -133,43 +133,43 @@ def run_once(
     """
     now_s = to_seconds(now.replace(microsecond=0))
     rules = rules or RuleSet()
-    windows = ports.windows.claim(now_s=now_s, lease_s=LEASE_S, limit=limit)
+    windows = ClaimedWindows.of(ports.windows.claim(now_s=now_s, lease_s=LEASE_S, limit=limit))
     if not windows:
         return PipelineReport()
     run_id = ports.runs.start(now_s=now_s, rule_set=rules.code)
     many = ports.many if advance_rule is register_advance else None
     tally = _Tally()
     virtual = NO_VIRTUAL if ports.virtual is None else ports.virtual.load()
-    own = [window for window in windows if not _is_virtual(virtual, window)]
-    for by_series in _slices(own):
-        _derive_slice(ports, many, by_series, run_id, now_s, rules, advance_rule, tally, virtual)
-    formulas = [window for window in windows if window.series_id in virtual.facts]
-    _derive_virtual(ports, virtual, formulas, run_id, now_s, tally)
-    broken = {window.series_id for window in windows} & virtual.broken
-    tally.failures += [Failure(series_id, "formulas.cycle") for series_id in sorted(broken)]
+    is_formula = np.isin(windows.series_id, list(virtual.facts))
+    is_broken = np.isin(windows.series_id, list(virtual.broken))
+    for part in _slices(windows.where(~is_formula & ~is_broken)):
+        _derive_slice(ports, many, part, run_id, now_s, rules, advance_rule, tally, virtual)
+    _derive_virtual(ports, virtual, windows.where(is_formula), run_id, now_s, tally)
+    broken = np.unique(windows.series_id[is_broken]).tolist()
+    tally.failures += [Failure(series_id, "formulas.cycle") for series_id in broken]
     return PipelineReport(
         run_id=run_id, window_count=len(windows), failures=tuple(tally.failures), **tally.counts
     )
 
 
-def _slices(windows: Sequence[ClaimedWindow]) -> Iterator[dict[int, list[ClaimedWindow]]]:
-    """Yield the windows by series, as many series at a time as memory is meant for."""
-    by_series: dict[int, list[ClaimedWindow]] = {}
-    days_count = 0
-    for window in sorted(windows, key=attrgetter("series_id")):
-        if window.series_id not in by_series and days_count >= SLICE_DAYS_COUNT:
-            yield by_series
-            by_series, days_count = {}, 0
-        by_series.setdefault(window.series_id, []).append(window)
-        days_count += 1 + (window.to_s - window.from_s) // DAY_S
-    if by_series:
-        yield by_series
+def _slices(windows: ClaimedWindows) -> Iterator[ClaimedWindows]:
+    """Yield the windows in order of series, as many series at a time as memory is meant for."""
+    ordered = windows.where(np.argsort(windows.series_id, kind="stable"))
+    days_count = 1 + (ordered.to_s - ordered.from_s) // DAY_S
+    firsts = np.flatnonzero(np.diff(ordered.series_id, prepend=-1))
+    before_count = (np.cumsum(days_count) - days_count)[firsts]
+    start, place = 0, 0
+    while start < len(ordered):
+        place = int(np.searchsorted(before_count, before_count[place] + SLICE_DAYS_COUNT))
+        end = int(firsts[place]) if place < len(firsts) else len(ordered)
+        yield ordered.where(slice(start, end))
+        start = end
 
 
 def _derive_slice(
     ports: Ports,
     many: ManySeries | None,
-    by_series: Mapping[int, list[ClaimedWindow]],
+    windows: ClaimedWindows,
     run_id: int,
     now_s: int,
     rules: RuleSet,
@@ -178,14 +178,14 @@ def _derive_slice(
     virtual: VirtualSet,
 ) -> None:
     groups: list[DerivedGroup] = []
-    rest = list(by_series)
+    rest = np.unique(windows.series_id)
     if many is not None:
-        groups, rest = _derive_many(many, by_series, now_s, rules)
+        groups, rest = _derive_many(many, windows, now_s, rules)
     results: list[_Result] = []
     failed: set[int] = set()
-    for series_id in rest:
+    for series_id, own in _by_series(windows, rest).items():
         try:
-            results += _derive_series(ports, series_id, by_series[series_id], now_s, rules, advance_rule)
+            results += _derive_series(ports, series_id, own, now_s, rules, advance_rule)
         except WattkeeperError as error:
             failed.add(series_id)
             tally.failures.append(Failure(series_id, error.code))
@@ -208,15 +208,18 @@ def _derive_slice(
         ports.findings.record(
             series_id=result.series_id, from_s=from_s, to_s=to_s, findings=result.findings, run_id=run_id
         )
-    own = (window for windows in by_series.values() for window in windows)
-    ports.windows.complete([window for window in own if window.series_id not in failed])
+    ports.windows.complete(windows.where(~np.isin(windows.series_id, list(failed))))
     tally.add_series(results)
     for derived in groups:
         tally.add_group(derived)
 
 
-def _is_virtual(virtual: VirtualSet, window: ClaimedWindow) -> bool:
-    return window.series_id in virtual.facts or window.series_id in virtual.broken
+def _by_series(windows: ClaimedWindows, series_id: Int64s) -> dict[int, list[ClaimedWindow]]:
+    """Return the windows of some series, by series."""
+    found: dict[int, list[ClaimedWindow]] = defaultdict(list)
+    for window in windows.where(np.isin(windows.series_id, series_id)):
+        found[window.series_id].append(window)
+    return found
 
 
 def _append(ports: Ports, virtual: VirtualSet, run_id: int, rows: MeasurementRows) -> None:
@@ -233,15 +236,13 @@ def _append(ports: Ports, virtual: VirtualSet, run_id: int, rows: MeasurementRow
 def _derive_virtual(
     ports: Ports,
     virtual: VirtualSet,
-    windows: Sequence[ClaimedWindow],
+    windows: ClaimedWindows,
     run_id: int,
     now_s: int,
     tally: _Tally,
 ) -> None:
     """Derive windows of virtual series: members before those who use them."""
-    by_series: dict[int, list[ClaimedWindow]] = defaultdict(list)
-    for window in windows:
-        by_series[window.series_id].append(window)
+    by_series = _by_series(windows, windows.series_id)
     for series_ids in levels_of(virtual, by_series):
         own = {series_id: by_series[series_id] for series_id in series_ids}
         derived = derive_level(ports.measurements, virtual, own, now_s)
@@ -277,21 +278,18 @@ def _virtual_result(ports: Ports, derived: DerivedVirtual, intervals: Intervals)
 
 
 def _derive_many(
-    many: ManySeries, by_series: Mapping[int, list[ClaimedWindow]], now_s: int, rules: RuleSet
-) -> tuple[list[DerivedGroup], list[int]]:
+    many: ManySeries, windows: ClaimedWindows, now_s: int, rules: RuleSet
+) -> tuple[list[DerivedGroup], Int64s]:
     """Return what was derived in groups, and the series that are left to be derived one by one."""
-    rows = [(w.series_id, w.from_s, w.to_s) for windows in by_series.values() for w in windows]
-    columns = np.array(rows, dtype=np.int64)
-    windows = WindowColumns(*(np.ascontiguousarray(columns[:, i]) for i in range(3)))
     groups, alone = group_windows(many, windows, now_s)
-    rest = set(alone.tolist())
+    rest = [alone]
     derived: list[DerivedGroup] = []
     for outcome in derive_groups(many, groups, now_s, rules):
         if isinstance(outcome, DerivedGroup):
             derived.append(outcome)
         else:
-            rest.update(outcome.tolist())
-    return derived, sorted(rest)
+            rest.append(outcome)
+    return derived, np.unique(np.concatenate(rest))
 
 
 def _derive_series(

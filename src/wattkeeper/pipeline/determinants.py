@@ -34,8 +34,8 @@ def _of_table(
     if len(bounds_s) < 2 or not len(changed):
         return ()
     found = []
-    for calendar, series_id in rates.get_calendars(np.unique(changed.series_id), table.from_s):
-        own = table.take(np.searchsorted(table.series_id, series_id))
+    for dated in rates.get_calendars(np.unique(changed.series_id), table.from_s, table.to_s):
+        own = table.take(np.searchsorted(table.series_id, dated.series_id))
         rows = sum_rates(
             own.series_id,
             own.starts_at_s,
@@ -43,9 +43,10 @@ def _of_table(
             own.provenance,
             own.flags,
             day_bounds_s=bounds_s,
-            rates=calendar,
+            rates=dated.calendar,
         )
-        found.append(rows.take(_is_changed(rows, changed, bounds_s)))
+        is_held = (rows.starts_at_s >= dated.from_s) & (rows.starts_at_s < dated.to_s)
+        found.append(rows.take(is_held & _is_changed(rows, changed, bounds_s)))
     return found
 
 

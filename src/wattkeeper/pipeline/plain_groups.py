@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.kernel.claims import ClaimedWindows
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.like_days import DAY_S
@@ -15,15 +16,6 @@ from wattkeeper.pipeline.window import CONTEXT_S, Span, align, learning_span, sp
 
 SLACK_S = 3600  # an exchange this near to the reads around a window may lend it one
 NOTHING = -1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WindowColumns:
-    """Dirty windows ``[from_s, to_s)`` of series, one element each; a series may have several."""
-
-    series_id: Int64s
-    from_s: Int64s
-    to_s: Int64s
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +53,7 @@ class Group:
         return result
 
 
-def group_windows(many: ManySeries, windows: WindowColumns, now_s: int) -> tuple[list[Group], Int64s]:
+def group_windows(many: ManySeries, windows: ClaimedWindows, now_s: int) -> tuple[list[Group], Int64s]:
     """Return the groups and the ids of the series that belong to none, in rising order.
 
     A series whose windows hold no interval that is over by `now_s` is in neither: it has nothing to derive.

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.billing.determinants import RateCalendar, RateDayRows
+from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
@@ -43,16 +44,6 @@ class SeriesFacts:
     def channel_ids(self) -> list[int]:
         """Every channel that ever measured the series."""
         return [installation.channel_id for installation in (*self.installations, *self.profiles)]
-
-
-class ClaimedWindow(NamedTuple):
-    """A dirty span ``[from_s, to_s)`` of a series under a lease; a later claim has a higher `fence_id`."""
-
-    window_id: int
-    series_id: int
-    from_s: int
-    to_s: int
-    fence_id: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +108,10 @@ class DirtyWindows(Protocol):
     """Spans to derive again."""
 
     def claim(self, *, now_s: int, lease_s: int, limit: int) -> Sequence[ClaimedWindow]:
-        """Lease at most `limit` windows. All windows of a series are leased by one claimant at a time."""
+        """Lease at most `limit` windows. All windows of a series are leased by one claimant at a time.
+
+        Thousands come as `ClaimedWindows`.
+        """
         ...
 
     def complete(self, windows: Sequence[ClaimedWindow]) -> int:
@@ -243,11 +237,21 @@ class RollUps(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DatedCalendar:
+    """A calendar and the days, by their first instants in ``[from_s, to_s)``, that it holds for series."""
+
+    calendar: RateCalendar
+    from_s: int
+    to_s: int
+    series_id: Int64s
+
+
 class Rates(Protocol):
     """The calendars that series are billed by, and the determinants of their days, versioned by run."""
 
-    def get_calendars(self, series_id: Int64s, at_s: int) -> Sequence[tuple[RateCalendar, Int64s]]:
-        """Return each calendar in force at an instant with the series, rising, that it holds for."""
+    def get_calendars(self, series_id: Int64s, from_s: int, to_s: int) -> Sequence[DatedCalendar]:
+        """Return the calendars in force anywhere in ``[from_s, to_s)``, the series of each rising."""
         ...
 
     def append(self, run_id: int, rows: RateDayRows) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.registry.virtual_series import VirtualSet
 from wattkeeper.pipeline.derive import Failure, run_once
 from wattkeeper.pipeline.ports import (
-    ClaimedWindow,
     ManyReads,
     ManySeries,
     MeasurementRows,

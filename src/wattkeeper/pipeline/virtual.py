@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import numpy as np
 
+from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Provenance
@@ -23,7 +24,7 @@ from wattkeeper.core.registry.virtual_series import (
     VirtualValues,
     evaluate,
 )
-from wattkeeper.pipeline.ports import ClaimedWindow, MeasurementRows, Measurements, VirtualMeters
+from wattkeeper.pipeline.ports import MeasurementRows, Measurements, VirtualMeters
 from wattkeeper.pipeline.window import Span, floor_to_day, merge_spans
 
 DAY_S = 86_400

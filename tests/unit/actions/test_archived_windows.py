@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from relational import NOW, People
 from wattkeeper.actions.operations.archive_months import LATE_RULE
 from wattkeeper.bootstrap.pipeline_archived import MARGIN_S, OpenWindows
+from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.data.alarms.models import Finding
-from wattkeeper.pipeline.ports import ClaimedWindow
 
 HORIZON_S = 1_772_323_200  # 2026-03-01T00:00Z
 OPEN_S = HORIZON_S + MARGIN_S

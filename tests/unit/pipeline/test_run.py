@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
@@ -21,7 +22,7 @@ from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.pipeline.derive import PipelineReport, run_once
-from wattkeeper.pipeline.ports import ClaimedWindow, MeasurementRows, Ports, SeriesFacts
+from wattkeeper.pipeline.ports import MeasurementRows, Ports, SeriesFacts
 from wattkeeper.pipeline.window import merge_spans
 
 HOUR_S = 3600
