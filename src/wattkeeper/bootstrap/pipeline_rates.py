@@ -1,19 +1,19 @@
 """The pipeline's port for determinants: calendars of contracts, rows in the readings store."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from django.db.models import Q
 
 from wattkeeper.core.billing.determinants import RateCalendar, RateDayRows
-from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.tariffs.model import EnergyCharge
+from wattkeeper.core.tariffs.model import EnergyCharge, Tariff
 from wattkeeper.core.tariffs.parse import parse_tariff
 from wattkeeper.data.billing.models import Contract, TariffVersion
 from wattkeeper.data.registry.plain_facts import among
+from wattkeeper.pipeline.ports import DatedCalendar
 from wattkeeper.store.api import ReadingStore
 
 
@@ -24,37 +24,44 @@ class DataRates:
         self._store = store
         self._tenant_id = tenant_id
 
-    def get_calendars(self, series_id: Int64s, at_s: int) -> Sequence[tuple[RateCalendar, Int64s]]:
-        """Return each calendar in force at an instant with the series that it holds for."""
-        at = from_seconds(at_s)
-        in_force = Q(starts_at__lte=at) & (Q(ends_at__isnull=True) | Q(ends_at__gt=at))
+    def get_calendars(self, series_id: Int64s, from_s: int, to_s: int) -> Sequence[DatedCalendar]:
+        """Return the calendars in force anywhere in a span: of each contract, of each version it names."""
+        begins, ends = from_seconds(from_s), from_seconds(to_s)
+        in_force = Q(starts_at__lt=ends) & (Q(ends_at__isnull=True) | Q(ends_at__gt=begins))
         own = among("usage_point__series__id", series_id) & Q(tenant_id=self._tenant_id)
-        pairs = Contract.objects.filter(own & in_force).values_list("tariff_id", "usage_point__series__id")
-        table = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
-        table = table[np.isin(table[:, 1], series_id)]
-        calendars: dict[int, RateCalendar] = {}
-        found: dict[int, list[Int64s]] = {}
-        for tariff_id in np.unique(table[:, 0]).tolist():
-            for calendar in _calendars(tariff_id, at):
-                calendars[calendar.calendar_id] = calendar
-                found.setdefault(calendar.calendar_id, []).append(table[table[:, 0] == tariff_id, 1])
-        return [(calendars[own], np.unique(np.concatenate(ids))) for own, ids in found.items()]
+        rows = Contract.objects.filter(own & in_force).values_list(
+            "tariff_id", "starts_at", "ends_at", "usage_point__series__id"
+        )
+        held: dict[tuple[int, int, int], list[int]] = {}
+        for tariff_id, starts_at, ends_at, own_id in rows:
+            first_s = max(from_s, to_seconds(starts_at))
+            end_s = to_s if ends_at is None else min(to_s, to_seconds(ends_at))
+            held.setdefault((tariff_id, first_s, end_s), []).append(own_id)
+        found = []
+        for (tariff_id, first_s, end_s), ids in held.items():
+            chosen = np.intersect1d(np.array(ids, dtype=np.int64), series_id)
+            if len(chosen):
+                found += [DatedCalendar(*dated, chosen) for dated in _calendars(tariff_id, first_s, end_s)]
+        return found
 
     def append(self, run_id: int, rows: RateDayRows) -> None:
         """Append the determinants of a run."""
         self._store.insert_rate_days(self._tenant_id, run_id, rows)
 
 
-def _calendars(tariff_id: int, at: datetime) -> list[RateCalendar]:
-    """Return the calendars of the energy charges of a tariff's version in force."""
-    version = (
-        TariffVersion.objects.filter(tariff_id=tariff_id, valid_from_date__lte=at.date())
-        .order_by("-valid_from_date")
-        .first()
-    )
-    if version is None:
-        return []
-    tariff = parse_tariff(version.document)
-    zone = ZoneInfo(tariff.zone.key)
-    charges = [part for part in tariff.components if isinstance(part, EnergyCharge)]
-    return [RateCalendar(charge.calendar, zone, len(charge.rates)) for charge in charges]
+def _calendars(tariff_id: int, from_s: int, to_s: int) -> list[tuple[RateCalendar, int, int]]:
+    """Return the calendars of the energy charges of a tariff's versions, each cut to when it is in force."""
+    versions = TariffVersion.objects.filter(tariff_id=tariff_id).order_by("valid_from_date")
+    dated = [(version.valid_from_date, parse_tariff(version.document)) for version in versions]
+    starts_s = [to_seconds(local_midnight(day, ZoneInfo(tariff.zone.key))) for day, tariff in dated]
+    calendars = []
+    for (_, tariff), first_s, end_s in zip(dated, starts_s, [*starts_s[1:], to_s], strict=True):
+        first_s, end_s = max(first_s, from_s), min(end_s, to_s)
+        charges = [part for part in tariff.components if isinstance(part, EnergyCharge)]
+        own = {c.calendar_id: c for c in (_calendar_of(charge, tariff) for charge in charges)}
+        calendars += [(calendar, first_s, end_s) for calendar in own.values() if first_s < end_s]
+    return calendars
+
+
+def _calendar_of(charge: EnergyCharge, tariff: Tariff) -> RateCalendar:
+    return RateCalendar(charge.calendar, ZoneInfo(tariff.zone.key), len(charge.rates))
