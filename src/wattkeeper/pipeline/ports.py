@@ -247,16 +247,6 @@ class DatedCalendar:
     series_id: Int64s
 
 
-@dataclass(frozen=True, slots=True)
-class DatedCalendar:
-    """A calendar and the days, by their first instants in ``[from_s, to_s)``, that it holds for series."""
-
-    calendar: RateCalendar
-    from_s: int
-    to_s: int
-    series_id: Int64s
-
-
 class Rates(Protocol):
     """The calendars that series are billed by, and the determinants of their days, versioned by run."""
 
