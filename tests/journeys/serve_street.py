@@ -38,7 +38,9 @@ def make(folder: Path) -> tuple[Any, dict[str, Any]]:
         people.tenant.id, "collection.clock", f"meter:{street.meter_id}", NOW, meter_id=street.meter_id
     )
     keep_findings([clock], now=NOW)  # one for each screen that closes one
-    UsagePoint.objects.filter(id=home.point_id).update(name="Flat 101", customer_name="Wang Lihua · 王丽华")
+    point = UsagePoint.objects.get(id=home.point_id)
+    point.name, point.customer_name = "Flat 101", "Wang Lihua · 王丽华"
+    point.save()
     set_cut_policy(
         actor=people.administrator, now=NOW, opens=clock_time(0), closes=clock_time(23, 59), is_any_day=True
     )

@@ -10,8 +10,10 @@ from django.db.models import Model
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.sealing.fields import SealedRow
 
 M = TypeVar("M", bound=Model)
+SEALED = "sealed"
 
 
 def own(model: type[M], record_id: int, *, actor: Actor) -> M:
@@ -41,6 +43,8 @@ def keep(row: Model) -> None:
 def change(row: Model, changes: Mapping[str, Any], *, allowed: frozenset[str]) -> dict[str, Any]:
     """Set fields of a row, keep it, and return {field: [before, after]} for the audit.
 
+    Of a sealed field the audit holds that it changed: what it was and is would stand there in plain for ever.
+
     :raises WattkeeperError: ``registry.unknown-field`` for one that is not among `allowed`
     """
     if unknown := sorted(set(changes) - allowed):
@@ -49,8 +53,12 @@ def change(row: Model, changes: Mapping[str, Any], *, allowed: frozenset[str]) -
     for name, value in changes.items():
         setattr(row, name, value)
     keep(row)
+    changed = {name: [before[name], getattr(row, name)] for name in changes}
+    sealed = {field.name for field in row.sealed_fields()} if isinstance(row, SealedRow) else set()
     return {
-        name: [before[name], getattr(row, name)] for name in changes if before[name] != getattr(row, name)
+        name: [SEALED if value and name in sealed else value for value in values]
+        for name, values in changed.items()
+        if values[0] != values[1]
     }
 
 

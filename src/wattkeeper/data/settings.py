@@ -6,6 +6,7 @@ from pathlib import Path
 from wattkeeper.data.environment import database_from_url, read_bool, read_secret
 
 DATA_FOLDER = Path(os.environ.get("WATTKEEPER_DATA", "var")).resolve()
+MASTER_KEY_FILE = Path(os.environ.get("WATTKEEPER_KEY_FILE") or DATA_FOLDER / "master.key").resolve()
 SECRET_KEY = read_secret(DATA_FOLDER / "secret.key")
 DEBUG = read_bool("WATTKEEPER_DEBUG", default=False)
 ALLOWED_HOSTS = os.environ.get("WATTKEEPER_HOSTS", "127.0.0.1,localhost,[::1],testserver").split(",")
@@ -18,6 +19,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "ninja",
+    "wattkeeper.data.sealing",
     "wattkeeper.data.accounts",
     "wattkeeper.data.registry",
     "wattkeeper.data.collection",

@@ -23,6 +23,7 @@ from wattkeeper.data.accounts.models import Role, User
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Bill, TariffVersion
 from wattkeeper.data.collection import job_queue
+from wattkeeper.data.collection.job_errors import errors_of
 from wattkeeper.data.collection.models import Job
 from wattkeeper.data.registry.models import Series
 from wattkeeper.interfaces.cli.demo.tariffs import RESIDENTIAL
@@ -176,7 +177,7 @@ def test_a_job_that_kills_its_workers_is_given_up(
         clock.at += LATER
     assert not run_job.run_job(services=world)
     job = Job.objects.get()
-    assert (job.state, job.errors[0]["code"]) == ("FAILED", "jobs.worker-died")
+    assert (job.state, errors_of(job)[0]["code"]) == ("FAILED", "jobs.worker-died")
     assert job.ended_at == clock.at
 
 
@@ -201,7 +202,7 @@ def test_what_later_may_help_is_tried_again_a_few_times(
         assert run_job.run_job(services=world)
         clock.at += LATER
     job = Job.objects.order_by("-id")[0]
-    assert (job.state, job.errors[0]["code"]) == ("FAILED", "store.unreachable")
+    assert (job.state, errors_of(job)[0]["code"]) == ("FAILED", "store.unreachable")
     assert list((world.data_folder / "imports").iterdir()) == []
 
 
@@ -235,7 +236,7 @@ def test_who_lost_the_right_meanwhile_gets_nothing(
     ask(ours)
     User.objects.filter(id=ours.operator.user_id).update(**fields)
     assert run_job.run_job(services=world)
-    assert (Job.objects.get().state, Job.objects.get().errors[0]["code"]) == ("FAILED", code)
+    assert (Job.objects.get().state, errors_of(Job.objects.get())[0]["code"]) == ("FAILED", code)
     assert not Bill.objects.exists()
 
 

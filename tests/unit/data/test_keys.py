@@ -1,56 +1,73 @@
 """Device keys: opened only in their own place, with their own file."""
 
-import stat
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relational import People, Street
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.data.collection.keys import KEY_FILE, keep_key, open_keys, seal, unseal
+from wattkeeper.data.collection.keys import OLD_KEY_FILE, keep_key, open_keys, reseal_keys
 from wattkeeper.data.collection.models import DeviceKey
 from wattkeeper.data.collection.plans import list_plans, plan_revision, reserve_counters
 from wattkeeper.data.registry.models import Installation
+from wattkeeper.data.sealing.vault import key_id_of
 
 SECRET = bytes(range(16))
 
 
-def test_a_key_opens_where_it_was_sealed(tmp_path: Path) -> None:
-    sealed = seal(tmp_path, meter_id=1, name="guek", secret=SECRET)
-    assert SECRET not in sealed
-    assert unseal(tmp_path, meter_id=1, name="guek", sealed=sealed) == SECRET
-    assert seal(tmp_path, meter_id=1, name="guek", secret=SECRET) != sealed
-    assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o400
+def keep_as_before(folder: Path, *, meter_id: int, name: str, secret: bytes) -> None:
+    """Keep a key as the release before did."""
+    (folder / OLD_KEY_FILE).write_bytes(bytes(range(32)))
+    bound_to = f"wattkeeper device key\0{meter_id}\0{name}".encode()
+    sealed = bytes(12) + AESGCM(bytes(range(32))).encrypt(bytes(12), secret, bound_to)
+    DeviceKey.objects.update_or_create(meter_id=meter_id, name=name, defaults={"sealed": sealed})
 
 
-def test_a_key_moved_renamed_damaged_or_without_its_file_stays_shut(tmp_path: Path) -> None:
-    sealed = seal(tmp_path / "a", meter_id=1, name="guek", secret=SECRET)
-    for folder, meter_id, name, octets in (
-        ("a", 2, "guek", sealed),
-        ("a", 1, "gak", sealed),
-        ("a", 1, "guek", sealed[:-1] + bytes([sealed[-1] ^ 1])),
-        ("a", 1, "guek", b""),
-        ("b", 1, "guek", sealed),
-    ):
-        with pytest.raises(WattkeeperError) as refusal:
-            unseal(tmp_path / folder, meter_id=meter_id, name=name, sealed=octets)
-        assert refusal.value.code == "keys.unopenable"
-        assert "00010203" not in str(refusal.value)
-
-
-def test_a_damaged_key_file_is_said(tmp_path: Path) -> None:
-    (tmp_path / KEY_FILE).write_bytes(b"short")
+def refusal_of(services: Services, meter_id: int) -> str:
     with pytest.raises(WattkeeperError) as refusal:
-        seal(tmp_path, meter_id=1, name="x", secret=SECRET)
-    assert refusal.value.code == "keys.file-damaged"
+        open_keys(services.data_folder, [meter_id])
+    assert "00112233" not in str(refusal.value)
+    return refusal.value.code
+
+
+def test_a_key_of_the_release_before_opens_and_is_sealed_anew(street: Street, services: Services) -> None:
+    folder = services.data_folder
+    keep_as_before(folder, meter_id=street.meter_id, name="guek", secret=SECRET)
+    assert open_keys(folder, [street.meter_id])[street.meter_id]["guek"] == SECRET
+    used = reseal_keys(folder)
+    (folder / OLD_KEY_FILE).unlink()
+    assert open_keys(folder, [street.meter_id])[street.meter_id]["guek"] == SECRET
+    assert set(used) == {key_id_of(bytes(key.sealed)) for key in DeviceKey.objects.all()}
+    assert sum(used.values()) == 3
+
+
+def test_a_key_of_the_release_before_without_its_file_is_said(street: Street, services: Services) -> None:
+    keep_as_before(services.data_folder, meter_id=street.meter_id, name="guek", secret=SECRET)
+    (services.data_folder / OLD_KEY_FILE).unlink()
+    assert refusal_of(services, street.meter_id) == "keys.unopenable"
+
+
+@pytest.mark.parametrize("fault", ["moved", "renamed", "damaged"])
+def test_a_key_moved_renamed_or_damaged_stays_shut(street: Street, services: Services, fault: str) -> None:
+    key = DeviceKey.objects.get(meter_id=street.meter_id)
+    other = DeviceKey.objects.get(meter_id=street.other_meter_id)
+    if fault == "moved":
+        key.sealed = other.sealed
+    elif fault == "renamed":
+        key.name = "gak"
+    else:
+        key.sealed = bytes(key.sealed[:-1]) + bytes([key.sealed[-1] ^ 1])
+    key.save()
+    assert refusal_of(services, street.meter_id) == "keys.sealed-damaged"
 
 
 def test_keys_reach_the_plan_opened_and_the_database_sealed(
     ours: People, street: Street, services: Services
 ) -> None:
-    keep_key(services.data_folder, meter_id=street.meter_id, name="guek", secret=SECRET)
-    keep_key(services.data_folder, meter_id=street.meter_id, name="guek", secret=SECRET[::-1])
+    keep_key(meter_id=street.meter_id, name="guek", secret=SECRET)
+    keep_key(meter_id=street.meter_id, name="guek", secret=SECRET[::-1])
     assert SECRET[::-1] not in bytes(DeviceKey.objects.get(name="guek").sealed)
     assert open_keys(services.data_folder, [street.meter_id]) == {
         street.meter_id: {"password": b"\x00\x11\x22\x33", "guek": SECRET[::-1]}

@@ -26,7 +26,9 @@ def install(ours: People, street: Street, services: Services) -> None:
         usage_point_id=street.point_id,
         at=LONG_AGO,
     )
-    UsagePoint.objects.filter(id=street.point_id).update(customer_name="Li Hua")
+    point = UsagePoint.objects.get(id=street.point_id)
+    point.customer_name = "Li Hua"
+    point.save()
 
 
 def test_meters_are_found_by_what_people_know(ours: People, street: Street, services: Services) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
-from wattkeeper.actions.records import own
+from wattkeeper.actions.records import SEALED, own
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.alarms.models import Finding, FindingComment
 
@@ -20,7 +20,7 @@ def close_finding(entry: Entry, *, actor: Actor, now: datetime, finding_id: int,
     if not comment.strip():
         raise WattkeeperError("findings.comment-missing")
     entry.subject = f"finding:{finding.id}"
-    entry.detail = {"rule": finding.rule, "comment": comment}
+    entry.detail = {"rule": finding.rule, "comment": SEALED}
     finding.state = Finding.State.CLOSED
     finding.closed_at = finding.closed_at or now
     finding.save(update_fields=["state", "closed_at"])

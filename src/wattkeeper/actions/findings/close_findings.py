@@ -5,9 +5,11 @@ from datetime import datetime
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
+from wattkeeper.actions.records import SEALED
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.alarms.groups import GroupKey, find_open
 from wattkeeper.data.alarms.models import Finding, FindingComment
+from wattkeeper.data.sealing.vault import one_key
 
 _SLICE_COUNT = 500
 
@@ -34,17 +36,18 @@ def close_findings(
     for start in range(0, len(ids), _SLICE_COUNT):
         part = ids[start : start + _SLICE_COUNT]
         Finding.objects.filter(id__in=part).update(state=Finding.State.CLOSED, closed_at=now)
-        FindingComment.objects.bulk_create(
-            [
-                FindingComment(finding_id=finding_id, author_id=actor.user_id, at=now, text=comment)
-                for finding_id in part
-            ]
-        )
+        with one_key():
+            FindingComment.objects.bulk_create(
+                [
+                    FindingComment(finding=finding, author_id=actor.user_id, at=now, text=comment)
+                    for finding in Finding.objects.filter(id__in=part)
+                ]
+            )
     entry.subject = "findings"
     entry.detail = {
         "groups": [str(key) for key in keys],
         "up_to_id": up_to_id,
-        "comment": comment,
+        "comment": SEALED,
         "closed_count": len(ids),
     }
     return len(ids)

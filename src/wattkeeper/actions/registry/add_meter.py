@@ -43,7 +43,7 @@ def add_meter(
     specs = channels or usual_channels(meter.family, has_relay=meter.has_relay)
     make_channels(meter, specs)
     for name, secret in (keys or {}).items():
-        keep_key(services.data_folder, meter_id=meter.id, name=name, secret=secret)
+        keep_key(meter_id=meter.id, name=name, secret=secret)
     entry.detail["channels"] = [spec.reading_type for spec in specs]
     entry.detail["keys"] = sorted(keys or {})
     return meter.id

@@ -42,5 +42,5 @@ def edit_meter(
     if constant != meter.settings.get("imp_per_kwh") and meter.channels.filter(has_reads=True).exists():
         raise WattkeeperError("meters.constant-fixed", serial_number=meter.serial_number)
     for name, secret in (keys or {}).items():
-        keep_key(services.data_folder, meter_id=meter.id, name=name, secret=secret)
+        keep_key(meter_id=meter.id, name=name, secret=secret)
     entry.detail["keys"] = sorted(keys or {})

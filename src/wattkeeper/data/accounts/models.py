@@ -5,6 +5,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.data.registry.models import Tenant
+from wattkeeper.data.sealing.fields import SealedRow, SealedTextField
 
 
 class Role(models.TextChoices):
@@ -22,6 +23,13 @@ class User(AbstractUser):
     role = models.CharField(_("role"), max_length=16, choices=Role.choices, default=Role.VIEWER)
     language = models.CharField(_("language"), max_length=10, blank=True)
     created_by = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
+
+    class Meta(AbstractUser.Meta):
+        constraints = [  # columns of the framework that would not be sealed
+            models.CheckConstraint(
+                condition=models.Q(first_name="", last_name="", email=""), name="user_without_plain_contacts"
+            )
+        ]
 
 
 class ApiKey(models.Model):
@@ -44,7 +52,7 @@ class LoginAttempt(models.Model):
         indexes = [models.Index(fields=["subject", "at"], name="login_attempt_subject")]
 
 
-class IdempotencyKey(models.Model):
+class IdempotencyKey(SealedRow):
     """A request of a program that must happen once: the same key and body gets the same answer."""
 
     user = models.ForeignKey(User, models.PROTECT, related_name="+")
@@ -52,8 +60,13 @@ class IdempotencyKey(models.Model):
     route = models.CharField(max_length=200)
     body_hash = models.CharField(max_length=64)
     status_code = models.PositiveSmallIntegerField(null=True)  # null: still being answered
-    response = models.TextField(blank=True)
+    response = SealedTextField(blank=True, db_column="response_sealed", plain="plain_response")
+    plain_response = models.TextField(blank=True, default="", db_column="response")
     created_at = models.DateTimeField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_once")]
+
+    def sealed_tenant_id(self) -> int:
+        """Return the person's tenant."""
+        return self.user.tenant_id or 0

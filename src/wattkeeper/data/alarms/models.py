@@ -1,10 +1,13 @@
 """Findings: what a rule saw, with evidence; and devices' own events."""
 
+from datetime import UTC
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.data.accounts.models import User
 from wattkeeper.data.registry.models import Meter, Tenant, UsagePoint
+from wattkeeper.data.sealing.fields import SealedRow, SealedTextField
 
 
 class Finding(models.Model):
@@ -37,13 +40,22 @@ class Finding(models.Model):
         indexes = [models.Index(fields=["subject_key", "starts_at"], name="finding_subject")]
 
 
-class FindingComment(models.Model):
+class FindingComment(SealedRow):
     """What a person said about a finding; the closing words among them."""
 
     finding = models.ForeignKey(Finding, models.PROTECT, related_name="comments")
     author = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     at = models.DateTimeField()
-    text = models.TextField()
+    text = SealedTextField(db_column="text_sealed", plain="plain_text")
+    plain_text = models.TextField(blank=True, default="", db_column="text")
+
+    def seal_identity(self) -> str:
+        """Return what the words are bound to: known before the row has an id, and never changed."""
+        return f"{self.finding_id}/{self.author_id}/{self.at.astimezone(UTC):%Y%m%dT%H%M%S.%f}"
+
+    def sealed_tenant_id(self) -> int:
+        """Return the finding's tenant."""
+        return self.finding.tenant_id
 
 
 class EndDeviceEvent(models.Model):

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from django.db.models import Q
+
 from wattkeeper.data.billing.models import Bill, Contract, Tariff
+from wattkeeper.data.registry.models import UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
+from wattkeeper.data.sealing.words import matching
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +139,9 @@ def list_bills(
         tenant_id=tenant_id, **{name: value for name, value in exact.items() if value is not None}
     )
     for word in search.split():
-        query = query.filter(usage_point__code__icontains=word) | query.filter(
-            usage_point__customer_name__icontains=word
+        query = query.filter(
+            Q(usage_point__code__icontains=word)
+            | matching(UsagePoint, tenant_id=tenant_id, text=word, at="usage_point_id")
         )
     limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
     rows = query.select_related("usage_point").order_by("-starts_at", "-id")

@@ -13,8 +13,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.collection.job_errors import errors_text, sealed_errors
 from wattkeeper.data.collection.models import Job
-from wattkeeper.data.collection.queries import ERRORS_KEPT_MAX_COUNT
 
 LEASE_S = 30
 FAILURES_MAX_COUNT = 3
@@ -75,7 +75,7 @@ def claim_job(*, now: datetime, job_id: int | None = None) -> ClaimedJob | None:
         job.fence_id += 1
         job.heartbeat_at = now
         if job.state == Job.State.FAILED:
-            job.ended_at, job.errors = now, [{"code": "jobs.worker-died", "params": {}}]
+            job.ended_at, job.errors_json = now, errors_text([{"code": "jobs.worker-died", "params": {}}])
         job.save()
     return None if job.state == Job.State.FAILED else _claimed(job)
 
@@ -107,7 +107,7 @@ def finish_job(
         job,
         state=Job.State.FAILED if has_failed else Job.State.DONE,
         result=dict(result),
-        errors=list(errors)[:ERRORS_KEPT_MAX_COUNT],
+        errors_json=sealed_errors(errors, job_id=job.job_id, tenant_id=job.tenant_id),
         heartbeat_at=now,
         ended_at=now,
     )

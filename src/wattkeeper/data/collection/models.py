@@ -6,9 +6,10 @@ from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.data.accounts.models import User
 from wattkeeper.data.registry.models import Channel, Meter, Site, Tenant
+from wattkeeper.data.sealing.fields import SealedRow, SealedTextField
 
 
-class Link(models.Model):
+class Link(SealedRow):
     """One line to devices: a concentrator, a gateway, a meter of its own, a broker."""
 
     class Transport(models.TextChoices):
@@ -22,7 +23,10 @@ class Link(models.Model):
     site = models.ForeignKey(Site, models.PROTECT, related_name="links")
     name = models.CharField(_("name"), max_length=80)
     transport = models.CharField(_("transport"), max_length=12, choices=Transport.choices)
-    endpoint = models.CharField(_("endpoint"), max_length=200)
+    endpoint = SealedTextField(
+        _("endpoint"), max_length=200, db_column="endpoint_sealed", plain="plain_endpoint"
+    )  # may hold a broker's password
+    plain_endpoint = models.CharField(max_length=200, blank=True, default="", db_column="endpoint")
     timeout_ms = models.PositiveIntegerField(_("time-out, ms"), default=2000)
     retries_count = models.PositiveSmallIntegerField(_("retries"), default=2)
     poll_s = models.PositiveIntegerField(_("poll every, s"), default=900)
@@ -131,7 +135,7 @@ class Run(models.Model):
     values_count = models.BigIntegerField(default=0)
 
 
-class Job(models.Model):
+class Job(SealedRow):
     """A long piece of work with progress; done again from its last step when its worker died."""
 
     class State(models.TextChoices):
@@ -148,7 +152,8 @@ class Job(models.Model):
     state = models.CharField(max_length=12, choices=State.choices, default=State.RUNNING)
     done_count = models.BigIntegerField(default=0)
     total_count = models.BigIntegerField(default=0)
-    errors = models.JSONField(default=list)
+    errors = models.JSONField(default=list)  # of the release before, which did not seal them
+    errors_json = SealedTextField(blank=True)  # may quote cells of a file
     started_at = models.DateTimeField()
     heartbeat_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)

@@ -8,10 +8,9 @@ from typing import Any
 
 from django.db.models import F
 
+from wattkeeper.data.collection.job_errors import errors_of, sealed_errors
 from wattkeeper.data.collection.models import DirtyWindow, Job, Link, Run
 from wattkeeper.data.registry.models import Meter
-
-ERRORS_KEPT_MAX_COUNT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +128,10 @@ def end_job(
     *, job_id: int, now: datetime, errors: Sequence[Mapping[str, Any]] = (), has_failed: bool = False
 ) -> None:
     """Write down how a job ended."""
+    tenant_id = Job.objects.values_list("tenant_id", flat=True).get(id=job_id)
     Job.objects.filter(id=job_id).update(
         state=Job.State.FAILED if has_failed else Job.State.DONE,
-        errors=list(errors)[:ERRORS_KEPT_MAX_COUNT],
+        errors_json=sealed_errors(errors, job_id=job_id, tenant_id=tenant_id),
         ended_at=now,
         heartbeat_at=now,
     )
@@ -176,7 +176,7 @@ def _job(job: Job) -> JobRow:
         job.state,
         job.done_count,
         job.total_count,
-        job.errors,
+        errors_of(job),
         job.started_at,
         job.heartbeat_at,
         job.ended_at,

@@ -8,9 +8,10 @@ from typing import Any
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from wattkeeper.data.registry.models import Channel, Installation, Meter, Multiplier
+from wattkeeper.data.registry.models import Channel, Installation, Meter, Multiplier, UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
+from wattkeeper.data.sealing.words import matching
 
 SORTS = {
     "serial_number": ("serial_number", "id"),
@@ -121,7 +122,7 @@ def list_meters(
     limit_count: int = 50,
 ) -> Page[MeterRow]:
     """Return one page of meters. `sort` is a key of SORTS, a leading ``-`` turns it round."""
-    query = _filtered(Meter.objects.filter(tenant_id=tenant_id), only or MeterFilter(), now)
+    query = _filtered(tenant_id, only or MeterFilter(), now)
     limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
     total_count = query.count()
     ordered = _sorted(query, sort, now)
@@ -184,21 +185,21 @@ def get_multiplier(usage_point_id: int, at: datetime) -> Fraction:
     return Fraction(fact.numerator, fact.denominator) if fact else Fraction(1)
 
 
-def _filtered(query: QuerySet[Meter], only: MeterFilter, now: datetime) -> QuerySet[Meter]:
+def _filtered(tenant_id: int, only: MeterFilter, now: datetime) -> QuerySet[Meter]:
     exact = {
         "site_id": only.site_id,
         "link_id": only.link_id,
         "state": only.state,
         "family": only.family,
     }
-    query = query.filter(**{name: value for name, value in exact.items() if value is not None})
+    given = {name: value for name, value in exact.items() if value is not None}
+    query = Meter.objects.filter(tenant_id=tenant_id, **given)
     if only.is_answering is not None:
         query = query.filter(status__is_answering=only.is_answering)
     for word in only.search.split():
         points = Installation.objects.filter(_current(now)).filter(
             Q(usage_point__code__icontains=word)
-            | Q(usage_point__name__icontains=word)
-            | Q(usage_point__customer_name__icontains=word)
+            | matching(UsagePoint, tenant_id=tenant_id, text=word, at="usage_point_id")
         )
         query = query.filter(
             Q(serial_number__icontains=word)

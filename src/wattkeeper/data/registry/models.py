@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from wattkeeper.data.sealing.fields import SealedRow, SealedTextField
+
 
 class Tenant(models.Model):
     """An organisation whose data nobody else sees."""
@@ -19,7 +21,7 @@ class Tenant(models.Model):
         return self.name
 
 
-class Site(models.Model):
+class Site(SealedRow):
     """A place with usage points: a compound, a factory, a building."""
 
     class Kind(models.TextChoices):
@@ -34,7 +36,10 @@ class Site(models.Model):
     name = models.CharField(_("name"), max_length=120)
     kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
     time_zone = models.CharField(_("time zone"), max_length=64)
-    address = models.CharField(_("address"), max_length=240, blank=True)
+    address = SealedTextField(
+        _("address"), max_length=240, blank=True, db_column="address_sealed", plain="plain_address"
+    )
+    plain_address = models.CharField(max_length=240, blank=True, default="", db_column="address")
     retired_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -44,7 +49,7 @@ class Site(models.Model):
         return self.name
 
 
-class UsagePoint(models.Model):
+class UsagePoint(SealedRow):
     """Where energy is delivered and metered; outlives meters."""
 
     class Kind(models.TextChoices):
@@ -57,9 +62,20 @@ class UsagePoint(models.Model):
     tenant = models.ForeignKey(Tenant, models.PROTECT)
     site = models.ForeignKey(Site, models.PROTECT, related_name="usage_points")
     code = models.CharField(_("code"), max_length=40)
-    name = models.CharField(_("name"), max_length=120)
+    name = SealedTextField(
+        _("name"), max_length=120, db_column="name_sealed", plain="plain_name", is_searched=True
+    )
     kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices, default=Kind.CUSTOMER)
-    customer_name = models.CharField(_("customer"), max_length=120, blank=True)
+    customer_name = SealedTextField(
+        _("customer"),
+        max_length=120,
+        blank=True,
+        db_column="customer_name_sealed",
+        plain="plain_customer_name",
+        is_searched=True,
+    )
+    plain_name = models.CharField(max_length=120, blank=True, default="", db_column="name")
+    plain_customer_name = models.CharField(max_length=120, blank=True, default="", db_column="customer_name")
     is_protected = models.BooleanField(_("protected supply"), default=False)
     power_max_w = models.BigIntegerField(_("largest power, W"), default=20_000)
     retired_at = models.DateTimeField(null=True, blank=True)

@@ -10,6 +10,7 @@ from django.db.models import Count, Q, QuerySet
 from wattkeeper.data.registry.meters import get_multiplier
 from wattkeeper.data.registry.models import Installation, Meter, Series, Site, Topology, UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
+from wattkeeper.data.sealing.words import matching
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,7 @@ def list_usage_points(
     if not with_retired:
         query = query.filter(retired_at__isnull=True)
     for word in search.split():
-        query = query.filter(
-            Q(code__icontains=word) | Q(name__icontains=word) | Q(customer_name__icontains=word)
-        )
+        query = query.filter(Q(code__icontains=word) | matching(UsagePoint, tenant_id=tenant_id, text=word))
     limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
     points = query.order_by("code")[offset_index : offset_index + limit_count]
     return Page(_point_rows(list(points), now), query.count(), offset_index, limit_count)

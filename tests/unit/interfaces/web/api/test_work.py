@@ -211,7 +211,7 @@ def test_findings_come_in_groups_and_are_closed_together(ours: People, street: S
     assert Finding.objects.filter(rule="vee.constant", state="OPEN").get().subject_key == "series:8"
     assert call("POST", "/findings/close", body).json() == {"closed_count": 0}
     record = AuditRecord.objects.get(verb="findings.close-many", detail__closed_count=5)
-    assert record.detail["comment"] == "night"
+    assert record.detail["comment"] == "sealed"
     assert call("POST", "/findings/close", {**body, "text": " "}).json()["code"] == "findings.comment-missing"
     assert call("POST", "/findings/close", {**body, "keys": ["x"]}).json()["code"] == "findings.group-unknown"
     assert call("GET", "/findings/groups?state=ALL&search=0001").json()["total_count"] == 1

@@ -27,7 +27,9 @@ def ask(client: object, home: Home, *, kind: str = "DISCONNECT", **fields: str) 
 
 
 def test_the_page_says_who_is_concerned(ours: People, home: Home, log_in: LogIn) -> None:
-    UsagePoint.objects.filter(id=home.point_id).update(customer_name="Wang Lihua", is_protected=True)
+    point = UsagePoint.objects.get(id=home.point_id)
+    point.customer_name, point.is_protected = "Wang Lihua", True
+    point.save()
     client = log_in(ours.operator)
     text = client.get(reverse("console:command_new", args=[home.meter_id, "DISCONNECT"])).content.decode()
     for word in (
