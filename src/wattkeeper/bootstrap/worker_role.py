@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.db import close_old_connections
@@ -13,6 +14,7 @@ from wattkeeper.actions.commands.let_go import let_approved_go
 from wattkeeper.actions.operations.backup_log import watch_backups
 from wattkeeper.actions.registry.deliver_field_reads import deliver_field_reads
 from wattkeeper.actions.services import Services
+from wattkeeper.bootstrap.duty import Duty, Lane
 from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
 from wattkeeper.bootstrap.job_runner import STOPS_WITHIN_S, JobRunner
 from wattkeeper.bootstrap.period_rules import judge_periods
@@ -48,7 +50,10 @@ def run_worker_role() -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     clock = make_clock(follower="worker")
     store = open_store()
-    worker = Worker(store, clock.now, plant)
+    duty = Duty()
+    worker = Worker(store, clock.now, plant, duty)
+    duty.start()
+    Lane("commands", worker.let_go, stop, every_s=WORK_PERIOD_S).start()
     jobs = JobRunner(Services(clock.now, data_folder(), store), stop)
     jobs.start()
     while not stop.is_set():
@@ -57,12 +62,20 @@ def run_worker_role() -> None:
         if not has_worked:
             stop.wait(WORK_PERIOD_S)
     jobs.join(STOPS_WITHIN_S)
+    duty.stop()
 
 
 class Worker:
-    """One pass after another over what waits; an error holds up nothing else."""
+    """One pass after another over what waits; an error holds up nothing else.
 
-    def __init__(self, store: ReadingStore, now: Callable[[], datetime], plant: str) -> None:
+    What is the scheduler's is done by whoever has the `duty`, by everybody where there is none; any worker
+    derives what it claims.
+    """
+
+    def __init__(
+        self, store: ReadingStore, now: Callable[[], datetime], plant: str, duty: Duty | None = None
+    ) -> None:
+        self._duty = duty
         self._store = store
         self._now = now
         self._advance_rule = ignore_rollover if plant == "ignore-rollover" else register_advance
@@ -78,14 +91,20 @@ class Worker:
     def work(self) -> bool:
         """Do what waits; whether there was anything."""
         tasks = (
-            ("commands", self._let_go),
             ("field reads", self._deliver),
             ("gaps", self._look_for_gaps),
             ("periods", self._judge_periods),
             ("backups", self._watch_backups),
-            ("pipeline", self._derive),
         )
-        return sum(self._try(what, task) for what, task in tasks) > 0
+        found = sum(self._try(what, partial(self._as_duty, task)) for what, task in tasks)
+        return found + self._try("pipeline", self._derive) > 0
+
+    def let_go(self) -> int:
+        """Let approved commands go; in a lane of its own, since people wait for them."""
+        return self._try("commands", lambda: self._as_duty(self._let_go))
+
+    def _as_duty(self, task: Callable[[], int]) -> int:
+        return task() if self._duty is None else self._duty.do(task)
 
     def _deliver(self) -> int:
         """Deliver what was read off displays while the store could not be reached."""

@@ -25,6 +25,7 @@ from wattkeeper.data.billing.models import Bill, TariffVersion
 from wattkeeper.data.collection import job_queue
 from wattkeeper.data.collection.job_errors import errors_of
 from wattkeeper.data.collection.models import Job
+from wattkeeper.data.collection.watch import Watch
 from wattkeeper.data.registry.models import Series
 from wattkeeper.interfaces.cli.demo.tariffs import RESIDENTIAL
 from wattkeeper.store.api import Measurements
@@ -33,6 +34,31 @@ from wattkeeper.store.memory import MemoryReadingStore
 FIRST, END = date(2026, 10, 1), date(2026, 11, 1)
 CSV = "usage_point,channel,starts_at,interval_s,value,unit,quality\n"
 LATER = timedelta(seconds=job_queue.LEASE_S + 1)
+LOOKS_COUNT = 4  # within a lease
+
+
+class Steady:
+    """This process's steady clock, moved by the tests."""
+
+    def __init__(self) -> None:
+        self.at_s = 0.0
+
+    def __call__(self) -> float:
+        return self.at_s
+
+
+@pytest.fixture(autouse=True)
+def steady(monkeypatch: pytest.MonkeyPatch) -> Steady:
+    clock = Steady()
+    monkeypatch.setattr(job_queue, "WATCH", Watch(clock))
+    return clock
+
+
+def look_on(steady: Steady) -> None:
+    """Let a lease pass while this process looks on: one look more and what is silent is taken."""
+    for _ in range(LOOKS_COUNT):
+        job_queue._find_dead()
+        steady.at_s += job_queue.LEASE_S / LOOKS_COUNT
 
 
 class Killed(BaseException):
@@ -114,14 +140,14 @@ def test_an_import_goes_from_queue_to_result_and_its_file_goes_with_it(
 
 
 def test_a_job_whose_worker_was_killed_is_done_by_the_next(
-    ours: People, home: int, world: Services, clock: Clock
+    ours: People, home: int, world: Services, clock: Clock, steady: Steady
 ) -> None:
     ask(ours)
     with pytest.raises(Killed):
         run_job.run_job(services=world, on_progress=die)  # its bill is out, its end is not written
     assert (Job.objects.get().state, Bill.objects.count()) == ("RUNNING", 1)
     assert not run_job.run_job(services=world)  # the lease still holds
-    clock.at += LATER
+    look_on(steady)
     assert run_job.run_job(services=world)
     job = Job.objects.get()
     assert (job.state, job.result["unchanged"], job.failures_count) == ("DONE", 1, 1)
@@ -129,7 +155,7 @@ def test_a_job_whose_worker_was_killed_is_done_by_the_next(
 
 
 def test_a_killed_import_stores_nothing_twice(
-    ours: People, world: Services, clock: Clock, store: MemoryReadingStore
+    ours: People, world: Services, clock: Clock, steady: Steady, store: MemoryReadingStore
 ) -> None:
     send(ours, world)
 
@@ -140,15 +166,15 @@ def test_a_killed_import_stores_nothing_twice(
     with pytest.raises(Killed):
         run_job.run_job(services=world, on_progress=die_at_the_end)
     assert store.counts(ours.tenant.id).raw_reads == 1
-    clock.at += LATER
+    look_on(steady)
     assert run_job.run_job(services=world)
     assert (Job.objects.get().state, store.counts(ours.tenant.id).raw_reads) == ("DONE", 1)
 
 
-def test_who_was_taken_over_writes_nothing_more(ours: People, clock: Clock) -> None:
+def test_who_was_taken_over_writes_nothing_more(ours: People, clock: Clock, steady: Steady) -> None:
     ask(ours)
     slow = job_queue.claim_job(now=clock())
-    clock.at += LATER
+    look_on(steady)
     quick = job_queue.claim_job(now=clock())
     assert slow is not None
     assert quick is not None
@@ -168,13 +194,13 @@ def test_who_was_taken_over_writes_nothing_more(ours: People, clock: Clock) -> N
 
 
 def test_a_job_that_kills_its_workers_is_given_up(
-    ours: People, home: int, world: Services, clock: Clock
+    ours: People, home: int, world: Services, clock: Clock, steady: Steady
 ) -> None:
     ask(ours)
     for _ in range(job_queue.FAILURES_MAX_COUNT):
         with pytest.raises(Killed):
             run_job.run_job(services=world, on_progress=die)
-        clock.at += LATER
+        look_on(steady)
     assert not run_job.run_job(services=world)
     job = Job.objects.get()
     assert (job.state, errors_of(job)[0]["code"]) == ("FAILED", "jobs.worker-died")

@@ -1,10 +1,12 @@
 """The wired pipeline: many series at once leave in store and registry what single ones leave."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.db.models import F
 
 from relational import LONG_AGO, NOW, People, Street
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
@@ -12,6 +14,7 @@ from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap.headend_ports import StoreSink
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
+from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import DirtyWindow
@@ -93,3 +96,35 @@ def test_findings_whose_cause_is_gone_are_closed(ours: People, channels: list[in
     StoreSink(store, lambda: NOW).deliver(clean)
     run_once(pipeline_ports(store, ours.tenant.id, lambda: NOW), NOW)
     assert not Finding.objects.filter(state="OPEN", rule__startswith="readings.").exists()
+
+
+def test_who_was_taken_over_writes_nothing_and_what_it_completed_is_derived_again(
+    ours: People, channels: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped before its write, then gone on: refused. Stopped after it: its spans are dirty once more."""
+    DirtyWindow.objects.all().delete()
+    store = MemoryReadingStore()
+    StoreSink(store, lambda: NOW).deliver([batch_of(ours.tenant.id, channels[0])])
+    stale = pipeline_ports(store, ours.tenant.id, lambda: NOW)
+    steps: dict[str, Callable[[], None]] = {"write": lambda: None, "complete": lambda: None}
+
+    def take_over() -> None:
+        DirtyWindow.objects.update(fence_id=F("fence_id") + 1000)
+
+    for step, port, name in (
+        ("write", stale.measurements, "append"),
+        ("complete", stale.windows, "complete"),
+    ):
+        whole = getattr(port, name)
+        monkeypatch.setattr(port, name, lambda *args, s=step, w=whole: (steps[s](), w(*args))[1])
+    steps["write"] = take_over
+    with pytest.raises(WattkeeperError) as refusal:
+        run_once(stale, NOW)
+    assert refusal.value.code == "pipeline.lease-lost"
+    assert store.counts(ours.tenant.id).measurements == 0
+    DirtyWindow.objects.update(fence_id=None)
+    steps.update(write=lambda: None, complete=take_over)
+    assert run_once(stale, NOW).row_count > 0
+    assert DirtyWindow.objects.filter(fence_id=None, reason="taken-over").exists()
+    DirtyWindow.objects.exclude(fence_id=None).delete()  # the other one is done
+    assert run_once(pipeline_ports(store, ours.tenant.id, lambda: NOW), NOW).window_count > 0

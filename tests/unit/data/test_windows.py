@@ -10,7 +10,8 @@ from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, to_seconds
 from wattkeeper.data.collection.models import DirtyWindow
-from wattkeeper.data.collection.windows import claim, complete, extend_claim, mark_dirty
+from wattkeeper.data.collection.watch import Watch
+from wattkeeper.data.collection.windows import ClaimedWindow, claim, complete, extend_claim, mark_dirty
 from wattkeeper.data.registry.models import Channel, Series
 
 HOUR = timedelta(hours=1)
@@ -69,12 +70,67 @@ def test_the_read_at_the_instant_of_a_removal_counts(
     assert mark(ours, channel_id, NOW - HOUR + timedelta(seconds=1), NOW) == 0
 
 
-def test_a_window_is_claimed_once_and_taken_over_when_its_lease_ends(ours: People, channel_id: int) -> None:
+class Steady:
+    """A steady clock that tests move."""
+
+    def __init__(self) -> None:
+        self.at_s = 0.0
+
+    def __call__(self) -> float:
+        return self.at_s
+
+
+def claims_over(ours: People, *, spent_s: float, now: datetime = NOW) -> list[ClaimedWindow]:
+    """Claim every 20 s of a waiting process's own clock, `now` being what the wall clock says meanwhile."""
+    steady = Steady()
+    watch: Watch[int] = Watch(steady)
+    while True:
+        found = claim(now=now, lease_s=60, limit=10, tenant_id=ours.tenant.id, watch=watch)
+        if found or steady.at_s >= spent_s:
+            return found
+        steady.at_s += 20
+
+
+@pytest.mark.parametrize("jump", [timedelta(0), HOUR, -HOUR, timedelta(days=4000), -timedelta(days=4000)])
+def test_a_clock_that_jumps_ends_no_lease_early_and_keeps_none_alive(
+    ours: People, channel_id: int, jump: timedelta
+) -> None:
+    mark(ours, channel_id, NOW - HOUR, NOW)
+    first = claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id)
+    assert claims_over(ours, spent_s=40, now=NOW + jump) == []
+    assert claims_over(ours, spent_s=60, now=NOW + jump)[0].fence_id > first[0].fence_id
+
+
+def test_a_claim_that_is_extended_is_never_silent(ours: People, channel_id: int) -> None:
+    mark(ours, channel_id, NOW - HOUR, NOW)
+    held, steady = claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id), Steady()
+    watch: Watch[int] = Watch(steady)
+    for _ in range(20):
+        steady.at_s += 20
+        assert claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id, watch=watch) == []
+        extend_claim(held[0].fence_id, now=NOW, lease_s=60)
+    assert complete(held) == 1
+
+
+def test_who_was_away_looks_anew(ours: People, channel_id: int) -> None:
+    """A process that was stopped for an hour with everybody else takes nothing the moment it goes on."""
+    mark(ours, channel_id, NOW - HOUR, NOW)
+    claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id)
+    steady = Steady()
+    watch: Watch[int] = Watch(steady)
+    for at_s in (0, 20, 3600):
+        steady.at_s = at_s
+        assert claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id, watch=watch) == []
+
+
+def test_a_window_is_claimed_once_and_taken_over_when_its_holder_is_silent(
+    ours: People, channel_id: int
+) -> None:
     mark(ours, channel_id, NOW - HOUR, NOW)
     first = claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id)
     assert len(first) == 1
     assert claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id) == []
-    second = claim(now=LATER, lease_s=60, limit=10, tenant_id=ours.tenant.id)
+    second = claims_over(ours, spent_s=60)
     assert second[0].fence_id > first[0].fence_id
     with pytest.raises(WattkeeperError) as refusal:
         extend_claim(first[0].fence_id, now=LATER, lease_s=60)

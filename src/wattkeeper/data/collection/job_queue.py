@@ -1,6 +1,6 @@
 """Jobs that wait for a worker: queued, claimed under a fence, beaten for, ended once.
 
-A claim holds while its heartbeat is fresh. A job whose worker died is claimed again, under the next fence;
+A claim holds while its heart beats. A job whose worker died is claimed again, under the next fence;
 what the old holder still writes is refused. After `FAILURES_MAX_COUNT` deaths or failed tries it has failed.
 """
 
@@ -10,15 +10,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.collection.job_errors import errors_text, sealed_errors
 from wattkeeper.data.collection.models import Job
+from wattkeeper.data.collection.watch import Watch
 
 LEASE_S = 30
+WATCH: Watch[tuple[int, int]] = Watch()  # this process's own, over everybody's running jobs
 FAILURES_MAX_COUNT = 3
 RETRY_WAIT_S = 5
+_WAIT_MAX = timedelta(seconds=RETRY_WAIT_S * FAILURES_MAX_COUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def claim_job(*, now: datetime, job_id: int | None = None) -> ClaimedJob | None:
     """Claim the oldest job that waits or whose worker died, or the one named; None where there is none."""
     with transaction.atomic():
         free = Job.objects.select_for_update().filter(
-            Q(state=Job.State.QUEUED, heartbeat_at__lte=now) | _is_dead(now),
+            _is_due(now) | Q(state=Job.State.RUNNING, id__in=_find_dead()),
             failures_count__lt=FAILURES_MAX_COUNT,
         )
         if job_id is not None:
@@ -73,6 +76,7 @@ def claim_job(*, now: datetime, job_id: int | None = None) -> ClaimedJob | None:
             job.failures_count += 1
         job.state = Job.State.RUNNING if job.failures_count < FAILURES_MAX_COUNT else Job.State.FAILED
         job.fence_id += 1
+        job.beats_count += 1
         job.heartbeat_at = now
         if job.state == Job.State.FAILED:
             job.ended_at, job.errors_json = now, errors_text([{"code": "jobs.worker-died", "params": {}}])
@@ -123,9 +127,20 @@ def put_back(job: ClaimedJob, *, now: datetime, has_failed: bool) -> None:
     _write(job, state=Job.State.QUEUED, failures_count=failures_count, heartbeat_at=now + wait)
 
 
-def _is_dead(now: datetime) -> Q:
-    stale_at = now - timedelta(seconds=LEASE_S)
-    return Q(state=Job.State.RUNNING, fence_id__gt=0, heartbeat_at__lte=stale_at)
+def _is_due(now: datetime) -> Q:
+    """A wait ends when it is over, and when the clock was set back so far that nobody can have meant it."""
+    is_over = Q(heartbeat_at__lte=now) | Q(heartbeat_at__gt=now + _WAIT_MAX)
+    return Q(state=Job.State.QUEUED) & is_over
+
+
+def _find_dead() -> list[int]:
+    """Return the ids of jobs whose worker gave no sign of life for a lease, while this process looked."""
+    running = Job.objects.filter(state=Job.State.RUNNING, fence_id__gt=0)
+    signs = {
+        (job_id, fence_id): sign
+        for job_id, fence_id, *sign in running.values_list("id", "fence_id", "beats_count", "heartbeat_at")
+    }
+    return [job_id for job_id, _ in WATCH.silent(signs, LEASE_S)]
 
 
 def _claimed(job: Job) -> ClaimedJob:
@@ -143,5 +158,5 @@ def _claimed(job: Job) -> ClaimedJob:
 
 def _write(job: ClaimedJob, **changes: Any) -> None:
     held = Job.objects.filter(id=job.job_id, state=Job.State.RUNNING, fence_id=job.fence_id)
-    if not held.update(**changes):
+    if not held.update(beats_count=F("beats_count") + 1, **changes):
         raise WattkeeperError("jobs.taken-over", is_permanent=False, job_id=job.job_id)

@@ -5,49 +5,25 @@ One row holds the spans of many series of one shard: a delivery of ten thousand 
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from itertools import repeat
-from typing import NamedTuple, Protocol
 
 import numpy as np
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 
+from wattkeeper.core.kernel.claims import ClaimedWindow, ClaimedWindows
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds
 from wattkeeper.data.collection.models import Counter, DirtyWindow
 from wattkeeper.data.collection.spans import Spans
 from wattkeeper.data.collection.touched import series_of_channels
+from wattkeeper.data.collection.watch import Watch
 from wattkeeper.data.registry.models import Installation, Series
 
 SHARD_SERIES_COUNT = 8192  # ids of one shard lie together, so that the store reads them together
 GROW_RATIO = 4  # a row grows by others until it is this many times as large
 GROW_MIN_COUNT = 64
 _FENCE = "dirty-window-fence"
-
-
-class ClaimedWindow(NamedTuple):
-    """A span of one series to derive, held by `fence_id` until its lease runs out; part of a stored row."""
-
-    window_id: int
-    series_id: int
-    from_s: int
-    to_s: int
-    fence_id: int
-
-
-class WindowRef(Protocol):
-    """What names a claimed window."""
-
-    @property
-    def window_id(self) -> int: ...
-    @property
-    def series_id(self) -> int: ...
-    @property
-    def from_s(self) -> int: ...
-    @property
-    def to_s(self) -> int: ...
-    @property
-    def fence_id(self) -> int: ...
+WATCH: Watch[int] = Watch()  # this process's own, over the claims of all
 
 
 def mark_dirty(
@@ -88,27 +64,38 @@ def mark_recent_dirty(*, tenant_id: int, since: datetime, now: datetime) -> int:
     return mark_dirty(tenant_id=tenant_id, now=now, reason="look-again", series=spans)
 
 
-def claim(*, tenant_id: int, now: datetime, lease_s: int, limit: int) -> list[ClaimedWindow]:
+def claim(
+    *, tenant_id: int, now: datetime, lease_s: int, limit: int, watch: Watch[int] = WATCH
+) -> ClaimedWindows:
     """Claim windows of a tenant, oldest rows first, under one new fence: whole rows, `limit` windows or the
     first row.
 
-    A shard of which somebody else holds a row is passed over; a lease that ran out is taken again.
+    A shard of which somebody else holds a row is passed over. A claim that was not extended for `lease_s`
+    while `watch` looked on is taken again; no clock but this process's own steady one is asked.
     """
     with transaction.atomic():
-        held = DirtyWindow.objects.filter(leased_until__gt=now).values("shard_index")
+        signs: dict[int, object] = {
+            fence_id or 0: sign
+            for fence_id, *sign in DirtyWindow.objects.filter(fence_id__isnull=False)
+            .order_by("fence_id")
+            .values_list("fence_id", "beats_count", "leased_until")
+        }
+        held = signs.keys() - watch.silent(signs, lease_s)
+        shards = DirtyWindow.objects.filter(fence_id__in=held).values("shard_index")
         free = (
             DirtyWindow.objects.select_for_update()
-            .filter(Q(leased_until__isnull=True) | Q(leased_until__lte=now), tenant_id=tenant_id)
-            .exclude(shard_index__in=held)
+            .filter(tenant_id=tenant_id)
+            .exclude(fence_id__in=held)
+            .exclude(shard_index__in=shards)
         )
         rows = list(_first_rows(free.order_by("id")[:limit].iterator(), limit))
         if not rows:
-            return []
+            return ClaimedWindows.of(())
         fence_id = next_value(_FENCE)
         DirtyWindow.objects.filter(id__in=[row.id for row in rows]).update(
-            fence_id=fence_id, leased_until=now + timedelta(seconds=lease_s)
+            fence_id=fence_id, beats_count=F("beats_count") + 1, leased_until=now + timedelta(seconds=lease_s)
         )
-    return [window for row in rows for window in _windows_of(row, fence_id)]
+    return ClaimedWindows.concatenate([_windows_of(row, fence_id) for row in rows])
 
 
 def extend_claim(fence_id: int, *, now: datetime, lease_s: int) -> None:
@@ -117,21 +104,22 @@ def extend_claim(fence_id: int, *, now: datetime, lease_s: int) -> None:
     :raises WattkeeperError: ``pipeline.lease-lost`` if its lease ran out and another took it
     """
     leased_until = now + timedelta(seconds=lease_s)
-    if not DirtyWindow.objects.filter(fence_id=fence_id).update(leased_until=leased_until):
+    held = DirtyWindow.objects.filter(fence_id=fence_id)
+    if not held.update(beats_count=F("beats_count") + 1, leased_until=leased_until):
         raise WattkeeperError("pipeline.lease-lost", is_permanent=False, fence_id=fence_id)
 
 
-def complete(claimed: Iterable[WindowRef]) -> int:
+def complete(claimed: Iterable[ClaimedWindow]) -> int:
     """Take away windows that were derived and return how many still were this claim's.
 
     One whose row was claimed again meanwhile stays: its new holder derives it once more.
     """
-    done: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
-    for window in claimed:
-        key = (window.window_id, window.fence_id)
-        done.setdefault(key, []).append((window.series_id, window.from_s, window.to_s))
+    done = ClaimedWindows.of(claimed)
+    rows = np.unique(np.stack((done.window_id, done.fence_id)), axis=1).T.tolist()
     with transaction.atomic():
-        return sum(_take_away(*key, Spans.of(rows)) for key, rows in done.items())
+        return sum(
+            _take_away(window_id, fence_id, _spans_of(done, window_id)) for window_id, fence_id in rows
+        )
 
 
 def next_value(name: str) -> int:
@@ -178,10 +166,15 @@ def _first_rows(rows: Iterator[DirtyWindow], limit: int) -> Iterator[DirtyWindow
         yield row
 
 
-def _windows_of(row: DirtyWindow, fence_id: int) -> Iterator[ClaimedWindow]:
+def _windows_of(row: DirtyWindow, fence_id: int) -> ClaimedWindows:
     spans = Spans.unpack(bytes(row.spans))
-    columns = (spans.series_id.tolist(), spans.from_s.tolist(), spans.to_s.tolist())
-    return map(ClaimedWindow, repeat(row.id), *columns, repeat(fence_id))
+    window_id, fence = (np.full(len(spans), number, dtype=np.int64) for number in (row.id, fence_id))
+    return ClaimedWindows(window_id, spans.series_id, spans.from_s, spans.to_s, fence)
+
+
+def _spans_of(claimed: ClaimedWindows, window_id: int) -> Spans:
+    own = claimed.where(claimed.window_id == window_id)
+    return Spans(own.series_id, own.from_s, own.to_s)
 
 
 def _take_away(window_id: int, fence_id: int, done: Spans) -> int:

@@ -1,0 +1,99 @@
+"""What only one process may do at a time: taken, renewed while it lives, checked in each of its writes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.collection.models import Lease
+from wattkeeper.data.collection.watch import Watch
+
+LEASE_S = 15.0
+_WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """A lease and the number under which it is held; a later holder's is higher."""
+
+    name: str
+    fence_id: int
+
+
+def take_lease(
+    name: str, *, holder: str, watch: Watch[tuple[str, int]], lease_s: float = LEASE_S
+) -> HeldLease | None:
+    """Take a lease that nobody holds, or whose holder gave no sign of life for `lease_s`; else None.
+
+    Call it every few seconds: a holder's silence is measured from look to look.
+    """
+    Lease.objects.get_or_create(name=name)
+    with transaction.atomic():
+        row = Lease.objects.select_for_update().get(name=name)
+        key = (name, row.fence_id)
+        if row.holder and key not in watch.silent({key: row.beats_count}, lease_s):
+            return None
+        row.holder, row.fence_id, row.beats_count = holder, row.fence_id + 1, row.beats_count + 1
+        row.save()
+    return HeldLease(name, row.fence_id)
+
+
+def renew_lease(lease: HeldLease) -> None:
+    """
+    Give a sign of life.
+
+    :raises WattkeeperError: ``leases.lost`` if somebody else holds it by now
+    """
+    if not _of(lease).update(beats_count=F("beats_count") + 1):
+        raise _lost(lease)
+
+
+def give_lease_back(lease: HeldLease) -> None:
+    """Let the next one take it at once; nothing if it was lost already."""
+    _of(lease).update(holder="")
+
+
+@contextmanager
+def fenced(lease: HeldLease) -> Iterator[None]:
+    """
+    Check the lease in every write of the block, in the write's own transaction.
+
+    The check locks the lease's row, so nobody takes it over between a check and its commit.
+
+    :raises WattkeeperError: ``leases.lost`` at the first write after somebody else took it: it is not made
+    """
+    with connection.execute_wrapper(_Fence(lease)):
+        yield
+
+
+class _Fence:
+    def __init__(self, lease: HeldLease) -> None:
+        self._lease = lease
+
+    def __call__(
+        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
+        if not sql.lstrip("( \n\t").upper().startswith(_WRITES):
+            return execute(sql, params, many, context)
+        if context["connection"].in_atomic_block:
+            self._check()
+            return execute(sql, params, many, context)
+        with transaction.atomic():
+            self._check()
+            return execute(sql, params, many, context)
+
+    def _check(self) -> None:
+        if not list(_of(self._lease).select_for_update().values_list("id")):
+            raise _lost(self._lease)
+
+
+def _of(lease: HeldLease) -> Any:
+    return Lease.objects.filter(name=lease.name, fence_id=lease.fence_id).exclude(holder="")
+
+
+def _lost(lease: HeldLease) -> WattkeeperError:
+    return WattkeeperError("leases.lost", is_permanent=False, name=lease.name, fence_id=lease.fence_id)

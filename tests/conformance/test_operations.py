@@ -1,0 +1,231 @@
+"""Upgrade and rollback: killed anywhere, refused when too new; the release before runs on the result."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from conformance.postgres import postgres_server
+from conformance.upgrade_rig import APART
+from releases import columns_of, contractions, make_database
+
+pytestmark = pytest.mark.slow
+TESTS = Path(__file__).resolve().parents[1]
+SHELL = "from wattkeeper.interfaces.cli.main import main; main()"
+
+
+def environment(folder: Path, url: str = "") -> dict[str, str]:
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("WATTKEEPER", "DJANGO"))
+    }
+    return clean | {
+        "WATTKEEPER_DATA": str(folder),
+        "WATTKEEPER_DATABASE": url,
+        "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent / "src")]),
+    }
+
+
+def rig(folder: Path, *arguments: object, url: str = "") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "conformance.upgrade_rig", *map(str, arguments)],
+        env=environment(folder, url),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def shell(folder: Path, *arguments: str, url: str = "") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", SHELL, *arguments],
+        env=environment(folder, url),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def before(folder: Path) -> Path:
+    """Make a data folder as the release before left it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    make_database(folder / "registry.sqlite3")
+    return folder
+
+
+def killed_upgrades(folder: Path, mode: str, numbers: list[int]) -> list[str]:
+    """Kill an upgrade of the release before at each statement; return what went wrong afterwards."""
+    faults = []
+    whole = before(folder / "whole")
+    assert rig(whole, "upgrade").returncode == 0
+    expected = columns_of(whole / "registry.sqlite3")
+    for number in numbers:
+        place = before(folder / f"{mode}-{number}")
+        died = rig(place, mode, number)
+        assert died.returncode == -signal.SIGKILL, died.stderr
+        again = rig(place, mode)
+        if again.returncode:
+            faults.append(f"{number}: {again.stderr.strip().splitlines()[-1]}")
+        elif columns_of(place / "registry.sqlite3") != expected:
+            faults.append(f"{number}: another schema")
+    return faults
+
+
+def statements_count(folder: Path, mode: str) -> int:
+    done = rig(before(folder), mode)
+    assert done.returncode == 0, done.stderr
+    count: int = json.loads(done.stdout)["statements"]
+    return count
+
+
+def test_rows_of_the_release_before_are_read(tmp_path: Path) -> None:
+    folder = before(tmp_path / "home")
+    refused = shell(folder, "site", "list")
+    assert refused.returncode == 1
+    assert "schema.behind" in refused.stderr
+    assert shell(folder, "migrate", "--check").returncode == 1
+    migrated = shell(folder, "migrate", "--json")
+    assert migrated.returncode == 0, migrated.stderr
+    assert json.loads(migrated.stdout)["missing"] == []
+    assert shell(folder, "migrate", "--check").returncode == 0
+    told = json.loads(rig(folder, "read").stdout)
+    assert told["breaks"] == [1], "the seed's own record was never in a chain"
+    for table, count in {
+        "registry_meter": 4,
+        "collection_job": 1,
+        "billing_bill": 1,
+        "accounts_user": 7,
+    }.items():
+        assert told["counts"][table] == count
+    assert "S1" in shell(folder, "site", "list", "--tenant", "ours").stdout
+
+
+def test_the_release_before_finds_its_schema_in_ours(tmp_path: Path) -> None:
+    old, new = before(tmp_path / "old"), before(tmp_path / "new")
+    assert rig(new, "upgrade").returncode == 0
+    assert contractions(old / "registry.sqlite3", new / "registry.sqlite3") == []
+    with sqlite3.connect(new / "registry.sqlite3") as database:
+        database.execute("ALTER TABLE collection_job DROP COLUMN label")
+        database.execute("ALTER TABLE collection_link RENAME COLUMN name TO title")
+    assert contractions(old / "registry.sqlite3", new / "registry.sqlite3") == [
+        "collection_job.label is gone",
+        "collection_link.name is gone",
+        "collection_link.title must be given",
+    ]
+
+
+def test_a_newer_schema_is_run_on_only_when_it_says_so(tmp_path: Path) -> None:
+    for oldest_served, code in ((2, 0), (3, 1)):
+        folder = before(tmp_path / str(oldest_served))
+        assert rig(folder, "upgrade").returncode == 0
+        assert rig(folder, "newer", oldest_served).returncode == 0
+        for arguments in (("migrate", "--check"), ("migrate",), ("site", "list", "--tenant", "ours")):
+            done = shell(folder, *arguments)
+            assert done.returncode == code, done.stderr
+            assert ("schema.too-new" in done.stderr) == bool(code)
+            assert "Traceback" not in done.stderr
+
+
+def test_an_upgrade_killed_anywhere_is_whole_or_not_begun(tmp_path: Path) -> None:
+    count = statements_count(tmp_path / "count", "upgrade")
+    assert count > 30
+    numbers = random.Random(3).sample(range(1, count + 1), 4)
+    assert killed_upgrades(tmp_path, "upgrade", numbers) == []
+
+
+@pytest.mark.soak
+def test_an_upgrade_killed_at_fifty_places(tmp_path: Path) -> None:
+    count = statements_count(tmp_path / "count", "upgrade")
+    assert (
+        killed_upgrades(tmp_path, "upgrade", sorted(random.Random(5).sample(range(1, count + 1), 50))) == []
+    )
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+def database_of(url: str, name: str, template: str = "template0") -> str:
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def columns_on(url: str) -> list[tuple[str, ...]]:
+    with psycopg.connect(url) as connection:
+        return (
+            connection.execute(
+                "SELECT table_name, column_name, data_type, is_nullable, column_default FROM"
+                " information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
+            ).fetchall()
+            + connection.execute(
+                "SELECT conrelid::regclass::text, conname, contype::text FROM pg_constraint ORDER BY 1, 2"
+            ).fetchall()
+        )
+
+
+def killed_on_postgres(url: str, folder: Path, mode: str, numbers: list[int]) -> list[str]:
+    whole = database_of(url, f"whole_{mode}")
+    assert rig(folder, "upgrade", url=whole).returncode == 0
+    expected, faults = columns_on(whole), []
+    for number in numbers:
+        trial = database_of(url, f"{mode}_{number}")
+        assert rig(folder, mode, number, url=trial).returncode == -signal.SIGKILL
+        again = rig(folder, mode, url=trial)
+        if again.returncode:
+            faults.append(f"{number}: {again.stderr.strip().splitlines()[-1]}")
+        elif columns_on(trial) != expected:
+            faults.append(f"{number}: another schema")
+    return faults
+
+
+def test_an_upgrade_killed_anywhere_on_postgresql(server: str, tmp_path: Path) -> None:
+    whole = rig(tmp_path, "upgrade", url=database_of(server, "counted"))
+    assert whole.returncode == 0, whole.stderr
+    count = json.loads(whole.stdout)["statements"]
+    numbers = random.Random(3).sample(range(count // 2, count + 1), 2)
+    assert killed_on_postgres(server, tmp_path, "upgrade", numbers) == []
+
+
+def test_a_step_recorded_apart_is_caught(server: str, tmp_path: Path) -> None:
+    """Django's own way: killed between a step and its record, the step is there and taken once more."""
+    trial = database_of(server, "apart")
+    assert rig(tmp_path, "plain", APART, url=trial).returncode == -signal.SIGKILL
+    assert "already exists" in rig(tmp_path, "plain", url=trial).stderr
+    trial = database_of(server, "together")
+    assert rig(tmp_path, "upgrade", APART, url=trial).returncode == 0, "ours records no step apart"
+
+
+@pytest.mark.soak
+def test_an_upgrade_killed_at_fifty_places_of_postgresql(server: str, tmp_path: Path) -> None:
+    count = json.loads(rig(tmp_path, "upgrade", url=database_of(server, "all_of_it")).stdout)["statements"]
+    numbers = sorted(random.Random(7).sample(range(1, count + 1), 50))
+    assert killed_on_postgres(server, tmp_path, "upgrade", numbers) == []
+
+
+def test_an_upgrade_does_not_hold_up_a_table_in_use(server: str, tmp_path: Path) -> None:
+    """Somebody reads the jobs in a long transaction: the upgrade gives up in a sentence."""
+    url = database_of(server, "busy")
+    died = rig(tmp_path, "upgrade", 0, 'ALTER TABLE "collection_job" ADD COLUMN "beats_count"', url=url)
+    assert died.returncode == -signal.SIGKILL
+    with psycopg.connect(url) as reader:
+        reader.execute("SELECT count(*) FROM collection_job")
+        done = shell(tmp_path, "migrate", url=url)
+        assert done.returncode == 1
+        assert "schema.locked" in done.stderr
+        with psycopg.connect(url) as other:
+            other.execute("SET lock_timeout = '2s'")
+            other.execute("SELECT count(*) FROM collection_dirtywindow")
+    assert shell(tmp_path, "migrate", url=url).returncode == 0
