@@ -27,6 +27,7 @@ INSTALLED_APPS = [
     "wattkeeper.data.commands",
     "wattkeeper.data.alarms",
     "wattkeeper.data.audit",
+    "wattkeeper.data.virtual",
     "wattkeeper.data.upgrades",
     "wattkeeper.interfaces.web.console",
 ]

@@ -36,7 +36,14 @@ from wattkeeper.pipeline.ports import (
     SpanFindings,
 )
 from wattkeeper.pipeline.rollups import refresh
-from wattkeeper.pipeline.virtual import NO_VIRTUAL, DerivedVirtual, derive_level, levels_of, mark_users
+from wattkeeper.pipeline.virtual import (
+    NO_VIRTUAL,
+    DerivedVirtual,
+    derive_level,
+    levels_of,
+    mark_users,
+    reader_of,
+)
 from wattkeeper.pipeline.window import (
     Span,
     align,
@@ -245,7 +252,7 @@ def _derive_virtual(
     by_series = _by_series(windows, windows.series_id)
     for series_ids in levels_of(virtual, by_series):
         own = {series_id: by_series[series_id] for series_id in series_ids}
-        derived = derive_level(ports.measurements, virtual, own, now_s)
+        derived = derive_level(reader_of(ports), virtual, own, now_s)
         failed = {each.facts.series_id: each.error.code for each in derived if each.error is not None}
         results = [
             _virtual_result(ports, each, each.intervals) for each in derived if each.intervals is not None

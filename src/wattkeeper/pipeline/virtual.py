@@ -5,7 +5,7 @@ after, so that nobody who derived in between is left with the old value.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -24,10 +24,12 @@ from wattkeeper.core.registry.virtual_series import (
     VirtualValues,
     evaluate,
 )
-from wattkeeper.pipeline.ports import MeasurementRows, Measurements, VirtualMeters
+from wattkeeper.pipeline.ports import MeasurementRows, Ports, VirtualMeters
 from wattkeeper.pipeline.window import Span, floor_to_day, merge_spans
 
 DAY_S = 86_400
+PIECE_S = 32 * DAY_S
+Reader = Callable[[Sequence[int], Span], MeasurementRows]
 NO_VIRTUAL = VirtualSet({}, {}, {})
 
 
@@ -67,7 +69,7 @@ def _changed(series_id: Int64s, starts_at_s: Int64s) -> Iterator[tuple[int, Span
 
 
 def derive_level(
-    measurements: Measurements,
+    read: Reader,
     known: VirtualSet,
     by_series: Mapping[int, Sequence[ClaimedWindow]],
     now_s: int,
@@ -77,11 +79,14 @@ def derive_level(
         series_id: merge_spans(_days(known.facts[series_id], windows, now_s))
         for series_id, windows in by_series.items()
     }
-    held = _Held(measurements)
-    found = []
-    for series_id, own in spans.items():
-        found += [_derive(held, known, known.facts[series_id], span) for span in own]
-    return found
+    held = _Held(read)
+    pieces = [
+        (piece, series_id)
+        for series_id, own in spans.items()
+        for span in own
+        for piece in _pieces(known.facts[series_id], span)
+    ]
+    return [_derive(held, known, known.facts[series_id], piece) for piece, series_id in sorted(pieces)]
 
 
 def levels_of(known: VirtualSet, series_ids: Iterable[int]) -> list[list[int]]:
@@ -110,20 +115,45 @@ def _days(facts: VirtualFacts, windows: Iterable[ClaimedWindow], now_s: int) -> 
             yield from_s, to_s
 
 
-class _Held:
-    """Current values of members; what two spans in a row ask for is read once."""
+def _pieces(facts: VirtualFacts, span: Span) -> Iterator[Span]:
+    """Yield a span in parts of whole local days: what bounds memory."""
+    from_s, to_s = span
+    while to_s - from_s > PIECE_S:
+        cut_s = floor_to_day(from_s + PIECE_S, facts)
+        yield from_s, cut_s
+        from_s = cut_s
+    yield from_s, to_s
 
-    def __init__(self, measurements: Measurements) -> None:
-        self._measurements = measurements
+
+def reader_of(ports: Ports) -> Reader:
+    """Return how the current values of series are read: in one question where there is such a port."""
+    if ports.many is not None:
+        many = ports.many
+        return lambda ids, span: many.read_measurements(np.array(ids, dtype=np.int64), *span)
+    return lambda ids, span: MeasurementRows.concatenate([ports.measurements.read(own, *span) for own in ids])
+
+
+class _Held:
+    """Current values of members; what two virtual series in a row ask for is read once."""
+
+    def __init__(self, read: Reader) -> None:
+        self._read = read
         self._span: Span = (0, 0)
         self._known: dict[int, MeasurementRows] = {}
 
     def rows(self, series_ids: frozenset[int], span: Span) -> MeasurementRows:
         if span != self._span:
             self._span, self._known = span, {}
-        for series_id in sorted(series_ids - self._known.keys()):
-            self._known[series_id] = self._measurements.read(series_id, *span)
+        wanted = sorted(series_ids - self._known.keys())
+        if wanted:
+            rows = self._read(wanted, span)
+            self._known |= {own: _of(rows, own) for own in wanted}
         return MeasurementRows.concatenate([self._known[own] for own in sorted(series_ids)])
+
+
+def _of(rows: MeasurementRows, series_id: int) -> MeasurementRows:
+    first, end = np.searchsorted(rows.series_id, (series_id, series_id + 1))
+    return MeasurementRows(*(getattr(rows, name)[first:end] for name in MeasurementRows.__slots__))
 
 
 def _derive(held: _Held, known: VirtualSet, facts: VirtualFacts, span: Span) -> DerivedVirtual:

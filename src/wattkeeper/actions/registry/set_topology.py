@@ -7,6 +7,7 @@ from django.db.models import Q
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import check_instant, own
+from wattkeeper.actions.virtual.formulas import follow_topology
 from wattkeeper.core.registry.topology import check_topology
 from wattkeeper.data.registry.facts import get_topology
 from wattkeeper.data.registry.models import Topology, UsagePoint
@@ -19,13 +20,16 @@ def set_topology(
     """
     From `at` until the next recorded change, `child_id` is fed through `parent_id`; None: nobody knows.
 
-    :raises WattkeeperError: ``registry.not-found``, ``registry.in-future``, ``topology.cycle``
+    :raises WattkeeperError: ``registry.not-found``, ``registry.in-future``, ``topology.cycle``,
+        ``formulas.cycle``
     """
     check_instant(at, now=now)
     child = own(UsagePoint, child_id, actor=actor)
     parent = own(UsagePoint, parent_id, actor=actor) if parent_id is not None else None
     entry.subject = f"usage-point:{child.id}"
     entry.detail = {"parent_id": parent_id, "at": at}
+    mains = {parent_id} if parent_id is not None else set()
+    mains |= set(child.fed_by.exclude(ends_at__lte=at).values_list("parent_id", flat=True))
     ends_at = _cut(child, at)
     if parent is not None:
         Topology.objects.create(
@@ -37,6 +41,7 @@ def set_topology(
             recorded_at=now,
         )
         check_topology(get_topology(tenant_id=actor.tenant_id))
+    follow_topology(actor.tenant_id, mains, at=at, now=now)
 
 
 def _cut(child: UsagePoint, at: datetime) -> datetime | None:

@@ -58,6 +58,7 @@ class UsagePoint(SealedRow):
         CUSTOMER = "CUSTOMER", _("Customer")
         MAIN = "MAIN", _("Main meter")
         SUB = "SUB", _("Sub-meter")
+        VIRTUAL = "VIRTUAL", _("Virtual meter")
 
     tenant = models.ForeignKey(Tenant, models.PROTECT)
     site = models.ForeignKey(Site, models.PROTECT, related_name="usage_points")

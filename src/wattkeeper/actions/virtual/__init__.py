@@ -1,0 +1,1 @@
+"""Virtual meters, groups of usage points, comparisons of meters."""
