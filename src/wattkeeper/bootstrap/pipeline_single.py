@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds
@@ -17,7 +18,7 @@ from wattkeeper.data.alarms.queries import FindingDraft, close_window, keep_find
 from wattkeeper.data.collection import queries, windows
 from wattkeeper.data.registry.facts import SeriesFacts as StoredFacts
 from wattkeeper.data.registry.facts import get_series_facts
-from wattkeeper.pipeline.ports import ClaimedWindow, MeasurementRows, SeriesFacts
+from wattkeeper.pipeline.ports import MeasurementRows, SeriesFacts
 from wattkeeper.store.api import Measurements, RawReads, ReadingStore
 
 CODE_VERSION = "0.1.0"
@@ -142,10 +143,7 @@ class DataWindows:
 
     def claim(self, *, now_s: int, lease_s: int, limit: int) -> Sequence[ClaimedWindow]:
         """Lease about `limit` windows: the oldest shard's first."""
-        claimed = windows.claim(
-            now=from_seconds(now_s), lease_s=lease_s, limit=limit, tenant_id=self._tenant_id
-        )
-        return [ClaimedWindow(*window) for window in claimed]
+        return windows.claim(now=from_seconds(now_s), lease_s=lease_s, limit=limit, tenant_id=self._tenant_id)
 
     def complete(self, done: Sequence[ClaimedWindow]) -> int:
         """Remove the windows that are still held."""

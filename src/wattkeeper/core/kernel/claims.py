@@ -63,6 +63,11 @@ class ClaimedWindows(Sequence[ClaimedWindow]):
     def __iter__(self) -> Iterator[ClaimedWindow]:
         return starmap(ClaimedWindow, zip(*(column.tolist() for column in self.columns), strict=True))
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
     @overload
     def __getitem__(self, place: int) -> ClaimedWindow: ...
     @overload
