@@ -324,3 +324,29 @@ def test_the_heart_beats_during_one_long_step_and_stops_when_it_is_taken_over(
 def test_a_period_is_named_as_people_do() -> None:
     assert period_text(FIRST, END) == "2026-10"
     assert period_text(date(2026, 10, 5), date(2026, 11, 5)) == "2026-10-05 – 2026-11-04"
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=1), -timedelta(hours=1), timedelta(days=4000)])
+def test_a_clock_that_jumps_takes_no_job_from_who_lives(
+    ours: People, clock: Clock, steady: Steady, jump: timedelta
+) -> None:
+    ask(ours)
+    held = job_queue.claim_job(now=clock())
+    assert held is not None
+    clock.at += jump
+    for _ in range(LOOKS_COUNT * 3):
+        job_queue.beat(held, now=clock())
+        assert job_queue.claim_job(now=clock()) is None
+        steady.at_s += job_queue.LEASE_S / LOOKS_COUNT
+    look_on(steady)  # now it is silent
+    assert job_queue.claim_job(now=clock()) is not None
+
+
+def test_a_retry_does_not_wait_for_a_clock_that_was_set_back(ours: People, clock: Clock) -> None:
+    ask(ours)
+    held = job_queue.claim_job(now=clock())
+    assert held is not None
+    job_queue.put_back(held, now=clock(), has_failed=True)
+    assert job_queue.claim_job(now=clock()) is None
+    clock.at -= timedelta(hours=1)
+    assert job_queue.claim_job(now=clock()) is not None
