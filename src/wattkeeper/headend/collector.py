@@ -76,6 +76,11 @@ class LinkCollector:
         await self._link_down(error_code)
         self._sleeper.poke()
 
+    def take_up(self) -> None:
+        """Read at once, whatever the back-off says: a device has dialled in."""
+        self._backoff.retry_at = None
+        self._sleeper.poke()
+
     def retire(self) -> None:
         """Let go of the connection for good."""
         self.line.close()

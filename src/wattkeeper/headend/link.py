@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 
 from wattkeeper.headend.collector import LinkCollector
 from wattkeeper.headend.device import DeviceState
+from wattkeeper.headend.doors import Doors
 from wattkeeper.headend.errors import LinkDown
 from wattkeeper.headend.line import Line
 from wattkeeper.headend.mqtt import OnPush, dial_mqtt
 from wattkeeper.headend.ports import LinkPlan, Transport
 from wattkeeper.headend.push import Outcome, PushReceiver
 from wattkeeper.headend.services import Services
+from wattkeeper.headend.slot import Slot
 from wattkeeper.headend.supervise import supervise
 from wattkeeper.headend.tcp import Connect, dial
 from wattkeeper.headend.timetable import Sleeper, Timetable
@@ -23,6 +25,8 @@ class RunningLink:
     collector: LinkCollector
     sleeper: Sleeper
     timetable: Timetable
+    doors: Doors
+    slot: Slot | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def fits(self, plan: LinkPlan) -> bool:
@@ -35,12 +39,20 @@ class RunningLink:
             plan.retries_count,
         )
 
+    def update(self, plan: LinkPlan) -> None:
+        """Take over changed devices."""
+        self.collector.update(plan)
+        if self.slot is not None:
+            self.doors.update(self.slot, plan)
+
     async def stop(self) -> None:
         """End the link's tasks and let go of its connection."""
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.collector.retire()
+        if self.slot is not None:
+            self.doors.remove(self.slot)
         self.timetable.remove(self.sleeper)
 
 
@@ -52,8 +64,9 @@ def start_link(plan: LinkPlan, services: Services, known: dict[int, DeviceState]
     async def on_push(frame: bytes) -> Outcome:
         return await receivers[0].receive(frame)
 
-    connect = _connect(plan, on_push)
-    is_push = plan.transport is not Transport.TCP
+    slot = services.doors.add(plan) if plan.transport is Transport.LISTEN else None
+    connect = _connect(plan, on_push) if slot is None else slot.connect
+    is_push = plan.transport in (Transport.MQTT, Transport.PULSE_TCP)
     line = Line(
         connect,
         timeout_s=plan.timeout_s,
@@ -64,7 +77,9 @@ def start_link(plan: LinkPlan, services: Services, known: dict[int, DeviceState]
     collector = LinkCollector(plan, line, services, sleeper, known)
     receivers.append(PushReceiver(collector, services))
     collector.on_fetched = receivers[0].acknowledge_withheld
-    running = RunningLink(collector, sleeper, services.timetable)
+    if slot is not None:
+        slot.collector = collector
+    running = RunningLink(collector, sleeper, services.timetable, services.doors, slot)
     loops = [collector.run, lambda: listen(collector)] if is_push else [collector.run]
     running.tasks = [asyncio.create_task(supervise(loop, services.metrics)) for loop in loops]
     return running

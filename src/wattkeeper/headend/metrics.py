@@ -29,6 +29,10 @@ _COUNTERS = {
     "push_intervals": "Interval stamps asked for because a push was lost on a link that was up",
     "backfill_repeats": "Interval stamps asked for again",
     "intervals_given_up": "Interval stamps that devices do not have",
+    "dial_ins": "Connections that devices, or whoever it was, opened to us",
+    "dial_ins_shed": "Connections ended at once: too many of one address, or of all",
+    "dial_ins_late": "Connections ended because their first frame did not come in time",
+    "strangers": "Connections not let in",
     "commands_sent": "Relay commands sent",
     "read_backs": "Relay states read back after a command",
 }
@@ -37,6 +41,7 @@ _GAUGES = {
     "spool_batches": "Batches waiting in the spool",
     "links_up": "Links that are connected",
     "devices": "Devices planned",
+    "dialled_in": "Connections that stand on our ports",
 }
 
 

@@ -36,6 +36,7 @@ class Transport(Enum):
     TCP = "TCP"  # we dial host:port; one bus, one request at a time
     MQTT = "MQTT"  # endpoint mqtt://host:port; devices push
     PULSE_TCP = "PULSE_TCP"  # we dial host:port; newline-delimited JSON, devices push
+    LISTEN = "LISTEN"  # the device dials us: endpoint listen://host:port?from=…&token=…
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,24 @@ class DeviceReport:
     failures_count: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """Somebody who connected to `port` from `peer` and was not let in, and why (`error_code`).
+
+    `tenant_ids`: whose links wait at that port. `link_id`: for which it tried to speak, where that is known.
+    `said`: the first bytes of what it sent. `serial_number`: the number it gave, which proves nothing.
+    """
+
+    port: int
+    peer: str
+    at: datetime
+    error_code: str
+    tenant_ids: tuple[int, ...]
+    link_id: int | None = None
+    said: bytes = b""
+    serial_number: str = ""
+
+
 class PlanPort(Protocol):
     """Where links and devices come from."""
 
@@ -139,6 +158,14 @@ class ReportPort(Protocol):
 
     def report_link(self, link_id: int, at: datetime, *, is_up: bool, error_code: str | None) -> None:
         """Keep a link's state."""
+        ...
+
+    def report_stranger(self, stranger: Stranger, untold_count: int) -> None:
+        """Keep that somebody unknown connected; `untold_count` more times since it was last told."""
+        ...
+
+    def report_known(self, link_id: int, peer: str, port: int, at: datetime) -> None:
+        """Keep that the device at `peer` speaks for a link now."""
         ...
 
     def report_progress(self, *, done_count: int, total_count: int, label: str) -> None:

@@ -11,6 +11,8 @@ import structlog
 from wattkeeper.headend.contained import call_port
 from wattkeeper.headend.device import DeviceState
 from wattkeeper.headend.dispatch import Dispatch, ReadBackPolicy, read_relay_back
+from wattkeeper.headend.door import DoorLimits
+from wattkeeper.headend.doors import Doors
 from wattkeeper.headend.drain import Drain
 from wattkeeper.headend.families import MakeDriver, make_family_driver
 from wattkeeper.headend.line import Line
@@ -52,6 +54,7 @@ async def run_headend(
     backfill_policy: BackfillPolicy = fetch_every_gap,
     read_back_policy: ReadBackPolicy = read_relay_back,
     seed: int | None = None,
+    limits: DoorLimits | None = None,
 ) -> None:
     """
     Collect, hand over and dispatch until `stop` is set.
@@ -64,6 +67,7 @@ async def run_headend(
     drain = Drain(
         spool, sink, clock, headend.timetable.add(), counters, is_filling=lambda: progress.is_running
     )
+    doors = Doors(clock, plan, report, make_driver, counters, limits or DoorLimits())
     headend.services = Services(
         clock=clock,
         plan=plan,
@@ -76,6 +80,7 @@ async def run_headend(
         make_driver=make_driver,
         backfill_policy=backfill_policy,
         dice=random.Random(seed),
+        doors=doors,
     )
     dispatch = Dispatch(
         outbox,
@@ -85,7 +90,7 @@ async def run_headend(
         busy=headend.timetable.busy,
         read_back_policy=read_back_policy,
     )
-    await headend.run(stop, [drain.run, dispatch.run])
+    await headend.run(stop, [drain.run, dispatch.run, doors.run])
 
 
 class Headend:
@@ -154,7 +159,7 @@ class Headend:
         for link_id, link in planned.items():
             running = self._links.get(link_id)
             if running is not None and running.fits(link):
-                running.collector.update(link)
+                running.update(link)
             else:
                 known = {} if running is None else running.collector.devices
                 await self._stop_link(link_id)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.headend.doors import Doors
 from wattkeeper.headend.families import MakeDriver
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.ports import Clock, DevicePlan, HoldingsPort, PlanPort, ReportPort
@@ -42,3 +43,4 @@ class Services:
     make_driver: MakeDriver
     backfill_policy: BackfillPolicy
     dice: random.Random
+    doors: Doors

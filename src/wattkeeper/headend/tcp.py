@@ -41,6 +41,8 @@ Connect = Callable[[], Awaitable[Wire]]
 class TcpWire(asyncio.Protocol):
     """One TCP connection. What exceeds its buffer without becoming a frame is dropped and counted."""
 
+    __slots__ = ("_arrived", "_transport", "buffer", "overflow_bytes")
+
     def __init__(self) -> None:
         self.buffer = bytearray()
         self.overflow_bytes = 0

@@ -35,6 +35,7 @@ from wattkeeper.headend.ports import (
     DeviceReport,
     LinkPlan,
     OutboxCommand,
+    Stranger,
     Transport,
 )
 from wattkeeper.headend.service import run_headend
@@ -244,6 +245,7 @@ class ToyBus:
         self._clock = clock
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._dialled: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -255,6 +257,12 @@ class ToyBus:
         for writer in list(self._writers):
             writer.transport.abort()
         await asyncio.sleep(0.01)
+
+    async def dial(self, port: int, greeting: bytes = b"", *, own_host: str = "127.0.0.1") -> None:
+        """Connect to somebody who listens and serve there, as a bus behind a modem does."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(own_host, 0))
+        writer.write(greeting)
+        self._dialled.append(asyncio.create_task(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections_count += 1
@@ -292,6 +300,8 @@ class World:
         self.batches: list[RawBatch] = []
         self.reports: list[DeviceReport] = []
         self.link_reports: list[tuple[int, bool, str | None]] = []
+        self.strangers: list[Stranger] = []
+        self.known: list[tuple[int, str]] = []
         self.progress: list[tuple[int, int]] = []
         self.results: list[CommandResult] = []
         self.outbox: list[OutboxCommand] = []
@@ -335,6 +345,12 @@ class World:
 
     def report_link(self, link_id: int, at: datetime, *, is_up: bool, error_code: str | None) -> None:
         self.link_reports.append((link_id, is_up, error_code))
+
+    def report_stranger(self, stranger: Stranger, untold_count: int) -> None:
+        self.strangers.append(stranger)
+
+    def report_known(self, link_id: int, peer: str, port: int, at: datetime) -> None:
+        self.known.append((link_id, peer))
 
     def report_progress(self, *, done_count: int, total_count: int, label: str) -> None:
         self.progress.append((done_count, total_count))
