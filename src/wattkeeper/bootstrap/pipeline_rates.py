@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from wattkeeper.core.billing.determinants import RateCalendar, RateDayRows
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
@@ -12,9 +12,12 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.tariffs.model import EnergyCharge, Tariff
 from wattkeeper.core.tariffs.parse import parse_tariff
 from wattkeeper.data.billing.models import Contract, TariffVersion
+from wattkeeper.data.registry.integer_rows import integer_rows
 from wattkeeper.data.registry.plain_facts import among
 from wattkeeper.pipeline.ports import DatedCalendar
 from wattkeeper.store.api import ReadingStore
+
+NOBODY = np.zeros(0, dtype=np.int64)
 
 
 class DataRates:
@@ -27,19 +30,17 @@ class DataRates:
     def get_calendars(self, series_id: Int64s, from_s: int, to_s: int) -> Sequence[DatedCalendar]:
         """Return the calendars in force anywhere in a span: of each contract, of each version it names."""
         begins, ends = from_seconds(from_s), from_seconds(to_s)
-        in_force = Q(starts_at__lt=ends) & (Q(ends_at__isnull=True) | Q(ends_at__gt=begins))
         own = among("usage_point__series__id", series_id) & Q(tenant_id=self._tenant_id)
-        rows = Contract.objects.filter(own & in_force).values_list(
-            "tariff_id", "starts_at", "ends_at", "usage_point__series__id"
-        )
-        held: dict[tuple[int, int, int], list[int]] = {}
-        for tariff_id, starts_at, ends_at, own_id in rows:
-            first_s = max(from_s, to_seconds(starts_at))
-            end_s = to_s if ends_at is None else min(to_s, to_seconds(ends_at))
-            held.setdefault((tariff_id, first_s, end_s), []).append(own_id)
+        in_force = Q(starts_at__lt=ends) & (Q(ends_at__isnull=True) | Q(ends_at__gt=begins))
+        throughout = Q(starts_at__lte=begins) & (Q(ends_at__isnull=True) | Q(ends_at__gte=ends))
+        whole = Contract.objects.filter(own & throughout).values_list("tariff_id", "usage_point__series__id")
+        rows = integer_rows(whole, 2)
+        held = {(int(t), from_s, to_s): rows[rows[:, 0] == t, 1] for t in np.unique(rows[:, 0])}
+        for key, ids in _in_part(Contract.objects.filter(own & in_force & ~throughout), from_s, to_s).items():
+            held[key] = np.concatenate((held.get(key, NOBODY), ids))
         found = []
         for (tariff_id, first_s, end_s), ids in held.items():
-            chosen = np.intersect1d(np.array(ids, dtype=np.int64), series_id)
+            chosen = np.intersect1d(ids, series_id)
             if len(chosen):
                 found += [DatedCalendar(*dated, chosen) for dated in _calendars(tariff_id, first_s, end_s)]
         return found
@@ -47,6 +48,17 @@ class DataRates:
     def append(self, run_id: int, rows: RateDayRows) -> None:
         """Append the determinants of a run."""
         self._store.insert_rate_days(self._tenant_id, run_id, rows)
+
+
+def _in_part(contracts: "QuerySet[Contract]", from_s: int, to_s: int) -> dict[tuple[int, int, int], Int64s]:
+    """Return the series of contracts by tariff and by what of a span they cover."""
+    rows = contracts.values_list("tariff_id", "starts_at", "ends_at", "usage_point__series__id")
+    held: dict[tuple[int, int, int], list[int]] = {}
+    for tariff_id, starts_at, ends_at, own_id in rows:
+        first_s = max(from_s, to_seconds(starts_at))
+        end_s = to_s if ends_at is None else min(to_s, to_seconds(ends_at))
+        held.setdefault((tariff_id, first_s, end_s), []).append(own_id)
+    return {key: np.array(ids, dtype=np.int64) for key, ids in held.items()}
 
 
 def _calendars(tariff_id: int, from_s: int, to_s: int) -> list[tuple[RateCalendar, int, int]]:

@@ -1,36 +1,33 @@
 """Facts of thousands of series in a handful of statements, for those that one register has long measured."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from django.db.models import Q
+from django.db.models import Case, IntegerField, Q, Value, When
+from django.db.models.functions import Coalesce
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
+from wattkeeper.data.registry.integer_rows import NOTHING, integer_rows
 from wattkeeper.data.registry.models import Multiplier, Series, Site
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE, step_milliwh
 
-CHUNK_COUNT = 4000
+CHUNK_COUNT = 8192
 SPARSE_MAX = 2  # so many times as many ids as were asked for are read along where they lie close together
 _INSTALLATION = "usage_point__installations"
 _CHANNEL = f"{_INSTALLATION}__meter__channels"
-_COLUMNS = (
-    "id",
-    "usage_point_id",
-    f"{_INSTALLATION}__meter_id",
-    f"{_CHANNEL}__id",
-    "interval_s",
-    "usage_point__site_id",
-    "usage_point__power_max_w",
-    f"{_CHANNEL}__register_digits",
-    f"{_CHANNEL}__step_numerator",
-    f"{_CHANNEL}__step_denominator",
-    f"{_CHANNEL}__reading_type",
+_REGISTER_TYPES = tuple(
+    code
+    for code in QUANTITY_OF_READING_TYPE
+    if READING_TYPES[code].kind is Kind.CUMULATIVE and READING_TYPES[code].unit != "imp"
 )
+_OWN = ("id", "usage_point_id", f"{_INSTALLATION}__meter_id", f"{_CHANNEL}__id", "interval_s")
+_PLACE = ("usage_point__site_id", "usage_point__power_max_w")
+_KIND = ("type_index", "digits", f"{_CHANNEL}__step_numerator", f"{_CHANNEL}__step_denominator")
+_WIDTH = len(_OWN) + len(_PLACE) + len(_KIND)
+_RATIO_WIDTH = 4
 
 Int64s = NDArray[np.int64]
 
@@ -86,80 +83,82 @@ def among(field: str, ids: Int64s) -> Q:
 
 
 def _plain_table(ids: Int64s, since: datetime) -> Int64s:
-    rows = _long_measured(ids, since)
-    ratios = _ratios(ids, since)
-    kinds: dict[tuple[Any, ...], int] = {}
-    kind_of = [kinds.setdefault((*row[7:], ratios.get(row[1], (1, 1))), len(kinds)) for row in rows]
-    rates = np.array([_rate(*kind) for kind in kinds], dtype=np.int64).reshape(-1, 3)
-    own = np.array([row[:7] for row in rows], dtype=np.int64).reshape(-1, 7)
-    found = np.concatenate((own, rates[np.array(kind_of, dtype=np.intp)]), axis=1)
-    found = found[np.argsort(found[:, 0], kind="stable")]
-    is_alone = np.isin(found[:, 0], ids)  # a range may hold others too
-    is_again = found[1:, 0] == found[:-1, 0]
-    is_alone[1:] &= ~is_again
-    is_alone[:-1] &= ~is_again
-    otherwise = _measured_otherwise(ids, since)
-    return found[is_alone & (found[:, -1] > 0) & ~np.isin(found[:, 0], otherwise)]
+    """Return the columns of `PlainRows` up to the denominator, one row a plain series, in order of id."""
+    rows = _measured(ids, since)
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    is_plain = np.isin(rows[:, 0], ids) & (rows[:, len(_OWN) + len(_PLACE)] != NOTHING)
+    is_again = rows[1:, 0] == rows[:-1, 0]
+    is_plain[1:] &= ~is_again
+    is_plain[:-1] &= ~is_again
+    rows = rows[is_plain]
+    kinds = np.column_stack((rows[:, len(_OWN) + len(_PLACE) :], _ratios_of(rows[:, 1], ids, since)))
+    kind = np.ascontiguousarray(kinds).view(f"V{kinds.shape[1] * kinds.itemsize}").ravel()
+    _, firsts, kind_of = np.unique(kind, return_index=True, return_inverse=True)
+    rates = np.array([_rate(*kinds[first].tolist()) for first in firsts], dtype=np.int64).reshape(-1, 3)
+    found = np.concatenate((rows[:, : len(_OWN) + len(_PLACE)], rates[kind_of]), axis=1)
+    return found[found[:, -1] > 0]
 
 
 def _rate(
-    digits: int | None,
-    numerator: int,
-    denominator: int,
-    reading_type: str,
-    ratio: tuple[int, int] | None,
+    type_index: int, digits: int, numerator: int, denominator: int, ratio: int, ratio_denominator: int
 ) -> tuple[int, int, int]:
     """Return modulus, numerator and denominator; the last is 0 where they are not known or too large."""
-    if ratio is None or (digits or 0) > 18:
+    if not ratio_denominator or digits > 18:
         return 0, 0, 0
-    rate = step_milliwh(reading_type, Fraction(numerator, denominator), None) * Fraction(*ratio)
+    step = step_milliwh(_REGISTER_TYPES[type_index], Fraction(numerator, denominator), None)
+    rate = step * Fraction(ratio, ratio_denominator)
     if max(rate.numerator, rate.denominator) >= 2**62:
         return 0, 0, 0
-    return 0 if digits is None else 10**digits, rate.numerator, rate.denominator
+    return 0 if digits == NOTHING else 10**digits, rate.numerator, rate.denominator
 
 
-def _long_measured(ids: Int64s, since: datetime) -> Sequence[tuple[Any, ...]]:
-    """Return series and register for meters that have been where they are since before `since`."""
-    own = among("id", ids) & _same_quantity(_register_types())
-    own &= Q(**{f"{_INSTALLATION}__starts_at__lte": since, f"{_INSTALLATION}__ends_at__isnull": True})
-    return list(Series.objects.filter(own).values_list(*_COLUMNS))
+def _measured(ids: Int64s, since: datetime) -> Int64s:
+    """Return every channel that has measured the series, or one near it, since an instant.
 
-
-def _measured_otherwise(ids: Int64s, since: datetime) -> list[int]:
-    """Return the series with an installation that changed since, or with a channel of another kind."""
-    changed = Q(**{f"{_INSTALLATION}__starts_at__gt": since}) | Q(**{f"{_INSTALLATION}__ends_at__gt": since})
-    others = [code for code in QUANTITY_OF_READING_TYPE if code not in _register_types()]
-    own = among("id", ids)
-    return [
-        *Series.objects.filter(own & changed).values_list("id", flat=True),
-        *Series.objects.filter(own & _same_quantity(others)).values_list("id", flat=True),
+    Its type is `NOTHING` where its installation began or ended since, or where it is no plain register.
+    """
+    steady = {f"{_INSTALLATION}__starts_at__lte": since, f"{_INSTALLATION}__ends_at__isnull": True}
+    types = [
+        When(**steady, **{f"{_CHANNEL}__reading_type": code}, then=Value(index))
+        for index, code in enumerate(_REGISTER_TYPES)
     ]
+    still = Q(**{f"{_INSTALLATION}__ends_at__isnull": True}) | Q(**{f"{_INSTALLATION}__ends_at__gt": since})
+    query = (
+        Series.objects.filter(among("id", ids) & _same_quantity() & still)
+        .annotate(
+            type_index=Case(*types, default=Value(NOTHING), output_field=IntegerField()),
+            digits=Coalesce(f"{_CHANNEL}__register_digits", Value(NOTHING)),
+        )
+        .values_list(*_OWN, *_PLACE, *_KIND)
+    )
+    return integer_rows(query, _WIDTH)
 
 
-def _ratios(ids: Int64s, since: datetime) -> Mapping[int, tuple[int, int] | None]:
-    """Return the multiplier of usage points that have any, None where it changed since."""
-    ratios: dict[int, tuple[int, int] | None] = {}
+def _ratios_of(usage_point_id: Int64s, ids: Int64s, since: datetime) -> Int64s:
+    """Return the multiplier of each usage point, shape (points, 2); 0 / 0 where it changed since."""
+    ratios = np.ones((len(usage_point_id), 2), dtype=np.int64)
+    is_steady = Case(
+        When(starts_at__lte=since, ends_at__isnull=True, then=Value(1)),
+        default=Value(0),
+        output_field=IntegerField(),
+    )
     facts = Multiplier.objects.filter(among("usage_point__series__id", ids)).exclude(ends_at__lte=since)
-    for usage_point_id, numerator, denominator, starts_at, ends_at in facts.values_list(
-        "usage_point_id", "numerator", "denominator", "starts_at", "ends_at"
-    ).distinct():
-        is_steady = starts_at <= since and ends_at is None
-        ratios[usage_point_id] = (numerator, denominator) if is_steady else None
+    query = facts.annotate(is_steady=is_steady).values_list(
+        "usage_point_id", "numerator", "denominator", "is_steady"
+    )
+    known = np.unique(integer_rows(query, _RATIO_WIDTH), axis=0)
+    if len(known):
+        points, first, count = np.unique(known[:, 0], return_index=True, return_counts=True)
+        own = known[first, 1:3] * ((count == 1) & (known[first, 3] == 1))[:, np.newaxis]
+        place = np.minimum(np.searchsorted(points, usage_point_id), len(points) - 1)
+        has_own = points[place] == usage_point_id
+        ratios[has_own] = own[place[has_own]]
     return ratios
 
 
-def _register_types() -> list[str]:
-    return [
-        code
-        for code in QUANTITY_OF_READING_TYPE
-        if READING_TYPES[code].kind is Kind.CUMULATIVE and READING_TYPES[code].unit != "imp"
-    ]
-
-
-def _same_quantity(reading_types: Sequence[str]) -> Q:
+def _same_quantity() -> Q:
     same = Q()
     for quantity in sorted(set(QUANTITY_OF_READING_TYPE.values())):
-        types = [code for code in reading_types if QUANTITY_OF_READING_TYPE[code] == quantity]
-        if types:
-            same |= Q(**{"quantity": quantity, f"{_CHANNEL}__reading_type__in": types})
+        types = [code for code, own in QUANTITY_OF_READING_TYPE.items() if own == quantity]
+        same |= Q(**{"quantity": quantity, f"{_CHANNEL}__reading_type__in": types})
     return same
