@@ -1,19 +1,17 @@
-"""Ask for a file to be imported; it is kept on disk until a worker has stored the last of its rows."""
+"""Ask for a file to be imported; it is kept on disk, sealed, until a worker has stored its rows."""
 
-import os
 import secrets
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.collection.import_file import import_file, plain_row_error
+from wattkeeper.actions.collection.uploads import FOLDER, keep_upload, read_upload
 from wattkeeper.actions.job_work import JobOutcome, Progress, requester_of, requester_params
 from wattkeeper.actions.records import own
 from wattkeeper.actions.services import Services
-from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.job_queue import ClaimedJob, queue_job
 from wattkeeper.data.registry.models import Site
@@ -21,7 +19,6 @@ from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.mapping import Mapping, parse_mapping
 
 JOB_KIND = "import"
-_FOLDER = "imports"
 
 
 def request_import(
@@ -42,7 +39,7 @@ def request_import(
     """
     actor.require(Role.OPERATOR)
     file_name = secrets.token_hex(16)
-    path = _keep(services.data_folder, file_name, content)
+    path = keep_upload(services.data_folder, file_name, content, tenant_id=actor.tenant_id)
     try:
         return _queue(
             actor=actor,
@@ -96,10 +93,7 @@ def do_import(job: ClaimedJob, services: Services, on_progress: Progress) -> Job
 
     :raises WattkeeperError: ``imports.file-gone``, and what `import_file` raises
     """
-    try:
-        content = _path(services.data_folder, job).read_bytes()
-    except OSError as error:
-        raise WattkeeperError("imports.file-gone", label=job.label, reason=error.strerror or "") from error
+    content = read_upload(services.data_folder, str(job.params["file_name"]), label=job.label)
     result = import_file(
         actor=requester_of(job),
         now=services.now(),
@@ -131,32 +125,4 @@ def drop_file(job: ClaimedJob, services: Services) -> None:
 
 
 def _path(data_folder: Path, job: ClaimedJob) -> Path:
-    return data_folder / _FOLDER / str(job.params["file_name"])
-
-
-def _keep(data_folder: Path, file_name: str, content: Iterable[bytes]) -> Path:
-    folder = data_folder / _FOLDER
-    path = folder / file_name
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_folder(folder)
-    except OSError as error:
-        with suppress(OSError):
-            path.unlink()
-        raise WattkeeperError(
-            "imports.not-kept", is_permanent=False, folder=str(folder), reason=error.strerror or ""
-        ) from error
-    return path
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return data_folder / FOLDER / str(job.params["file_name"])

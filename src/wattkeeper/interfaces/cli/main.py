@@ -34,6 +34,7 @@ COMMANDS = {
     "job": "wattkeeper.interfaces.cli.jobs:app",
     "user": "wattkeeper.interfaces.cli.users:app",
     "migrate": "wattkeeper.interfaces.cli.migrate:migrate",
+    "keys": "wattkeeper.interfaces.cli.keys:app",
     "audit": "wattkeeper.interfaces.cli.audit:app",
     "verify": "wattkeeper.interfaces.cli.verify:verify",
     "archive": "wattkeeper.interfaces.cli.archives:app",

@@ -30,7 +30,7 @@ def serve(
     supervisor = Supervisor(folder, host=host, port=port, environment={}, tls=tls)
     try:
         supervisor.take_folder()
-        made = prepare(folder, now=now)
+        made = prepare(folder, now=now, on_key_made=tell_key_file)
         supervisor.start()
         console.print(f"[bold]Wattkeeper · 电表管家[/bold]  {supervisor.url}")
         _tell_security(console, host, tls)
@@ -47,6 +47,16 @@ def _tell_security(console: Console, host: str, tls: Tls | None) -> None:
         console.print("Plain HTTP: passwords can be read on the way. · 明文 HTTP,口令可能被窃听。")
     elif tls is not None and tls.is_own:
         console.print(f"Own certificate, SHA-256 · 自签证书指纹: {tls.fingerprint}")
+
+
+def tell_key_file(path: Path) -> None:
+    """Say that there is a key now, and what it is for."""
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(f"Key file made · 已生成密钥文件: [bold]{path}[/bold]")
+    console.print(
+        "Names, contacts and device keys are sealed with it. Keep a copy elsewhere: nothing else opens them."
+    )
+    console.print("姓名、联系方式和设备密钥均由它加密。请另存一份副本：没有它，谁也无法解密。")
 
 
 def tell_administrator(console: Console, made: tuple[str, str]) -> None:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from wattkeeper.bootstrap.prepare import prepare
 from wattkeeper.interfaces.cli.demo.street import Street, find_mosquitto, make_supervisor
 from wattkeeper.interfaces.cli.demo.tariffs import ZONE
-from wattkeeper.interfaces.cli.serve import tell_administrator
+from wattkeeper.interfaces.cli.serve import tell_administrator, tell_key_file
 from wattkeeper.interfaces.workers.supervisor import Supervisor, run_until_stopped
 from wattkeeper.simulators.world import build_world
 
@@ -38,7 +38,7 @@ def run_demo(folder: Path, *, port: int) -> None:
     street = Street(folder, world)
     try:
         street.start(clock="system")
-        made = prepare(folder, now=now)
+        made = prepare(folder, now=now, on_key_made=tell_key_file)
         supervisor.start(("store",))
         _provision(street, now)
         supervisor.start(("headend", "worker", "web"))

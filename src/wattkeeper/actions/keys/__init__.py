@@ -1,0 +1,1 @@
+"""The verbs of the keys that seal names, contacts and devices' secrets."""
