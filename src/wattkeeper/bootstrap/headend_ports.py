@@ -13,13 +13,16 @@ from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_events, keep_findings
 from wattkeeper.data.collection import plans, status
 from wattkeeper.data.collection.jobs import report_job
+from wattkeeper.data.collection.models import Link
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Meter
-from wattkeeper.headend.ports import ChannelPlan, DevicePlan, DeviceReport, LinkPlan, Transport
+from wattkeeper.headend.dial_in import SCHEME
+from wattkeeper.headend.ports import ChannelPlan, DevicePlan, DeviceReport, LinkPlan, Stranger, Transport
 from wattkeeper.store.api import RawBatch, ReadingStore
 
 CLOCK_TOLERANCE_S = 180
 SILENT_AFTER_COUNT = 3
+STRANGER_RULE = "collection.stranger"
 GRID_SOURCES = (int(Source.PROFILE), int(Source.PUSH), int(Source.FILE))
 
 
@@ -59,13 +62,19 @@ def _link(link: plans.PlannedLink) -> LinkPlan:
         link_id=link.link_id,
         tenant_id=link.tenant_id,
         name=link.name,
-        transport=Transport(link.transport),
+        transport=_transport(link),
         endpoint=link.endpoint,
         timeout_s=link.timeout_s,
         retries_count=link.retries_count,
         poll_s=link.poll_s,
         devices=tuple(_device(device) for device in link.devices),
     )
+
+
+def _transport(link: plans.PlannedLink) -> Transport:
+    """Devices dial in where the endpoint of a TCP link says so; a release before takes it for a dead line."""
+    is_dialled = link.transport == Transport.TCP.value and link.endpoint.startswith(f"{SCHEME}:")
+    return Transport.LISTEN if is_dialled else Transport(link.transport)
 
 
 def _device(device: plans.PlannedDevice) -> DevicePlan:
@@ -210,6 +219,30 @@ class DataReports:
             [FindingDraft(tenant_id, "collection.link-down", subject_key, at, evidence=evidence)], now=at
         )
 
+    def report_stranger(self, stranger: Stranger, untold_count: int) -> None:
+        """Keep that somebody unknown connected: one finding a day for each address, port and tenant."""
+        evidence = {
+            "peer": stranger.peer,
+            "port": stranger.port,
+            "error_code": stranger.error_code,
+            "said": stranger.said.hex(),
+            "serial_number": stranger.serial_number,
+            "link_id": stranger.link_id or 0,
+            "untold_count": untold_count,
+        }
+        day_at = stranger.at.replace(hour=0, minute=0, second=0, microsecond=0)
+        subject_key = _stranger_key(stranger.port, stranger.peer)
+        drafts = [
+            FindingDraft(tenant_id, STRANGER_RULE, subject_key, day_at, evidence=evidence)
+            for tenant_id in stranger.tenant_ids
+        ]
+        keep_findings(drafts, now=stranger.at)
+
+    def report_known(self, link_id: int, peer: str, port: int, at: datetime) -> None:
+        """Close what was found of the address while it was unknown."""
+        tenant_id = Link.objects.values_list("tenant_id", flat=True).get(id=link_id)
+        close_gone(tenant_id=tenant_id, rule=STRANGER_RULE, subject_key=_stranger_key(port, peer), now=at)
+
     def report_progress(self, *, done_count: int, total_count: int, label: str) -> None:
         """Keep how far the fetch of memories has come."""
         report_job(
@@ -238,3 +271,7 @@ class DataReports:
         if meter_id not in self._tenant_of:
             self._tenant_of[meter_id] = Meter.objects.values_list("tenant_id", flat=True).get(id=meter_id)
         return self._tenant_of[meter_id]
+
+
+def _stranger_key(port: int, peer: str) -> str:
+    return f"listener:{port}:{peer}"

@@ -154,14 +154,15 @@ class Doors:
         if len(self._telling) >= _TELLING_MAX_COUNT:
             return
         plan = None if verdict.slot is None else verdict.slot.plan
+        waiting = self._waiting_at(door.port)
         stranger = Stranger(
             port=door.port,
             peer=wire.peer,
             at=self._clock.now(),
             error_code=verdict.error_code or "",
-            tenant_ids=self._waiting_at(door.port).tenant_ids if plan is None else (plan.tenant_id,),
+            tenant_ids=waiting.tenant_ids if plan is None else (plan.tenant_id,),
             link_id=None if plan is None else plan.link_id,
-            said=said[:SAID_MAX_BYTES],
+            said=b"" if waiting.is_secret(said) else said[:SAID_MAX_BYTES],
             serial_number=verdict.serial_number,
         )
         self._start(self._telling, self._strangers.tell(stranger))

@@ -54,6 +54,13 @@ class Waiting:
                     return slot, length
         return None
 
+    def is_secret(self, said: bytes) -> bool:
+        """Whether what somebody said is, begins with or is the beginning of a registration packet."""
+        tokens = [
+            slot.dial_in.token for slot in self.slots if slot.dial_in is not None and slot.dial_in.token
+        ]
+        return bool(said) and any(said.startswith(token) or token.startswith(said) for token in tokens)
+
     def _place(self, slot: Slot) -> None:
         dial_in = slot.dial_in
         assert dial_in is not None

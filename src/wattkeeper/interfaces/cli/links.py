@@ -23,7 +23,7 @@ def list_(tenant: TenantOption = "", as_json: JsonOption = False) -> None:
 @app.command()
 def add(
     name: Name,
-    endpoint: Annotated[str, typer.Argument(help="host:port, or mqtt://host:port")],
+    endpoint: Annotated[str, typer.Argument(help="host:port; mqtt://host:port; listen://host:port?token=PACKET or from=ADDRESSES")],
     site: Annotated[str, typer.Option(help="the site's code")],
     transport: Annotated[str, typer.Option(help="TCP, MQTT or PULSE_TCP")] = "TCP",
     timeout_ms: int = 2000,

@@ -137,6 +137,7 @@ RULES = {
     "readings.multiplier-read-missing": _("The multiplier changed where no register was read"),
     "collection.silent": _("The meter does not answer"),
     "collection.link-down": _("The link is down"),
+    "collection.stranger": _("Somebody unknown connected; nothing was read"),
     "collection.late-for-archive": _("Reads of a month that is archived: restore it to derive them"),
     "collection.clock": _("The meter's clock is wrong"),
     "billing.held": _("A bill is held back"),
