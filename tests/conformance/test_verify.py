@@ -69,8 +69,8 @@ def test_a_whole_installation_is_proved(world: World) -> None:
     assert set(checks) == CHECKS
     assert not [fault for check in checks.values() for fault in check.faults]
     unproved = [fault.code for check in checks.values() for fault in check.unproved]
-    assert unproved == ["verify.audit-no-anchor"]
-    assert not any(check.unproved for check in world.verify()), "anchors are there now"
+    assert unproved == ["verify.audit-no-head"]
+    assert not any(check.unproved for check in world.verify()), "heads are there now"
     examined = {name: check.examined_count for name, check in checks.items()}
     assert examined["store.batches"] > 8000
     assert examined["values.derived"] > 8000
@@ -112,7 +112,7 @@ def test_an_archived_month_is_no_fault_and_comes_back_proved(world: World) -> No
     assert {fault.code for check in checks for fault in check.unproved} == {
         "verify.archived-before",
         "verify.bill-archived",
-        "verify.audit-no-anchor",
+        "verify.audit-no-head",
     }
     back = list(restore_months(actor=actor, now=NOW, services=services, from_month=202609, to_month=202609))
     assert len(back) == len(gone)

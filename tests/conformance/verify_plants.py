@@ -199,7 +199,7 @@ def lost_file(world: World) -> list[Found]:
 
 def cut_audit(world: World) -> list[Found]:
     _unguard("audit_auditrecord")
-    world.verify()  # keeps the anchor
+    world.verify()  # signs the heads
     newest = AuditRecord.objects.filter(tenant_id=world.tenant_id).order_by("-sequence")
     sequence = newest[0].sequence
     AuditRecord.objects.filter(tenant_id=world.tenant_id, sequence__gt=sequence - 2).delete()

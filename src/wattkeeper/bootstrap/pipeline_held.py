@@ -14,7 +14,6 @@ from wattkeeper.bootstrap.pipeline_rollups import StoreRollUps
 from wattkeeper.bootstrap.pipeline_single import StoreMeasurements
 from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.core.kernel.claims import ClaimedWindow
-from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds
 from wattkeeper.core.readings.rollups import RollUpRows

@@ -11,6 +11,7 @@ import structlog
 from django.db import close_old_connections
 
 from wattkeeper.actions.commands.let_go import let_approved_go
+from wattkeeper.actions.operations.audit_heads import Sealer
 from wattkeeper.actions.operations.backup_log import watch_backups
 from wattkeeper.actions.registry.deliver_field_reads import deliver_field_reads
 from wattkeeper.actions.services import Services
@@ -34,6 +35,7 @@ from wattkeeper.store.api import ReadingStore
 WORK_PERIOD_S = 0.2
 DERIVE_PERIOD_S = 5.0  # windows that grow meanwhile are derived once
 DELIVER_PERIOD_S = 30.0
+SEAL_PERIOD_S = 1.0  # what is younger can be cut off unseen
 WATCH_PERIOD_S = 600.0
 JUDGE_FIRST_S = 120.0  # after the start, when what waited is derived
 JUDGE_PERIOD_S = 3600.0
@@ -54,6 +56,7 @@ def run_worker_role() -> None:
     worker = Worker(store, clock.now, plant, duty)
     duty.start()
     Lane("commands", worker.let_go, stop, every_s=WORK_PERIOD_S).start()
+    Lane("audit", worker.seal, stop, every_s=SEAL_PERIOD_S).start()
     jobs = JobRunner(Services(clock.now, data_folder(), store), stop)
     jobs.start()
     while not stop.is_set():
@@ -87,6 +90,7 @@ class Worker:
         self._judges_at_s = time.monotonic() + JUDGE_FIRST_S
         self._looked_at: datetime | None = None
         self._services = Services(now, data_folder(), store)
+        self._sealer = Sealer(data_folder())
 
     def work(self) -> bool:
         """Do what waits; whether there was anything."""
@@ -102,6 +106,10 @@ class Worker:
     def let_go(self) -> int:
         """Let approved commands go; in a lane of its own, since people wait for them."""
         return self._try("commands", lambda: self._as_duty(self._let_go))
+
+    def seal(self) -> int:
+        """Sign the heads of the audit chains that grew."""
+        return self._try("audit", lambda: self._as_duty(lambda: self._sealer.seal(self._now())))
 
     def _as_duty(self, task: Callable[[], int]) -> int:
         return task() if self._duty is None else self._duty.do(task)

@@ -101,7 +101,7 @@ def _write(
         relational.unlink()
         _add_spool(tar, places.spool, scratch)
         parts = _add_readings(tar, store, scratch, now)
-        for place, name in ((places.archive, "archive"), (places.anchors.parent, "proofs")):
+        for place, name in ((places.archive, "archive"), (places.heads.parent, "proofs")):
             if place.exists():
                 tar.add(place, name)
         if has_keys:

@@ -10,11 +10,11 @@ class Places:
 
     spool: Path
     archive: Path
-    anchors: Path
+    heads: Path
 
     @classmethod
     def of(cls, data_folder: Path) -> "Places":
         """Return the places in a data folder."""
         return cls(
-            data_folder / "spool", data_folder / "archive", data_folder / "proofs" / "audit-anchors.jsonl"
+            data_folder / "spool", data_folder / "archive", data_folder / "proofs" / "audit-heads.jsonl"
         )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from wattkeeper.actions.operations.audit_heads import seal_heads
 from wattkeeper.actions.operations.places import Places
 from wattkeeper.actions.operations.verify_bills import check_bills
 from wattkeeper.actions.operations.verify_days import check_balance, check_roll_ups
@@ -11,7 +12,6 @@ from wattkeeper.actions.operations.verify_records import (
     check_archive,
     check_audit,
     check_spool,
-    keep_anchors,
 )
 from wattkeeper.actions.operations.verify_scope import Scope, make_scope, written_counts
 from wattkeeper.actions.operations.verify_values import check_values
@@ -38,7 +38,7 @@ def verify(
     """
     Yield every check as it is done; with `sample_count` only as many series of each tenant are derived again.
 
-    Leaves one thing behind: the newest record of each audit chain, in the anchors file, if the chain holds.
+    Leaves one thing behind: a signed head of each audit chain, if all of them hold.
 
     :raises WattkeeperError: ``store.not-running``
     """
@@ -63,12 +63,12 @@ def verify(
     yield _over("values.roll-ups", scopes, None, check_roll_ups)
     yield run_check("values.latest", lambda check: check_latest(check, store, archived_to_s))
     yield _over("bills", scopes, None, check_bills)
-    audit = run_check("audit", lambda check: check_audit(check, tenant_ids, places.anchors))
+    audit = run_check("audit", lambda check: check_audit(check, tenant_ids, services.data_folder))
     yield audit
     yield run_check("spool", lambda check: check_spool(check, places.spool))
     yield run_check("archive", lambda check: check_archive(check, places.archive))
     if not audit.faults:
-        keep_anchors(tenant_ids, places.anchors)
+        seal_heads(services.data_folder, now)
 
 
 def _over(

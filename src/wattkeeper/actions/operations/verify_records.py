@@ -1,63 +1,40 @@
-"""The audit chains with their anchors, the spool's rows, and the archive's files."""
+"""The audit chains with their signed heads, the spool's rows, and the archive's files."""
 
-import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from wattkeeper.actions.operations.audit_heads import prove_chain
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.data.audit.chain import SYSTEM_TENANT_ID, find_break, newest_hash
-from wattkeeper.data.audit.models import AuditRecord
+from wattkeeper.data.audit.chain import SYSTEM_TENANT_ID
+from wattkeeper.data.audit.walk import AuditFault
 from wattkeeper.headend.spool_check import check_rows
 from wattkeeper.store.archive import list_manifests, verify_files
 from wattkeeper.store.verify import Check
 
 
-def check_audit(check: Check, tenant_ids: Iterable[int], anchors: Path) -> None:
-    """Every record follows from the one before, and every anchored record is still there."""
-    chains = sorted({SYSTEM_TENANT_ID, *tenant_ids})
-    kept = list(_read_anchors(anchors))
-    for tenant_id in chains:
-        sequence, _ = newest_hash(tenant_id)
-        check.examined_count += sequence
-        if (broken_at := find_break(tenant_id)) is not None:
-            check.fault("verify.audit-broken", tenant_id=tenant_id, sequence=broken_at)
-        for anchor in kept:
-            if anchor["tenant_id"] == tenant_id and not _is_there(anchor):
-                check.fault(
-                    "verify.audit-cut", tenant_id=tenant_id, sequence=anchor["sequence"], newest=sequence
-                )
-                break
-    if not kept:
-        check.cannot("verify.audit-no-anchor")
-
-
-def keep_anchors(tenant_ids: Iterable[int], anchors: Path) -> None:
-    """Write down the newest record of each chain, durably, beside the database."""
-    known = {(anchor["tenant_id"], anchor["sequence"]) for anchor in _read_anchors(anchors)}
-    lines = []
+def check_audit(check: Check, tenant_ids: Iterable[int], data_folder: Path) -> None:
+    """Every record follows from the one before; each signed head, of both places, is of a record there is."""
+    is_any = False
     for tenant_id in sorted({SYSTEM_TENANT_ID, *tenant_ids}):
-        sequence, newest = newest_hash(tenant_id)
-        if sequence and (tenant_id, sequence) not in known:
-            lines.append(json.dumps({"tenant_id": tenant_id, "sequence": sequence, "hash": newest}) + "\n")
-    if lines:
-        anchors.parent.mkdir(parents=True, exist_ok=True)
-        with anchors.open("a") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
+        proof = prove_chain(data_folder, tenant_id)
+        is_any = is_any or bool(proof.heads_count)
+        check.examined_count += proof.records_count
+        for fault in proof.faults:
+            _tell(check, tenant_id, fault)
+    if not is_any:
+        check.cannot("verify.audit-no-head")
 
 
-def _read_anchors(anchors: Path) -> list[dict[str, str | int]]:
-    if not anchors.exists():
-        return []
-    return [json.loads(line) for line in anchors.read_text().splitlines() if line]
-
-
-def _is_there(anchor: dict[str, str | int]) -> bool:
-    return AuditRecord.objects.filter(
-        tenant_id=anchor["tenant_id"], sequence=anchor["sequence"], hash=anchor["hash"]
-    ).exists()
+def _tell(check: Check, tenant_id: int, fault: AuditFault) -> None:
+    first, last = fault.first_sequence, fault.last_sequence
+    if fault.kind in {"cut", "heads-cut"}:
+        check.fault("verify.audit-cut", tenant_id=tenant_id, sequence=last, newest=first - 1)
+    elif fault.kind == "copy-cut":
+        check.fault("verify.audit-copy-cut", tenant_id=tenant_id, sequence=last, newest=first - 1)
+    elif fault.kind.endswith("-forged"):
+        check.fault("verify.audit-head-forged", tenant_id=tenant_id, sequence=last, kind=fault.kind)
+    else:
+        check.fault("verify.audit-broken", tenant_id=tenant_id, sequence=first, last=last, kind=fault.kind)
 
 
 def check_spool(check: Check, folder: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wattkeeper.data.audit.models import AuditRecord
+from wattkeeper.data.audit.walk import check_chain
 from wattkeeper.data.registry.models import Tenant
 
 SYSTEM_TENANT_ID = 0
@@ -57,19 +58,13 @@ def hash_of(record: AuditRecord) -> str:
 def find_break(tenant_id: int) -> int | None:
     """Return the first sequence number at which a tenant's chain does not hold, None when it does.
 
-    Seen: a changed field, a missing or repeated number, a replaced hash. Not seen: records cut off at the
-    end; keep the newest hash elsewhere (``newest_hash``) to see that too.
+    Seen: a changed field, a missing or repeated number, a replaced hash. Records cut off at the end and
+    chains made anew are seen against signed heads (`walk.check_chain`).
     """
-    previous_hash, expected = "", 1
-    for record in AuditRecord.objects.filter(tenant_id=tenant_id).order_by("sequence").iterator(2000):
-        if (
-            record.sequence != expected
-            or record.previous_hash != previous_hash
-            or record.hash != hash_of(record)
-        ):
-            return expected
-        previous_hash, expected = record.hash, expected + 1
-    return None
+    fault = check_chain(tenant_id, {})[1]
+    if fault is None:
+        return None
+    return fault.first_sequence if fault.kind == "missing" else fault.last_sequence
 
 
 def newest_hash(tenant_id: int) -> tuple[int, str]:

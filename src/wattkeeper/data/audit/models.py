@@ -1,4 +1,4 @@
-"""The audit chain: one row a verb, each holding the hash of the one before."""
+"""The audit chain: one row a verb, each holding the hash of the one before; and its signed heads."""
 
 from django.db import models
 
@@ -18,3 +18,18 @@ class AuditRecord(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant_id", "sequence"], name="audit_sequence")]
+
+
+class SealedHead(models.Model):
+    """The newest record of a chain at some moment, signed; `previous_hash` is that of the head before."""
+
+    tenant_id = models.BigIntegerField()
+    sequence = models.BigIntegerField()
+    record_hash = models.CharField(max_length=64)
+    sealed_at = models.DateTimeField()
+    previous_hash = models.CharField(max_length=64)
+    public_key = models.CharField(max_length=64)
+    signature = models.CharField(max_length=128)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant_id", "sequence"], name="audit_head_sequence")]

@@ -15,11 +15,27 @@ def begin() -> None:
 
 @app.command()
 def verify(tenant: TenantOption = "") -> None:
-    """Check every record of the chain; print its newest number and hash, to be kept elsewhere."""
+    """Check every record and signed head; print the newest number and hash, to be kept elsewhere."""
     shell = open_shell(tenant)
-    from wattkeeper.data.audit.chain import find_break, newest_hash
+    from wattkeeper.actions.operations.audit_heads import prove_chain
+    from wattkeeper.data.audit.chain import newest_hash
 
-    if (broken_at := find_break(shell.tenant_id)) is not None:
-        raise WattkeeperError("audit.chain-broken", sequence=broken_at)
+    proof = prove_chain(shell.services.data_folder, shell.tenant_id)
+    for fault in proof.faults:
+        place = {"sequence": fault.first_sequence, "last": fault.last_sequence, "kind": fault.kind}
+        raise WattkeeperError("audit.chain-broken", **place)
     sequence, newest = newest_hash(shell.tenant_id)
     typer.echo(f"{sequence} {newest}")
+
+
+@app.command("new-key")
+def make_key() -> None:
+    """Make a new signing key for one that is lost; what the old one signed stays proved."""
+    shell = open_shell()
+    from wattkeeper.actions.operations.audit_heads import new_key
+    from wattkeeper.actions.operations.record import record_operation
+
+    public_key = new_key(shell.services.data_folder)
+    detail = {"public_key": public_key}
+    record_operation(actor=shell.actor, now=shell.now, what="audit-key-made", detail=detail)
+    typer.echo(public_key)

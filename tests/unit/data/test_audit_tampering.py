@@ -1,0 +1,157 @@
+"""Whatever somebody with the database's password does to the audit chain is found, and where it was done."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+from django.db import transaction
+
+from audit_tampering import TAMPERINGS, TENANT_ID, make_chain, unguard, write_back
+from relational import NOW, People, Street
+from wattkeeper.actions.operations.audit_heads import (
+    Sealer,
+    copy_of,
+    new_key,
+    prove_chain,
+    seal_heads,
+)
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.audit.chain import find_break, newest_hash
+from wattkeeper.data.audit.models import AuditRecord, SealedHead
+from wattkeeper.data.audit.walk import check_chain
+
+FIELDS = (
+    "tenant_id",
+    "sequence",
+    "recorded_at",
+    "actor",
+    "verb",
+    "subject",
+    "detail",
+    "previous_hash",
+    "hash",
+)
+
+
+def tampered(folder: Path, count: int, *, seed: int, with_heads: bool = True) -> tuple[int, list[str]]:
+    """Tamper `count` times, each on the whole chain; (found and located, what was not)."""
+    chance = random.Random(seed)
+    whole = list(AuditRecord.objects.filter(tenant_id=TENANT_ID).order_by("sequence").values(*FIELDS))
+    found, missed = 0, []
+    for number in range(count):
+        tamper = TAMPERINGS[number % len(TAMPERINGS)]
+        rows = [dict(row) for row in whole]
+        first, last = tamper(rows, chance)
+        with transaction.atomic():
+            write_back(rows, without_heads_from=first if chance.random() < 0.5 else None)
+            fault = prove_chain(folder, TENANT_ID).faults if with_heads else (check_chain(TENANT_ID, {})[1],)
+            transaction.set_rollback(True)
+        told = [each for each in fault if each is not None]
+        if any(each.first_sequence <= last and each.last_sequence >= first for each in told):
+            found += 1
+        else:
+            missed.append(f"{number} {tamper.__name__} {first}-{last}: {told}")
+    return found, missed
+
+
+def test_every_tampering_is_found_and_located(db: None, tmp_path: Path) -> None:
+    make_chain(120, tmp_path)
+    unguard()
+    assert not prove_chain(tmp_path, TENANT_ID).faults
+    assert tampered(tmp_path, 64, seed=1) == (64, [])
+    found, missed = tampered(tmp_path, 64, seed=1, with_heads=False)
+    assert found < 64, "without signed heads a chain that was cut off or made anew is not seen"
+    assert {text.split()[1] for text in missed} >= {"cut_off", "altered_and_all_rehashed"}
+
+
+@pytest.mark.slow
+def test_a_thousand_tamperings(db: None, tmp_path: Path) -> None:
+    make_chain(200, tmp_path)
+    unguard()
+    assert tampered(tmp_path, 1000, seed=2) == (1000, [])
+
+
+def _verified_per_s(count: int, folder: Path) -> float:
+    make_chain(count, folder, sealed_every=count // 10)
+    began_s = time.perf_counter()
+    proof = prove_chain(folder, TENANT_ID)
+    spent_s = time.perf_counter() - began_s
+    assert (proof.records_count, proof.faults) == (count, ())
+    assert proof.heads_count >= 10
+    return count / spent_s
+
+
+def test_ten_thousand_records_are_verified_at_a_steady_rate(db: None, tmp_path: Path) -> None:
+    assert _verified_per_s(10_000, tmp_path) > 30_000  # on a machine that others use as well
+
+
+@pytest.mark.soak
+def test_a_million_records_are_verified_within_ten_seconds(db: None, tmp_path: Path) -> None:
+    assert _verified_per_s(1_000_000, tmp_path) > 100_000
+
+
+def test_a_head_that_somebody_else_signed_is_told(ours: People, street: Street, tmp_path: Path) -> None:
+    seal_heads(tmp_path, NOW)
+    unguard()
+    other = tmp_path / "other"
+    AuditRecord.objects.filter(tenant_id=ours.tenant.id, sequence=2).update(actor="nobody")
+    rows = AuditRecord.objects.filter(tenant_id=ours.tenant.id).order_by("sequence")
+    from wattkeeper.data.audit.chain import hash_of
+
+    previous = ""
+    for record in rows:
+        record.previous_hash = previous
+        record.hash = previous = hash_of(record)
+        record.save()
+    SealedHead.objects.all().delete()
+    seal_heads(other, NOW)
+    assert find_break(ours.tenant.id) is None
+    kinds = {fault.kind for fault in prove_chain(tmp_path, ours.tenant.id).faults}
+    assert kinds == {"head-forged", "rewritten"}
+
+
+def test_sealing_goes_on_after_a_kill_between_its_two_places(
+    ours: People, street: Street, tmp_path: Path
+) -> None:
+    sealer = Sealer(tmp_path)
+    assert sealer.seal(NOW) == 1
+    assert sealer.seal(NOW) == 0
+    AuditRecord.objects.filter(id=0).exists()
+    from wattkeeper.actions.registry.edit_site import edit_site
+
+    edit_site(actor=ours.operator, now=NOW, site_id=street.site_id, name="x")
+    copy = copy_of(tmp_path)
+    before = copy.read_text()
+    assert sealer.seal(NOW) == 1
+    copy.write_text(before)  # killed after the database, before the file
+    assert {fault.kind for fault in prove_chain(tmp_path, ours.tenant.id).faults} == {"copy-cut"}
+    edit_site(actor=ours.operator, now=NOW, site_id=street.site_id, name="y")
+    assert sealer.seal(NOW) == 1
+    proof = prove_chain(tmp_path, ours.tenant.id)
+    assert (proof.faults, proof.heads_count) == ((), 3)
+
+
+def test_nothing_is_sealed_over_a_cut(ours: People, street: Street, tmp_path: Path) -> None:
+    seal_heads(tmp_path, NOW)
+    unguard()
+    newest, _ = newest_hash(ours.tenant.id)
+    AuditRecord.objects.filter(tenant_id=ours.tenant.id, sequence=newest).delete()
+    SealedHead.objects.all().delete()
+    with pytest.raises(WattkeeperError) as refusal:
+        seal_heads(tmp_path, NOW)
+    assert refusal.value.code == "audit.heads-cut"
+    kinds = {fault.kind for fault in prove_chain(tmp_path, ours.tenant.id).faults}
+    assert kinds == {"heads-cut", "cut"}
+
+
+def test_a_lost_key_is_not_replaced_in_silence(ours: People, street: Street, tmp_path: Path) -> None:
+    seal_heads(tmp_path, NOW)
+    (tmp_path / "audit.key").unlink()
+    with pytest.raises(WattkeeperError) as refusal:
+        seal_heads(tmp_path, NOW)
+    assert refusal.value.code == "audit.key-missing"
+    new_key(tmp_path)
+    seal_heads(tmp_path, NOW)
+    assert not prove_chain(tmp_path, ours.tenant.id).faults
+    assert (tmp_path / "audit.key").stat().st_mode & 0o077 == 0
