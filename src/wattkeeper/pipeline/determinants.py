@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wattkeeper.core.billing.determinants import RateDayRows, sum_rates
 from wattkeeper.core.kernel.reads import Int64s
@@ -33,20 +34,25 @@ def _of_table(
     bounds_s = _day_bounds(table, zone)
     if len(bounds_s) < 2 or not len(changed):
         return ()
+    is_touched = _touched_days(table, changed, bounds_s)
+    touched_id = table.series_id[is_touched.any(axis=1)]
     found = []
-    for dated in rates.get_calendars(np.unique(changed.series_id), table.from_s, table.to_s):
-        own = table.take(np.searchsorted(table.series_id, dated.series_id))
+    for dated in rates.get_calendars(touched_id, table.from_s, table.to_s):
+        place = np.searchsorted(table.series_id, dated.series_id)
+        at = slice(None) if len(place) == len(table) else place
         rows = sum_rates(
-            own.series_id,
-            own.starts_at_s,
-            own.value_milliwh,
-            own.provenance,
-            own.flags,
+            dated.series_id,
+            table.starts_at_s,
+            table.value_milliwh[at],
+            table.provenance[at],
+            table.flags[at],
             day_bounds_s=bounds_s,
             rates=dated.calendar,
         )
         is_held = (rows.starts_at_s >= dated.from_s) & (rows.starts_at_s < dated.to_s)
-        found.append(rows.take(is_held & _is_changed(rows, changed, bounds_s)))
+        day = np.searchsorted(bounds_s, rows.starts_at_s)
+        is_held &= is_touched[np.searchsorted(table.series_id, rows.series_id), day]
+        found.append(rows.take(is_held))
     return found
 
 
@@ -56,12 +62,11 @@ def _day_bounds(table: IntervalTable, zone: ZoneInfo) -> Int64s:
     return bounds_s if len(bounds_s) and bounds_s[-1] == table.to_s else np.append(bounds_s, table.to_s)
 
 
-def _is_changed(
-    rows: RateDayRows, changed: MeasurementRows, bounds_s: Int64s
-) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    """Which rows are of a series and day that hold a changed value."""
+def _touched_days(table: IntervalTable, changed: MeasurementRows, bounds_s: Int64s) -> NDArray[np.bool_]:
+    """Which days of which series of a table hold a changed value, shape (series, days)."""
+    if len(changed) == table.provenance.size:
+        return np.ones((len(table), len(bounds_s)), dtype=np.bool_)
+    is_touched = np.zeros((len(table), len(bounds_s)), dtype=np.bool_)
     day = np.searchsorted(bounds_s, changed.starts_at_s, side="right") - 1
-    series, place = np.unique(changed.series_id, return_inverse=True)
-    is_touched = np.zeros((len(series), len(bounds_s)), dtype=np.bool_)
-    is_touched[place, day] = True
-    return is_touched[np.searchsorted(series, rows.series_id), np.searchsorted(bounds_s, rows.starts_at_s)]
+    is_touched[np.searchsorted(table.series_id, changed.series_id), day] = True
+    return is_touched

@@ -14,6 +14,7 @@ JUMP = -2
 DOUBT_COUNT = 16  # reads on each side of an impossible step that are judged one by one
 LINE_COUNT = 8  # a register that starts anew more often in one derivation is not to be believed
 LOOKBACK_COUNT = 64  # a stretch of rejected reads between two good ones has at most this many runs
+_TOGETHER_COUNT = 1024  # runs whose predecessors are looked at together: what bounds memory
 
 AdvanceRule = Callable[[Int64s, Int64s, int | None, Int64s], Int64s]
 """(previous, current, modulus, advance_max) in counts -> advance in counts, or BACKWARDS or JUMP."""
@@ -113,20 +114,34 @@ def _best_line(runs: list[Run], first: int, last: int, advance_between: Steps) -
     """Return the runs of the line through ``runs[first:last]`` with most reads; the earliest of equals."""
     score = [runs[i][1] - runs[i][0] for i in range(first, last)]
     parent = [-1] * len(score)
-    for i in range(1, len(score)):
-        earlier = np.arange(max(0, i - LOOKBACK_COUNT), i)
-        ends = np.array([runs[first + j][1] - 1 for j in earlier], dtype=np.intp)
-        is_possible = advance_between(ends, np.full(len(ends), runs[first + i][0], dtype=np.intp)) >= 0
-        best = max(((score[j], -j) for j in earlier[is_possible].tolist()), default=None)
-        if best is not None:
-            score[i] += best[0]
-            parent[i] = -best[1]
+    for i, earlier in _possible(runs[first:last], advance_between):
+        best = max(earlier, key=lambda j: (score[j], -j))
+        score[i] += score[best]
+        parent[i] = best
     i = score.index(max(score))
     line = [first + i]
     while parent[i] >= 0:
         i = parent[i]
         line.append(first + i)
     return line[::-1]
+
+
+def _possible(runs: list[Run], advance_between: Steps) -> Iterator[tuple[int, list[int]]]:
+    """Yield the runs that may follow an earlier one, at most `LOOKBACK_COUNT` before, with all those."""
+    bounds = np.array(runs, dtype=np.intp).reshape(-1, 2)
+    back = np.arange(LOOKBACK_COUNT, 0, -1)
+    for start in range(1, len(runs), _TOGETHER_COUNT):
+        later = np.arange(start, min(start + _TOGETHER_COUNT, len(runs)))
+        earlier = later[:, np.newaxis] - back
+        row, column = np.nonzero(earlier >= 0)
+        before = earlier[row, column]
+        is_possible = advance_between(bounds[before, 1] - 1, bounds[later[row], 0]) >= 0
+        row, before = row[is_possible], before[is_possible]
+        cuts = np.searchsorted(row, np.arange(len(later) + 1)).tolist()
+        found = before.tolist()
+        for i, (first, end) in zip(later.tolist(), pairwise(cuts), strict=True):
+            if first < end:
+                yield i, found[first:end]
 
 
 def _assemble(
