@@ -1,0 +1,208 @@
+"""The trees that energies are added up by, as dated links between numbers, and what their nodes are called.
+
+A node is a number: its sort times 2^40 plus the id of its row. Four trees end in the tenant: by site, by area
+(areas hold areas and sites), by feeder (who feeds whom, then feeders), by customer.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from django.db.models import Model
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.registry.aggregation import OPEN_S, Links, fill_gaps, within_gaps
+from wattkeeper.data.registry.models import Installation, Series, Site, Topology, UsagePoint
+from wattkeeper.data.virtual.models import (
+    AreaInArea,
+    Formula,
+    Node,
+    PointOfCustomer,
+    PointOnFeeder,
+    SiteInArea,
+)
+
+_SORT_BITS = 40
+TREES = ("site", "area", "feeder", "customer")
+
+
+class Sort(IntEnum):
+    """What a node's number stands for."""
+
+    SERIES = 0
+    TENANT = 1
+    SITE = 2
+    POINT = 3
+    GROUP = 4
+    REST = 5  # what belongs to no group of the tree
+
+
+ROOT = Sort.TENANT << _SORT_BITS
+REST = Sort.REST << _SORT_BITS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaves:
+    """Series that are added up; int64 of shape (n,), in order of id. `zone_index` points into `zones`."""
+
+    series_id: Int64s
+    point_id: Int64s
+    site_id: Int64s
+    interval_s: Int64s
+    zone_index: Int64s
+    zones: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.series_id)
+
+
+def number_of(sort: Sort, row_id: int) -> int:
+    """Return the number of a node."""
+    return (sort << _SORT_BITS) + row_id
+
+
+def sort_of(node: int) -> tuple[Sort, int]:
+    """Return what a node's number stands for and the id of its row."""
+    return Sort(node >> _SORT_BITS), node & ((1 << _SORT_BITS) - 1)
+
+
+def key_of(node: int) -> str:
+    """Return a node as addresses name it: ``tenant``, ``site-3``, ``group-5``, ``point-7``, ``rest``."""
+    sort, row_id = sort_of(node)
+    return sort.name.lower() if sort in (Sort.TENANT, Sort.REST) else f"{sort.name.lower()}-{row_id}"
+
+
+def node_of_key(key: str) -> int:
+    """Return the node that an address names.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    name, _, number = key.partition("-")
+    if name.upper() not in Sort.__members__ or (number and not (number.isdecimal() and len(number) < 12)):
+        raise WattkeeperError("registry.not-found", kind="node", id=key)
+    return number_of(Sort[name.upper()], int(number or 0))
+
+
+def list_leaves(tenant_id: int, *, kinds: Sequence[str], quantity: str) -> Leaves:
+    """Return the series of one quantity at usage points of some kinds."""
+    rows = Series.objects.filter(tenant_id=tenant_id, usage_point__kind__in=kinds, quantity=quantity)
+    names = ("id", "usage_point_id", "usage_point__site_id", "interval_s")
+    table = np.array(list(rows.order_by("id").values_list(*names)), dtype=np.int64).reshape(-1, 4).T.copy()
+    zone_of = dict(Site.objects.filter(tenant_id=tenant_id).values_list("id", "time_zone"))
+    zones = tuple(sorted(set(zone_of.values())))
+    sites, place = np.unique(table[2], return_inverse=True)
+    index = np.array([zones.index(zone_of[site]) for site in sites.tolist()], dtype=np.int64)
+    zone_index = index[place] if len(index) else place.astype(np.int64)
+    return Leaves(table[0], table[1], table[2], table[3], zone_index, zones)
+
+
+def list_links(tenant_id: int, tree: str, leaves: Leaves) -> Links:
+    """Return all links of a tree from series up to the tenant.
+
+    :raises WattkeeperError: ``registry.not-found`` for no such tree
+    """
+    if tree not in TREES:
+        raise WattkeeperError("registry.not-found", kind="tree", id=tree)
+    points = _numbers(Sort.POINT, leaves.point_id)
+    series_in_points = Links.always(leaves.series_id, points)
+    if tree == "feeder":
+        return series_in_points.plus(_by_feeder(tenant_id, points))
+    if tree == "customer":
+        return series_in_points.plus(_by_customer(tenant_id, points))
+    unique_points, first = np.unique(points, return_index=True)
+    in_sites = Links.always(unique_points, _numbers(Sort.SITE, leaves.site_id[first]))
+    sites = np.unique(in_sites.whole)
+    if tree == "site":
+        return series_in_points.plus(in_sites, Links.always(sites, np.full(len(sites), ROOT)))
+    return series_in_points.plus(in_sites, _by_area(tenant_id, sites))
+
+
+def list_installed(tenant_id: int, leaves: Leaves) -> tuple[Links, Int64s]:
+    """Return the times in which series are measured, or made by a formula, and their grids in seconds."""
+    measured = Installation.objects.filter(tenant_id=tenant_id, usage_point__series__isnull=False)
+    formulas = Formula.objects.filter(tenant_id=tenant_id)
+    rows = [
+        *measured.values_list("usage_point_id", "starts_at", "ends_at"),
+        *formulas.values_list("usage_point_id", "starts_at", "ends_at"),
+    ]
+    spans = Links.of([(point_id, 0, _seconds(from_at), _open(to_at)) for point_id, from_at, to_at in rows])
+    order = np.argsort(leaves.point_id, kind="stable")
+    ordered = leaves.point_id[order]
+    place = np.minimum(np.searchsorted(ordered, spans.part), max(len(ordered) - 1, 0))
+    is_own = ordered[place] == spans.part if len(ordered) else np.zeros(len(spans), dtype=np.bool_)
+    own, series = spans.where(is_own), order[place[is_own]]
+    return Links(leaves.series_id[series], own.whole, own.from_s, own.to_s), leaves.interval_s[series]
+
+
+def names_of(tenant_id: int, nodes: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """Return the code and name of nodes of the tenant; one that is another's has none."""
+    ids: dict[Sort, list[int]] = {}
+    for node in nodes:
+        sort, row_id = sort_of(node)
+        ids.setdefault(sort, []).append(row_id)
+    found: dict[int, tuple[str, str]] = {}
+    models: Mapping[Sort, type[Model]] = {Sort.SITE: Site, Sort.POINT: UsagePoint, Sort.GROUP: Node}
+    for sort, model in models.items():
+        rows: Any = model._default_manager.filter(tenant_id=tenant_id, id__in=ids.get(sort, []))
+        found |= {number_of(sort, row.id): (row.code, row.name) for row in rows}
+    series = Series.objects.filter(tenant_id=tenant_id, id__in=ids.get(Sort.SERIES, []))
+    found |= {
+        row.id: (row.usage_point.code, row.usage_point.name) for row in series.select_related("usage_point")
+    }
+    return found
+
+
+def _by_feeder(tenant_id: int, points: Int64s) -> Links:
+    topology = _dated(Topology, tenant_id, Sort.POINT, Sort.POINT, ("child_id", "parent_id"))
+    feeders = within_gaps(topology, _dated(PointOnFeeder, tenant_id, Sort.POINT, Sort.GROUP))
+    held = topology.plus(feeders)
+    parts = np.unique(np.concatenate((points, topology.part, topology.whole)))
+    groups = np.unique(feeders.whole)
+    return fill_gaps(held, parts, ROOT).plus(Links.always(groups, np.full(len(groups), ROOT)))
+
+
+def _by_customer(tenant_id: int, points: Int64s) -> Links:
+    held = _dated(PointOfCustomer, tenant_id, Sort.POINT, Sort.GROUP)
+    tops = np.append(np.unique(held.whole), REST)
+    own = fill_gaps(held.where(np.isin(held.part, points)), np.unique(points), REST)
+    return own.plus(Links.always(tops, np.full(len(tops), ROOT)))
+
+
+def _by_area(tenant_id: int, sites: Int64s) -> Links:
+    site_links = _dated(SiteInArea, tenant_id, Sort.SITE, Sort.GROUP)
+    area_links = _dated(AreaInArea, tenant_id, Sort.GROUP, Sort.GROUP)
+    areas = np.unique(np.concatenate((site_links.whole, area_links.part, area_links.whole)))
+    own = fill_gaps(site_links.where(np.isin(site_links.part, sites)), sites, ROOT)
+    return own.plus(fill_gaps(area_links, areas, ROOT))
+
+
+def _dated(
+    model: type[Model],
+    tenant_id: int,
+    part: Sort,
+    whole: Sort,
+    names: tuple[str, str] = ("part_id", "whole_id"),
+) -> Links:
+    rows = model._default_manager.filter(tenant_id=tenant_id).values_list(*names, "starts_at", "ends_at")
+    return Links.of(
+        [
+            (number_of(part, part_id), number_of(whole, whole_id), _seconds(starts_at), _open(ends_at))
+            for part_id, whole_id, starts_at, ends_at in rows
+        ]
+    )
+
+
+def _numbers(sort: Sort, ids: Int64s) -> Int64s:
+    return ids + (int(sort) << _SORT_BITS)
+
+
+def _seconds(instant: datetime) -> int:
+    return int(instant.timestamp())
+
+
+def _open(instant: datetime | None) -> int:
+    return OPEN_S if instant is None else int(instant.timestamp())
