@@ -4,5 +4,7 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from wattkeeper.interfaces.web.bounded_body import BoundedBody
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wattkeeper.data.settings")
-application = get_asgi_application()
+application = BoundedBody(get_asgi_application())

@@ -16,6 +16,7 @@ _STATUSES = {
     "requests.key-reused": 409,
     "requests.in-flight": 409,
     "requests.key-too-long": 422,
+    "requests.body-too-large": 413,
     "commands.key-reused": 409,
     "commands.meter-not-installed": 409,
     "registry.taken": 409,
