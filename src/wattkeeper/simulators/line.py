@@ -1,6 +1,7 @@
 """One TCP port of the simulated world: connections, their conversations, faults and outages."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from wattkeeper.simulators.faults import LineFaults
 
 LISTEN_ADDRESS = "127.0.0.1"
 CONNECTIONS_MAX = 64
+REDIAL_S = 0.2
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -22,7 +24,7 @@ class Conversation(Protocol):
 
 
 class Line:
-    """Listens on a port; during an outage connections are reset and none is taken."""
+    """Listens on a port, or dials one; during an outage connections are reset and none is taken."""
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class Line:
         self.connections: set[asyncio.Transport] = set()
         self._outages = outages
         self._server: asyncio.Server | None = None
+        self._dialling: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
         """Listen, and return the port."""
@@ -47,12 +50,27 @@ class Line:
         self._server = await loop.create_server(lambda: _Connection(self), LISTEN_ADDRESS, 0)
         return int(self._server.sockets[0].getsockname()[1])
 
+    def dial(self, host: str, port: int, greeting: bytes = b"") -> None:
+        """Connect to a head-end instead, say who we are, and connect again whenever that ends."""
+        self._dialling = asyncio.create_task(self._keep_dialling(host, port, greeting))
+
     async def stop(self) -> None:
         """Close everything."""
+        if self._dialling is not None:
+            self._dialling.cancel()
         self.drop_connections()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
+
+    async def _keep_dialling(self, host: str, port: int, greeting: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self.connections and not self.is_down(self.now_s()):
+                with contextlib.suppress(OSError):
+                    transport, _ = await loop.create_connection(lambda: _Connection(self), host, port)
+                    transport.write(greeting)
+            await asyncio.sleep(REDIAL_S)
 
     def is_down(self, now_s: int) -> bool:
         """Whether the link is cut off."""

@@ -1,7 +1,7 @@
-"""Modbus TCP meters behind one gateway port, with the map `wattkeeper` and its interval log."""
+"""Modbus meters behind one gateway port, with the map `wattkeeper` and its interval log."""
 
 from wattkeeper.protocols.modbus.errors import ModbusError
-from wattkeeper.protocols.modbus.frame import Adu, encode_tcp, find_tcp
+from wattkeeper.protocols.modbus.frame import Adu, Side, encode_rtu, encode_tcp, find_rtu, find_tcp
 from wattkeeper.protocols.modbus.interval_log import (
     DAY_S,
     FIRST_DAY_S,
@@ -33,9 +33,10 @@ _BLOCKS = ((0, 31), (100, 8), (110, 2))
 
 
 class Gateway:
-    """One connection to the gateway."""
+    """One connection to the gateway; `is_rtu`: frames as on the bus behind it, not as in Modbus TCP."""
 
-    def __init__(self, meters: list[Meter]) -> None:
+    def __init__(self, meters: list[Meter], *, is_rtu: bool = False) -> None:
+        self._is_rtu = is_rtu
         self._by_unit = {int(meter.entry.address): meter for meter in meters}
         self._buffer = b""
 
@@ -44,13 +45,14 @@ class Gateway:
         self._buffer = (self._buffer + received)[-BUFFER_MAX_BYTES:]
         answers: list[bytes] = []
         while self._buffer:
-            found = find_tcp(self._buffer)
+            found = find_rtu(self._buffer, Side.REQUEST) if self._is_rtu else find_tcp(self._buffer)
             if not found.used_bytes:
                 break
             self._buffer = self._buffer[found.used_bytes :]
             if found.adu is not None:
                 pdu = encode_answer(self._answer(found.adu, now_s))
-                answers.append(encode_tcp(Adu(found.adu.unit_id, pdu, found.adu.transaction_id)))
+                adu = Adu(found.adu.unit_id, pdu, found.adu.transaction_id)
+                answers.append(encode_rtu(adu) if self._is_rtu else encode_tcp(adu))
         return answers
 
     def _answer(self, adu: Adu, now_s: int) -> Answer:

@@ -62,9 +62,10 @@ class Street:
     def _start_broker(self) -> str:
         port = free_port()
         configuration = self.folder / "mosquitto.conf"
-        configuration.write_text(
-            f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 1000\n"
-        )
+        lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "max_inflight_messages 1000"]
+        if os.geteuid() == 0:
+            lines.append("user root")  # changing its user would undo `die_with_parent`
+        configuration.write_text("\n".join(lines) + "\n")
         program = find_mosquitto()
         if program is None:
             raise WattkeeperError("demo.no-broker")
