@@ -244,11 +244,15 @@ def _even_shares(shape: np.ndarray, energy_milliwh: np.ndarray) -> np.ndarray:  
 
 
 PLANTS: dict[str, tuple[object, str, object]] = {
-    "no turn of a register": (plain._Steps, "count_turns", lambda self, reads: None),
+    "no turn of a register": (
+        plain._Steps,
+        "find_turns",
+        lambda self, reads, is_odd: np.zeros(0, dtype=np.intp),
+    ),
     "every step believed": (
         plain._Steps,
         "find_impossible",
-        lambda self, facts, reads, interval_s: np.zeros(len(reads) - 1, dtype=np.bool_),
+        lambda self, facts, reads, interval_s: np.zeros(0, dtype=np.intp),
     ),
     "no live read kept": (
         plain,

@@ -4,7 +4,9 @@ The result is that of `derive_intervals`, series by series, value by value; a se
 ordinary in any way is named instead of derived, and belongs to `derive_intervals` itself.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ Mask = NDArray[np.bool_]
 NO_MODULUS = 0
 COUNT_MAX = 2**40  # what a register without a modulus may hold here
 ELAPSED_MAX_S = 2**26
+NARROW_MAX = 2**31
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,20 +82,28 @@ def derive_plain(
     reads = _without_live_beside_stored(reads, interval_s)
     place, is_beside = _find_places(reads, from_s, interval_s)
     is_odd = _out_of_range(facts)
-    is_odd[reads.row[is_beside | _is_beyond(facts, reads)]] = True
+    is_odd[reads.row[is_beside]] = True
+    is_odd[reads.row[_find_beyond(facts, reads)]] = True
     if reads.flags.any():
         is_odd[reads.row[(reads.flags & int(Flag.CLOCK_ADJUSTED)) != 0]] = True
     steps = _Steps.between(facts, reads)
-    is_odd[reads.row[1:][steps.find_impossible(facts, reads, interval_s)]] = True
-    if is_odd.any():
-        is_kept = ~is_odd[reads.row]
-        reads, place = reads.where(is_kept), place[is_kept]
-        steps = _Steps.between(facts, reads)
-    _place(table, facts, reads, place, steps.count_turns(reads))
+    is_odd[reads.row[steps.find_impossible(facts, reads, interval_s) + 1]] = True
+    turns = steps.find_turns(reads, is_odd)
+    _place(table, facts, reads, place, turns)
+    _blank(table, np.flatnonzero(is_odd))
     _read_off(table)
+    if len(turns):
+        _flag_rollovers(table, reads, turns)
     table.gaps = find_gap_columns(table, ~is_odd)
-    _find_rollovers(table, facts, reads, steps)
+    _find_rollovers(table, facts, reads, turns)
     return table, is_odd
+
+
+def _each(of_series: Int64s, row: "NDArray[np.int64]") -> Int64s | int:
+    """Return what belongs to the series of each read; one number where it is the same for all."""
+    if len(of_series) and bool((of_series == of_series[0]).all()):
+        return int(of_series[0])
+    return of_series[row]
 
 
 def _without_live_beside_stored(reads: ReadTable, interval_s: int) -> ReadTable:
@@ -124,18 +135,23 @@ def _out_of_range(facts: PlainFacts) -> Mask:
     return is_wide
 
 
-def _find_places(reads: ReadTable, from_s: int, interval_s: int) -> tuple[Int64s, Mask]:
+def _find_places(
+    reads: ReadTable, from_s: int, interval_s: int
+) -> tuple[NDArray[np.signedinteger[Any]], Mask]:
     """Return which boundary of the window each read lies on, and which lie beside the grid."""
-    elapsed_s = reads.measured_at_s - from_s
+    elapsed_s: NDArray[np.signedinteger[Any]] = reads.measured_at_s - from_s
+    if len(elapsed_s) and max(-int(elapsed_s.min()), int(elapsed_s.max())) < NARROW_MAX:
+        elapsed_s = elapsed_s.astype(np.int32)
     place = elapsed_s // interval_s
     return place, place * interval_s != elapsed_s
 
 
-def _is_beyond(facts: PlainFacts, reads: ReadTable) -> Mask:
-    """Which reads hold what their register can't."""
+def _find_beyond(facts: PlainFacts, reads: ReadTable) -> NDArray[np.intp]:
+    """Return the places of reads that hold what their register can't."""
     limit = np.where(facts.register_modulus == NO_MODULUS, COUNT_MAX, facts.register_modulus)
-    result: Mask = (reads.value < 0) | (reads.value >= limit[reads.row])
-    return result
+    if not len(reads) or (int(reads.value.min()) >= 0 and int(reads.value.max()) < int(limit.min())):
+        return np.zeros(0, dtype=np.intp)
+    return np.flatnonzero((reads.value < 0) | (reads.value >= limit[reads.row]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,65 +166,78 @@ class _Steps:
     def between(cls, facts: PlainFacts, reads: ReadTable) -> "_Steps":
         is_same = reads.row[1:] == reads.row[:-1]
         advance = np.diff(reads.value)
-        is_lower = is_same & (advance < 0)
+        is_lower = advance < 0
+        is_lower &= is_same
         lower = np.flatnonzero(is_lower)
         advance[lower] += facts.register_modulus[reads.row[lower]]
         return cls(is_same, is_lower, advance)
 
-    def find_impossible(self, facts: PlainFacts, reads: ReadTable, interval_s: int) -> Mask:
-        """Which steps can't be, or may hide another turn; the exact bound only where the plain one fails."""
+    def find_impossible(self, facts: PlainFacts, reads: ReadTable, interval_s: int) -> NDArray[np.intp]:
+        """Return the steps that can't be, or may hide another turn; the exact bound where the plain one
+        fails."""
         divisor = 3600 * facts.numerator
         power = facts.power_max_w * 1000 * facts.denominator
         least = interval_s * power // divisor + 1
         is_modular = facts.register_modulus != NO_MODULUS
         least[is_modular & (facts.register_modulus <= least)] = -1  # each step may hide a turn
-        row = reads.row[1:]
-        elapsed_s = np.diff(reads.measured_at_s)
-        doubtful = (self.advance < 0) | (self.advance > least[row]) | (elapsed_s != interval_s)
+        doubtful = self.advance > _each(least, reads.row[1:])
+        doubtful |= self.advance < 0
+        doubtful |= np.diff(reads.measured_at_s) != interval_s
         doubtful &= self.is_same
         places = np.flatnonzero(doubtful)
-        of, elapsed_s, advance = row[places], elapsed_s[places], self.advance[places]
+        of, advance = reads.row[places + 1], self.advance[places]
+        elapsed_s = reads.measured_at_s[places + 1] - reads.measured_at_s[places]
         most = elapsed_s * power[of] // divisor[of] + 1
         modulus = facts.register_modulus[of]
         is_wrong = (elapsed_s <= 0) | (elapsed_s >= ELAPSED_MAX_S) | (advance < 0) | (advance > most)
         is_wrong |= (modulus != NO_MODULUS) & (advance + modulus <= most)
-        impossible = np.zeros(len(row), dtype=np.bool_)
-        impossible[places[is_wrong]] = True
-        return impossible
+        return places[is_wrong]
 
-    def count_turns(self, reads: ReadTable) -> Int64s | None:
-        """Return how often each read's register had come round since its first read, None if none did."""
-        if not self.is_lower.any():
-            return None
-        total = np.concatenate(([0], np.cumsum(self.is_lower)))
-        firsts = np.flatnonzero(np.concatenate(([True], ~self.is_same)))
-        counts = np.diff(np.concatenate((firsts, [len(reads)])))
-        result: Int64s = total - np.repeat(total[firsts], counts)
-        return result
+    def find_turns(self, reads: ReadTable, is_odd: Mask) -> NDArray[np.intp]:
+        """Return the steps of ordinary series in which the register comes round."""
+        lower = np.flatnonzero(self.is_lower)
+        return lower[~is_odd[reads.row[lower]]]
 
 
 def _place(
-    table: IntervalTable, facts: PlainFacts, reads: ReadTable, place: Int64s, turns: Int64s | None
+    table: IntervalTable,
+    facts: PlainFacts,
+    reads: ReadTable,
+    place: NDArray[np.signedinteger[Any]],
+    turns: NDArray[np.intp],
 ) -> None:
     """Put positions, chains and read flags of the reads on the grid into the table's boundaries."""
     boundaries_count = table.position_chain.shape[1]
-    inside = np.flatnonzero((place >= 0) & (place < boundaries_count))
-    row = reads.row[inside]
-    position = reads.value[inside]
-    position *= facts.numerator[row]
+    position = reads.value * _each(facts.numerator, reads.row)
     if (facts.denominator != 1).any():
-        position //= facts.denominator[row]
-    if turns is not None:
-        whole = facts.register_modulus * facts.numerator // facts.denominator
-        position += turns[inside] * whole[row]
-    at = row * boundaries_count
-    at += place[inside]
+        position //= _each(facts.denominator, reads.row)
+    whole = facts.register_modulus * facts.numerator // facts.denominator
+    for first, end in _turned(reads, turns):
+        position[first:end] += whole[reads.row[first]]
+    at = reads.row * boundaries_count
+    at += place
+    is_inside = (place >= 0) & (place < boundaries_count)
+    has_flags = bool(reads.flags.any())
+    flags = reads.flags
+    if not is_inside.all():
+        at, position, flags = at[is_inside], position[is_inside], flags[is_inside]
     table.position_milliwh.ravel()[at] = position
     table.position_chain.ravel()[at] = 0
-    if reads.flags.any():
-        _place_flags(table, at, reads.flags[inside])
-    if turns is not None:
-        _flag_rollovers(table, at, turns[inside])
+    if has_flags:
+        _place_flags(table, at, flags)
+
+
+def _turned(reads: ReadTable, turns: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    """Yield the reads after each turn of a register: from the read behind it to the last of its series."""
+    ends = np.searchsorted(reads.row, reads.row[turns], side="right")
+    yield from zip((turns + 1).tolist(), ends.tolist(), strict=True)
+
+
+def _blank(table: IntervalTable, rows: NDArray[np.intp]) -> None:
+    """Leave rows as `IntervalTable.empty` makes them."""
+    table.position_milliwh[rows] = 0
+    table.position_chain[rows] = UNKNOWN
+    table.flags[rows] = 0
 
 
 def _place_flags(table: IntervalTable, at: Int64s, read_flags: NDArray[np.int32]) -> None:
@@ -217,12 +246,15 @@ def _place_flags(table: IntervalTable, at: Int64s, read_flags: NDArray[np.int32]
     np.bitwise_or(flags[:, 1:] & int(INTERVAL_FLAGS), flags[:, :-1] & int(START_FLAGS), out=table.flags)
 
 
-def _flag_rollovers(table: IntervalTable, at: Int64s, turns: Int64s) -> None:
-    count = np.zeros(table.position_chain.shape, dtype=np.int64)
-    count.ravel()[at] = turns
-    is_known = table.position_chain >= 0
-    has_turned = (count[:, 1:] > count[:, :-1]) & is_known[:, 1:] & is_known[:, :-1]
-    table.flags[has_turned] |= int(Flag.ROLLOVER)
+def _flag_rollovers(table: IntervalTable, reads: ReadTable, turns: NDArray[np.intp]) -> None:
+    """Flag the interval in which a register comes round, where both its ends are known."""
+    boundaries_count = table.position_chain.shape[1]
+    for step in turns.tolist():
+        row = int(reads.row[step])
+        ends = (reads.measured_at_s[[step, step + 1]] - table.from_s) // table.interval_s
+        first, end = ends.tolist()
+        if end == first + 1 and first >= 0 and end < boundaries_count:
+            table.flags[row, first] |= int(Flag.ROLLOVER)
 
 
 def _read_off(table: IntervalTable) -> None:
@@ -258,9 +290,11 @@ def find_gap_columns(table: IntervalTable, of_rows: Mask) -> GapColumns:
     )
 
 
-def _find_rollovers(table: IntervalTable, facts: PlainFacts, reads: ReadTable, steps: _Steps) -> None:
+def _find_rollovers(
+    table: IntervalTable, facts: PlainFacts, reads: ReadTable, turns: NDArray[np.intp]
+) -> None:
     """Report each turn of a register that touches the window."""
-    for i in np.flatnonzero(steps.is_lower).tolist():
+    for i in turns.tolist():
         row = int(reads.row[i])
         starts_at_s, ends_at_s = int(reads.measured_at_s[i]), int(reads.measured_at_s[i + 1])
         finding = Finding(
