@@ -57,7 +57,7 @@ def run_worker_role() -> None:
     duty.start()
     Lane("commands", worker.let_go, stop, every_s=WORK_PERIOD_S).start()
     Lane("audit", worker.seal, stop, every_s=SEAL_PERIOD_S).start()
-    jobs = JobRunner(Services(clock.now, data_folder(), store), stop)
+    jobs = JobRunner(Services(clock.now, data_folder(), store), stop, lambda: worker.is_behind)
     jobs.start()
     while not stop.is_set():
         has_worked = worker.work()
@@ -79,6 +79,7 @@ class Worker:
         self, store: ReadingStore, now: Callable[[], datetime], plant: str, duty: Duty | None = None
     ) -> None:
         self._duty = duty
+        self.is_behind = False  # more readings wait than one claim takes
         self._store = store
         self._now = now
         self._advance_rule = ignore_rollover if plant == "ignore-rollover" else register_advance
@@ -157,7 +158,7 @@ class Worker:
         self._derives_at_s = time.monotonic() + DERIVE_PERIOD_S
         if self._is_fetching():
             return 0
-        count = 0
+        count, has_more = 0, False
         for tenant_id in Tenant.objects.values_list("id", flat=True):
             if tenant_id not in self._ports:
                 self._ports[tenant_id] = pipeline_ports(self._store, tenant_id, self._now)
@@ -165,8 +166,10 @@ class Worker:
             count += report.window_count
             if report.window_count >= CLAIM_COUNT:
                 self._derives_at_s = 0.0  # there is more
+                has_more = True
             for failure in report.failures:
                 log.error("pipeline.failed", series_id=failure.series_id, code=failure.code)
+        self.is_behind = has_more
         return count
 
     def _is_fetching(self) -> bool:

@@ -10,6 +10,7 @@ from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import Link, MeterStatus
 from wattkeeper.data.collection.queries import count_dirty_windows
 from wattkeeper.data.registry.models import Meter
+from wattkeeper.interfaces.web.admission import SHED
 from wattkeeper.interfaces.web.services import find_store
 
 _NOBODY = 0
@@ -35,6 +36,7 @@ def metrics(_request: HttpRequest) -> HttpResponse:
         *(_counts() if is_database_up() else ()),
     ):
         Gauge(f"wattkeeper_{name}", text, registry=registry).set(value)
+    registry.register(SHED)
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -1,0 +1,151 @@
+"""Three times more than can be done: commands and alarms are answered, reports wait or are turned away."""
+
+import asyncio
+import random
+import time
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from wattkeeper.interfaces.web.admission import Admission, Rank, rank_of
+
+SERVICE_S = 0.02
+PLACES_COUNT = 8
+PATHS = {
+    Rank.ALARMS: "/api/v1/findings",
+    Rank.COMMANDS: "/api/v1/meters/7/commands",
+    Rank.READINGS: "/api/v1/measurements",
+    Rank.REPORTS: "/bills/",
+}
+SHARE_PCT = {Rank.ALARMS: 5, Rank.COMMANDS: 5, Rank.READINGS: 50, Rank.REPORTS: 40}
+OVERLOAD_RATIO = 3
+
+
+class Machine:
+    """What stands behind the door: so many things at once, each so long; the rest queues as it came."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(PLACES_COUNT)
+        self.done_count = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async with self._free:
+            await asyncio.sleep(SERVICE_S)
+        self.done_count += 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def ask(app: Any, path: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> tuple[int, bytes]:
+    told: dict[str, Any] = {"status": 0, "body": b""}
+
+    async def send(message: Any) -> None:
+        told.update({key: value for key, value in message.items() if key in {"status", "body"}})
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    await app({"type": "http", "path": path, "headers": list(headers)}, receive, send)
+    return told["status"], told["body"]
+
+
+async def load(app: Any, seconds: float, seed: int = 1) -> dict[Rank, list[tuple[int, float]]]:
+    """Ask `OVERLOAD_RATIO` times what the machine can do; (status, seconds) of each answer by class."""
+    chance, answers = random.Random(seed), defaultdict(list)
+    tasks, rate = set(), OVERLOAD_RATIO * PLACES_COUNT / SERVICE_S
+
+    async def one(rank: Rank) -> None:
+        began_s = time.perf_counter()
+        status, _ = await ask(app, PATHS[rank])
+        answers[rank].append((status, time.perf_counter() - began_s))
+
+    ends_s = time.perf_counter() + seconds
+    while time.perf_counter() < ends_s:
+        for _ in range(int(rate * 0.05)):
+            rank = chance.choices(list(SHARE_PCT), weights=list(SHARE_PCT.values()))[0]
+            task = asyncio.ensure_future(one(rank))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        await asyncio.sleep(0.05)
+    await asyncio.gather(*tasks)
+    return answers
+
+
+def p99_s(answers: list[tuple[int, float]]) -> float:
+    spent = sorted(seconds for _, seconds in answers)
+    return spent[len(spent) * 99 // 100]
+
+
+def served_ratio(answers: list[tuple[int, float]]) -> float:
+    return sum(status == 200 for status, _ in answers) / len(answers)
+
+
+async def judge(seconds: float) -> None:
+    machine = Machine()
+    app = Admission(machine, places_count=PLACES_COUNT)
+    answers = await load(app, seconds)
+    for rank in (Rank.ALARMS, Rank.COMMANDS):
+        assert p99_s(answers[rank]) < 1
+        assert served_ratio(answers[rank]) == 1
+    assert served_ratio(answers[Rank.REPORTS]) < served_ratio(answers[Rank.READINGS]) < 1
+    told_done = sum(status == 200 for rank in Rank for status, _ in answers[rank])
+    assert told_done == machine.done_count, "what was let in was done, and told"
+    began_s = time.perf_counter()
+    assert (await ask(app, PATHS[Rank.REPORTS]))[0] == 200
+    assert time.perf_counter() - began_s < 1, "it has recovered"
+
+
+async def test_urgent_requests_are_served_under_three_times_the_load() -> None:
+    await judge(1.5)
+
+
+@pytest.mark.soak
+async def test_five_minutes_of_three_times_the_load() -> None:
+    await judge(300)
+
+
+async def test_without_admission_commands_wait_with_the_rest() -> None:
+    answers = await load(Machine(), 1.5)
+    assert p99_s(answers[Rank.COMMANDS]) > 1, "the planted fault: first come, first served"
+
+
+async def test_who_is_turned_away_learns_when_to_come_back() -> None:
+    app = Admission(Machine(), places_count=1, waiting_max_count=0)
+    first = asyncio.ensure_future(ask(app, "/bills/"))
+    await asyncio.sleep(0)
+    status, body = await ask(app, "/api/v1/bills")
+    assert status == 503
+    assert b'"code": "requests.overloaded"' in body
+    status, body = await ask(app, "/bills/", ((b"accept-language", b"zh-CN,zh;q=0.9"),))
+    assert "告警" in body.decode()
+    assert (await first)[0] == 200
+    assert (await ask(app, "/bills/"))[0] == 200
+
+
+async def test_who_goes_away_while_waiting_takes_no_place_along() -> None:
+    app = Admission(Machine(), places_count=1)
+    for _ in range(20):
+        asked = [asyncio.ensure_future(ask(app, "/commands/")) for _ in range(5)]
+        await asyncio.sleep(SERVICE_S / 2)
+        for task in asked[1:]:
+            task.cancel()
+        assert (await asked[0])[0] == 200
+    assert app._running_count == 0
+    assert not app._waiting
+
+
+@pytest.mark.parametrize(
+    ("path", "rank"),
+    [
+        ("/findings/7/close/", Rank.ALARMS),
+        ("/meters/7/commands/DISCONNECT/", Rank.COMMANDS),
+        ("/login/", Rank.COMMANDS),
+        ("/meters/meters.csv", Rank.REPORTS),
+        ("/jobs/import/", Rank.REPORTS),
+        ("/meters/", Rank.READINGS),
+        ("/", Rank.READINGS),
+    ],
+)
+def test_classes_by_path(path: str, rank: Rank) -> None:
+    assert rank_of(path) is rank
