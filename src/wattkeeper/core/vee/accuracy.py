@@ -6,7 +6,7 @@ of steps that it rests on and how sure it is, not only a percentage. Limits of e
 3), table of the limits at power factor 1 (sin 1 for reactive energy); balanced load, reference conditions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import isqrt
@@ -20,6 +20,7 @@ from wattkeeper.core.vee.table import Mask
 
 PPM = 10**6
 CONFIDENCE_PPM = 950_000
+WHOLE = -1  # the load of a comparison over all loads
 
 
 class UnableToJudge(WattkeeperError):
@@ -73,7 +74,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Main against reference over the intervals of one band of load.
+    """Main against reference over the intervals of one band of load, or over all of them (`WHOLE`).
 
     `error_ppm`: (main - reference) / reference; `uncertainty_ppm`: what the steps of all registers can hide;
     `limit_ppm`: what the classes of both sides allow together; `steps_count`: steps of the coarsest register
@@ -117,35 +118,102 @@ def compare_meters(
     `main_milliwh` (intervals,): the meter in question; `reference_milliwh` (references, intervals): the check
     meter, or each sub-meter; `is_both` (intervals,): measured by all. `loss_ppm`: energy between the meters
     that neither counts. The limit of several references is that of the least accurate one, and at the load of
-    the band. Bands without an interval are left out.
+    the band. Which band an interval is in, the side of the finer steps says; since that chooses intervals by
+    their rounding too, each run of a band may hide a whole step of every register. Bands without an interval
+    are left out.
 
     :raises UnableToJudge: if a class is not known
     """
     limits = get_limits(main.accuracy_class)
-    reference_ppm = max(get_limits(each.accuracy_class)[-1].error_ppm for each in references)
-    power_w = main_milliwh * 3600 // (interval_s * 1000)
-    load_permille = power_w * 1000 // max(1, main.base_power_w)
-    band = np.searchsorted([each.load_permille for each in limits], load_permille, side="right")
+    steps = [main.resolution_milliwh, *(each.resolution_milliwh for each in references)]
+    total_milliwh = reference_milliwh.sum(axis=0)
+    band = _bands(main_milliwh, total_milliwh, interval_s=interval_s, main=main, references=references)
     found = []
     for place in range(len(limits) + 1):
         inside = is_both & (band == place)
         if not inside.any():
             continue
-        limit_ppm = reference_ppm + loss_ppm + (limits[place - 1].error_ppm if place else 0)
         found.append(
             _compare(
                 main_milliwh[inside],
                 reference_milliwh[:, inside],
                 load_permille=limits[place - 1].load_permille if place else 0,
-                limit_ppm=limit_ppm if place else None,
-                steps=(main.resolution_milliwh, *(each.resolution_milliwh for each in references)),
-                run_count=_count_edges(inside),
+                limit_ppm=_limit_ppm(limits, place, references) + loss_ppm if place else None,
+                coarsest_milliwh=max(steps),
+                hidden_milliwh=sum(steps) * _count_runs(inside),
             )
         )
     return tuple(found)
 
 
-def _count_edges(inside: Mask) -> int:
+def compare_whole(
+    *,
+    main_milliwh: Int64s,
+    reference_milliwh: Int64s,
+    is_both: Mask,
+    interval_s: int,
+    main: MeterClass,
+    references: tuple[MeterClass, ...],
+    loss_ppm: int = 0,
+) -> Comparison | None:
+    """Return one comparison over all intervals that all measured, None where there is none.
+
+    Arguments as in `compare_meters`. Its limit is the mean of the bands' limits by their energy; what lies
+    below the smallest load that a class promises anything for may be wrong altogether. Only the ends of runs
+    of intervals hide steps, so it decides earlier than any band.
+
+    :raises UnableToJudge: if a class is not known
+    """
+    if not is_both.any():
+        return None
+    limits = get_limits(main.accuracy_class)
+    steps = [main.resolution_milliwh, *(each.resolution_milliwh for each in references)]
+    total_milliwh = reference_milliwh.sum(axis=0)
+    band = _bands(main_milliwh, total_milliwh, interval_s=interval_s, main=main, references=references)
+    of_band = [PPM, *(_limit_ppm(limits, place, references) for place in range(1, len(limits) + 1))]
+    energies = [int(total_milliwh[is_both & (band == place)].sum()) for place in range(len(of_band))]
+    weighted = sum(energy * limit for energy, limit in zip(energies, of_band, strict=True))
+    return _compare(
+        main_milliwh[is_both],
+        reference_milliwh[:, is_both],
+        load_permille=WHOLE,
+        limit_ppm=weighted // max(1, sum(energies)) + loss_ppm if sum(energies[1:]) else None,
+        coarsest_milliwh=max(steps),
+        hidden_milliwh=_hidden_milliwh(steps, _count_runs(is_both)),
+    )
+
+
+def _bands(
+    main_milliwh: Int64s,
+    total_milliwh: Int64s,
+    *,
+    interval_s: int,
+    main: MeterClass,
+    references: tuple[MeterClass, ...],
+) -> Int64s:
+    """Return the band of load of each interval, 0 for the one below all; shape (intervals,)."""
+    reference_step = sum(each.resolution_milliwh for each in references)
+    energy_milliwh = (main_milliwh + total_milliwh) // 2
+    if main.resolution_milliwh != reference_step:
+        energy_milliwh = main_milliwh if main.resolution_milliwh < reference_step else total_milliwh
+    load_permille = energy_milliwh * 3600 // interval_s // max(1, main.base_power_w)
+    bounds = [each.load_permille for each in get_limits(main.accuracy_class)]
+    found: Int64s = np.searchsorted(bounds, load_permille, side="right").astype(np.int64)
+    return found
+
+
+def _limit_ppm(limits: tuple[ErrorLimit, ...], place: int, references: tuple[MeterClass, ...]) -> int:
+    """Return what the classes of both sides allow together in a band."""
+    own = limits[place - 1]
+    allowed = []
+    for each in references:
+        known = get_limits(each.accuracy_class)
+        reached = [limit for limit in known if limit.load_permille <= own.load_permille]
+        allowed.append((reached or known[:1])[-1].error_ppm)
+    return own.error_ppm + max(allowed)
+
+
+def _count_runs(inside: Mask) -> int:
     """Return how many runs a mask has: each hides at most one step of a register at each end."""
     return int(inside[0]) + int((inside[1:] & ~inside[:-1]).sum())
 
@@ -156,21 +224,16 @@ def _compare(
     *,
     load_permille: int,
     limit_ppm: int | None,
-    steps: tuple[int, ...],
-    run_count: int,
+    coarsest_milliwh: int,
+    hidden_milliwh: int,
 ) -> Comparison:
     main, reference = int(main_milliwh.sum()), int(reference_milliwh.sum())
     scale = max(1, reference)
     error_ppm = (main - reference) * PPM // scale
-    uncertainty_ppm = -(-_hidden_milliwh(steps, run_count) * PPM // scale)
-    share_ppm = 0 if limit_ppm is None else _share_within(error_ppm, uncertainty_ppm, limit_ppm)
-    verdict = Verdict.UNDECIDED
-    if limit_ppm is None or reference == 0:
-        verdict = Verdict.NO_LOAD
-    elif share_ppm >= CONFIDENCE_PPM:
-        verdict = Verdict.WITHIN
-    elif share_ppm <= PPM - CONFIDENCE_PPM:
-        verdict = Verdict.OUTSIDE
+    uncertainty_ppm = -(-hidden_milliwh * PPM // scale)
+    verdict, confidence_ppm = Verdict.NO_LOAD, 0
+    if limit_ppm is not None and reference:
+        verdict, confidence_ppm = _judge(error_ppm, uncertainty_ppm, limit_ppm)
     return Comparison(
         load_permille=load_permille,
         interval_count=len(main_milliwh),
@@ -179,14 +242,14 @@ def _compare(
         error_ppm=error_ppm,
         uncertainty_ppm=uncertainty_ppm,
         limit_ppm=limit_ppm or 0,
-        steps_count=reference // max(steps),
-        confidence_ppm=max(share_ppm, PPM - share_ppm) if verdict is not Verdict.NO_LOAD else 0,
+        steps_count=reference // coarsest_milliwh,
+        confidence_ppm=confidence_ppm,
         verdict=verdict,
     )
 
 
-def _hidden_milliwh(steps: tuple[int, ...], run_count: int) -> int:
-    """Return what the steps of registers can hide over runs of intervals that they cut at both ends.
+def _hidden_milliwh(steps: Sequence[int], run_count: int) -> int:
+    """Return what the steps of registers hide over runs of intervals that nobody chose by their energy.
 
     At most one step of each register a run; over many runs three standard deviations of their sum, where
     each end hides a part of a step that is as likely large as small (variance of a step's square / 12).
@@ -195,13 +258,25 @@ def _hidden_milliwh(steps: tuple[int, ...], run_count: int) -> int:
     return min(at_most, 3 * isqrt(sum(step * step for step in steps) * run_count // 6) + 1)
 
 
-def _share_within(error_ppm: int, uncertainty_ppm: int, limit_ppm: int) -> int:
-    """Return what part, in ppm, of [error - uncertainty, error + uncertainty] lies within the limit."""
-    low, high = error_ppm - uncertainty_ppm, error_ppm + uncertainty_ppm
-    if high == low:
-        return PPM if abs(error_ppm) <= limit_ppm else 0
-    inside = max(0, min(high, limit_ppm) - max(low, -limit_ppm))
-    return inside * PPM // (high - low)
+def _judge(error_ppm: int, uncertainty_ppm: int, limit_ppm: int) -> tuple[Verdict, int]:
+    """Return the verdict and what part, in ppm, of [error - uncertainty, error + uncertainty] speaks for it.
+
+    Outside is what lies beyond the limit on one side: an error that may be anything is no wrong meter.
+    """
+    within = _share(error_ppm, uncertainty_ppm, -limit_ppm, limit_ppm)
+    far = abs(error_ppm) + uncertainty_ppm
+    outside = _share(abs(error_ppm), uncertainty_ppm, limit_ppm + 1, max(far, limit_ppm + 1))
+    if within >= CONFIDENCE_PPM:
+        return Verdict.WITHIN, within
+    if outside >= CONFIDENCE_PPM:
+        return Verdict.OUTSIDE, outside
+    return Verdict.UNDECIDED, max(within, outside)
+
+
+def _share(middle_ppm: int, half_ppm: int, low_ppm: int, high_ppm: int) -> int:
+    """Return what part, in ppm, of the whole numbers [middle - half, middle + half] lies in [low, high]."""
+    inside = min(middle_ppm + half_ppm, high_ppm) - max(middle_ppm - half_ppm, low_ppm) + 1
+    return max(0, inside) * PPM // (2 * half_ppm + 1)
 
 
 def find_inaccurate(
