@@ -20,6 +20,7 @@ from wattkeeper.core.vee.table import Mask
 
 PPM = 10**6
 CONFIDENCE_PPM = 950_000
+NO_LOAD_FACTOR = 5  # what a meter may be off below its smallest load, in limits of its lowest band: ours
 WHOLE = -1  # the load of a comparison over all loads
 
 
@@ -158,9 +159,9 @@ def compare_whole(
 ) -> Comparison | None:
     """Return one comparison over all intervals that all measured, None where there is none.
 
-    Arguments as in `compare_meters`. Its limit is the mean of the bands' limits by their energy; what lies
-    below the smallest load that a class promises anything for may be wrong altogether. Only the ends of runs
-    of intervals hide steps, so it decides earlier than any band.
+    Arguments as in `compare_meters`. Its limit is the mean of the bands' limits by their energy; below the
+    smallest load a class promises nothing, and `NO_LOAD_FACTOR` times the lowest band's limit is allowed.
+    Only the ends of runs of intervals hide steps, so it decides earlier than any band.
 
     :raises UnableToJudge: if a class is not known
     """
@@ -170,7 +171,8 @@ def compare_whole(
     steps = [main.resolution_milliwh, *(each.resolution_milliwh for each in references)]
     total_milliwh = reference_milliwh.sum(axis=0)
     band = _bands(main_milliwh, total_milliwh, interval_s=interval_s, main=main, references=references)
-    of_band = [PPM, *(_limit_ppm(limits, place, references) for place in range(1, len(limits) + 1))]
+    of_band = [_limit_ppm(limits, place, references) for place in range(1, len(limits) + 1)]
+    of_band.insert(0, NO_LOAD_FACTOR * of_band[0])
     energies = [int(total_milliwh[is_both & (band == place)].sum()) for place in range(len(of_band))]
     weighted = sum(energy * limit for energy, limit in zip(energies, of_band, strict=True))
     return _compare(
