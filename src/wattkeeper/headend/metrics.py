@@ -22,6 +22,8 @@ _COUNTERS = {
     "batches_delivered": "Batches handed to the store",
     "batches_quarantined": "Batches set aside: damaged, or refused for good",
     "sink_failures": "Hand-overs that failed and will be repeated",
+    "parcels_sent": "Parcels handed to the carrier, repetitions included",
+    "parcels_confirmed": "Parcels that a writer confirmed",
     "spool_failures": "Batches that could not be made durable",
     "initial_intervals": "Interval stamps asked for in first fetches of memories",
     "backfill_requests": "Runs of stamps asked for to close gaps",

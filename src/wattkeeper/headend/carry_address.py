@@ -1,0 +1,107 @@
+"""Where the carrier is and how to prove oneself to it, from one setting.
+
+    nats://127.0.0.1:4222                                             this machine only
+    tls://NAME:PASSWORD@HOST:4222,OTHER_HOST:4222?ca=FILE
+    tls://NAME@HOST:4222?password_file=FILE&ca=FILE&cert=FILE&key=FILE
+
+On any address but loopback TLS and a name are required; ``insecure=true`` does without TLS, by name. TLS
+begins before the first byte of the server's greeting, so that nobody on the way can talk the client out of
+it: the server needs ``handshake_first``.
+"""
+
+import ipaddress
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+
+_DEFAULT_PORT = "4222"
+_OPTIONS = frozenset({"password_file", "ca", "cert", "key", "insecure"})
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierAddress:
+    """Servers of one cluster and what opens them."""
+
+    servers: tuple[str, ...]
+    user: str = ""
+    password: str = field(default="", repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    def options(self) -> dict[str, Any]:
+        """Return what the client library takes."""
+        options: dict[str, Any] = {"servers": list(self.servers)}
+        if self.user:
+            options |= {"user": self.user, "password": self.password}
+        if self.tls is not None:
+            options |= {"tls": self.tls, "tls_handshake_first": True}
+        return options
+
+
+def parse_carrier(url: str) -> CarrierAddress:
+    """
+    Return the address that the setting names.
+
+    :raises WattkeeperError: ``carry.url`` if it is none; ``carry.insecure`` without TLS and
+        ``carry.no-credentials`` without a name or certificate, on an address others reach;
+        ``carry.file-unreadable``
+    """
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    _, _, hosts_text = parts.netloc.rpartition("@")
+    hosts = [host for host in hosts_text.split(",") if host]
+    is_known = parts.scheme in ("nats", "tls") and options.keys() <= _OPTIONS and not parts.path.strip("/")
+    if not is_known or not hosts or options.get("insecure", "true") != "true":
+        raise WattkeeperError("carry.url")
+    userinfo = parts.netloc.rpartition("@")[0]
+    user, _, password = userinfo.partition(":")
+    path = options.get("password_file")
+    password = unquote(password) if path is None else _read(path).strip()
+    is_exposed = not all(_is_loopback(host) for host in hosts)
+    if is_exposed and parts.scheme != "tls" and "insecure" not in options:
+        raise WattkeeperError("carry.insecure")
+    if is_exposed and not (user and password) and "cert" not in options:
+        raise WattkeeperError("carry.no-credentials")
+    return CarrierAddress(
+        servers=tuple(f"nats://{_with_port(host)}" for host in hosts),
+        user=unquote(user),
+        password=password,
+        tls=_tls(options) if parts.scheme == "tls" else None,
+    )
+
+
+def _tls(options: dict[str, str]) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=options.get("ca"))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if "cert" in options:
+            context.load_cert_chain(options["cert"], options.get("key"))
+    except OSError as error:
+        path = options.get("cert", options.get("ca", ""))
+        raise WattkeeperError("carry.file-unreadable", path=path, reason=str(error)) from error
+    return context
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        raise WattkeeperError("carry.file-unreadable", path=path, reason=str(error.strerror)) from error
+
+
+def _with_port(host: str) -> str:
+    has_port = ":" in host.rpartition("]")[2]
+    return host if has_port else f"{host}:{_DEFAULT_PORT}"
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

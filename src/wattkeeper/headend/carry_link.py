@@ -1,0 +1,70 @@
+"""The names that head-ends and writers share on the carrier, and a connection that comes back by itself."""
+
+import asyncio
+import re
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.headend.carry_address import CarrierAddress
+
+STREAM = "WATTKEEPER_READS"
+DURABLE = "writers"
+READS_SUBJECTS = "wattkeeper.reads.*"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
+_PENDING_BYTES = 16 * 1024 * 1024
+_RETRY_S = 0.5
+_log = structlog.get_logger(__name__)
+
+
+def check_name(name: str) -> str:
+    """
+    Return the head-end's name.
+
+    :raises WattkeeperError: ``carry.name`` if it can be no part of a subject
+    """
+    if not _NAME.fullmatch(name):
+        raise WattkeeperError("carry.name", name=name)
+    return name
+
+
+def reads_subject(headend: str) -> str:
+    """Return where a head-end's parcels go."""
+    return f"wattkeeper.reads.{headend}"
+
+
+def stored_subject(headend: str) -> str:
+    """Return where a writer confirms to a head-end."""
+    return f"wattkeeper.stored.{headend}"
+
+
+def headend_of(subject: str) -> str:
+    """Return the head-end that a parcel came from."""
+    return subject.rpartition(".")[2]
+
+
+async def connect(address: CarrierAddress, *, name: str) -> Client:
+    """Return a connection once there is one; it is sought again, without end, whenever it is lost."""
+    while True:
+        connection = Client()
+        try:
+            await connection.connect(
+                **address.options(),
+                name=name,
+                error_cb=_note,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=_RETRY_S,  # type: ignore[arg-type]
+                pending_size=_PENDING_BYTES,
+                allow_reconnect=True,
+            )
+        except (NatsError, OSError, TimeoutError) as error:
+            await _note(error)
+            await asyncio.sleep(_RETRY_S)
+            continue
+        return connection
+
+
+async def _note(error: Exception) -> None:
+    _log.warning("carry.unreachable", reason=f"{type(error).__name__}: {error}"[:200])

@@ -1,0 +1,193 @@
+"""The carrier between head-ends and writers on a real NATS server with JetStream."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conformance.nats_server import NatsServer
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.headend.carry import Carrier, CarrierFailed, ParcelRefused
+from wattkeeper.headend.carry_address import parse_carrier
+from wattkeeper.headend.carry_writer import Writer
+from wattkeeper.headend.metrics import HeadendMetrics
+from wattkeeper.store.api import RawBatch, RawFrame
+
+
+def batch_of(batch_id: int, reads_count: int = 3, frame_bytes: int = 20) -> RawBatch:
+    """Return a batch whose reads are all different from those of any other."""
+    numbers = np.arange(reads_count, dtype=np.int64)
+    return RawBatch(
+        tenant_id=1,
+        batch_id=(1_700_000_000 << 30) | batch_id,
+        received_at_s=1_700_000_000,
+        channel_id=numbers + 1,
+        measured_at_s=numbers * 900 + 1_690_000_000,
+        value=numbers + batch_id * 1_000_000,
+        flags=numbers * 0,
+        source=numbers * 0 + 1,
+        frame_index=numbers,
+        frames=tuple(
+            RawFrame(1, 1, 1_700_000_000, bytes([index % 251]) * frame_bytes) for index in range(reads_count)
+        ),
+    )
+
+
+def values_of(batches: Sequence[RawBatch]) -> set[int]:
+    return {int(value) for batch in batches for value in batch.value}
+
+
+class Shelf:
+    """A sink that keeps what it is given, or fails as told."""
+
+    def __init__(self, fail: Callable[[Sequence[RawBatch]], WattkeeperError | None] = lambda _: None) -> None:
+        self.values: set[int] = set()
+        self.frames: dict[int, bytes] = {}
+        self.calls_count = 0
+        self._fail = fail
+        self._mutex = threading.Lock()
+
+    def deliver(self, batches: Sequence[RawBatch]) -> None:
+        with self._mutex:
+            self.calls_count += 1
+            if (error := self._fail(batches)) is not None:
+                raise error
+            self.values |= values_of(batches)
+            for batch in batches:
+                for value, index in zip(batch.value.tolist(), batch.frame_index.tolist(), strict=True):
+                    self.frames[value] = batch.frames[index].content
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    with NatsServer(tmp_path / "nats") as running:
+        yield running
+
+
+@asynccontextmanager
+async def writing(url: str, *sinks: Shelf) -> AsyncIterator[list[Writer]]:
+    stop = asyncio.Event()
+    writers = [Writer(parse_carrier(url), sink, stop=stop) for sink in sinks]
+    tasks = [asyncio.create_task(writer.run()) for writer in writers]
+    try:
+        yield writers
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+
+
+@asynccontextmanager
+async def carrying(url: str, name: str = "north", **settings: float) -> AsyncIterator[Carrier]:
+    carrier = Carrier(parse_carrier(url), name, HeadendMetrics(), **settings)
+    await carrier.start()
+    try:
+        yield carrier
+    finally:
+        await carrier.close()
+
+
+async def test_what_is_confirmed_is_stored(server: NatsServer) -> None:
+    shelf = Shelf()
+    batches = [batch_of(index) for index in range(50)]
+    async with writing(server.url, shelf), carrying(server.url) as carrier:
+        await asyncio.to_thread(carrier.deliver, batches)
+        assert shelf.values == values_of(batches)
+
+
+async def test_several_head_ends_and_writers_share_the_work(server: NatsServer) -> None:
+    shelf, other = Shelf(), Shelf()
+    async with (
+        writing(server.url, shelf, other),
+        carrying(server.url, "north") as north,
+        carrying(server.url, "south") as south,
+    ):
+        for index in range(0, 60, 2):
+            await asyncio.gather(
+                asyncio.to_thread(north.deliver, [batch_of(index)]),
+                asyncio.to_thread(south.deliver, [batch_of(index + 1)]),
+            )
+    assert shelf.values | other.values == values_of([batch_of(index) for index in range(60)])
+
+
+async def test_a_batch_larger_than_a_message_travels_in_parts(server: NatsServer) -> None:
+    shelf = Shelf()
+    large = batch_of(7, reads_count=3000, frame_bytes=1500)
+    async with writing(server.url, shelf), carrying(server.url) as carrier:
+        await asyncio.to_thread(carrier.deliver, [large, batch_of(8)])
+    assert shelf.values == values_of([large, batch_of(8)])
+    assert all(
+        shelf.frames[value] == large.frames[index].content for index, value in enumerate(large.value.tolist())
+    )
+
+
+async def test_the_servers_word_alone_confirms_nothing(server: NatsServer) -> None:
+    async with writing(server.url, Shelf()):  # makes the stream
+        await asyncio.sleep(0.5)
+    async with carrying(server.url, give_up_s=1.0) as carrier:
+        with pytest.raises(CarrierFailed) as caught:
+            await asyncio.to_thread(carrier.deliver, [batch_of(1)])
+    assert not caught.value.is_permanent
+
+
+async def test_a_store_that_is_away_is_asked_again(server: NatsServer) -> None:
+    failures = [WattkeeperError("store.unreachable", is_permanent=False)] * 2
+    shelf = Shelf(lambda _: failures.pop() if failures else None)
+    async with writing(server.url, shelf), carrying(server.url) as carrier:
+        await asyncio.to_thread(carrier.deliver, [batch_of(1)])
+    assert shelf.calls_count == 3
+    assert shelf.values == values_of([batch_of(1)])
+
+
+async def test_what_the_store_refuses_for_good_comes_back_as_that(server: NatsServer) -> None:
+    def fail(batches: Sequence[RawBatch]) -> WattkeeperError | None:
+        is_bad = any(batch.batch_id & 0xFF == 13 for batch in batches)
+        return WattkeeperError("store.out-of-range", is_permanent=True) if is_bad else None
+
+    shelf = Shelf(fail)
+    async with (
+        writing(server.url, shelf),
+        carrying(server.url, "north") as north,
+        carrying(server.url, "south") as south,
+    ):
+        good = asyncio.to_thread(south.deliver, [batch_of(14)])
+        with pytest.raises(ParcelRefused) as caught:
+            await asyncio.to_thread(north.deliver, [batch_of(12), batch_of(13)])
+        await good
+    assert caught.value.is_permanent
+    assert caught.value.params["reason"] == "store.out-of-range"
+    assert values_of([batch_of(14)]) <= shelf.values
+
+
+async def test_a_server_that_is_wiped_and_comes_back_loses_nothing(server: NatsServer) -> None:
+    shelf = Shelf()
+    async with writing(server.url, shelf), carrying(server.url, resend_s=1.0) as carrier:
+        await asyncio.to_thread(carrier.deliver, [batch_of(1)])
+        server.kill()
+        server.wipe()
+        delivery = asyncio.create_task(asyncio.to_thread(carrier.deliver, [batch_of(2)]))
+        await asyncio.sleep(0.5)
+        server.start()
+        await delivery
+    assert shelf.values == values_of([batch_of(1), batch_of(2)])
+
+
+async def test_lost_confirmations_are_asked_for_again(server: NatsServer) -> None:
+    shelf = Shelf()
+    async with writing(server.url, shelf), carrying(server.url, resend_s=0.3) as carrier:
+        take, lost = carrier._take_confirmation, [1, 2]
+
+        async def take_some(message: object) -> None:
+            if lost:
+                lost.pop()
+            else:
+                await take(message)  # type: ignore[arg-type]
+
+        (await carrier._connected())._subs.copy().popitem()[1]._cb = take_some
+        await asyncio.to_thread(carrier.deliver, [batch_of(1)])
+    assert not lost
+    assert shelf.calls_count >= 3
+    assert shelf.values == values_of([batch_of(1)])
