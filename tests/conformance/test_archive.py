@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from conformance.stores import running_store
+from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store import archive
 from wattkeeper.store.api import RawFrame
@@ -38,7 +39,18 @@ def store(running: HttpReadingStore) -> HttpReadingStore:
             tenant_id, measured([(1, MONTH_START_S + 900 * i, i, 1) for i in range(3200)])
         )
         running.insert_measurements(tenant_id, measured([(1, MONTH_START_S, 77, 2)]))
+        for run_id in (1, 2):  # the second corrects
+            running.insert_rate_days(tenant_id, run_id, determinants(31 + 2, energy_milliwh=run_id * 1000))
     return running
+
+
+def determinants(days_count: int, *, energy_milliwh: int) -> RateDayRows:
+    """What two rates held on the days from the first of March on."""
+    starts_at_s = MONTH_START_S + 86_400 * np.repeat(np.arange(days_count, dtype=np.int64), 2)
+    same = np.ones(2 * days_count, dtype=np.int64)
+    rate_index = np.tile(np.arange(2, dtype=np.int64), days_count)
+    counts = (same * 48, same * 48, same * 0, same * 0)
+    return RateDayRows(same, starts_at_s, same * 7, rate_index, *counts, same * energy_milliwh, same * 0)
 
 
 def everything(store: HttpReadingStore) -> list[list[object]]:
@@ -53,6 +65,9 @@ def everything(store: HttpReadingStore) -> list[list[object]]:
         for columns in (values, then):
             found += [getattr(columns, name).tolist() for name in columns.__slots__]
         counts = store.counts(tenant_id)
+        rates = store.rate_days(tenant_id, [1], *ALWAYS)
+        assert set(rates.energy_milliwh.tolist()) <= {2000}, "the newest run is current"
+        found += [getattr(rates, name).tolist() for name in RateDayRows.__slots__]
         found.append([counts.raw_reads, counts.measurements, counts.frames])
         found.append([store.frames(tenant_id, [(1, 0), (1, 1), (2, 0)])])
     return found
@@ -76,6 +91,7 @@ def test_a_month_leaves_and_returns_bit_for_bit(store: HttpReadingStore, tmp_pat
     assert all(archive.is_removed(tmp_path, manifest) for manifest in manifests)
     left = store.raw_reads(1, [1], *ALWAYS)
     assert np.array_equal(left.value, np.arange(31 * 96, 3200)), "April stays"
+    assert len(store.rate_days(1, [1], *ALWAYS)) == 2 * 2, "April's determinants too"
     assert not store.frames(1, [(1, 0)])
     for manifest in manifests:
         archive.restore_month(store, tmp_path, manifest)

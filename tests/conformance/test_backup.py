@@ -83,6 +83,8 @@ def store_at(folder: Path) -> HttpReadingStore:
 
 def test_an_empty_folder_becomes_the_same_installation(home: Path, tmp_path: Path) -> None:
     before = state(home)
+    count_sql = "SELECT toInt64(count()) AS rows FROM rate_day FORMAT ArrowStream"
+    assert store_at(home).select(count_sql).to_pylist()[0]["rows"] > 0, "determinants are part of the state"
     file = back_up(home, tmp_path / "backups")
     restored = run(tmp_path, "restore", str(file), str(tmp_path / "new"))
     assert restored.returncode == 0, restored.stderr

@@ -23,8 +23,8 @@ from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.mixing import MASK, mix_table
 from wattkeeper.store.schema import TABLES
 
-_DERIVED = ("raw_read", "measurement")
-MONTHLY = ("raw_receipt", "raw_read", "raw_frame", "measurement")
+_DERIVED = ("raw_read", "measurement", "rate_day")
+MONTHLY = ("raw_receipt", "raw_read", "raw_frame", "measurement", "rate_day")
 ROWS_MAX_COUNT = 1_000_000  # of one slice: what bounds memory
 _ROWS, _MANIFEST, _REMOVED = "rows.parquet", "manifest.json", "removed"
 

@@ -43,7 +43,7 @@ PATIENCE_S = {Rank.ALARMS: 10.0, Rank.COMMANDS: 5.0, Rank.READINGS: 5.0, Rank.RE
 _UNCOUNTED = ("/healthz", "/metrics")
 _BY_WORD = {
     **dict.fromkeys(("findings", "alarms"), Rank.ALARMS),
-    **dict.fromkeys(("commands", "login", "logout"), Rank.COMMANDS),
+    **dict.fromkeys(("commands", "login", "logout", "static"), Rank.COMMANDS),
     **dict.fromkeys(("bills", "reports", "jobs", "audit", "accuracy", "users", "exports"), Rank.REPORTS),
 }
 
