@@ -15,6 +15,7 @@ from wattkeeper.actions.operations.audit_heads import Sealer
 from wattkeeper.actions.operations.backup_log import watch_backups
 from wattkeeper.actions.registry.deliver_field_reads import deliver_field_reads
 from wattkeeper.actions.services import Services
+from wattkeeper.actions.virtual.judge_accuracy import judge_all
 from wattkeeper.bootstrap.duty import Duty, Lane
 from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
 from wattkeeper.bootstrap.job_runner import STOPS_WITHIN_S, JobRunner
@@ -140,6 +141,7 @@ class Worker:
         self._judges_at_s = time.monotonic() + JUDGE_PERIOD_S
         for tenant_id in Tenant.objects.values_list("id", flat=True):
             judge_periods(self._store, tenant_id=tenant_id, now=self._now(), rule_set=RuleSet())
+        judge_all(self._store, now=self._now())
         return 0
 
     def _watch_backups(self) -> int:

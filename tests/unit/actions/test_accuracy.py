@@ -1,0 +1,173 @@
+"""The standing accuracy report: a meter 3 % slow becomes one finding, right ones and other tenants none."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from relational import NOW, People, Street
+from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.registry.set_topology import set_topology
+from wattkeeper.actions.services import Services
+from wattkeeper.actions.virtual.accuracy_checks import add_accuracy_check, retire_accuracy_check
+from wattkeeper.actions.virtual.judge_accuracy import judge_accuracy, judge_all
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.registry.models import Series
+from wattkeeper.data.virtual.accuracy import get_check, list_checks, list_results
+from wattkeeper.store.api import Measurements
+from wattkeeper.store.memory import MemoryReadingStore
+
+FIRST_AT = datetime(2026, 10, 31, 16, tzinfo=UTC)  # a midnight in Shanghai
+STEP_MILLIWH = 10_000
+FIELDS = {"main_class": "1", "reference_class": "0.5S", "base_power_w": 1150, "window_days": 5}
+
+
+class Compared:
+    """Two meters beside each other."""
+
+    def __init__(self, people: People, street: Street, services: Services) -> None:
+        self.people, self.street = people, street
+        assert isinstance(services.store, MemoryReadingStore)
+        self.store = services.store
+        self.points = (street.point_id, street.other_point_id)
+        for meter_id, point_id in zip((street.meter_id, street.other_meter_id), self.points, strict=True):
+            install_meter(
+                actor=people.operator,
+                now=NOW,
+                services=services,
+                meter_id=meter_id,
+                usage_point_id=point_id,
+                at=FIRST_AT,
+            )
+
+    def put(self, index: int, factor: float, *, run_id: int = 1, missing: int = 0) -> None:
+        """Store twenty days of one meter: about 500 W times a factor, in steps of its register."""
+        series = Series.objects.get(usage_point_id=self.points[index])
+        at = np.arange(96 * 20)
+        power_w = 500 + 300 * np.sin(at / 15)
+        position = np.floor(np.cumsum(power_w * 250 * factor) / STEP_MILLIWH) * STEP_MILLIWH
+        value = np.diff(position, prepend=0).astype(np.int64)
+        provenance = np.where(at % 50 < missing, 2, 1)
+        nothing = np.zeros(len(at), dtype=np.int64)
+        rows = Measurements(
+            nothing + series.id,
+            to_seconds(FIRST_AT) + 900 * at,
+            np.where(provenance == 1, value, value * 2),
+            provenance,
+            nothing,
+            nothing,
+            nothing + run_id,
+        )
+        self.store.insert_measurements(self.people.tenant.id, rows)
+
+    def add(self, reference: int | None = 1, **more: object) -> int:
+        reference_id = None if reference is None else self.points[reference]
+        fields = {**FIELDS, **more}
+        return add_accuracy_check(
+            actor=self.people.operator, now=NOW, main_id=self.points[0], reference_id=reference_id, **fields
+        )
+
+    def judge(self, day: int, check_id: int | None = None) -> int:
+        """Judge some days after the first instant."""
+        now = FIRST_AT + timedelta(days=day, hours=2)
+        return judge_accuracy(self.store, tenant_id=self.people.tenant.id, now=now, check_id=check_id)
+
+    def verdict(self, check_id: int) -> str:
+        row = get_check(tenant_id=self.people.tenant.id, check_id=check_id)
+        assert row is not None
+        assert row.result is not None
+        return row.result.verdict
+
+
+@pytest.fixture
+def compared(ours: People, street: Street, services: Services) -> Compared:
+    found = Compared(ours, street, services)
+    found.put(1, 1.0)
+    return found
+
+
+def refusal(act: Callable[[], object]) -> str:
+    with pytest.raises(WattkeeperError) as caught:
+        act()
+    return caught.value.code
+
+
+def test_a_meter_three_per_cent_slow_is_one_finding(compared: Compared) -> None:
+    compared.put(0, 0.97)
+    check_id = compared.add()
+    assert [compared.judge(day) for day in (2, 2, 3, 6, 7)] == [1, 0, 1, 1, 1]
+    finding = Finding.objects.get(rule="vee.accuracy")
+    assert (finding.state, finding.usage_point_id) == ("OPEN", compared.points[0])
+    assert -32_000 < finding.evidence["error_ppm"] < -28_000
+    assert finding.evidence["check_id"] == check_id
+    assert compared.verdict(check_id) == "outside"
+    assert len(list_results(check_id)) == 4
+    compared.put(0, 1.0, run_id=2)  # the values were corrected
+    assert compared.judge(7, check_id) == 1
+    assert compared.verdict(check_id) == "within"
+    assert not Finding.objects.filter(state="OPEN").exists()
+
+
+def test_a_right_meter_is_left_alone_for_twenty_days(compared: Compared) -> None:
+    compared.put(0, 1.008)
+    check_id = compared.add()
+    assert sum(compared.judge(day) for day in range(1, 20)) == 19
+    assert not Finding.objects.exists()
+    assert {result.verdict for result in list_results(check_id)} == {"within"}
+
+
+def test_estimates_prove_nothing(compared: Compared) -> None:
+    compared.put(0, 1.0, missing=10)  # estimated at twice the value
+    check_id = compared.add()
+    compared.judge(6)
+    (result,) = list_results(check_id)
+    assert (result.verdict, result.interval_count) == ("within", 5 * 96 - 100)
+
+
+def test_sub_meters_count_while_they_are_fed(compared: Compared) -> None:
+    compared.put(0, 0.97)
+    check_id = compared.add(None)
+    assert compared.judge(6) == 0  # it feeds nothing yet
+    since = FIRST_AT + timedelta(days=3)
+    set_topology(
+        actor=compared.people.operator,
+        now=NOW,
+        child_id=compared.points[1],
+        parent_id=compared.points[0],
+        at=since,
+    )
+    assert compared.judge(6) == 1
+    (result,) = list_results(check_id)
+    assert (result.verdict, result.interval_count) == ("outside", 3 * 96)
+    assert result.bands[-1]["verdict"] in {"outside", "undecided"}
+
+
+def test_a_retired_comparison_says_nothing_more(compared: Compared) -> None:
+    compared.put(0, 0.97)
+    check_id = compared.add()
+    compared.judge(6)
+    retire_accuracy_check(actor=compared.people.operator, now=NOW, check_id=check_id)
+    assert (compared.judge(7), list_checks(tenant_id=compared.people.tenant.id)) == (0, [])
+    assert not Finding.objects.filter(state="OPEN").exists()
+
+
+def test_what_is_refused(compared: Compared, theirs: People) -> None:
+    assert refusal(lambda: compared.add(0)) == "accuracy.itself"
+    assert refusal(lambda: compared.add(main_class="9")) == "vee.accuracy-class"
+    assert refusal(lambda: compared.add(base_power_w=0)) == "registry.invalid-field"
+    check_id = compared.add()
+    retire = {"now": NOW, "check_id": check_id}
+    assert refusal(lambda: retire_accuracy_check(actor=theirs.operator, **retire)) == "registry.not-found"
+    assert refusal(lambda: retire_accuracy_check(actor=compared.people.viewer, **retire)) == (
+        "accounts.not-allowed"
+    )
+    assert get_check(tenant_id=theirs.tenant.id, check_id=check_id) is None
+
+
+def test_every_tenant_is_judged(compared: Compared) -> None:
+    compared.put(0, 1.0)
+    compared.add()
+    assert judge_all(compared.store, now=FIRST_AT + timedelta(days=6)) == 1
