@@ -7,7 +7,8 @@ import uvloop
 from prometheus_client import generate_latest
 
 from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
-from wattkeeper.bootstrap.headend_ports import DataPlan, DataReports, StoreHoldings, StoreSink
+from wattkeeper.bootstrap.headend_ports import DataPlan, StoreHoldings, StoreSink
+from wattkeeper.bootstrap.headend_reports import DataReports
 from wattkeeper.bootstrap.plants import read_plant
 from wattkeeper.bootstrap.services import DataOutbox
 from wattkeeper.headend.dispatch import read_relay_back
@@ -37,7 +38,7 @@ async def _run_headend(clock: Clock, plant: str) -> None:
     publisher = asyncio.create_task(_publish_metrics(metrics))
     try:
         await run_headend(
-            plan=DataPlan(folder),
+            plan=DataPlan(folder, clock.now),
             holdings=StoreHoldings(store),
             sink=StoreSink(store, clock.now),
             report=DataReports(clock.now),

@@ -48,10 +48,14 @@ class RelayCommand(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One frame to send and how to know its answer; others are late or foreign."""
+    """One frame to send and how to know its answer; others are late or foreign.
+
+    `renew` returns the frame to send instead where the same one may not be sent twice.
+    """
 
     frame: bytes
     matches: Callable[[bytes], bool]
+    renew: Callable[[], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

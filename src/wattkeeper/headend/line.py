@@ -116,10 +116,10 @@ class Line:
             steps.close()
 
     async def _exchange(self, driver: Driver, request: Request, repeat_count: int) -> bytes:
-        for _ in range(1 + repeat_count):
+        for repetition in range(1 + repeat_count):
             wire = self._standing_wire()
             self._discard_stale(driver, wire)
-            wire.send(request.frame)
+            wire.send(request.frame if repetition == 0 or request.renew is None else request.renew())
             self._metrics.count("requests")
             frame = await self._await_answer(driver, wire, request)
             if frame is not None:

@@ -7,18 +7,20 @@ import pytest
 
 from relational import NOW, People, Street
 from wattkeeper.actions.registry.edit_link import edit_link
-from wattkeeper.bootstrap.headend_ports import STRANGER_RULE, DataPlan, DataReports
+from wattkeeper.bootstrap.headend_ports import KEY_WORN_AT_COUNT, KEY_WORN_RULE, DataPlan, reserve_counters
+from wattkeeper.bootstrap.headend_reports import COUNTER_RULE, STRANGER_RULE, DataReports
 from wattkeeper.data.alarms.models import Finding
-from wattkeeper.headend.ports import Stranger, Transport
+from wattkeeper.data.collection.models import InvocationCounter
+from wattkeeper.headend.ports import DeviceReport, Stranger, Transport
 
 ENDPOINT = "listen://0.0.0.0:9000?token=registration-1"
 STRANGER = Stranger(9000, "10.0.0.7", NOW, "headend.dial-in-unproved", (), None, b"\x68\x01", "260100000001")
 
 
 def test_a_link_whose_endpoint_says_so_is_dialled_into(ours: People, street: Street, tmp_path: Path) -> None:
-    assert DataPlan(tmp_path).links()[0].transport is Transport.TCP
+    assert DataPlan(tmp_path, lambda: NOW).links()[0].transport is Transport.TCP
     edit_link(actor=ours.operator, now=NOW, link_id=street.link_id, endpoint=ENDPOINT)
-    plan = DataPlan(tmp_path).links()[0]
+    plan = DataPlan(tmp_path, lambda: NOW).links()[0]
     assert (plan.transport, plan.endpoint) == (Transport.LISTEN, ENDPOINT)
 
 
@@ -41,3 +43,28 @@ def test_a_stranger_is_told_to_each_tenant_of_the_port(ours: People, theirs: Peo
     tenant_ids = (ours.tenant.id, theirs.tenant.id)
     DataReports(lambda: NOW).report_stranger(replace(STRANGER, tenant_ids=tenant_ids), 0)
     assert set(Finding.objects.values_list("tenant_id", flat=True)) == set(tenant_ids)
+
+
+def told(street: Street, error_code: str | None, *, is_answering: bool) -> DeviceReport:
+    return DeviceReport(street.meter_id, NOW, is_answering, error_code)
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_meter_that_wants_other_counters_is_a_finding(street: Street) -> None:
+    reports = DataReports(lambda: NOW)
+    reports.report_devices([told(street, "drivers.counter-jump", is_answering=False)])
+    assert Finding.objects.get().rule == COUNTER_RULE
+    reports.report_devices([told(street, "headend.no-answer", is_answering=False)])
+    assert Finding.objects.get().state == "OPEN"
+    reports.report_devices([told(street, None, is_answering=True)])
+    assert Finding.objects.get().state == "CLOSED"
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_key_is_worn_long_before_its_counters_are_used_up(street: Street) -> None:
+    InvocationCounter.objects.create(meter_id=street.meter_id, next_counter=KEY_WORN_AT_COUNT - 100)
+    assert reserve_counters(street.meter_id, 64, NOW) == KEY_WORN_AT_COUNT - 100
+    assert not Finding.objects.exists()
+    assert reserve_counters(street.meter_id, 64, NOW) == KEY_WORN_AT_COUNT - 36
+    assert reserve_counters(street.meter_id, 64, NOW) == KEY_WORN_AT_COUNT + 28
+    assert Finding.objects.get().rule == KEY_WORN_RULE

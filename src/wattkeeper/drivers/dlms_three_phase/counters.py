@@ -15,6 +15,7 @@ class Counters:
         self._reserve = reserve
         self._next = 0
         self._end = 0
+        self._jumped_count = 0
 
     def take(self) -> int:
         """Return a counter that was never returned before."""
@@ -28,15 +29,17 @@ class Counters:
         """
         Make the next counter higher than `latest`, which the meter says it has seen. Never lower ours.
 
-        :raises DeviceRefused: ``drivers.counter-jump`` if that would burn more than 2**20 of them
+        :raises DeviceRefused: ``drivers.counter-jump`` if that would burn more than 2**20 of them, at once or
+            little by little: nobody who speaks for the meter may use its counters up
         """
         if self._next >= self._end:
             self._take_over(RESERVED_COUNT)
         jump = latest + 1 - self._next
-        if jump > MAX_JUMP:
+        if self._jumped_count + jump > MAX_JUMP:
             raise DeviceRefused("drivers.counter-jump", latest=latest, ours=self._next)
         if jump > self._end - self._next:
             self._take_over(jump + RESERVED_COUNT)
+        self._jumped_count += max(jump, 0)
         self._next = max(self._next, latest + 1)
 
     def _take_over(self, count: int) -> None:

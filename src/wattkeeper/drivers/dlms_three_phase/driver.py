@@ -78,9 +78,10 @@ class DlmsThreePhase:
             yield from self._associate()
         except DeviceRefused as error:
             lowest = error.params.get("lowest")
-            if not isinstance(lowest, int):
-                raise
-            self._counters.skip_past(lowest)
+            if isinstance(lowest, int):
+                self._counters.skip_past(lowest)
+            elif error.code != "dlms.refused":
+                raise  # that one: our proof was taken, its answer lost, and a proof is taken only once
             yield from self._associate()
         yield from self._check_identity()
 
@@ -151,6 +152,11 @@ class DlmsThreePhase:
         return []
 
     # Association
+
+    @property
+    def is_key_proved(self) -> bool:
+        """Whether an association proves that the meter holds its keys: HLS-GMAC proves both sides."""
+        return self._settings.mechanism is Mechanism.HLS_GMAC
 
     def _make_session(self, mechanism: Mechanism) -> ClientSession:
         settings = self._settings
@@ -246,7 +252,7 @@ class DlmsThreePhase:
         try:
             apdu = next(exchange)
             while True:
-                answer: Answer = yield Request(self._frame(apdu), self._matcher())
+                answer: Answer = yield Request(self._frame(apdu), self._matcher(), self._renewer())
                 self._frame_index = answer.frame_index
                 apdu = exchange.send(answer.frame[wrapper.HEADER_BYTES :])
         except StopIteration as stop:
@@ -261,6 +267,10 @@ class DlmsThreePhase:
 
     def _frame(self, apdu: bytes) -> bytes:
         return wrapper.encode_frame(self._sap, self._settings.server_sap, apdu)
+
+    def _renewer(self) -> Callable[[], bytes]:
+        session, sap = self._session, self._sap
+        return lambda: wrapper.encode_frame(sap, self._settings.server_sap, session.renew())
 
     def _matcher(self) -> Callable[[bytes], bool]:
         header = b"\x00\x01" + self._settings.server_sap.to_bytes(2, "big") + self._sap.to_bytes(2, "big")

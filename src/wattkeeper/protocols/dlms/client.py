@@ -67,6 +67,7 @@ class ClientSession:
         self._latest_server_counter = -1
         self._invoke_id = 0
         self._conformance = 0
+        self._build: Callable[[], bytes] = bytes
 
     @property
     def conformance(self) -> int:
@@ -93,6 +94,19 @@ class ClientSession:
             return True
         return int.from_bytes(ciphered.text[1:5], "big") > self._latest_server_counter
 
+    def renew(self) -> bytes:
+        """
+        Return the request now under way once more, ciphered under a counter of its own.
+
+        A server takes no counter twice (IEC 62056-5-3 clause 5.3.6): where nothing below repeats frames, what
+        is sent again is a new frame. It has the same invoke id, so that either answer answers it.
+        """
+        return self._build()
+
+    def _ask(self, build: Callable[[], bytes]) -> bytes:
+        self._build = build
+        return build()
+
     def associate(self) -> Exchange[None]:
         """
         Open the association; with HLS-GMAC both sides prove their key.
@@ -100,19 +114,8 @@ class ClientSession:
         :raises ServiceRefused: if the server refuses it
         :raises SecurityFailed: if a key is wrong on either side
         """
-        mechanism = self._association.mechanism
-        information = initiate.InitiateRequest(CONFORMANCE, self._association.max_pdu_bytes).encode()
         is_ciphered = self._association.is_ciphered
-        if is_ciphered:
-            information = self._seal(information)
-        request = AssociationRequest(
-            context=acse.CONTEXT_LN_CIPHERED if is_ciphered else acse.CONTEXT_LN,
-            user_information=information,
-            mechanism=mechanism,
-            system_title=self._association.system_title if is_ciphered else b"",
-            authentication=self._association.password if mechanism is Mechanism.LLS else self._challenge,
-        )
-        answer = yield request.encode()
+        answer = yield self._ask(self._association_request)
         try:
             _check_errors(answer)
         except ServiceRefused as error:
@@ -124,6 +127,20 @@ class ClientSession:
         self._check_initiate(response.user_information)
         if is_ciphered:
             yield from self._prove(response)
+
+    def _association_request(self) -> bytes:
+        association = self._association
+        information = initiate.InitiateRequest(CONFORMANCE, association.max_pdu_bytes).encode()
+        is_ciphered = association.is_ciphered
+        return AssociationRequest(
+            context=acse.CONTEXT_LN_CIPHERED if is_ciphered else acse.CONTEXT_LN,
+            user_information=self._seal(information) if is_ciphered else information,
+            mechanism=association.mechanism,
+            system_title=association.system_title if is_ciphered else b"",
+            authentication=association.password
+            if association.mechanism is Mechanism.LLS
+            else self._challenge,
+        ).encode()
 
     def _check_initiate(self, information: bytes) -> None:
         plain = self._open(information) if self._association.is_ciphered else information
@@ -142,11 +159,14 @@ class ClientSession:
 
     def release(self) -> Exchange[None]:
         """Close the association. Whatever the server answers, it is over."""
+        yield self._ask(self._release_request)
+
+    def _release_request(self) -> bytes:
         information = b""
         if self._association.is_ciphered:
             request = initiate.InitiateRequest(CONFORMANCE, self._association.max_pdu_bytes)
             information = self._seal(request.encode())
-        yield acse.encode_release(acse.RLRQ, information)
+        return acse.encode_release(acse.RLRQ, information)
 
     def get(self, descriptor: Descriptor, access: bytes = b"") -> Exchange[Value]:
         """
@@ -210,7 +230,8 @@ class ClientSession:
         raise ApduDamaged("dlms.unexpected-answer", service=apdu.service)
 
     def _request(self, plain: bytes) -> Exchange[Apdu]:
-        answer = yield self._seal(plain) if self._association.is_ciphered else plain
+        is_ciphered = self._association.is_ciphered
+        answer = yield self._ask(lambda: self._seal(plain) if is_ciphered else plain)
         _check_errors(answer)
         apdu = decode_apdu(self._open(answer) if self._association.is_ciphered else answer)
         if apdu.error:

@@ -137,6 +137,8 @@ RULES = {
     "readings.multiplier-read-missing": _("The multiplier changed where no register was read"),
     "collection.silent": _("The meter does not answer"),
     "collection.link-down": _("The link is down"),
+    "collection.counter": _("The meter refuses our counters, or wants impossible ones"),
+    "collection.key-worn": _("The meter's key should be changed: its counters run out"),
     "collection.stranger": _("Somebody unknown connected; nothing was read"),
     "collection.late-for-archive": _("Reads of a month that is archived: restore it to derive them"),
     "collection.clock": _("The meter's clock is wrong"),

@@ -1,0 +1,154 @@
+"""What the head-end learned, kept on the relational side: states, findings, events."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_events, keep_findings
+from wattkeeper.data.collection import status
+from wattkeeper.data.collection.jobs import report_job
+from wattkeeper.data.collection.models import Link
+from wattkeeper.data.registry.models import Meter
+from wattkeeper.headend.ports import DeviceReport, Stranger
+
+CLOCK_TOLERANCE_S = 180
+SILENT_AFTER_COUNT = 3
+STRANGER_RULE = "collection.stranger"
+COUNTER_RULE = "collection.counter"
+COUNTER_CODES = frozenset(("drivers.counter-jump", "dlms.counter-refused"))
+
+
+class DataReports:
+    """Keeps what sessions learned; turns lasting silence, wrong clocks and lost links into findings."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._silent_ids: set[int] = set()
+        self._wrong_clock_ids: set[int] = set()
+        self._wrong_counter_ids: set[int] = set()
+        self._tenant_of: dict[int, int] = {}
+
+    def report_devices(self, reports: Sequence[DeviceReport]) -> None:
+        """Keep what was learned of devices."""
+        if not reports:
+            return
+        status.keep_learned(
+            [
+                status.LearnedOfMeter(
+                    meter_id=report.device_id,
+                    at=report.at,
+                    is_answering=report.is_answering,
+                    error_code=report.error_code,
+                    clock_offset_s=report.clock_offset_s,
+                    relay_state_code=None if report.relay_state is None else int(report.relay_state),
+                    failures_count=report.failures_count,
+                )
+                for report in reports
+            ]
+        )
+        for report in reports:
+            self._judge_silence(report)
+            self._judge_clock(report)
+            self._judge_counter(report)
+
+    def _judge_silence(self, report: DeviceReport) -> None:
+        is_silent = not report.is_answering and report.failures_count >= SILENT_AFTER_COUNT
+        if is_silent and report.device_id not in self._silent_ids:
+            self._silent_ids.add(report.device_id)
+            self._open("collection.silent", report, {"error_code": report.error_code or ""})
+            self._tell("meter.silent", report)
+        elif report.is_answering and report.device_id in self._silent_ids:
+            self._silent_ids.discard(report.device_id)
+            self._close("collection.silent", report)
+            self._tell("meter.answering", report)
+
+    def _judge_clock(self, report: DeviceReport) -> None:
+        if report.clock_offset_s is None:
+            return
+        is_wrong = abs(report.clock_offset_s) > CLOCK_TOLERANCE_S
+        if is_wrong and report.device_id not in self._wrong_clock_ids:
+            self._wrong_clock_ids.add(report.device_id)
+            self._open("collection.clock", report, {"clock_offset_s": report.clock_offset_s})
+        elif not is_wrong and report.device_id in self._wrong_clock_ids:
+            self._wrong_clock_ids.discard(report.device_id)
+            self._close("collection.clock", report)
+
+    def _judge_counter(self, report: DeviceReport) -> None:
+        """A meter that wants counters it cannot have seen, or takes none of ours, is not who it should be."""
+        is_wrong = report.error_code in COUNTER_CODES
+        if is_wrong and report.device_id not in self._wrong_counter_ids:
+            self._wrong_counter_ids.add(report.device_id)
+            self._open(COUNTER_RULE, report, {"error_code": report.error_code or ""})
+        elif report.is_answering and not is_wrong and report.device_id in self._wrong_counter_ids:
+            self._wrong_counter_ids.discard(report.device_id)
+            self._close(COUNTER_RULE, report)
+
+    def report_link(self, link_id: int, at: datetime, *, is_up: bool, error_code: str | None) -> None:
+        """Keep a link's state; a link that is down is a finding until it is up again."""
+        tenant_id = status.keep_link_state(link_id=link_id, at=at, is_up=is_up, error_code=error_code)
+        if tenant_id is None:
+            return
+        subject_key = f"link:{link_id}"
+        if is_up:
+            close_gone(tenant_id=tenant_id, rule="collection.link-down", subject_key=subject_key, now=at)
+            return
+        evidence = {"error_code": error_code or ""}
+        keep_findings(
+            [FindingDraft(tenant_id, "collection.link-down", subject_key, at, evidence=evidence)], now=at
+        )
+
+    def report_stranger(self, stranger: Stranger, untold_count: int) -> None:
+        """Keep that somebody unknown connected: one finding a day for each address, port and tenant."""
+        evidence = {
+            "peer": stranger.peer,
+            "port": stranger.port,
+            "error_code": stranger.error_code,
+            "said": stranger.said.hex(),
+            "serial_number": stranger.serial_number,
+            "link_id": stranger.link_id or 0,
+            "untold_count": untold_count,
+        }
+        day_at = stranger.at.replace(hour=0, minute=0, second=0, microsecond=0)
+        subject_key = _stranger_key(stranger.port, stranger.peer)
+        drafts = [
+            FindingDraft(tenant_id, STRANGER_RULE, subject_key, day_at, evidence=evidence)
+            for tenant_id in stranger.tenant_ids
+        ]
+        keep_findings(drafts, now=stranger.at)
+
+    def report_known(self, link_id: int, peer: str, port: int, at: datetime) -> None:
+        """Close what was found of the address while it was unknown."""
+        tenant_id = Link.objects.values_list("tenant_id", flat=True).get(id=link_id)
+        close_gone(tenant_id=tenant_id, rule=STRANGER_RULE, subject_key=_stranger_key(port, peer), now=at)
+
+    def report_progress(self, *, done_count: int, total_count: int, label: str) -> None:
+        """Keep how far the fetch of memories has come."""
+        report_job(
+            "collection.memory", label, done_count=done_count, total_count=total_count, now=self._now()
+        )
+
+    def _open(self, rule: str, report: DeviceReport, evidence: Mapping[str, int | str]) -> None:
+        draft = FindingDraft(
+            self._tenant(report.device_id),
+            rule,
+            f"meter:{report.device_id}",
+            report.at,
+            meter_id=report.device_id,
+            evidence=evidence,
+        )
+        keep_findings([draft], now=report.at)
+
+    def _close(self, rule: str, report: DeviceReport) -> None:
+        tenant_id = self._tenant(report.device_id)
+        close_gone(tenant_id=tenant_id, rule=rule, subject_key=f"meter:{report.device_id}", now=report.at)
+
+    def _tell(self, code: str, report: DeviceReport) -> None:
+        keep_events([(self._tenant(report.device_id), report.device_id, code, report.at, {})])
+
+    def _tenant(self, meter_id: int) -> int:
+        if meter_id not in self._tenant_of:
+            self._tenant_of[meter_id] = Meter.objects.values_list("tenant_id", flat=True).get(id=meter_id)
+        return self._tenant_of[meter_id]
+
+
+def _stranger_key(port: int, peer: str) -> str:
+    return f"listener:{port}:{peer}"

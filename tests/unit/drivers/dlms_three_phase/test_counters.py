@@ -1,0 +1,116 @@
+"""Counters and what a meter, or whoever speaks for it, may do to them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unit.drivers.dlms_three_phase.test_driver import Line, Meter, Reservations, config
+from wattkeeper.core.kernel.relay import RelayState
+from wattkeeper.drivers.api import Answer, DeviceRefused, Driver, Request
+from wattkeeper.drivers.dlms_three_phase.counters import MAX_JUMP, Counters
+from wattkeeper.drivers.dlms_three_phase.driver import make_driver
+from wattkeeper.protocols.dlms import security, wrapper
+
+
+class LossyLine(Line):
+    """Loses one answer and asks again, as the head-end does; keeps what was sent."""
+
+    lost_index = -1
+    is_renewing = True
+    sent: ClassVar[list[bytes]] = []
+
+    def ask(self, driver: Driver, request: Request) -> Answer:
+        self.sent = [*self.sent, request.frame]
+        answer = super().ask(driver, request)
+        if len(self.sent) - 1 != self.lost_index:
+            return answer
+        renewed = request.renew() if request.renew is not None and self.is_renewing else request.frame
+        return self.ask(driver, replace(request, frame=renewed))
+
+
+def counters_in(frames: list[bytes]) -> Iterator[int]:
+    for frame in frames:
+        ciphered = security.unwrap(frame[wrapper.HEADER_BYTES :])
+        if ciphered is not None:
+            yield int.from_bytes(ciphered.text[1:5], "big")
+
+
+def session_losing(index: int, *, is_renewing: bool = True) -> list[bytes]:
+    line = LossyLine(Meter())
+    line.lost_index, line.is_renewing = index, is_renewing
+    driver = make_driver(config())
+    line.run(driver, driver.open())
+    assert len(line.run(driver, driver.read_live())) == 3
+    assert line.run(driver, driver.read_relay()) is RelayState.CONNECTED
+    return line.sent
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_what_is_asked_again_is_a_frame_of_its_own(index: int) -> None:
+    used = list(counters_in(session_losing(index)))
+    assert len(used) >= 5
+    assert len(set(used)) == len(used)
+
+
+def test_sending_the_same_frame_again_is_refused_by_the_meter() -> None:
+    """The planted fault: a repetition byte by byte, whose counter the meter has seen."""
+    length = len(session_losing(-1))
+    with pytest.raises(DeviceRefused) as refused:
+        session_losing(length - 1, is_renewing=False)
+    assert refused.value.code == "dlms.counter-refused"
+
+
+def test_a_counter_that_goes_back_is_never_followed() -> None:
+    reserve = Reservations(next_value=10_000)
+    counters = Counters(reserve)
+    first = counters.take()
+    counters.skip_past(3)
+    counters.skip_past(-1)
+    assert counters.take() == first + 1
+
+
+def test_counters_are_not_used_up_little_by_little() -> None:
+    reserve = Reservations()
+    counters = Counters(reserve)
+
+    def creep() -> None:
+        for _ in range(64):
+            counters.skip_past(counters.take() + MAX_JUMP // 16)
+
+    with pytest.raises(DeviceRefused) as refused:
+        creep()
+    assert refused.value.code == "drivers.counter-jump"
+    assert reserve.next_value < 1.1 * MAX_JUMP
+    assert counters.take() < reserve.next_value
+
+
+def test_a_jump_to_the_end_does_not_lock_the_meter_out() -> None:
+    reserve = Reservations()
+    counters = Counters(reserve)
+    with pytest.raises(DeviceRefused):
+        counters.skip_past(2**32 - 1)
+    assert counters.take() < 200
+    meter = Meter()
+    line, driver = Line(meter), make_driver(config(reserve_counters=reserve))
+    line.run(driver, driver.open())
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-1, 2**32)), max_size=60), st.integers(1, 1000))
+def test_no_counter_is_handed_out_twice(told: list[int | None], crash_every: int) -> None:
+    """Whatever the meter says in between, and however often we start anew with the same reservations."""
+    reserve = Reservations()
+    counters, used = Counters(reserve), []
+    for index, latest in enumerate(told, 1):
+        if latest is not None:
+            try:
+                counters.skip_past(latest)
+            except DeviceRefused:
+                continue
+        used.append(counters.take())
+        if index % crash_every == 0:
+            counters = Counters(reserve)
+    assert used == sorted(set(used))
