@@ -13,6 +13,7 @@ from wattkeeper.core.vee.registry import PERIOD_CODES
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.data.alarms.queries import FindingDraft, close_rules, keep_findings
 from wattkeeper.data.registry.measured_spans import MeasuredSpan, iter_measured_spans
+from wattkeeper.data.vee.schedules import TenantSchedule, load_schedule
 from wattkeeper.store.api import ReadingStore
 
 LOOK_BACK_DAYS = 45  # to the first of that month: what goes on for longer goes on in a finding of its own
@@ -22,15 +23,32 @@ OPEN_AT = datetime(9000, 1, 1, tzinfo=UTC)
 def judge_periods(store: ReadingStore, *, tenant_id: int, now: datetime, rule_set: RuleSet) -> int:
     """Judge the stored days of a tenant's series and return how many findings stand.
 
+    Each series by the rule set that is in force for it now, `rule_set` where the tenant has none of its own.
     Series of which no day is stored yet are left alone.
     """
     now = now.replace(microsecond=0)
     count = 0
+    schedule = load_schedule(tenant_id)
     for spans in iter_measured_spans(tenant_id):
         for zone_name in sorted({span.time_zone for span in spans}):
             own = [span for span in spans if span.time_zone == zone_name]
-            count += _judge_zone(store, tenant_id, own, ZoneInfo(zone_name), now, rule_set)
+            for rules, part in _by_rules(schedule, own, zone_name, now, rule_set):
+                count += _judge_zone(store, tenant_id, part, ZoneInfo(zone_name), now, rules)
     return count
+
+
+def _by_rules(
+    schedule: TenantSchedule, spans: Sequence[MeasuredSpan], zone: str, now: datetime, rule_set: RuleSet
+) -> Iterator[tuple[RuleSet, list[MeasuredSpan]]]:
+    """Yield the spans of series by the rule set that is in force for them now."""
+    if schedule.is_default:
+        yield rule_set, list(spans)
+        return
+    by_code: dict[str, tuple[RuleSet, list[MeasuredSpan]]] = {}
+    for span in spans:
+        rules = schedule.plan_of(span.series_id, zone).at(to_seconds(now))
+        by_code.setdefault(rules.code, (rules, []))[1].append(span)
+    yield from by_code.values()
 
 
 def _judge_zone(

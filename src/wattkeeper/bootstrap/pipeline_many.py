@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from wattkeeper.bootstrap.pipeline_rules import DataRules
 from wattkeeper.bootstrap.pipeline_single import ALL_SOURCES, DataRegistry
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds
@@ -29,23 +30,30 @@ class DataMany:
     """Facts, reads, values and findings of many series of one tenant."""
 
     def __init__(
-        self, store: ReadingStore, tenant_id: int, registry: DataRegistry, now: Callable[[], datetime]
+        self,
+        store: ReadingStore,
+        tenant_id: int,
+        registry: DataRegistry,
+        rules: DataRules,
+        now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._tenant_id = tenant_id
         self._registry = registry
+        self._rules = rules
         self._now = now
         self._rows = get_plain_rows(np.zeros(0, dtype=np.int64), since=now())
 
     def get_plain(self, series_id: Int64s, at_s: Int64s) -> PlainSeries:
-        """Return the plain series: of long standing by a lean query, the others by their dated facts."""
+        """Return the plain series (rising): long-standing ones by a lean query, others by dated facts."""
         since_s = int(at_s.min()) - STEADY_S
         self._rows = get_plain_rows(series_id, since=from_seconds(since_s))
         is_other = ~np.isin(series_id, self._rows.series_id)
         others = dict(zip(series_id[is_other].tolist(), at_s[is_other].tolist(), strict=True))
         loaded = self._registry.load(list(others))
         dated = to_plain((facts, others[own]) for own, facts in loaded.items())
-        return _join(_to_columns(self._rows, since_s), dated)
+        own_at_s = at_s[np.searchsorted(series_id, self._rows.series_id)]
+        return _join(self._rules.plain(_to_columns(self._rows, since_s), own_at_s), dated)
 
     def read_raw(self, channel_id: Int64s, from_s: int, to_s: int) -> ManyReads:
         """Return the reads of the channels in a span."""
@@ -161,6 +169,7 @@ def _join(one: PlainSeries, other: PlainSeries) -> PlainSeries:
     if not len(other):
         return one
     calendar_index = np.concatenate((one.calendar_index, other.calendar_index + len(one.calendars)))
+    rule_sets = [(each.rule_sets or (None,) * len(each.calendars)) for each in (one, other)]
     facts = PlainFacts(
         *(
             np.concatenate((getattr(one.facts, name), getattr(other.facts, name)))
@@ -174,4 +183,5 @@ def _join(one: PlainSeries, other: PlainSeries) -> PlainSeries:
         np.concatenate((one.interval_s, other.interval_s)),
         calendar_index,
         (*one.calendars, *other.calendars),
+        (*rule_sets[0], *rule_sets[1]),
     )

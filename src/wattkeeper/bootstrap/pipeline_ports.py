@@ -8,6 +8,7 @@ from wattkeeper.bootstrap.engines import data_folder
 from wattkeeper.bootstrap.pipeline_archived import OpenWindows
 from wattkeeper.bootstrap.pipeline_held import HeldMeasurements, HeldRates, HeldRollUps, HeldWindows, Holding
 from wattkeeper.bootstrap.pipeline_many import DataMany
+from wattkeeper.bootstrap.pipeline_rules import DataRules
 from wattkeeper.bootstrap.pipeline_single import (
     DataFindings,
     DataRegistry,
@@ -23,15 +24,16 @@ from wattkeeper.store.archive import horizon_s
 
 def pipeline_ports(store: ReadingStore, tenant_id: int, now: Callable[[], datetime]) -> Ports:
     """Return the pipeline's ports for one tenant."""
-    registry, holding = DataRegistry(), Holding(tenant_id, now)
+    rules, holding = DataRules(tenant_id), Holding(tenant_id, now)
+    registry = DataRegistry(rules)
     return Ports(
         registry=registry,
         raw_reads=StoreRawReads(store, tenant_id),
         measurements=HeldMeasurements(store, tenant_id, holding),
         windows=OpenWindows(HeldWindows(DataWindows(tenant_id), holding), tenant_id, _archived_to_s, now),
         findings=DataFindings(tenant_id, registry, now),
-        runs=DataRuns(tenant_id),
-        many=DataMany(store, tenant_id, registry, now),
+        runs=DataRuns(tenant_id, rules),
+        many=DataMany(store, tenant_id, registry, rules, now),
         roll_ups=HeldRollUps(store, tenant_id, holding),
         rates=HeldRates(store, tenant_id, holding),
         virtual=DataVirtual(tenant_id, now),

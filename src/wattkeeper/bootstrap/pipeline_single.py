@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from wattkeeper.bootstrap.pipeline_rules import DataRules
 from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
@@ -13,11 +14,14 @@ from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import ReadColumns
+from wattkeeper.core.vee.edits import Edit
 from wattkeeper.core.vee.registry import PERIOD_CODES
+from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.data.alarms.queries import FindingDraft, close_window, keep_findings
 from wattkeeper.data.collection import queries, windows
 from wattkeeper.data.registry.facts import SeriesFacts as StoredFacts
 from wattkeeper.data.registry.facts import get_series_facts
+from wattkeeper.data.vee.queries import edits_in_force
 from wattkeeper.pipeline.ports import MeasurementRows, SeriesFacts
 from wattkeeper.store.api import Measurements, RawReads, ReadingStore
 
@@ -26,9 +30,10 @@ ALL_SOURCES = tuple(int(source) for source in Source)
 
 
 class DataRegistry:
-    """Facts about series."""
+    """Facts about series, with the rule sets and edits in force for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: DataRules) -> None:
+        self._rules = rules
         self.known: dict[int, StoredFacts] = {}
         self._loaded: dict[int, SeriesFacts] = {}
 
@@ -43,7 +48,7 @@ class DataRegistry:
         except WattkeeperError:
             return self._loaded
         self.known = found
-        self._loaded = {series_id: _to_facts(facts) for series_id, facts in found.items()}
+        self._loaded = self._to_facts(found)
         return self._loaded
 
     def get_facts(self, series_id: int) -> SeriesFacts:
@@ -54,10 +59,19 @@ class DataRegistry:
         if facts is None:
             raise WattkeeperError("pipeline.no-series", series_id=series_id)
         self.known[series_id] = facts
-        return _to_facts(facts)
+        return self._to_facts({series_id: facts})[series_id]
+
+    def _to_facts(self, found: Mapping[int, StoredFacts]) -> dict[int, SeriesFacts]:
+        edits = edits_in_force(found)
+        return {
+            series_id: _facts(
+                facts, self._rules.plan_of(series_id, facts.time_zone), edits.get(series_id, ())
+            )
+            for series_id, facts in found.items()
+        }
 
 
-def _to_facts(facts: StoredFacts) -> SeriesFacts:
+def _facts(facts: StoredFacts, rules: RulePlan | None, edits: tuple[Edit, ...]) -> SeriesFacts:
     return SeriesFacts(
         series_id=facts.series_id,
         installations=facts.registers or facts.intervals,
@@ -66,6 +80,8 @@ def _to_facts(facts: StoredFacts) -> SeriesFacts:
         power_max_w=facts.power_max_w,
         kind=Kind.CUMULATIVE if facts.registers else Kind.INTERVAL,
         profiles=facts.intervals if facts.registers else (),
+        rules=rules,
+        edits=edits,
     )
 
 
@@ -197,11 +213,15 @@ class DataFindings:
 class DataRuns:
     """Run ids from the relational side."""
 
-    def __init__(self, tenant_id: int) -> None:
+    def __init__(self, tenant_id: int, rules: DataRules) -> None:
         self._tenant_id = tenant_id
+        self._rules = rules
 
     def start(self, *, now_s: int, rule_set: str) -> int:
-        """Return the id of a new run."""
+        """Return the id of a new run, which goes by the rules as they are now."""
+        schedule = self._rules.begin()
+        if not schedule.is_default:
+            rule_set = f"schedule-{schedule.version_id}"
         return queries.begin_run(
             tenant_id=self._tenant_id, now=from_seconds(now_s), rule_set=rule_set, code_version=CODE_VERSION
         )

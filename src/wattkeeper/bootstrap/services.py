@@ -6,7 +6,9 @@ from datetime import datetime
 from wattkeeper.actions.commands import outbox
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
+from wattkeeper.bootstrap.measured import measured_by
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.collection.models import MAIN
 from wattkeeper.data.commands.models import Command
 from wattkeeper.headend.ports import CommandKind, CommandResult, OutboxCommand
 from wattkeeper.store.api import ReadingStore
@@ -14,7 +16,9 @@ from wattkeeper.store.api import ReadingStore
 
 def make_services() -> Services:
     """Return what actions need in this process; without a readings store where none is running."""
-    return Services(now=make_clock().now, data_folder=data_folder(), store=_store())
+    now, store = make_clock().now, _store()
+    measured = None if store is None else measured_by(store, now)
+    return Services(now=now, data_folder=data_folder(), store=store, measured=measured)
 
 
 def _store() -> ReadingStore | None:
@@ -25,15 +29,18 @@ def _store() -> ReadingStore | None:
 
 
 class DataOutbox:
-    """Commands that may leave, and what came of them."""
+    """Commands that may leave to devices of one head-end, and what came of them."""
+
+    def __init__(self, headend: str = MAIN) -> None:
+        self._headend = headend
 
     def claim(self, now: datetime) -> Sequence[OutboxCommand]:
         """Return commands to send now; each is returned once."""
-        return [_command(command) for command in outbox.take(now=now)]
+        return [_command(command) for command in outbox.take(now=now, headend=self._headend)]
 
     def pending_read_backs(self, now: datetime) -> Sequence[OutboxCommand]:  # noqa: ARG002
         """Return commands whose relay state is still to be read."""
-        return [_command(command) for command in outbox.list_to_read_back()]
+        return [_command(command) for command in outbox.list_to_read_back(headend=self._headend)]
 
     def record(self, result: CommandResult) -> None:
         """Keep a result durably."""

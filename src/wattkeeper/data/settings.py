@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "wattkeeper.data.alarms",
     "wattkeeper.data.audit",
     "wattkeeper.data.virtual",
+    "wattkeeper.data.vee",
     "wattkeeper.data.upgrades",
     "wattkeeper.interfaces.web.console",
 ]

@@ -24,7 +24,9 @@ from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.registry.virtual_series import VirtualSet
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.plain_validate import as_table
-from wattkeeper.core.vee.series import RuleSet, SeriesLimits, needs_history, validate_and_estimate
+from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
+from wattkeeper.core.vee.rule_set_plan import RulePlan, validate_by_plan
+from wattkeeper.core.vee.series import needs_history
 from wattkeeper.pipeline.determinants import append_determinants
 from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
 from wattkeeper.pipeline.plain_groups import group_windows
@@ -326,10 +328,12 @@ def _derive_window(
 ) -> _Result:
     wider = widen_to_estimates(ports, facts, span, now_s)
     span, derived = widen_to_brackets(ports, facts, wider, now_s, advance_rule)
-    if needs_history(derived, now_s, rules):
+    plan = facts.rules or RulePlan.of(rules)
+    if any(needs_history(derived, now_s, own) for _, _, own in plan.over(*span)):
         derived = derive_history(ports, facts, span, now_s, advance_rule)
-    intervals, findings = validate_and_estimate(
+    intervals, findings = validate_by_plan(
         derived,
+        plan=plan,
         limits=SeriesLimits(
             facts.series_id,
             facts.power_max_w,
@@ -340,7 +344,7 @@ def _derive_window(
         from_s=span[0],
         to_s=span[1],
         now_s=now_s,
-        rules=rules,
+        edits=facts.edits,
     )
     rows = find_changes(facts.series_id, intervals, ports.measurements.read(facts.series_id, *span))
     owned = tuple(replace(finding, series_id=facts.series_id) for finding in findings)

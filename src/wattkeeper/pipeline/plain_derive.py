@@ -61,7 +61,7 @@ def derive_groups(
                 if held.any():
                     waiting.append(moved.take(held))
         if len(group.series):
-            yield from _finish(many, group, table, now_s, rules)
+            yield from _finish(many, group, table, now_s, group.grid.rules or rules)
 
 
 def _leave_out(table: IntervalTable, group: Group, rows: Rows) -> tuple[IntervalTable, Group]:

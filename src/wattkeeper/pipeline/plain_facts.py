@@ -8,6 +8,8 @@ from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.readings.plain import NO_MODULUS, PlainFacts
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.core.vee.estimate import DayCalendar
+from wattkeeper.core.vee.rule_set import RuleSet
+from wattkeeper.pipeline.plain_groups import REACH_S
 from wattkeeper.pipeline.ports import PlainSeries, SeriesFacts
 
 OPEN_S = 2**62  # the end of what has none
@@ -18,9 +20,10 @@ def to_plain(facts: Iterable[tuple[SeriesFacts, int]]) -> PlainSeries:
     """Return the plain ones among series, each by the facts in force at the instant beside it (UTC seconds).
 
     Plain is a series of registers alone that one installation with one multiplier and no reset measured at
-    that instant.
+    that instant, and nobody edited.
     """
-    calendars: dict[DayCalendar, int] = {}
+    kinds: dict[tuple[DayCalendar, str | None], int] = {}
+    rule_sets: list[RuleSet | None] = []
     rows = []
     for each, at_s in facts:
         for installation, period in _in_force(each, at_s):
@@ -29,19 +32,27 @@ def to_plain(facts: Iterable[tuple[SeriesFacts, int]]) -> PlainSeries:
                 continue
             starts_at_s = max(installation.starts_at_s, period.starts_at_s)
             ends_at_s = min(_end(installation.ends_at_s), _end(period.ends_at_s))
-            calendar = DayCalendar(each.zone, each.holidays)
-            place = calendars.setdefault(calendar, len(calendars))
+            rules = None
+            if each.rules is not None:
+                rules, (from_s, to_s) = each.rules.at(at_s), each.rules.held(at_s)
+                starts_at_s = max(starts_at_s, from_s - REACH_S)  # reads around a window know no rules
+                ends_at_s = min(ends_at_s, to_s + REACH_S)
+            kind = DayCalendar(each.zone, each.holidays), rules.code if rules else None
+            place = kinds.setdefault(kind, len(kinds))
+            if place == len(rule_sets):
+                rule_sets.append(rules)
             modulus = installation.register_modulus or NO_MODULUS
             own = (each.series_id, installation.channel_id, rate.numerator, rate.denominator, modulus)
             rows.append((*own, each.power_max_w, starts_at_s, ends_at_s, each.interval_s, place))
     table = np.array(rows, dtype=np.int64).reshape(-1, 10).T.copy()
     columns = PlainFacts(*table[:6])
-    return PlainSeries(columns, table[6], table[7], table[8], table[9], tuple(calendars))
+    calendars = tuple(calendar for calendar, _ in kinds)
+    return PlainSeries(columns, table[6], table[7], table[8], table[9], calendars, tuple(rule_sets))
 
 
 def _in_force(facts: SeriesFacts, at_s: int) -> Iterator[tuple[ChannelInstallation, MultiplierPeriod]]:
     """Yield the installation and the multiplier that hold at an instant, if there is one of each."""
-    if facts.kind is not Kind.CUMULATIVE or facts.profiles:
+    if facts.kind is not Kind.CUMULATIVE or facts.profiles or facts.edits:
         return
     for installation in facts.installations:
         if not installation.resets and installation.starts_at_s <= at_s < _end(installation.ends_at_s):

@@ -11,19 +11,22 @@ from wattkeeper.core.kernel.claims import ClaimedWindows
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.like_days import DAY_S
+from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.pipeline.ports import ManySeries, PlainSeries
 from wattkeeper.pipeline.window import CONTEXT_S, Span, align, learning_span, span_with
 
 SLACK_S = 3600  # an exchange this near to the reads around a window may lend it one
+REACH_S = CONTEXT_S + SLACK_S
 NOTHING = -1
 
 
 @dataclass(frozen=True, slots=True)
 class PlainGrid:
-    """Where the intervals and days of a group begin."""
+    """Where the intervals and days of a group begin; `rules` None: judged by the rule set of the run."""
 
     interval_s: int
     calendar: DayCalendar
+    rules: RuleSet | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -46,9 +49,8 @@ class Group:
 
     def holds_over(self, span: Span) -> NDArray[np.bool_]:
         """Which series have the same facts throughout a span and the reads around it, shape (series,)."""
-        reach_s = CONTEXT_S + SLACK_S
-        result: NDArray[np.bool_] = (self.series.holds_from_s <= span[0] - reach_s) & (
-            self.series.holds_to_s >= span[1] + reach_s
+        result: NDArray[np.bool_] = (self.series.holds_from_s <= span[0] - REACH_S) & (
+            self.series.holds_to_s >= span[1] + REACH_S
         )
         return result
 
@@ -132,8 +134,9 @@ def _split(
     kinds, kind_of = np.unique(keys, axis=1, return_inverse=True)
     for i, (calendar, interval_s, from_s, to_s) in enumerate(kinds.T.tolist()):
         inside = rows[kind_of.reshape(-1) == i]
+        grid = PlainGrid(interval_s, plain.calendars[calendar], plain.rules_of(calendar))
         yield (
-            Group(plain.take(inside), PlainGrid(interval_s, plain.calendars[calendar]), (from_s, to_s)),
+            Group(plain.take(inside), grid, (from_s, to_s)),
             inside,
         )
 

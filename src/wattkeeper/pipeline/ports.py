@@ -18,7 +18,10 @@ from wattkeeper.core.readings.plain import PlainFacts
 from wattkeeper.core.readings.rollups import RollUpRows
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.core.registry.virtual_series import VirtualSet
+from wattkeeper.core.vee.edits import Edit
 from wattkeeper.core.vee.estimate import DayCalendar
+from wattkeeper.core.vee.rule_set import RuleSet
+from wattkeeper.core.vee.rule_set_plan import RulePlan
 
 Integers = NDArray[np.signedinteger[Any]]
 
@@ -29,6 +32,7 @@ class SeriesFacts:
 
     `kind` says what its reads hold: CUMULATIVE registers, or the energy of an INTERVAL named by its start.
     `profiles` are channels of interval energy beside registers: they give the shape, registers the energy.
+    `rules` None: the rule set of the run. `edits`: those in force.
     """
 
     series_id: int
@@ -39,6 +43,8 @@ class SeriesFacts:
     holidays: frozenset[date] = frozenset()
     kind: Kind = Kind.CUMULATIVE
     profiles: tuple[ChannelInstallation, ...] = ()
+    rules: RulePlan | None = None
+    edits: tuple[Edit, ...] = ()
 
     @property
     def channel_ids(self) -> list[int]:
@@ -142,7 +148,8 @@ class PlainSeries:
     """Series that one register measured with one multiplier around a window: what matrices are made of.
 
     One element a series, int64 of shape (series,). The facts hold in ``[holds_from_s, holds_to_s)``;
-    `calendar_index` points into `calendars`.
+    `calendar_index` points into `calendars`, and into `rule_sets` where there are any: the one in force, None
+    for that of the run.
     """
 
     facts: PlainFacts
@@ -151,9 +158,14 @@ class PlainSeries:
     interval_s: Int64s
     calendar_index: Int64s
     calendars: tuple[DayCalendar, ...]
+    rule_sets: tuple[RuleSet | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.holds_from_s)
+
+    def rules_of(self, calendar_index: int) -> RuleSet | None:
+        """Return the rule set beside a calendar."""
+        return self.rule_sets[calendar_index] if self.rule_sets else None
 
     def take(self, rows: "NDArray[np.intp] | NDArray[np.bool_]") -> "PlainSeries":
         """Return the series at the places `rows`, or of a mask."""
@@ -164,6 +176,7 @@ class PlainSeries:
             self.interval_s[rows],
             self.calendar_index[rows],
             self.calendars,
+            self.rule_sets,
         )
 
 

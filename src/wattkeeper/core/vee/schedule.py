@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.vee.rule_set import RuleSet
+from wattkeeper.core.vee.rule_set_plan import BEGINNING_S, FOREVER_S, RulePlan
 
 
 class OverlappingRuleSets(WattkeeperError):
@@ -75,3 +76,8 @@ class RuleSchedule:
                 first_s = spans.pop()[0]
             spans.append((first_s, end_s, rule_set))
         return spans
+
+    def plan(self, groups: Sequence[str]) -> RulePlan:
+        """Return the rule sets of a series in `groups` over all time."""
+        spans = self.spans(groups, BEGINNING_S, FOREVER_S)
+        return RulePlan(tuple(from_s for from_s, _, _ in spans), tuple(rules for _, _, rules in spans))

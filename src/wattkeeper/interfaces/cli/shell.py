@@ -56,8 +56,11 @@ def open_shell(tenant: str = "", *, with_store: bool = False) -> Shell:
 
     require_served()
     actor = Actor(find_tenant_id(tenant or None), None, getpass.getuser(), Role.ADMINISTRATOR, "cli")
-    store = open_store() if with_store else None
-    return Shell(actor, Services(now=make_clock().now, data_folder=data_folder(), store=store))
+    from wattkeeper.bootstrap.measured import measured_by
+
+    now, store = make_clock().now, open_store() if with_store else None
+    measured = None if store is None else measured_by(store, now)
+    return Shell(actor, Services(now=now, data_folder=data_folder(), store=store, measured=measured))
 
 
 def as_person(shell: Shell, username: str) -> Shell:

@@ -1,0 +1,1 @@
+"""Rule sets for groups of series, manual edits and their second person."""

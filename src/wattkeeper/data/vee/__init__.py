@@ -1,0 +1,1 @@
+"""Validation as data: rule sets with effective dates for groups of series, and manual edits."""
