@@ -79,6 +79,10 @@ def run(folder: Path, meters_count: int, slice_count: int) -> tuple[dict[str, An
             **{name: round(s / values_count * 1e9) for name, s in rig.phases.items()},
             "all": round(total_s / values_count * 1e9),
         },
+        "of_pipeline_ns_per_value": {
+            **{name: round(s / values_count * 1e9) for name, s in sorted(rig.stages.items())},
+            "arrays": round((rig.phases["pipeline"] - sum(rig.stages.values())) / values_count * 1e9),
+        },
         "ten_million_meters_minutes_on_two_cores": round(1.92e9 / (values_count / total_s) / 2 / 60, 1),
         "peak_mb": rig.peaks_mb(),
         "runs": len(reports),
@@ -117,7 +121,7 @@ def live_a_day(rig: Rig, tenant_id: int, first_meter: int, count: int) -> int:
     with rig.phase("drain"):
         rig.drain(spool)
     spool.close()
-    ports = pipeline_ports(rig.store, tenant_id, lambda: NOW)
+    ports = rig.timed(pipeline_ports(rig.store, tenant_id, lambda: NOW))
     runs = 0
     with rig.phase("pipeline"):
         while run_once(ports, NOW).run_id is not None:

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -45,12 +46,39 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+class _Timed:
+    """A port whose calls are timed by their names."""
+
+    def __init__(self, port: Any, stages: dict[str, float]) -> None:
+        self._port = port
+        self._stages = stages
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._port, name)
+        if not callable(found):
+            return found
+        stage = f"{type(self._port).__name__}.{name}"
+
+        def timed(*given: Any, **named: Any) -> Any:
+            before = time.process_time()
+            try:
+                return found(*given, **named)
+            finally:
+                self._stages[stage] += time.process_time() - before
+
+        return timed
+
+
 class Rig:
-    """The installation. `phases`: CPU seconds of this process by phase; the store's are read from outside."""
+    """The installation. `phases`: CPU seconds of this process by phase; the store's are read from outside.
+
+    `stages`: what of it was spent in which question of the pipeline.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.phases: dict[str, float] = defaultdict(float)
+        self.stages: dict[str, float] = defaultdict(float)
         os.environ["WATTKEEPER_DATA"] = str(folder)
         from wattkeeper.bootstrap.engines import setup_django
 
@@ -81,6 +109,17 @@ class Rig:
         before = time.process_time()
         yield
         self.phases[name] += time.process_time() - before
+
+    def timed(self, ports: Any) -> Any:
+        """Return the pipeline's ports with the CPU time spent in each question charged to `stages`."""
+        return replace(
+            ports,
+            **{
+                field.name: _Timed(getattr(ports, field.name), self.stages)
+                for field in fields(ports)
+                if getattr(ports, field.name) is not None
+            },
+        )
 
     def store_cpu_s(self) -> float:
         """Return what the store's process has used so far."""

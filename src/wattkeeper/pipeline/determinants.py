@@ -5,6 +5,7 @@ changed again and writes both anew.
 """
 
 from collections.abc import Sequence
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -50,8 +51,8 @@ def _of_table(
             rates=dated.calendar,
         )
         is_held = (rows.starts_at_s >= dated.from_s) & (rows.starts_at_s < dated.to_s)
-        day = np.searchsorted(bounds_s, rows.starts_at_s)
-        is_held &= is_touched[np.searchsorted(table.series_id, rows.series_id), day]
+        row = np.searchsorted(table.series_id, rows.series_id)
+        is_held &= is_touched[row, np.searchsorted(bounds_s, rows.starts_at_s)]
         found.append(rows.take(is_held))
     return found
 
@@ -67,6 +68,11 @@ def _touched_days(table: IntervalTable, changed: MeasurementRows, bounds_s: Int6
     if len(changed) == table.provenance.size:
         return np.ones((len(table), len(bounds_s)), dtype=np.bool_)
     is_touched = np.zeros((len(table), len(bounds_s)), dtype=np.bool_)
-    day = np.searchsorted(bounds_s, changed.starts_at_s, side="right") - 1
-    is_touched[np.searchsorted(table.series_id, changed.series_id), day] = True
+    is_first = np.diff(changed.series_id, prepend=-1) != 0
+    day: NDArray[np.signedinteger[Any]] = np.zeros(len(changed), dtype=np.int8)
+    if len(bounds_s) > 2:
+        day = np.searchsorted(bounds_s, changed.starts_at_s, side="right") - 1
+        is_first[1:] |= day[1:] != day[:-1]
+    firsts = np.flatnonzero(is_first)
+    is_touched[np.searchsorted(table.series_id, changed.series_id[firsts]), day[firsts]] = True
     return is_touched
