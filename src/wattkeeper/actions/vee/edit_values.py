@@ -1,0 +1,132 @@
+"""Edit the energy of intervals: an input beside raw reads, with a reason and, when large, a second person."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from wattkeeper.actions.actor import Actor
+from wattkeeper.actions.audit import Entry, audited
+from wattkeeper.actions.records import own
+from wattkeeper.actions.services import Services
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import from_seconds, to_seconds
+from wattkeeper.core.vee.apportion import apportion
+from wattkeeper.core.vee.edits import Edit, check_edit
+from wattkeeper.data.accounts.models import Role
+from wattkeeper.data.registry.models import Installation, Series
+from wattkeeper.data.vee.marks import mark_spans
+from wattkeeper.data.vee.models import StoredEdit
+from wattkeeper.data.vee.queries import edit_approval_milliwh
+
+INTERVALS_MAX_COUNT = 3200  # a month of quarter hours
+_NOBODY_YET = -1
+
+
+def edit_values(
+    *,
+    actor: Actor,
+    now: datetime,
+    services: Services,
+    series_id: int,
+    starts_at: datetime,
+    energy_milliwh: Sequence[int],
+    reason_code: int,
+    reason: str = "",
+) -> int:
+    """
+    Let consecutive intervals from `starts_at` hold other energies, and return the edit's id.
+
+    Below the tenant's threshold of changed energy it is in force at once; from there on it waits for a second
+    person (`approve_edit`). It holds until it is withdrawn or a different, verified value is measured.
+
+    :raises WattkeeperError: ``registry.not-found``, ``vee.edit-*``, ``store.not-running``
+    """
+    actor.require(Role.OPERATOR)
+    if actor.user_id is None:
+        raise WattkeeperError("vee.edit-person")
+    series = _series_of(actor, series_id)
+    from_s = _checked_start(actor, series, starts_at, len(energy_milliwh), now)
+    if services.measured is None:
+        raise WattkeeperError("store.not-running", is_permanent=False, folder=str(services.data_folder))
+    to_s = from_s + len(energy_milliwh) * series.interval_s
+    edit = Edit(
+        edit_id=0,
+        starts_at_s=from_s,
+        energy_milliwh=tuple(energy_milliwh),
+        rejected_milliwh=tuple(services.measured(actor.tenant_id, series.id, from_s, to_s)),
+        reason_code=reason_code,
+        author_id=actor.user_id,
+        recorded_at_s=int(now.timestamp()),
+        reason=reason,
+    )
+    check_edit(replace(edit, approver_id=_NOBODY_YET))
+    return _record(actor=actor, now=now, series_id=series.id, edit=edit)
+
+
+def spread_evenly(total_milliwh: int, count: int) -> list[int]:
+    """Return a span's energy in equal parts that add up to it exactly."""
+    return apportion([1] * count, total_milliwh)
+
+
+@audited("vee.edit-values")
+def _record(entry: Entry, *, actor: Actor, now: datetime, series_id: int, edit: Edit) -> int:
+    series = own(Series, series_id, actor=actor)
+    is_large = edit.changed_milliwh >= edit_approval_milliwh(actor.tenant_id)
+    state = StoredEdit.State.PENDING if is_large else StoredEdit.State.IN_FORCE
+    to_s = edit.starts_at_s + len(edit.energy_milliwh) * series.interval_s
+    stored = StoredEdit.objects.create(
+        tenant_id=actor.tenant_id,
+        series=series,
+        starts_at=from_seconds(edit.starts_at_s),
+        ends_at=from_seconds(to_s),
+        energy_milliwh=list(edit.energy_milliwh),
+        rejected_milliwh=list(edit.rejected_milliwh),
+        changed_milliwh=edit.changed_milliwh,
+        reason_code=edit.reason_code,
+        reason=edit.reason,
+        state=state,
+        author_id=edit.author_id,
+        recorded_at=now,
+    )
+    if not is_large:
+        mark_edit(stored, now=now)
+    entry.subject = f"edit:{stored.id}"
+    entry.detail = {
+        "series_id": series.id,
+        "starts_at": stored.starts_at,
+        "ends_at": stored.ends_at,
+        "changed_milliwh": stored.changed_milliwh,
+        "reason_code": stored.reason_code,
+        "state": state.value,
+    }
+    return stored.id
+
+
+def mark_edit(edit: StoredEdit, *, now: datetime) -> None:
+    """Let the intervals of an edit be derived again."""
+    span = to_seconds(edit.starts_at), to_seconds(edit.ends_at)
+    mark_spans(tenant_id=edit.tenant_id, spans={edit.series_id: [span]}, now=now, reason="edit")
+
+
+def _series_of(actor: Actor, series_id: int) -> Series:
+    series = Series.objects.filter(tenant_id=actor.tenant_id, id=series_id).first()
+    if series is None:
+        raise WattkeeperError("registry.not-found", kind="series", id=series_id)
+    return series
+
+
+def _checked_start(actor: Actor, series: Series, starts_at: datetime, count: int, now: datetime) -> int:
+    """Return the first second; intervals of a series begin at whole multiples of its interval."""
+    if starts_at.tzinfo is None:
+        raise WattkeeperError("registry.instant-naive")
+    length = timedelta(seconds=series.interval_s * count)
+    is_on_grid = not starts_at.microsecond and int(starts_at.timestamp()) % series.interval_s == 0
+    is_held = Installation.objects.filter(
+        tenant_id=actor.tenant_id, usage_point_id=series.usage_point_id, starts_at__lt=starts_at + length
+    ).exclude(ends_at__lte=starts_at)
+    is_sound = 0 < count <= INTERVALS_MAX_COUNT and is_on_grid and starts_at + length <= now
+    if not is_sound or not is_held.exists():
+        raise WattkeeperError(
+            "vee.edit-span", interval_s=series.interval_s, limit_count=INTERVALS_MAX_COUNT, field="starts_at"
+        )
+    return to_seconds(starts_at)

@@ -1,0 +1,230 @@
+"""Manual edits, wired: beside raw reads, with a reason and two people when large, withdrawn, overtaken."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relational import NOW, People, Street
+from wattkeeper.actions.actor import Actor
+from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.services import Services
+from wattkeeper.actions.vee.decide_edit import approve_edit, reject_edit, set_edit_threshold, withdraw_edit
+from wattkeeper.actions.vee.edit_values import edit_values, spread_evenly
+from wattkeeper.bootstrap.headend_ports import StoreSink
+from wattkeeper.bootstrap.measured import measured_by
+from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.data.accounts.models import User
+from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.audit.models import AuditRecord
+from wattkeeper.data.registry.models import Channel, Series
+from wattkeeper.data.vee.models import StoredEdit
+from wattkeeper.pipeline.derive import run_once
+from wattkeeper.store.api import RawBatch
+from wattkeeper.store.memory import MemoryReadingStore
+
+FIRST = NOW - timedelta(days=2)
+AT = NOW - timedelta(hours=30)
+KWH = 10**6
+
+
+class World:
+    """One measured series, its store, its pipeline and services that know what was measured."""
+
+    def __init__(self, people: People, services: Services, store: MemoryReadingStore, street: Street) -> None:
+        self.people, self.store = people, store
+        install_meter(
+            actor=people.operator,
+            now=NOW,
+            services=services,
+            meter_id=street.meter_id,
+            usage_point_id=street.point_id,
+            at=NOW - timedelta(days=20),
+        )
+        self.series = Series.objects.get(usage_point_id=street.point_id, quantity="energy_import")
+        self.channel = Channel.objects.get(
+            meter_id=street.meter_id, reading_type="energy_import_register_kwh"
+        )
+        self.services = replace(services, measured=measured_by(store, lambda: NOW))
+        self.ports = pipeline_ports(store, people.tenant.id, lambda: NOW)
+
+    def deliver(self, *, without: range = range(0), changed: dict[int, int] | None = None) -> None:
+        """Deliver two days of a register that advances by 3 counts an interval."""
+        at_s = to_seconds(FIRST) + 900 * np.arange(190, dtype=np.int64)
+        value = 5000 + 3 * np.arange(190, dtype=np.int64)
+        for place, more in (changed or {}).items():
+            value[place] += more
+        kept = np.array([i for i in range(190) if i not in without])
+        nothing = np.zeros(len(kept), dtype=np.int64)
+        batch = RawBatch(
+            self.people.tenant.id,
+            int(at_s[-1]) + len(kept),
+            int(at_s[-1]),
+            nothing + self.channel.id,
+            at_s[kept],
+            value[kept],
+            nothing,
+            nothing + 5,
+            nothing - 1,
+        )
+        StoreSink(self.store, lambda: NOW).deliver([batch])
+        self.run()
+
+    def run(self) -> None:
+        """Derive what is dirty."""
+        assert not run_once(self.ports, NOW).failures
+
+    def edit(self, actor: Actor, *energy_milliwh: int, at: Any = AT, code: int = 1, reason: str = "") -> int:
+        """Edit from an instant on."""
+        return edit_values(
+            actor=actor,
+            now=NOW,
+            services=self.services,
+            series_id=self.series.id,
+            starts_at=at,
+            energy_milliwh=energy_milliwh,
+            reason_code=code,
+            reason=reason,
+        )
+
+    def at(self, at: Any = AT) -> tuple[int, int]:
+        """Return value and provenance of an interval."""
+        at_s = to_seconds(at)
+        rows = self.store.measurements(self.people.tenant.id, [self.series.id], at_s, at_s + 900)
+        return int(rows.value_milliwh[0]), int(rows.provenance[0])
+
+    def raw(self) -> list[list[int]]:
+        """Return every raw read."""
+        rows = self.store.raw_reads(self.people.tenant.id, [self.channel.id], 0, 2**31)
+        return [rows.measured_at_s.tolist(), rows.value.tolist(), rows.source.tolist()]
+
+
+@pytest.fixture
+def world(ours: People, services: Services, store: MemoryReadingStore, street: Street) -> World:
+    """Our measured series."""
+    return World(ours, services, store, street)
+
+
+def refused(code: str, attempt: Any) -> None:
+    with pytest.raises(WattkeeperError) as refusal:
+        attempt()
+    assert refusal.value.code == code
+
+
+def test_a_small_edit_holds_at_once_and_raw_stays(world: World, ours: People) -> None:
+    world.deliver()
+    raw, measured = world.raw(), world.at()
+    assert measured == (30_000, Provenance.MEASURED)  # 3 counts of 0.01 kWh
+    edit_id = world.edit(ours.operator, 40_000, 50_000)
+    world.run()
+    assert world.at() == (40_000, Provenance.EDITED)
+    assert world.at(AT + timedelta(minutes=15)) == (50_000, Provenance.EDITED)
+    assert world.raw() == raw
+    assert StoredEdit.objects.get(id=edit_id).rejected_milliwh == [30_000, 30_000]
+    withdraw_edit(actor=ours.operator, now=NOW, edit_id=edit_id)
+    world.run()
+    assert world.at() == measured
+    verbs = set(AuditRecord.objects.values_list("verb", flat=True))
+    assert {"vee.edit-values", "vee.withdraw-edit"} <= verbs
+
+
+def test_a_large_edit_waits_for_somebody_else(world: World, ours: People) -> None:
+    world.deliver()
+    edit_id = world.edit(ours.operator, 200 * KWH)
+    world.run()
+    assert world.at() == (30_000, Provenance.MEASURED)
+    refused("vee.edit-own-approval", lambda: approve_edit(actor=ours.operator, now=NOW, edit_id=edit_id))
+    again = replace(ours.operator, origin="cli")
+    refused("vee.edit-own-approval", lambda: approve_edit(actor=again, now=NOW, edit_id=edit_id))
+    nobody = replace(ours.administrator, user_id=None)
+    refused("vee.edit-person", lambda: approve_edit(actor=nobody, now=NOW, edit_id=edit_id))
+    refused("accounts.not-allowed", lambda: approve_edit(actor=ours.viewer, now=NOW, edit_id=edit_id))
+    User.objects.filter(id=ours.administrator.user_id).update(created_by_id=ours.operator.user_id)
+    refused("vee.edit-creator", lambda: approve_edit(actor=ours.administrator, now=NOW, edit_id=edit_id))
+    User.objects.update(created_by_id=None)
+    approve_edit(actor=ours.administrator, now=NOW, edit_id=edit_id)
+    world.run()
+    assert world.at() == (200 * KWH, Provenance.EDITED)
+    refused("vee.edit-state", lambda: approve_edit(actor=ours.administrator, now=NOW, edit_id=edit_id))
+
+
+def test_without_the_second_person_the_database_refuses_too(world: World, ours: People) -> None:
+    world.deliver()
+    edit_id = world.edit(ours.operator, 200 * KWH)
+    from django.db import IntegrityError, transaction
+
+    with pytest.raises(IntegrityError, match="vee_edit_two_people"), transaction.atomic():
+        StoredEdit.objects.filter(id=edit_id).update(approver_id=ours.operator.user_id)
+
+
+def test_the_threshold_is_the_tenants(world: World, ours: People) -> None:
+    world.deliver()
+    refused("accounts.not-allowed", lambda: set_edit_threshold(actor=ours.operator, now=NOW, milliwh=10))
+    set_edit_threshold(actor=ours.administrator, now=NOW, milliwh=20_000)
+    small, large = world.edit(ours.operator, 49_999), world.edit(ours.operator, 50_000)
+    states = dict(StoredEdit.objects.values_list("id", "state"))
+    assert states == {small: "IN_FORCE", large: "PENDING"}
+    refused("vee.edit-note", lambda: reject_edit(actor=ours.administrator, now=NOW, edit_id=large, note=" "))
+    reject_edit(actor=ours.administrator, now=NOW, edit_id=large, note="no such energy")
+    world.run()
+    assert world.at() == (49_999, Provenance.EDITED)
+
+
+def test_an_edit_holds_until_a_different_value_is_measured(world: World, ours: People) -> None:
+    gap = range(64, 80)
+    world.deliver(without=gap)
+    at = FIRST + timedelta(minutes=15 * 70)
+    world.edit(ours.operator, 77_000, at=at)
+    world.run()
+    assert world.at(at) == (77_000, Provenance.EDITED)
+    rows = world.store.measurements(ours.tenant.id, [world.series.id], 0, 2**31)
+    assert int(rows.value_milliwh[:189].sum()) == 189 * 30_000  # what the registers say stays
+    world.deliver()
+    assert world.at(at) == (30_000, Provenance.MEASURED)
+    assert Finding.objects.filter(rule="vee.edit-overtaken", state="OPEN").count() == 1
+    assert StoredEdit.objects.get().state == "IN_FORCE"
+
+
+def test_an_edit_of_a_measured_value_stands_when_the_same_comes_again(world: World, ours: People) -> None:
+    world.deliver()
+    world.edit(ours.operator, 31_000)
+    world.run()
+    world.deliver()
+    assert world.at() == (31_000, Provenance.EDITED)
+
+
+@pytest.mark.parametrize(
+    ("code", "options"),
+    [
+        ("vee.edit-reason", {"code": 4}),
+        ("vee.edit-free-text", {"code": 0}),
+        ("vee.edit-span", {"at": AT + timedelta(minutes=1)}),
+        ("vee.edit-span", {"at": NOW}),
+        ("vee.edit-span", {"at": NOW - timedelta(days=300)}),
+        ("registry.instant-naive", {"at": AT.replace(tzinfo=None)}),
+    ],
+)
+def test_what_is_no_edit_is_refused(world: World, ours: People, code: str, options: dict[str, Any]) -> None:
+    refused(code, lambda: world.edit(ours.operator, 1000, **options))
+    refused("vee.edit-negative", lambda: world.edit(ours.operator, -1))
+    assert not StoredEdit.objects.exists()
+
+
+def test_who_may_edit(world: World, ours: People, theirs: People) -> None:
+    world.deliver()
+    refused("accounts.not-allowed", lambda: world.edit(ours.viewer, 1000))
+    refused("registry.not-found", lambda: world.edit(theirs.operator, 1000))
+    refused("vee.edit-person", lambda: world.edit(replace(ours.operator, user_id=None), 1000))
+    edit_id = world.edit(ours.operator, 1000)
+    refused("registry.not-found", lambda: withdraw_edit(actor=theirs.operator, now=NOW, edit_id=edit_id))
+    refused("registry.not-found", lambda: approve_edit(actor=theirs.operator, now=NOW, edit_id=edit_id))
+
+
+def test_a_total_is_spread_to_the_last_digit() -> None:
+    assert spread_evenly(100, 3) in ([34, 33, 33], [33, 34, 33], [33, 33, 34])
+    assert sum(spread_evenly(10**15 + 1, 96)) == 10**15 + 1
