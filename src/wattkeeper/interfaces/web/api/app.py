@@ -7,6 +7,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.web.api import (
+    accuracy,
     bills,
     commands,
     findings,
@@ -14,11 +15,13 @@ from wattkeeper.interfaces.web.api import (
     links,
     measurements,
     meters,
+    nodes,
     sites,
     tariffs,
     traces,
     usage_points,
     users,
+    virtual,
 )
 from wattkeeper.interfaces.web.api.auth import ApiKeyAuth, SessionAuth
 from wattkeeper.interfaces.web.problems import body_of, status_of
@@ -42,6 +45,9 @@ for router in (
     findings.router,
     jobs.router,
     users.router,
+    virtual.router,
+    nodes.router,
+    accuracy.router,
 ):
     api.add_router("", router)
 

@@ -23,6 +23,9 @@ def these_services(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
         "traces",
         "users",
         "idempotency",
+        "virtual",
+        "nodes",
+        "accuracy",
     ]
     for name in names:
         monkeypatch.setattr(f"wattkeeper.interfaces.web.api.{name}.get_services", lambda: services)
