@@ -28,10 +28,10 @@ log = structlog.get_logger()
 class Duty(threading.Thread):
     """Takes the lease when it is free, renews it from a thread of its own, and knows when it was lost."""
 
-    def __init__(self, name: str = NAME, *, lease_s: float = LEASE_S) -> None:
+    def __init__(self, name: str = NAME, *, lease_s: float = LEASE_S, holder: str = "") -> None:
         super().__init__(name=f"duty-{name}", daemon=True)
         self._lease_name = name
-        self._holder = f"{socket.gethostname()}:{os.getpid()}"[:80]
+        self._holder = (holder or f"{socket.gethostname()}:{os.getpid()}")[:80]
         self._lease_s = lease_s
         self._watch: Watch[tuple[str, int]] = Watch()
         self._lease: HeldLease | None = None

@@ -9,6 +9,8 @@ from pathlib import Path
 import django
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.installation import check_installation
+from wattkeeper.headend.carry_address import CarrierAddress, parse_carrier
 from wattkeeper.headend.ports import Clock
 from wattkeeper.simulators.clock import SharedClock
 from wattkeeper.store.api import ReadingStore
@@ -25,8 +27,10 @@ def data_folder() -> Path:
 def setup_django() -> None:
     """Make the relational side usable in this process.
 
-    :raises WattkeeperError: if the settings are wrong or the data folder can't be written
+    :raises WattkeeperError: if the settings are wrong or the data folder can't be written; ``installation.*``
+        if something is missing that was there at an earlier start
     """
+    check_installation(data_folder())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wattkeeper.data.settings")
     django.setup()
 
@@ -58,6 +62,15 @@ def make_clock(*, follower: str | None = None) -> Clock:
     if not name.startswith("file:"):
         raise WattkeeperError("settings.clock", value=name)
     return SharedClock(Path(name.removeprefix("file:")), follower=follower)
+
+
+def carrier_address() -> CarrierAddress | None:
+    """Return what carries readings to writers, which ``WATTKEEPER_CARRIER`` names; None: each stores its own.
+
+    :raises WattkeeperError: ``carry.*`` if the setting is wrong
+    """
+    url = os.environ.get("WATTKEEPER_CARRIER", "")
+    return parse_carrier(url) if url else None
 
 
 def open_store(folder: Path | None = None) -> ReadingStore:

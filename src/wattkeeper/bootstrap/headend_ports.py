@@ -12,6 +12,7 @@ from django.db import close_old_connections
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
 from wattkeeper.data.collection import plans, status
+from wattkeeper.data.collection.models import MAIN
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Meter
 from wattkeeper.headend.dial_in import SCHEME
@@ -26,8 +27,9 @@ GRID_SOURCES = (int(Source.PROFILE), int(Source.PUSH), int(Source.FILE))
 class DataPlan:
     """Links and devices as the registry has them."""
 
-    def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
+    def __init__(self, folder: Path, now: Callable[[], datetime], headend: str = MAIN) -> None:
         self._folder = folder
+        self._headend = headend
         self._now = now
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="counters")
 
@@ -36,8 +38,8 @@ class DataPlan:
         return plans.plan_revision()
 
     def links(self) -> Sequence[LinkPlan]:
-        """Return every active link with its devices."""
-        return [_link(link) for link in plans.list_plans(folder=self._folder)]
+        """Return every active link of this head-end with its devices."""
+        return [_link(link) for link in plans.list_plans(folder=self._folder, headend=self._headend)]
 
     def reserve_counters(self, device_id: int, count: int) -> int:
         """Reserve invocation counters durably and return the first.

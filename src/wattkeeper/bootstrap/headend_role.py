@@ -2,15 +2,20 @@
 
 import asyncio
 import signal
+from pathlib import Path
 
 import uvloop
 from prometheus_client import generate_latest
 
-from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
+from wattkeeper.bootstrap.engines import carrier_address, data_folder, make_clock, open_store
 from wattkeeper.bootstrap.headend_ports import DataPlan, StoreHoldings, StoreSink
 from wattkeeper.bootstrap.headend_reports import DataReports
+from wattkeeper.bootstrap.headend_share import OwnedPlan, metrics_path, own_headend, spool_folder
 from wattkeeper.bootstrap.plants import read_plant
 from wattkeeper.bootstrap.services import DataOutbox
+from wattkeeper.data.collection.models import MAIN
+from wattkeeper.headend.carry import Carrier
+from wattkeeper.headend.carry_link import check_name
 from wattkeeper.headend.dispatch import read_relay_back
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.plants import drop_gaps, trust_acknowledgement
@@ -22,27 +27,39 @@ from wattkeeper.headend.spool import Spool
 METRICS_PERIOD_S = 1.0
 
 
-def run_headend_role() -> None:
-    """Collect, hand over and dispatch."""
-    uvloop.run(_run_headend(make_clock(follower="headend"), read_plant()))
+def run_headend_role(name: str = MAIN) -> None:
+    """
+    Collect what is given to the head-end of this name, hand over and dispatch.
+
+    :raises WattkeeperError: ``carry.name``, or another ``carry.*`` if the carrier's address is wrong;
+        ``headend.spool-busy`` if this head-end runs already
+    """
+    check_name(name)
+    uvloop.run(_run_headend(name, make_clock(follower="headend"), read_plant()))
 
 
-async def _run_headend(clock: Clock, plant: str) -> None:
+async def _run_headend(name: str, clock: Clock, plant: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
     folder = data_folder()
     store = open_store()
     metrics = HeadendMetrics()
-    spool = Spool(folder / "spool")
-    publisher = asyncio.create_task(_publish_metrics(metrics))
+    spool = Spool(spool_folder(folder, name))
+    publisher = asyncio.create_task(_publish_metrics(metrics, metrics_path(folder, name)))
+    carrier = _make_carrier(name, metrics)
+    ownership = None if carrier is None and name == MAIN else own_headend(name, spool_folder(folder, name))
+    plan = DataPlan(folder, clock.now, name)
     try:
+        if carrier is not None:
+            await carrier.start()
         await run_headend(
-            plan=DataPlan(folder, clock.now),
+            plan=plan if ownership is None else OwnedPlan(plan, ownership),
             holdings=StoreHoldings(store),
-            sink=StoreSink(store, clock.now),
+            sink=carrier or StoreSink(store, clock.now),
             report=DataReports(clock.now),
-            outbox=DataOutbox(),
+            outbox=DataOutbox(name),
             clock=clock,
             spool=spool,
             stop=stop,
@@ -52,12 +69,21 @@ async def _run_headend(clock: Clock, plant: str) -> None:
         )
     finally:
         publisher.cancel()
+        if carrier is not None:
+            await carrier.close()
+        if ownership is not None:
+            await asyncio.to_thread(ownership.stop)
         spool.close()
 
 
-async def _publish_metrics(metrics: HeadendMetrics) -> None:
+def _make_carrier(name: str, metrics: HeadendMetrics) -> Carrier | None:
+    address = carrier_address()
+    return None if address is None else Carrier(address, name, metrics)
+
+
+async def _publish_metrics(metrics: HeadendMetrics, path: Path) -> None:
     """Write the counters where the web child finds them."""
-    path = data_folder() / "run" / "headend.prom"
+    path.parent.mkdir(exist_ok=True)
     while True:
         fresh = path.with_suffix(".new")
         await asyncio.to_thread(fresh.write_bytes, generate_latest(metrics.registry))

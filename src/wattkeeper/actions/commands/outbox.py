@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from wattkeeper.actions.commands.steps import go_to
 from wattkeeper.core.commands.read_back import judge_read_back
@@ -11,7 +12,9 @@ from wattkeeper.core.commands.states import Kind, State
 from wattkeeper.core.kernel.relay import RelayState
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_events, keep_findings
 from wattkeeper.data.audit.chain import append_record
+from wattkeeper.data.collection.models import MAIN
 from wattkeeper.data.commands.models import Command, KillSwitch
+from wattkeeper.data.registry.models import Meter
 
 TO_READ_BACK = (State.SENT, State.ACKED, State.UNKNOWN, State.ARMED)
 _EVENTS = {
@@ -21,13 +24,16 @@ _EVENTS = {
 }
 
 
-def take(*, now: datetime) -> Sequence[Command]:
-    """Return the queued commands that nobody took, each once; what is too late expires instead.
+def take(*, now: datetime, headend: str = MAIN) -> Sequence[Command]:
+    """Return a head-end's queued commands that nobody took, each once; what is too late expires instead.
 
     While a tenant's kill switch is on its disconnects stay where they are.
     """
     with transaction.atomic():
-        queued = Command.objects.select_for_update().filter(state=State.QUEUED.value, taken_at__isnull=True)
+        queued = _of_headend(
+            Command.objects.select_for_update().filter(state=State.QUEUED.value, taken_at__isnull=True),
+            headend,
+        )
         stopped = set(KillSwitch.objects.filter(is_on=True).values_list("tenant_id", flat=True))
         taken = []
         for command in queued:
@@ -40,9 +46,18 @@ def take(*, now: datetime) -> Sequence[Command]:
         return taken
 
 
-def list_to_read_back() -> Sequence[Command]:
-    """Return the commands of which the relay is still to be read."""
-    return list(Command.objects.filter(state__in=[state.value for state in TO_READ_BACK]))
+def list_to_read_back(*, headend: str = MAIN) -> Sequence[Command]:
+    """Return a head-end's commands of which the relay is still to be read."""
+    waiting = Command.objects.filter(state__in=[state.value for state in TO_READ_BACK])
+    return list(_of_headend(waiting, headend))
+
+
+def _of_headend(commands: QuerySet[Command], headend: str) -> QuerySet[Command]:
+    """Return those for meters that the head-end reads; the main one answers for meters that nobody reads."""
+    if headend == MAIN:
+        elsewhere = Meter.objects.filter(link__isnull=False).exclude(link__headend=MAIN)
+        return commands.exclude(meter_id__in=elsewhere.values("id"))
+    return commands.filter(meter_id__in=Meter.objects.filter(link__headend=headend).values("id"))
 
 
 def record_result(

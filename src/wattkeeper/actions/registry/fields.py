@@ -33,6 +33,7 @@ class LinkFields(TypedDict, total=False):
     timeout_ms: int
     retries_count: int
     poll_s: int
+    headend: str
 
 
 class MeterFields(TypedDict, total=False):

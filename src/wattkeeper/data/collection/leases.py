@@ -57,6 +57,11 @@ def give_lease_back(lease: HeldLease) -> None:
     _of(lease).update(holder="")
 
 
+def forget_holder(name: str, *, holder: str) -> None:
+    """Free a lease at once that a process before this one holds, which is known to have ended."""
+    Lease.objects.filter(name=name, holder=holder).update(holder="")
+
+
 @contextmanager
 def fenced(lease: HeldLease) -> Iterator[None]:
     """

@@ -1,5 +1,6 @@
 """Links, keys, device states, reads off displays, dirty windows, runs and jobs."""
 
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q, Value
 from django.utils.translation import gettext_lazy as _
@@ -7,6 +8,9 @@ from django.utils.translation import gettext_lazy as _
 from wattkeeper.data.accounts.models import User
 from wattkeeper.data.registry.models import Channel, Meter, Site, Tenant
 from wattkeeper.data.sealing.fields import SealedRow, SealedTextField
+
+MAIN = "main"  # the head-end that reads what is given to no other
+HEADEND_NAME = r"\A[a-z0-9][a-z0-9_-]{0,30}\Z"
 
 
 class Link(SealedRow):
@@ -30,6 +34,9 @@ class Link(SealedRow):
     timeout_ms = models.PositiveIntegerField(_("time-out, ms"), default=2000)
     retries_count = models.PositiveSmallIntegerField(_("retries"), default=2)
     poll_s = models.PositiveIntegerField(_("poll every, s"), default=900)
+    headend = models.CharField(
+        _("head-end"), max_length=31, default=MAIN, db_default=MAIN, validators=[RegexValidator(HEADEND_NAME)]
+    )  # who reads it: one of several processes
     is_up = models.BooleanField(null=True)
     changed_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=80, blank=True)

@@ -14,7 +14,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.collection.keys import open_keys
-from wattkeeper.data.collection.models import DeviceKey, InvocationCounter, Link
+from wattkeeper.data.collection.models import MAIN, DeviceKey, InvocationCounter, Link
 from wattkeeper.data.registry.models import Channel, Installation, Meter
 
 COUNTER_MAX = 2**32 - 1
@@ -76,10 +76,11 @@ def plan_revision() -> str:
     return str(newest or 0)
 
 
-def list_plans(*, folder: Path) -> list[PlannedLink]:
-    """Return every link with its installed meters; keys are opened with the key file of `folder`."""
+def list_plans(*, folder: Path, headend: str = MAIN) -> list[PlannedLink]:
+    """Return a head-end's links with their installed meters; keys are opened by the key file of `folder`."""
+    links = Link.objects.filter(retired_at__isnull=True, headend=headend).order_by("id")
     meters = list(
-        Meter.objects.filter(link__isnull=False, installations__isnull=False, retired_at__isnull=True)
+        Meter.objects.filter(link__headend=headend, installations__isnull=False, retired_at__isnull=True)
         .exclude(family="")
         .select_related("site")
         .distinct()
@@ -111,7 +112,7 @@ def list_plans(*, folder: Path) -> list[PlannedLink]:
             poll_s=link.poll_s,
             devices=tuple(devices[link.id]),
         )
-        for link in Link.objects.filter(retired_at__isnull=True).order_by("id")
+        for link in links
     ]
 
 

@@ -26,6 +26,7 @@ class LinkRow:
     timeout_ms: int
     retries_count: int
     poll_s: int
+    headend: str
     is_up: bool | None
     changed_at: datetime | None
     error_code: str
@@ -78,6 +79,7 @@ def list_links(*, tenant_id: int, site_id: int | None = None, link_id: int | Non
             link.timeout_ms,
             link.retries_count,
             link.poll_s,
+            link.headend,
             link.is_up,
             link.changed_at,
             link.error_code,

@@ -8,6 +8,7 @@ from wattkeeper.interfaces.cli.shell import JsonOption, TenantOption, given, ope
 
 app = typer.Typer(no_args_is_help=True, help="Lines to devices.")
 Name = Annotated[str, typer.Argument(help="the link's name")]
+HeadendOption = Annotated[str, typer.Option(help="the head-end process that reads it")]
 
 
 @app.command("list")
@@ -16,19 +17,23 @@ def list_(tenant: TenantOption = "", as_json: JsonOption = False) -> None:
     shell = open_shell(tenant)
     from wattkeeper.data.collection.queries import list_links
 
-    columns = ("name", "site_code", "transport", "endpoint", "is_up", "error_code", "meters_count")
+    columns = ("name", "site_code", "transport", "endpoint", "headend", "is_up", "error_code", "meters_count")
     print_rows(list_links(tenant_id=shell.tenant_id), columns, as_json=as_json)
 
 
 @app.command()
 def add(
     name: Name,
-    endpoint: Annotated[str, typer.Argument(help="host:port; mqtt://host:port; listen://host:port?token=PACKET or from=ADDRESSES")],
+    endpoint: Annotated[
+        str,
+        typer.Argument(help="host:port; mqtt://host:port; listen://host:port?token=PACKET or from=ADDRESSES"),
+    ],
     site: Annotated[str, typer.Option(help="the site's code")],
     transport: Annotated[str, typer.Option(help="TCP, MQTT or PULSE_TCP")] = "TCP",
     timeout_ms: int = 2000,
     retries: int = 2,
     poll_s: int = 900,
+    headend: HeadendOption = "main",
     tenant: TenantOption = "",
 ) -> None:
     """Add a link."""
@@ -46,6 +51,7 @@ def add(
         timeout_ms=timeout_ms,
         retries_count=retries,
         poll_s=poll_s,
+        headend=headend,
     )
     typer.echo(link_id)
 
@@ -59,6 +65,7 @@ def edit(
     timeout_ms: int | None = None,
     retries: int | None = None,
     poll_s: int | None = None,
+    headend: HeadendOption | None = None,
     tenant: TenantOption = "",
 ) -> None:
     """Change fields of a link."""
@@ -73,6 +80,7 @@ def edit(
         timeout_ms=timeout_ms,
         retries_count=retries,
         poll_s=poll_s,
+        headend=headend,
     )
     edit_link(actor=shell.actor, now=shell.now, link_id=find_link_id(shell.tenant_id, name), **fields)
 

@@ -18,6 +18,9 @@ from wattkeeper.interfaces.messages import sentence
 
 COMMANDS = {
     "serve": "wattkeeper.interfaces.cli.serve:serve",
+    "headend": "wattkeeper.interfaces.cli.roles:headend",
+    "writer": "wattkeeper.interfaces.cli.roles:writer",
+    "worker": "wattkeeper.interfaces.cli.roles:worker",
     "demo": "wattkeeper.interfaces.cli.demo.command:demo",
     "decode": "wattkeeper.interfaces.cli.tools.decode:decode",
     "convert": "wattkeeper.interfaces.cli.tools.convert:convert",
@@ -31,8 +34,10 @@ COMMANDS = {
     "bill": "wattkeeper.interfaces.cli.bills:app",
     "finding": "wattkeeper.interfaces.cli.findings:app",
     "command": "wattkeeper.interfaces.cli.commands:app",
+    "dead-letter": "wattkeeper.interfaces.cli.dead_letters:app",
     "job": "wattkeeper.interfaces.cli.jobs:app",
     "user": "wattkeeper.interfaces.cli.users:app",
+    "adopt": "wattkeeper.interfaces.cli.migrate:adopt",
     "migrate": "wattkeeper.interfaces.cli.migrate:migrate",
     "keys": "wattkeeper.interfaces.cli.keys:app",
     "audit": "wattkeeper.interfaces.cli.audit:app",

@@ -7,7 +7,7 @@ from importlib import import_module
 from wattkeeper.interfaces.workers.logs import set_up_logs
 from wattkeeper.interfaces.workers.parent import die_with_parent
 
-ROLES = ("store", "headend", "web", "worker")
+ROLES = ("store", "headend", "web", "worker", "writer")
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""`wattkeeper serve`: four spawned children, restarted when they die, stopped in reverse order.
+"""`wattkeeper serve`: its spawned children, restarted when they die, stopped in reverse order.
 
 The supervisor holds the data folder's lock, prepares the database and makes the first administrator; after
 that it only watches. A child that dies is started again with a growing pause; the others go on.
@@ -25,7 +25,7 @@ import structlog
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.workers.tls import Tls, names_of, own_address
 
-ORDER = ("store", "headend", "worker", "web")
+ORDER = ("store", "writer", "headend", "worker", "web")
 PAUSE_MAX_S = 30.0
 STARTS_WITHIN_S = 60.0
 STOPS_WITHIN_S = 10.0
@@ -107,7 +107,7 @@ class Supervisor:
             "WATTKEEPER_BIND": f"{host}:{port}",
             "WATTKEEPER_HOSTS": os.environ.get("WATTKEEPER_HOSTS", _to_hosts(names_of(host))),
         }
-        self._children = [Child(role, surroundings, logs / f"{role}.log") for role in ORDER]
+        self._children = [Child(role, surroundings, logs / f"{role}.log") for role in _roles()]
         self._lock: IO[str] | None = None
 
     def take_folder(self) -> None:
@@ -188,6 +188,11 @@ class Supervisor:
             child.stop()
         if self._lock is not None:
             self._lock.close()
+
+
+def _roles() -> list[str]:
+    """Return the children of this installation: a writer where head-ends hand over through a carrier."""
+    return [role for role in ORDER if role != "writer" or os.environ.get("WATTKEEPER_CARRIER")]
 
 
 def _to_hosts(names: list[str]) -> str:
