@@ -18,7 +18,7 @@ PLAIN = (
     " preferred_block_size_bytes = 0 FORMAT ArrowStream"
 )
 _SPARSE_MAX = 2  # so many times as many ids in a range as were asked for are read along
-_READ_KEY = ("channel_id", "measured_at_s", "source", "value", "flags")
+_REST_OF_KEY = ("channel_id", "source", "value", "flags")  # beside the instant, which tells most apart
 
 
 def read_query(tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> str:
@@ -62,10 +62,11 @@ def distinct_reads(tables: Sequence[pa.Table], channel_ids: Sequence[int]) -> Ra
     """Return the reads of the channels, each once, from answers to `read_query`."""
     columns = {name: column_of(tables, name) for name in READS}
     is_kept = _is_asked(columns["channel_id"], channel_ids)
-    is_again = np.ones(len(is_kept), dtype=np.bool_)
-    is_again[:1] = False
-    for name in reversed(_READ_KEY):
-        is_again[1:] &= columns[name][1:] == columns[name][:-1]
+    is_again = np.zeros(len(is_kept), dtype=np.bool_)
+    is_again[1:] = columns["measured_at_s"][1:] == columns["measured_at_s"][:-1]
+    for name in _REST_OF_KEY:
+        if is_again.any():
+            is_again[1:] &= columns[name][1:] == columns[name][:-1]
     is_kept &= ~is_again
     if is_kept.all():
         return RawReads(**columns)

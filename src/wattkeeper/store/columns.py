@@ -21,9 +21,12 @@ def reads_of(tables: Iterable[pa.Table]) -> RawReads:
 
 
 def column_of(tables: Sequence[pa.Table], name: str) -> Int64s:
-    """Return one column of the tables, one after the other."""
-    columns = [table[name].to_numpy().astype(np.int64) for table in tables]
-    return np.concatenate(columns) if columns else np.empty(0, np.int64)
+    """Return one column of the tables, one after the other; it may be the answer's own memory, not to be
+    written."""
+    columns: list[Int64s] = [table[name].to_numpy() for table in tables]
+    if len(columns) == 1:
+        return columns[0].astype(np.int64, copy=False)
+    return np.concatenate(columns or [np.empty(0, np.int64)], dtype=np.int64, casting="unsafe")
 
 
 def read_columns(batches: Sequence[RawBatch]) -> Columns:
