@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+
 
 def main_of() -> str:
     """Return the program that is the shell."""
@@ -15,11 +17,17 @@ def make(folder: Path) -> None:
     from django.core.management import call_command
 
     from conformance.verify_world import make_world
+    from wattkeeper.core.billing.determinants import RateDayRows
     from wattkeeper.store.client import HttpReadingStore
 
     call_command("migrate", verbosity=0, interactive=False)
     store = HttpReadingStore.of_file(folder / "run" / "store.json")
-    make_world(folder, store, folder / "readings" / "engine")
+    world = make_world(folder, store, folder / "readings" / "engine")
+    one = np.ones(2, dtype=np.int64)
+    days_s = 1_790_812_800 + 86_400 * np.arange(2, dtype=np.int64)
+    counts = (one * 96, one * 96, one * 0, one * 0)
+    rates = RateDayRows(one * world.series_id, days_s, one, one, *counts, one * 5000, one * 0)
+    store.insert_rate_days(world.tenant_id, 1, rates)
 
 
 def tell_state(folder: Path) -> None:

@@ -94,7 +94,7 @@ def test_an_empty_folder_becomes_the_same_installation(home: Path, tmp_path: Pat
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert json.loads(verified.stdout)["is_proved"]
     assert (tmp_path / "new" / "spool" / "segment-0000000001.sqlite").exists()
-    assert not list((tmp_path / "new").glob("devices.key")), "keys stay at home unless asked for"
+    assert not list((tmp_path / "new").glob("master.key")), "keys stay at home unless asked for"
     assert not list(home.glob("backup-*")), "nothing unsealed is left"
 
 
@@ -144,7 +144,7 @@ def test_keys_go_along_only_under_a_passphrase(home: Path, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["backup.key"]
     with_keys = back_up(home, tmp_path / "keys", "--with-keys")
     assert run(tmp_path, "restore", str(with_keys), str(tmp_path / "new")).returncode == 0
-    assert (tmp_path / "new" / "devices.key").read_bytes() == (home / "devices.key").read_bytes()
+    assert (tmp_path / "new" / "master.key").read_bytes() == (home / "master.key").read_bytes()
     by_file = back_up(home, tmp_path / "by-file", "--key-file", str(key))
     done = run(tmp_path, "restore", str(by_file), str(tmp_path / "other"), "--key-file", str(key))
     assert done.returncode == 0, done.stderr

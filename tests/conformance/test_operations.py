@@ -45,10 +45,10 @@ def rig(folder: Path, *arguments: object, url: str = "") -> "subprocess.Complete
     )
 
 
-def shell(folder: Path, *arguments: str, url: str = "") -> "subprocess.CompletedProcess[str]":
+def shell(folder: Path, *arguments: str, url: str = "", **more: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", SHELL, *arguments],
-        env=environment(folder, url),
+        env=environment(folder, url) | more,
         capture_output=True,
         text=True,
         timeout=120,

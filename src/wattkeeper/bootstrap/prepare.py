@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from wattkeeper.bootstrap.engines import setup_django
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.installation import NOTE, note_installation, read_note
 
 
 def prepare(
@@ -14,15 +16,32 @@ def prepare(
     """Migrate the folder's database; return (user name, password) of an administrator made now, else None.
 
     :raises WattkeeperError: if the settings are wrong or the folder can't be written; ``schema.*`` if this
-        release can't follow what the database is; ``keys.*`` if the key file is not the right one
+        release can't follow what the database is; ``keys.*`` if the key file is not the right one;
+        ``installation.*`` if something is missing that was there at an earlier start
     """
     os.environ["WATTKEEPER_DATA"] = str(folder)
     setup_django()
     from wattkeeper.actions.accounts.first_administrator import first_administrator
     from wattkeeper.actions.keys.ready_keys import ready_keys
+    from wattkeeper.actions.operations.audit_heads import seal_heads
     from wattkeeper.data.upgrades.steps import upgrade
 
+    _refuse_if_forgotten(folder)
     upgrade(now=now)
     if made := ready_keys():
         on_key_made(made)
-    return first_administrator(now=now)
+    made_now = first_administrator(now=now)
+    seal_heads(folder, now)
+    note_installation(folder)
+    return made_now
+
+
+def _refuse_if_forgotten(folder: Path) -> None:
+    """A folder with a registry of this release has a note; without it, who knows what else is missing."""
+    from django.db import connection
+
+    from wattkeeper.data.upgrades.schema import read_schema
+
+    is_known = connection.vendor == "sqlite" and read_schema().version > 0
+    if is_known and read_note(folder) is None:
+        raise WattkeeperError("installation.note-missing", file=str(folder / NOTE))

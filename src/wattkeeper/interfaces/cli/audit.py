@@ -22,8 +22,8 @@ def verify(tenant: TenantOption = "") -> None:
 
     proof = prove_chain(shell.services.data_folder, shell.tenant_id)
     for fault in proof.faults:
-        place = {"sequence": fault.first_sequence, "last": fault.last_sequence, "kind": fault.kind}
-        raise WattkeeperError("audit.chain-broken", **place)
+        first, last = fault.first_sequence, fault.last_sequence
+        raise WattkeeperError("audit.chain-broken", sequence=first, last=last, kind=fault.kind)
     sequence, newest = newest_hash(shell.tenant_id)
     typer.echo(f"{sequence} {newest}")
 
@@ -35,7 +35,10 @@ def make_key() -> None:
     from wattkeeper.actions.operations.audit_heads import new_key
     from wattkeeper.actions.operations.record import record_operation
 
+    from wattkeeper.data.installation import note_installation
+
     public_key = new_key(shell.services.data_folder)
+    note_installation(shell.services.data_folder)
     detail = {"public_key": public_key}
     record_operation(actor=shell.actor, now=shell.now, what="audit-key-made", detail=detail)
     typer.echo(public_key)

@@ -97,6 +97,7 @@ def _restore(file: Path, folder: Path, key_file: Path | None) -> None:
     with store_of(folder):
         from wattkeeper.actions.operations.after_restore import mark_received_since, newest_run_id
         from wattkeeper.actions.operations.state import state_hash
+        from wattkeeper.data.installation import note_installation
         from wattkeeper.data.upgrades.steps import upgrade
         from wattkeeper.store.client import HttpReadingStore
 
@@ -106,6 +107,7 @@ def _restore(file: Path, folder: Path, key_file: Path | None) -> None:
         load_readings(store, restored, newest_run_id=newest_run_id())
         told = {"folder": str(folder), "backed_up_at": restored.backed_up_at, "state": state_hash(store)}
         channels_count = mark_received_since(store, restored.backed_up_at, make_clock().now())
+    note_installation(folder)
     print_one(told | {"has_keys": restored.has_keys, "channels_to_derive": channels_count})
 
 

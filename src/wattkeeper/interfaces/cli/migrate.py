@@ -1,11 +1,12 @@
-"""`wattkeeper migrate`: bring the database to this release's schema, or only say what would be done."""
+"""`wattkeeper migrate`: bring the database to this release's schema; `adopt`: accept what is there."""
 
 import json
 from typing import Annotated
 
 import typer
 
-from wattkeeper.bootstrap import make_clock, setup_django
+from wattkeeper.bootstrap import data_folder, make_clock, setup_django
+from wattkeeper.data.installation import note_installation
 from wattkeeper.interfaces.cli.language import current_language
 from wattkeeper.interfaces.cli.shell import JsonOption
 from wattkeeper.interfaces.messages import sentence
@@ -31,3 +32,13 @@ def migrate(
     if not as_json:
         params = {"version": schema.version, "oldest": schema.oldest_served, "steps": len(taken)}
         typer.echo(sentence("schema.told", params, current_language()))
+
+
+def adopt(
+    yes: Annotated[bool, typer.Option("--yes", help="what is missing is given up")] = False,
+) -> None:
+    """Take the folder and the settings as they are now for what this installation is made of."""
+    folder = data_folder()
+    if not yes:
+        typer.confirm(sentence("installation.adopt", {"folder": folder}, current_language()), abort=True)
+    note_installation(folder)

@@ -1,0 +1,82 @@
+"""What is gone at a start is told in a sentence by the real programs, and nothing is made in its place."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance.servers import free_port
+from conformance.test_operations import environment, shell
+
+pytestmark = pytest.mark.slow
+PREPARE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from wattkeeper.bootstrap.prepare import prepare
+prepare(Path(sys.argv[1]), now=datetime.now(UTC))
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation as its first start leaves it."""
+    folder = tmp_path_factory.mktemp("made") / "home"
+    subprocess.run(
+        [sys.executable, "-c", PREPARE, str(folder)], env=environment(folder), check=True, timeout=120
+    )
+    return folder
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "home"))
+
+
+def names_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")} - {"run", "run/serve.lock", "log"}
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("secret.key", "installation.key-missing"),
+        ("audit.key", "installation.key-missing"),
+        ("master.key", "installation.key-missing"),
+        ("registry.sqlite3", "installation.database-missing"),
+        ("installation.json", "installation.note-missing"),
+    ],
+)
+def test_what_is_gone_is_told_and_not_made_anew(home: Path, name: str, code: str) -> None:
+    assert (home / name).exists(), "made by the first start"
+    (home / name).unlink()
+    before = names_in(home)
+    done = shell(home, "serve", "--port", str(free_port()))
+    assert done.returncode == 1
+    assert code in done.stderr
+    assert "Traceback" not in done.stderr
+    assert names_in(home) <= before, "something was made in its place"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("WATTKEEPER_DEBUG", "yes", "settings.not-a-bool"),
+        ("WATTKEEPER_CLOCK", "sundial", "settings.clock"),
+        ("WATTKEEPER_DATABASE", "postgresql://me:geheim@127.0.0.1:1/other", "installation.database-other"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_told(home: Path, name: str, value: str, code: str) -> None:
+    done = shell(home, "site", "list", **{name: value})
+    assert done.returncode == 1
+    assert code in done.stderr
+    assert "geheim" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_who_means_it_can_go_on(home: Path) -> None:
+    (home / "secret.key").unlink()
+    assert shell(home, "adopt", "--yes").returncode == 0
+    assert shell(home, "site", "list").returncode == 0
