@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from wattkeeper.bootstrap.spool_findings import SpoolFindings
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_events, keep_findings
 from wattkeeper.data.collection import status
 from wattkeeper.data.collection.jobs import report_job
 from wattkeeper.data.collection.models import Link
 from wattkeeper.data.registry.models import Meter
-from wattkeeper.headend.ports import DeviceReport, Stranger
+from wattkeeper.headend.ports import DeviceReport, SpoolReport, Stranger
 
 CLOCK_TOLERANCE_S = 180
 SILENT_AFTER_COUNT = 3
@@ -26,6 +27,7 @@ class DataReports:
         self._wrong_clock_ids: set[int] = set()
         self._wrong_counter_ids: set[int] = set()
         self._tenant_of: dict[int, int] = {}
+        self._spool = SpoolFindings()
 
     def report_devices(self, reports: Sequence[DeviceReport]) -> None:
         """Keep what was learned of devices."""
@@ -119,6 +121,10 @@ class DataReports:
         """Close what was found of the address while it was unknown."""
         tenant_id = Link.objects.values_list("tenant_id", flat=True).get(id=link_id)
         close_gone(tenant_id=tenant_id, rule=STRANGER_RULE, subject_key=_stranger_key(port, peer), now=at)
+
+    def report_spool(self, report: SpoolReport, at: datetime) -> None:
+        """Keep how the spool does."""
+        self._spool.keep(report, at)
 
     def report_progress(self, *, done_count: int, total_count: int, label: str) -> None:
         """Keep how far the fetch of memories has come."""

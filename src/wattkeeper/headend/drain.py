@@ -22,6 +22,7 @@ FILLING_PAUSE_REAL_S = 0.5  # while memories are fetched, many batches make one 
 _RETRY_MIN_S = 1.0
 _RETRY_MAX_S = 60.0
 _POISON_TRIES_COUNT = 3
+_REFUSED_IN_A_ROW_MAX_COUNT = 8
 _log = structlog.get_logger(__name__)
 
 
@@ -46,7 +47,7 @@ class Drain:
         self._is_filling = is_filling
         self._dice = random.Random()
         self._failures_count = 0
-        self._refusals: dict[tuple[int, int], int] = {}
+        self._refused_in_a_row_count = 0
 
     def wake(self) -> None:
         """Say that there is something new."""
@@ -82,22 +83,27 @@ class Drain:
             self._failures_count = 0
 
     async def _hand_over(self, waiting: Sequence[SpooledBatch]) -> bool:
-        """Deliver and delete; whether to go on. A batch refused for good is found by halving."""
+        """Deliver and delete what can be decoded; whether to go on."""
         batches = await asyncio.to_thread(_decode_leading, waiting)
         if not batches:
-            self._quarantine(waiting[0])
-            return True
-        waiting = waiting[: len(batches)]
+            return await self._bury(waiting[0], "store.batch-damaged")
+        return await self._settle(waiting[: len(batches)], batches)
+
+    async def _settle(self, waiting: Sequence[SpooledBatch], batches: Sequence[RawBatch]) -> bool:
+        """Deliver and delete; whether to go on. A batch refused for good is found by halving."""
         error = await self._deliver(batches)
         if error is None:
             await asyncio.to_thread(self._spool.delete, waiting)
             self._metrics.count("batches_delivered", len(waiting))
+            self._refused_in_a_row_count = 0
             return True
         if not error.is_permanent:
             return False
-        if len(waiting) > 1:
-            return await self._hand_over(waiting[: len(waiting) // 2])
-        return self._refuse(waiting[0])
+        if len(waiting) == 1:
+            return await self._refuse(waiting[0], batches, error.code)
+        half = len(waiting) // 2
+        is_settled = await self._settle(waiting[:half], batches[:half])
+        return is_settled and await self._settle(waiting[half:], batches[half:])
 
     async def _deliver(self, batches: Sequence[RawBatch]) -> WattkeeperError | None:
         try:
@@ -111,18 +117,31 @@ class Drain:
             return WattkeeperError("headend.unexpected", is_permanent=False)
         return None
 
-    def _refuse(self, spooled: SpooledBatch) -> bool:
-        key = (spooled.segment_index, spooled.row.row_id)
-        self._refusals[key] = self._refusals.get(key, 0) + 1
-        if self._refusals[key] < _POISON_TRIES_COUNT:
-            return False
-        del self._refusals[key]
-        self._quarantine(spooled)
-        return True
+    async def _refuse(self, spooled: SpooledBatch, batches: Sequence[RawBatch], reason: str) -> bool:
+        """Try a poison batch twice more and set it aside at once: the others do not wait for it.
 
-    def _quarantine(self, spooled: SpooledBatch) -> None:
-        self._spool.quarantine(spooled)
+        A store that refuses one batch after the other may be what is broken: then it is one batch a pause.
+        """
+        for _ in range(_POISON_TRIES_COUNT - 1):
+            error = await self._deliver(batches)
+            if error is None:
+                await asyncio.to_thread(self._spool.delete, [spooled])
+                self._metrics.count("batches_delivered")
+                return True
+            if not error.is_permanent:
+                return False
+        self._refused_in_a_row_count += 1
+        is_buried = await self._bury(spooled, reason)
+        return is_buried and self._refused_in_a_row_count <= _REFUSED_IN_A_ROW_MAX_COUNT
+
+    async def _bury(self, spooled: SpooledBatch, reason: str) -> bool:
+        try:
+            await asyncio.to_thread(self._spool.quarantine, spooled, reason)
+        except SpoolFailed as error:
+            _log.error("headend.spool-failed", **error.params)
+            return False
         self._metrics.count("batches_quarantined")
+        return True
 
     def _gauge(self) -> None:
         self._metrics.gauge("spool_bytes", self._spool.content_bytes)

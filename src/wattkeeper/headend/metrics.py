@@ -21,6 +21,7 @@ _COUNTERS = {
     "batches_spooled": "Batches made durable in the spool",
     "batches_delivered": "Batches handed to the store",
     "batches_quarantined": "Batches set aside: damaged, or refused for good",
+    "batches_replayed": "Dead letters put back into the spool",
     "sink_failures": "Hand-overs that failed and will be repeated",
     "parcels_sent": "Parcels handed to the carrier, repetitions included",
     "parcels_confirmed": "Parcels that a writer confirmed",
@@ -41,6 +42,7 @@ _COUNTERS = {
 _GAUGES = {
     "spool_bytes": "Bytes waiting in the spool",
     "spool_batches": "Batches waiting in the spool",
+    "dead_letters": "Batches set aside, waiting for somebody to look",
     "links_up": "Links that are connected",
     "devices": "Devices planned",
     "dialled_in": "Connections that stand on our ports",

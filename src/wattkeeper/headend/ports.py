@@ -115,6 +115,20 @@ class Stranger:
     serial_number: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SpoolReport:
+    """How the spool does: filled to 80 % (`is_alarmed`), refusing for want of room, failing to write.
+
+    `dead_letters_count`: batches set aside; `reason`: why the newest of them was.
+    """
+
+    is_alarmed: bool
+    is_refusing: bool
+    is_failing: bool
+    dead_letters_count: int
+    reason: str = ""
+
+
 class PlanPort(Protocol):
     """Where links and devices come from."""
 
@@ -166,6 +180,10 @@ class ReportPort(Protocol):
 
     def report_known(self, link_id: int, peer: str, port: int, at: datetime) -> None:
         """Keep that the device at `peer` speaks for a link now."""
+        ...
+
+    def report_spool(self, report: SpoolReport, at: datetime) -> None:
+        """Keep how the spool does; called when that has changed."""
         ...
 
     def report_progress(self, *, done_count: int, total_count: int, label: str) -> None:

@@ -30,6 +30,7 @@ from wattkeeper.headend.ports import (
 from wattkeeper.headend.progress import Progress
 from wattkeeper.headend.services import BackfillPolicy, Services, fetch_every_gap
 from wattkeeper.headend.spool import Spool
+from wattkeeper.headend.spool_watch import SpoolWatch
 from wattkeeper.headend.spool_writer import SpoolWriter
 from wattkeeper.headend.supervise import supervise
 from wattkeeper.headend.timetable import Timetable
@@ -90,7 +91,8 @@ async def run_headend(
         busy=headend.timetable.busy,
         read_back_policy=read_back_policy,
     )
-    await headend.run(stop, [drain.run, dispatch.run, doors.run])
+    watch = SpoolWatch(headend.services.spool, report, clock, counters)
+    await headend.run(stop, [drain.run, dispatch.run, doors.run, watch.run])
 
 
 class Headend:

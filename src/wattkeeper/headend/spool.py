@@ -7,6 +7,7 @@ least once, and forgotten in that order.
 
 import fcntl
 import os
+import secrets
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from wattkeeper.headend.dead_letters import DeadLetters
 from wattkeeper.headend.errors import SpoolBusy, SpoolFailed, SpoolFull
 from wattkeeper.headend.segment import Segment, StoredRow, fsync_folder
 
@@ -51,6 +53,9 @@ class Spool:
         self.capacity_bytes = capacity_bytes
         self.quarantined_count = 0
         self.failures_count = 0
+        self.is_refusing = False  # the newest batch did not fit
+        self.is_failing = False  # the newest batch could not be made durable
+        self.dead_letters = DeadLetters(folder)
         self._folder = folder
         self._mutex = threading.Lock()
         self._segments: dict[int, Segment] = {}
@@ -87,12 +92,15 @@ class Spool:
         with self._mutex:
             size_bytes = self.content_bytes + sum(map(len, contents))
             if size_bytes > self.capacity_bytes:
+                self.is_refusing = True
                 raise SpoolFull("headend.spool-full", is_permanent=False, capacity_bytes=self.capacity_bytes)
             try:
                 self._writable().append(contents)
             except SpoolFailed:
                 self.failures_count += 1
+                self.is_failing = True
                 raise
+            self.is_refusing = self.is_failing = False
             self._watch_level()
 
     def peek(self, limit_count: int, limit_bytes: int = PEEK_MAX_BYTES) -> list[SpooledBatch]:
@@ -118,10 +126,14 @@ class Spool:
                 self._segments[index].delete(rows)
                 self._remove_if_done(index)
 
-    def quarantine(self, batch: SpooledBatch) -> None:
-        """Set a batch aside that nobody can take: its bytes stay in a file, it is never returned again."""
+    def quarantine(self, batch: SpooledBatch, reason: str) -> None:
+        """
+        Set a batch aside that nobody can take: it becomes a dead letter and is never returned again.
+
+        :raises SpoolFailed: if the letter may not be on disk; the batch stays
+        """
         with self._mutex:
-            self._set_aside(batch.segment_index, [batch.row])
+            self._set_aside(batch.segment_index, [batch.row], reason)
             self._remove_if_done(batch.segment_index)
 
     def close(self) -> None:
@@ -168,14 +180,14 @@ class Spool:
             if whole or not rows:
                 self._remove_if_done(index)
                 return [SpooledBatch(index, row) for row in whole]
-            self._set_aside(index, list(takewhile(lambda row: not row.is_whole, rows)))
+            damaged = list(takewhile(lambda row: not row.is_whole, rows))
+            self._set_aside(index, damaged, "headend.spool-row-damaged")
 
-    def _set_aside(self, index: int, rows: Sequence[StoredRow]) -> None:
+    def _set_aside(self, index: int, rows: Sequence[StoredRow], reason: str) -> None:
         for row in rows:
-            path = self._folder / f"quarantined-{index:010d}-{row.row_id}.bin"
-            with suppress(OSError):
-                path.write_bytes(row.content)
-            self._count_quarantined(1, path)
+            name = f"dead-{index:010d}-{row.row_id}-{secrets.token_hex(4)}"
+            self.dead_letters.put(name, row.content, reason)
+            self._count_quarantined(1, self._folder / name)
         self._segments[index].delete(rows)
 
     def _quarantine_file(self, path: Path) -> None:

@@ -34,6 +34,10 @@ class SpoolWriter:
         self._metrics.count("reads_stored", len(batch.value))
         self._on_stored()
 
+    def announce(self) -> None:
+        """Say that something waits in the spool."""
+        self._on_stored()
+
     async def append_bytes(self, content: bytes) -> None:
         """Make the byte string durable; raises as `append` does."""
         future = asyncio.get_running_loop().create_future()

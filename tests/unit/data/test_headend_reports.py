@@ -9,9 +9,10 @@ from relational import NOW, People, Street
 from wattkeeper.actions.registry.edit_link import edit_link
 from wattkeeper.bootstrap.headend_ports import KEY_WORN_AT_COUNT, KEY_WORN_RULE, DataPlan, reserve_counters
 from wattkeeper.bootstrap.headend_reports import COUNTER_RULE, STRANGER_RULE, DataReports
+from wattkeeper.bootstrap.spool_findings import ALARM_RULE, DEAD_LETTERS_RULE, FULL_RULE
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import InvocationCounter
-from wattkeeper.headend.ports import DeviceReport, Stranger, Transport
+from wattkeeper.headend.ports import DeviceReport, SpoolReport, Stranger, Transport
 
 ENDPOINT = "listen://0.0.0.0:9000?token=registration-1"
 STRANGER = Stranger(9000, "10.0.0.7", NOW, "headend.dial-in-unproved", (), None, b"\x68\x01", "260100000001")
@@ -68,3 +69,16 @@ def test_a_key_is_worn_long_before_its_counters_are_used_up(street: Street) -> N
     assert reserve_counters(street.meter_id, 64, NOW) == KEY_WORN_AT_COUNT - 36
     assert reserve_counters(street.meter_id, 64, NOW) == KEY_WORN_AT_COUNT + 28
     assert Finding.objects.get().rule == KEY_WORN_RULE
+
+
+@pytest.mark.usefixtures("street")
+def test_the_state_of_the_spool_is_a_finding_of_who_has_links(ours: People, theirs: People) -> None:
+    reports = DataReports(lambda: NOW)
+    reports.report_spool(SpoolReport(True, True, False, 2, "store.out-of-range"), NOW)
+    found = {finding.rule: finding for finding in Finding.objects.all()}
+    assert set(found) == {ALARM_RULE, FULL_RULE, DEAD_LETTERS_RULE}
+    assert {finding.tenant_id for finding in found.values()} == {ours.tenant.id}
+    assert found[DEAD_LETTERS_RULE].evidence == {"count": 2, "reason": "store.out-of-range"}
+    after_a_restart = DataReports(lambda: NOW)
+    after_a_restart.report_spool(SpoolReport(True, False, False, 0), NOW)
+    assert [finding.rule for finding in Finding.objects.filter(state="OPEN")] == [ALARM_RULE]

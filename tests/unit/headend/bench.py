@@ -35,11 +35,12 @@ from wattkeeper.headend.ports import (
     DeviceReport,
     LinkPlan,
     OutboxCommand,
+    SpoolReport,
     Stranger,
     Transport,
 )
 from wattkeeper.headend.service import run_headend
-from wattkeeper.headend.spool import Spool
+from wattkeeper.headend.spool import CAPACITY_BYTES, Spool
 from wattkeeper.store.api import RawBatch
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -301,6 +302,7 @@ class World:
         self.reports: list[DeviceReport] = []
         self.link_reports: list[tuple[int, bool, str | None]] = []
         self.strangers: list[Stranger] = []
+        self.spool_reports: list[SpoolReport] = []
         self.known: list[tuple[int, str]] = []
         self.progress: list[tuple[int, int]] = []
         self.results: list[CommandResult] = []
@@ -351,6 +353,9 @@ class World:
 
     def report_known(self, link_id: int, peer: str, port: int, at: datetime) -> None:
         self.known.append((link_id, peer))
+
+    def report_spool(self, report: SpoolReport, at: datetime) -> None:
+        self.spool_reports.append(report)
 
     def report_progress(self, *, done_count: int, total_count: int, label: str) -> None:
         self.progress.append((done_count, total_count))
@@ -445,10 +450,15 @@ class Running:
 
 @asynccontextmanager
 async def running_headend(
-    world: World, clock: ManualClock, folder: Path, **options: object
+    world: World,
+    clock: ManualClock,
+    folder: Path,
+    *,
+    capacity_bytes: int = CAPACITY_BYTES,
+    **options: object,
 ) -> AsyncIterator[Running]:
     """Run a head-end over `world` until the block ends; it has settled once when the block begins."""
-    spool = Spool(folder / "spool")
+    spool = Spool(folder / "spool", capacity_bytes=capacity_bytes)
     stop = asyncio.Event()
     metrics = HeadendMetrics()
     clock.unsettle()

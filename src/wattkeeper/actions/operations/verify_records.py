@@ -48,7 +48,7 @@ def check_spool(check: Check, folder: Path) -> None:
         except WattkeeperError as error:
             if path.exists():  # else all of it was delivered meanwhile
                 check.fault("verify.spool-segment", file=path.name, reason=error.code)
-    for path in sorted((*folder.glob("quarantined-*"), *folder.glob("damaged-*"))):
+    for path in sorted((*folder.glob("dead-*"), *folder.glob("damaged-*"))):
         check.fault("verify.spool-quarantined", file=path.name)
 
 

@@ -139,6 +139,10 @@ RULES = {
     "collection.link-down": _("The link is down"),
     "collection.counter": _("The meter refuses our counters, or wants impossible ones"),
     "collection.key-worn": _("The meter's key should be changed: its counters run out"),
+    "collection.spool-alarm": _("The spool is filled to 80 %"),
+    "collection.spool-full": _("The spool is full: devices keep their data"),
+    "collection.spool-failed": _("The spool cannot be written: devices are not acknowledged"),
+    "collection.dead-letters": _("Batches were set aside: the store refuses them"),
     "collection.stranger": _("Somebody unknown connected; nothing was read"),
     "collection.late-for-archive": _("Reads of a month that is archived: restore it to derive them"),
     "collection.clock": _("The meter's clock is wrong"),
@@ -182,3 +186,9 @@ RATES = {
 }
 UNITS = {"day": _("days"), "month": _("months"), "year": _("years"), "period": ""}
 PER = {"day": _("day"), "month": _("month"), "year": _("year"), "period": _("bill"), "kWh": "kWh"}
+VERDICTS = {
+    "within": _("Right"),
+    "outside": _("Wrong"),
+    "undecided": _("Too few steps to say"),
+    "no-load": _("Too little load to say"),
+}
