@@ -4,6 +4,9 @@ import signal
 import sys
 from importlib import import_module
 
+import structlog
+
+from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.workers.logs import set_up_logs
 from wattkeeper.interfaces.workers.parent import die_with_parent
 
@@ -18,7 +21,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes the stop on as SIGTERM
     die_with_parent()
     set_up_logs(role)
-    code: int = import_module(f"wattkeeper.interfaces.workers.{role}").run()
+    try:
+        code: int = import_module(f"wattkeeper.interfaces.workers.{role}").run()
+    except WattkeeperError as error:
+        structlog.get_logger().error("role.refused", code=error.code, **error.params)
+        return 1
     return code
 
 
