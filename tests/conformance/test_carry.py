@@ -158,7 +158,7 @@ async def test_what_the_store_refuses_for_good_comes_back_as_that(server: NatsSe
             await asyncio.to_thread(north.deliver, [batch_of(12), batch_of(13)])
         await good
     assert caught.value.is_permanent
-    assert caught.value.params["reason"] == "store.out-of-range"
+    assert caught.value.code == "store.out-of-range"
     assert values_of([batch_of(14)]) <= shelf.values
 
 

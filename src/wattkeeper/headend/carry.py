@@ -41,7 +41,7 @@ class CarrierFailed(WattkeeperError):
 
 
 class ParcelRefused(WattkeeperError):
-    """Raised when a writer will never take a parcel: ``carry.refused``."""
+    """Raised when a writer will never take a parcel; its code is the writer's."""
 
 
 class Carrier:
@@ -131,7 +131,7 @@ class Carrier:
         verdicts = await asyncio.gather(*(self._carry(parcel) for parcel in own.values()))
         for verdict in verdicts:
             if verdict.outcome == REFUSED:
-                raise ParcelRefused("carry.refused", is_permanent=True, reason=verdict.code)
+                raise ParcelRefused(verdict.code or "carry.refused", is_permanent=True)
 
     async def _carry(self, parcel: Parcel) -> Confirmation:
         """Send one parcel, again and again, until it is confirmed."""

@@ -1,0 +1,160 @@
+"""Head-ends, writers, a NATS server and a store as processes that a test kills; what is lost by it."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from conformance.carry_gateway import BEGINS_AT_S, TENANT_ID
+from conformance.nats_server import NatsServer
+from conformance.spool_rig import Clients
+from conformance.stores import running_store
+from conformance.test_operations import environment, rig
+from wattkeeper.headend.spool import Spool
+from wattkeeper.store.client import HttpReadingStore
+
+GATEWAY = Path(__file__).with_name("carry_gateway.py")
+NUMBERS_MAX = 50_000_000
+
+
+@dataclass
+class Home:
+    """A data folder with its database and a running store."""
+
+    folder: Path
+    store: HttpReadingStore
+
+
+@contextmanager
+def home_at(folder: Path) -> Iterator[Home]:
+    """Make a data folder and serve its store."""
+    folder.mkdir()
+    made = rig(folder, "upgrade")
+    assert made.returncode == 0, made.stderr
+    with running_store(folder) as store:
+        yield Home(folder, store)
+
+
+class Gateway:
+    """One head-end process and the clients that stand for its devices."""
+
+    def __init__(self, folder: Path, name: str, url: str, channel_id: int, mode: str, numbers: "count[int]"):
+        self.spool_folder = folder / name
+        self.acknowledged: set[int] = set()
+        self._command = [
+            sys.executable, str(GATEWAY), str(self.spool_folder), name, url, str(channel_id), mode
+        ]  # fmt: skip
+        self._log = (folder / f"{name}.log").open("ab")
+        self._numbers = numbers
+        self._process: subprocess.Popen[str] | None = None
+        self._clients: Clients | None = None
+
+    def start(self) -> None:
+        """Start the process, and clients that send as fast as it answers."""
+        self._process = subprocess.Popen(
+            self._command,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=environment(self.spool_folder),
+        )
+        assert self._process.stdout is not None
+        port = int(self._process.stdout.readline())
+        self._clients = Clients(self._numbers)
+        self._clients.start(port)
+
+    def rest(self) -> None:
+        """Let the clients stop; the process goes on."""
+        assert self._clients is not None
+        self._clients.stop()
+        self.acknowledged |= self._clients.acknowledged
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        if self._clients is not None:
+            self.rest()
+
+    def left_count(self) -> int:
+        """Return how many batches wait in the dead process's spool."""
+        spool = Spool(self.spool_folder)
+        waiting_count = spool.batches_count
+        spool.close()
+        return waiting_count
+
+
+class WriterProcess:
+    """`wattkeeper writer` as `serve` starts it."""
+
+    def __init__(self, home: Home, url: str, log_path: Path) -> None:
+        self._environment = environment(home.folder) | {"WATTKEEPER_CARRIER": url}
+        self._log = log_path.open("ab")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; it seeks the carrier by itself."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "wattkeeper.interfaces.workers", "writer"],
+            env=self._environment,
+            stdout=self._log,
+            stderr=self._log,
+        )
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+class Plant:
+    """Everything between the devices and the store."""
+
+    def __init__(self, home: Home, folder: Path, channel_id: int, mode: str) -> None:
+        folder.mkdir()
+        self._home = home
+        self._channel_id = channel_id
+        self.nats = NatsServer(folder / "nats")
+        numbers = count()
+        self.headends = [
+            Gateway(folder, name, self.nats.url, channel_id, mode, numbers) for name in ("north", "south")
+        ]
+        self.writers = [WriterProcess(home, self.nats.url, folder / f"writer-{i}.log") for i in range(2)]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run all of it for the block."""
+        with ExitStack() as stack:
+            for part in (self.nats, *self.writers, *self.headends):
+                part.start()
+                stack.callback(part.kill)
+            yield
+
+    def stored(self) -> set[int]:
+        """Return the numbers in the store."""
+        reads = self._home.store.raw_reads(
+            TENANT_ID, [self._channel_id], BEGINS_AT_S, BEGINS_AT_S + NUMBERS_MAX
+        )
+        return set(reads.value.tolist())
+
+    def settle(self, within_s: float) -> set[int]:
+        """Let the clients rest; return what was acknowledged and does not come to the store in time."""
+        for headend in self.headends:
+            headend.rest()
+        acknowledged = self.acknowledged
+        deadline_s = time.monotonic() + within_s
+        while (lost := acknowledged - self.stored()) and time.monotonic() < deadline_s:
+            time.sleep(0.5)
+        return lost
+
+    @property
+    def acknowledged(self) -> set[int]:
+        """What devices were told is safe."""
+        return set().union(*(headend.acknowledged for headend in self.headends))
