@@ -6,6 +6,7 @@ from datetime import datetime
 from wattkeeper.actions.operations.places import Places
 from wattkeeper.bootstrap.engines import data_folder
 from wattkeeper.bootstrap.pipeline_archived import OpenWindows
+from wattkeeper.bootstrap.pipeline_bills import DataBills
 from wattkeeper.bootstrap.pipeline_held import HeldMeasurements, HeldRates, HeldRollUps, HeldWindows, Holding
 from wattkeeper.bootstrap.pipeline_many import DataMany
 from wattkeeper.bootstrap.pipeline_rules import DataRules
@@ -37,6 +38,7 @@ def pipeline_ports(store: ReadingStore, tenant_id: int, now: Callable[[], dateti
         roll_ups=HeldRollUps(store, tenant_id, holding),
         rates=HeldRates(store, tenant_id, holding),
         virtual=DataVirtual(tenant_id, now),
+        bills=DataBills(tenant_id),
     )
 
 

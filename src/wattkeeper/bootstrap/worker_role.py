@@ -10,6 +10,7 @@ from functools import partial
 import structlog
 from django.db import close_old_connections
 
+from wattkeeper.actions.billing.propose_rebills import propose_rebills
 from wattkeeper.actions.commands.let_go import let_approved_go
 from wattkeeper.actions.operations.audit_heads import Sealer
 from wattkeeper.actions.operations.backup_log import watch_backups
@@ -89,6 +90,7 @@ class Worker:
         self._began_s = time.monotonic()
         self._delivers_at_s = 0.0
         self._watches_at_s = 0.0
+        self._proposes_at_s = 0.0
         self._judges_at_s = time.monotonic() + JUDGE_FIRST_S
         self._looked_at: datetime | None = None
         self._services = Services(now, data_folder(), store)
@@ -101,6 +103,7 @@ class Worker:
             ("gaps", self._look_for_gaps),
             ("periods", self._judge_periods),
             ("backups", self._watch_backups),
+            ("rebills", self._propose),
         )
         found = sum(self._try(what, partial(self._as_duty, task)) for what, task in tasks)
         return found + self._try("pipeline", self._derive) > 0
@@ -150,6 +153,14 @@ class Worker:
             self._watches_at_s = time.monotonic() + WATCH_PERIOD_S
             watch_backups(self._services.data_folder, self._now())
         return 0
+
+    def _propose(self) -> int:
+        """Compare bills whose values changed with the values of now."""
+        if time.monotonic() < self._proposes_at_s:
+            return 0
+        count = propose_rebills(services=self._services, now=self._now())
+        self._proposes_at_s = time.monotonic() + (0.0 if count else DERIVE_PERIOD_S)
+        return count
 
     def _let_go(self) -> int:
         return let_approved_go(now=self._now())

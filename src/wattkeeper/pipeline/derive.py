@@ -232,14 +232,19 @@ def _by_series(windows: ClaimedWindows, series_id: Int64s) -> dict[int, list[Cla
 
 
 def _append(ports: Ports, virtual: VirtualSet, run_id: int, rows: MeasurementRows) -> None:
-    """Append what changed, and mark the virtual series that use it."""
+    """Append what changed, and mark before and after what rests on it: virtual series and bills."""
     if not len(rows):
         return
-    if ports.virtual is not None and virtual.users:
-        mark_users(ports.virtual, virtual, rows)
+    _mark_dependents(ports, virtual, rows)
     ports.measurements.append(run_id, rows)
+    _mark_dependents(ports, virtual, rows)
+
+
+def _mark_dependents(ports: Ports, virtual: VirtualSet, rows: MeasurementRows) -> None:
     if ports.virtual is not None and virtual.users:
         mark_users(ports.virtual, virtual, rows)
+    if ports.bills is not None:
+        ports.bills.mark(rows)
 
 
 def _derive_virtual(

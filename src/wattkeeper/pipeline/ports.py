@@ -70,6 +70,8 @@ class MeasurementRows:
     def concatenate(cls, parts: "Sequence[MeasurementRows]") -> "MeasurementRows":
         """Return the rows of all `parts`, in their order."""
         names = cls.__slots__
+        if len(parts) == 1:
+            return parts[0]
         if not parts:
             return cls(*(np.zeros(0, dtype=np.int64) for _ in names))
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
@@ -284,6 +286,14 @@ class VirtualMeters(Protocol):
         ...
 
 
+class Bills(Protocol):
+    """What was billed by values that may change."""
+
+    def mark(self, rows: MeasurementRows) -> None:
+        """Note durably that the values of rows change: called before they are appended, and after."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything the pipeline needs, for one tenant; without `many` each series is derived by itself."""
@@ -298,3 +308,4 @@ class Ports:
     roll_ups: RollUps | None = None
     rates: Rates | None = None
     virtual: VirtualMeters | None = None
+    bills: Bills | None = None

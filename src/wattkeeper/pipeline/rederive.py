@@ -44,6 +44,8 @@ def rederive(ports: Ports, series_ids: Sequence[int], from_s: int, to_s: int, no
         runs=_Nobody(),
         many=None if ports.many is None else _DryMany(ports.many),
         roll_ups=None,
+        rates=None,
+        bills=None,
         virtual=None if ports.virtual is None else _DryVirtual(ports.virtual),
     )
     report = run_once(dry, from_seconds(now_s), limit=len(windows))

@@ -4,104 +4,20 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import pytest
 
 from relational import NOW, People, Street
-from wattkeeper.actions.actor import Actor
-from wattkeeper.actions.registry.install_meter import install_meter
+from vee_world import AT, FIRST, KWH, World
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.decide_edit import approve_edit, reject_edit, set_edit_threshold, withdraw_edit
-from wattkeeper.actions.vee.edit_values import edit_values, spread_evenly
-from wattkeeper.bootstrap.headend_ports import StoreSink
-from wattkeeper.bootstrap.measured import measured_by
-from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
+from wattkeeper.actions.vee.edit_values import spread_evenly
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.data.accounts.models import User
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.audit.models import AuditRecord
-from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.data.vee.models import StoredEdit
-from wattkeeper.pipeline.derive import run_once
-from wattkeeper.store.api import RawBatch
 from wattkeeper.store.memory import MemoryReadingStore
-
-FIRST = NOW - timedelta(days=2)
-AT = NOW - timedelta(hours=30)
-KWH = 10**6
-
-
-class World:
-    """One measured series, its store, its pipeline and services that know what was measured."""
-
-    def __init__(self, people: People, services: Services, store: MemoryReadingStore, street: Street) -> None:
-        self.people, self.store = people, store
-        install_meter(
-            actor=people.operator,
-            now=NOW,
-            services=services,
-            meter_id=street.meter_id,
-            usage_point_id=street.point_id,
-            at=NOW - timedelta(days=20),
-        )
-        self.series = Series.objects.get(usage_point_id=street.point_id, quantity="energy_import")
-        self.channel = Channel.objects.get(
-            meter_id=street.meter_id, reading_type="energy_import_register_kwh"
-        )
-        self.services = replace(services, measured=measured_by(store, lambda: NOW))
-        self.ports = pipeline_ports(store, people.tenant.id, lambda: NOW)
-
-    def deliver(self, *, without: range = range(0), changed: dict[int, int] | None = None) -> None:
-        """Deliver two days of a register that advances by 3 counts an interval."""
-        at_s = to_seconds(FIRST) + 900 * np.arange(190, dtype=np.int64)
-        value = 5000 + 3 * np.arange(190, dtype=np.int64)
-        for place, more in (changed or {}).items():
-            value[place] += more
-        kept = np.array([i for i in range(190) if i not in without])
-        nothing = np.zeros(len(kept), dtype=np.int64)
-        batch = RawBatch(
-            self.people.tenant.id,
-            int(at_s[-1]) + len(kept),
-            int(at_s[-1]),
-            nothing + self.channel.id,
-            at_s[kept],
-            value[kept],
-            nothing,
-            nothing + 5,
-            nothing - 1,
-        )
-        StoreSink(self.store, lambda: NOW).deliver([batch])
-        self.run()
-
-    def run(self) -> None:
-        """Derive what is dirty."""
-        assert not run_once(self.ports, NOW).failures
-
-    def edit(self, actor: Actor, *energy_milliwh: int, at: Any = AT, code: int = 1, reason: str = "") -> int:
-        """Edit from an instant on."""
-        return edit_values(
-            actor=actor,
-            now=NOW,
-            services=self.services,
-            series_id=self.series.id,
-            starts_at=at,
-            energy_milliwh=energy_milliwh,
-            reason_code=code,
-            reason=reason,
-        )
-
-    def at(self, at: Any = AT) -> tuple[int, int]:
-        """Return value and provenance of an interval."""
-        at_s = to_seconds(at)
-        rows = self.store.measurements(self.people.tenant.id, [self.series.id], at_s, at_s + 900)
-        return int(rows.value_milliwh[0]), int(rows.provenance[0])
-
-    def raw(self) -> list[list[int]]:
-        """Return every raw read."""
-        rows = self.store.raw_reads(self.people.tenant.id, [self.channel.id], 0, 2**31)
-        return [rows.measured_at_s.tolist(), rows.value.tolist(), rows.source.tolist()]
 
 
 @pytest.fixture

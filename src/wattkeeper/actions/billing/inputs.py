@@ -25,7 +25,7 @@ _DISPLAY_SOURCES = tuple(int(source) for source in (Source.PROFILE, Source.FILE,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BillInputs:
-    """Everything `compute_bill` needs for one usage point and period."""
+    """Everything `compute_bill` needs for one usage point and period. `depends_from`: whence values count."""
 
     usage_point: UsagePoint
     period: Period
@@ -36,6 +36,7 @@ class BillInputs:
     run_id: int
     data_version: str
     tier_used_milliwh: int
+    depends_from: datetime
     register_reads: tuple[RegisterRead, ...]
 
 
@@ -63,6 +64,7 @@ def read_inputs(usage_point: UsagePoint, first: date, end: date, *, store: Readi
         run_id=int(values.run_id.max(initial=0)),
         data_version=version_of(values),
         tier_used_milliwh=_used(store, series, counter_from, first, zone),
+        depends_from=min(local_midnight(counter_from, zone), starts_at),
         register_reads=_register_reads(usage_point, starts_at, ends_at, store),
     )
 

@@ -18,6 +18,8 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import local_midnight
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_findings
+from wattkeeper.data.billing.models import Bill
+from wattkeeper.data.billing.rebills import is_rejected
 from wattkeeper.data.registry.models import UsagePoint
 
 
@@ -71,8 +73,12 @@ def run_billing(
     for index, point in enumerate(wanted):
         try:
             inputs = read_inputs(point, first, end, store=services.store)
-            bill = _compute(inputs, accept_estimates=accept_estimates)
-            _issue(report, actor, now, inputs, bill)
+            kept_id = _kept_id(inputs)
+            if kept_id is None:
+                bill = compute(inputs, accept_estimates=accept_estimates)
+                _issue(report, actor, now, inputs, bill)
+            else:
+                report.unchanged_ids.append(kept_id)
         except UnableToBill as error:
             report.held.append(Held(point.id, error.code))
             _tell_held(point, first, error, now)
@@ -85,7 +91,11 @@ def run_billing(
     return report
 
 
-def _compute(inputs: BillInputs, *, accept_estimates: bool) -> BillDocument:
+def compute(inputs: BillInputs, *, accept_estimates: bool) -> BillDocument:
+    """Return the bill of what was read.
+
+    :raises UnableToBill: ``billing.*``
+    """
     return compute_bill(
         usage_point=inputs.usage_point.code,
         tariffs=inputs.tariffs,
@@ -101,6 +111,22 @@ def _compute(inputs: BillInputs, *, accept_estimates: bool) -> BillDocument:
     )
 
 
+def _kept_id(inputs: BillInputs) -> int | None:
+    """Return the issued bill of the period if somebody decided that it stays as it is by these values."""
+    assert inputs.period.ends_at is not None
+    current = Bill.objects.filter(
+        usage_point=inputs.usage_point,
+        starts_at=inputs.period.starts_at,
+        ends_at=inputs.period.ends_at,
+        state=Bill.State.ISSUED,
+    ).first()
+    if current is None:
+        return None
+    used_milliwh = inputs.tier_used_milliwh
+    stays = is_rejected(bill_id=current.id, data_version=inputs.data_version, tier_used_milliwh=used_milliwh)
+    return current.id if stays else None
+
+
 def _issue(
     report: BillingReport, actor: Actor, now: datetime, inputs: BillInputs, bill: BillDocument
 ) -> None:
@@ -111,6 +137,7 @@ def _issue(
         versions=inputs.versions,
         bill=bill,
         run_id=inputs.run_id,
+        depends_from=inputs.depends_from,
     )
     {
         "issued": report.issued_ids,

@@ -4,7 +4,7 @@ from typing import Any
 
 from wattkeeper.actions.billing.inputs import version_of
 from wattkeeper.actions.operations.verify_scope import Scope
-from wattkeeper.core.billing.document import document_key
+from wattkeeper.core.billing.document import bill_key, document_key
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Bill, BillLine
@@ -58,9 +58,16 @@ def _is_same(line: BillLine, told: dict[str, Any]) -> bool:
 def _check_document(check: Check, bill: Bill) -> None:
     """The key is that of what the document says, and the row says the same."""
     told = bill.document
-    key = document_key(
-        told["usage_point"], bill.starts_at, bill.ends_at, told["data_version"], *told["tariff_keys"]
+    key = bill_key(
+        told["usage_point"],
+        bill.starts_at,
+        bill.ends_at,
+        told["data_version"],
+        told["tariff_keys"],
+        told.get("tier_used_milliwh", 0),
     )
+    if told["reverses_key"] is not None:
+        key = document_key("reversal", told["reverses_key"])
     same = (
         (told["starts_at"], bill.starts_at.isoformat()),
         (told["ends_at"], bill.ends_at.isoformat()),
@@ -97,7 +104,8 @@ def _issued_keys(tenant_id: int) -> set[str]:
     records = AuditRecord.objects.filter(tenant_id=tenant_id, verb="billing.issue").values_list(
         "detail", flat=True
     )
-    return {detail.get("document_key", "") for detail in records.iterator(2000)}
+    names = ("document_key", "reversal_key")
+    return {detail.get(name, "") for detail in records.iterator(2000) for name in names}
 
 
 def _place(bill: Bill) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from wattkeeper.core.billing.charges import fixed_lines, minimum_lines, tax_lines
-from wattkeeper.core.billing.document import BillDocument, BillLine, RegisterRead, document_key
+from wattkeeper.core.billing.document import BillDocument, BillLine, RegisterRead, bill_key
 from wattkeeper.core.billing.energy import Usage, energy_lines
 from wattkeeper.core.billing.intervals import IntervalColumns, UnableToBill, local_dates, take_billable
 from wattkeeper.core.billing.slices import Slice, cut_by_version
@@ -35,8 +35,8 @@ def compute_bill(
     of local midnights in the tariff's zone. `intervals` may hold more than the period. `tier_used_milliwh`:
     energy between the start of the tier counter (`counter_start`) and the period; ladders of each rate need
     it by rate code too. Money: each line half up to the minor unit, the total is the sum of rounded lines, a
-    tax is rounded once per percentage. The same usage point, period, data version and tariff versions give
-    the same `document_key`.
+    tax is rounded once per percentage. The same usage point, period, data version, tariff versions and reach
+    of the tier counter give the same `document_key`.
 
     :raises UnableToBill: ``billing.*``; nothing is billed in part
     """
@@ -50,7 +50,9 @@ def compute_bill(
     keys = tuple(part.tariff.key for part in slices)
     assert period.ends_at is not None
     return BillDocument(
-        document_key=document_key(usage_point, period.starts_at, period.ends_at, data_version, *keys),
+        document_key=bill_key(
+            usage_point, period.starts_at, period.ends_at, data_version, keys, tier_used_milliwh
+        ),
         usage_point=usage_point,
         starts_at=period.starts_at,
         ends_at=period.ends_at,
@@ -61,6 +63,7 @@ def compute_bill(
         energy_milliwh=int(rows.energy_milliwh.sum()),
         lines=tuple(_lines(slices, usage, tier_used_milliwh, tier_used_by_rate_milliwh)),
         register_reads=tuple(register_reads),
+        tier_used_milliwh=tier_used_milliwh,
     )
 
 

@@ -1,5 +1,6 @@
 """What a bill says: lines, each with its exact amount and the way back to its intervals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -65,7 +66,10 @@ class BillLine:
 
 @dataclass(frozen=True, slots=True)
 class BillDocument:
-    """A bill, or the reversal of one. `total_minor` is the sum of the rounded lines."""
+    """A bill, or the reversal of one. `total_minor` is the sum of the rounded lines.
+
+    `tier_used_milliwh`: what the tier counter had reached when the period began.
+    """
 
     document_key: str
     usage_point: str
@@ -80,6 +84,7 @@ class BillDocument:
     register_reads: tuple[RegisterRead, ...] = ()
     reverses_key: str | None = None
     rounding: str = ROUNDING
+    tier_used_milliwh: int = 0
 
     @property
     def total_minor(self) -> int:
@@ -90,6 +95,19 @@ class BillDocument:
 def document_key(*parts: object) -> str:
     """Return the deterministic key of a document: sha256 over its identifying parts, in hex."""
     return sha256(dumps([str(part) for part in parts], separators=(",", ":")).encode()).hexdigest()
+
+
+def bill_key(
+    usage_point: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    data_version: str,
+    tariff_keys: Sequence[str],
+    tier_used_milliwh: int = 0,
+) -> str:
+    """Return the key of a bill: what it rests on, and nothing of how it was computed."""
+    used = [f"tier:{tier_used_milliwh}"] if tier_used_milliwh else []
+    return document_key(usage_point, starts_at, ends_at, data_version, *tariff_keys, *used)
 
 
 def exact_text(amount: Fraction) -> str:
@@ -119,6 +137,7 @@ def bill_to_json(bill: BillDocument) -> dict[str, object]:
         "data_version": bill.data_version,
         "energy_milliwh": bill.energy_milliwh,
         "rounding": bill.rounding,
+        "tier_used_milliwh": bill.tier_used_milliwh,
         "total_minor": bill.total_minor,
         "lines": [_line_to_json(line) for line in bill.lines],
         "register_reads": [

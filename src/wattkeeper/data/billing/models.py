@@ -54,6 +54,7 @@ class Bill(models.Model):
 
         ISSUED = "ISSUED", _("Issued")
         REVERSED = "REVERSED", _("Reversed")
+        REVERSAL = "REVERSAL", _("Reversal")  # takes back another, line by line
 
     tenant = models.ForeignKey(Tenant, models.PROTECT)
     usage_point = models.ForeignKey(UsagePoint, models.PROTECT, related_name="bills")
@@ -69,8 +70,11 @@ class Bill(models.Model):
     document = models.JSONField()
     issued_at = models.DateTimeField()
     corrects = models.ForeignKey("self", models.PROTECT, null=True, related_name="corrected_by")
+    reverses = models.ForeignKey("self", models.PROTECT, null=True, related_name="reversed_by")
+    depends_from = models.DateTimeField(null=True)  # values from then on count; null: perhaps the whole year
 
     class Meta:
+        indexes = [models.Index(fields=["tenant", "ends_at"], name="bill_tenant_end")]
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="bill_period"),
             models.UniqueConstraint(
@@ -98,3 +102,42 @@ class BillLine(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["bill", "position"], name="bill_line_position")]
+
+
+class RebillCheck(models.Model):
+    """An issued bill whose values may have changed; `marks_count` rises with each run that changed some."""
+
+    bill = models.OneToOneField(Bill, models.PROTECT, related_name="rebill_check")
+    marks_count = models.BigIntegerField(default=0)
+
+
+class RebillProposal(models.Model):
+    """What an issued bill would be by the values of now; somebody approves or rejects it."""
+
+    class State(models.TextChoices):
+        """Where in its life the proposal is."""
+
+        OPEN = "OPEN", _("Open")
+        APPROVED = "APPROVED", _("Approved")
+        REJECTED = "REJECTED", _("Rejected")
+        OBSOLETE = "OBSOLETE", _("Obsolete")  # the values are again those that were billed
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    bill = models.ForeignKey(Bill, models.PROTECT, related_name="rebill_proposals")
+    state = models.CharField(max_length=12, choices=State.choices, default=State.OPEN)
+    data_version = models.CharField(max_length=64)
+    tier_used_milliwh = models.BigIntegerField(default=0)
+    energy_milliwh = models.BigIntegerField()
+    total_minor = models.BigIntegerField(null=True)  # null: it can't be billed now, see `held_code`
+    held_code = models.CharField(max_length=80, blank=True)
+    raised_at = models.DateTimeField()
+    looked_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=160, blank=True)
+    note = models.CharField(max_length=240, blank=True)
+    new_bill = models.ForeignKey(Bill, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["bill"], condition=Q(state="OPEN"), name="rebill_one_open")
+        ]
