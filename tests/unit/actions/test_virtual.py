@@ -217,6 +217,17 @@ def test_cycles_are_refused_through_formulas_and_through_the_network(measured: M
     assert (error.code, error.params["path"]) == ("formulas.cycle", "V3 → V3")
 
 
+def test_a_point_is_measured_or_made_by_a_formula(measured: Measured, services: Services) -> None:
+    point_id = measured.add("[U1]")
+    install = {"meter_id": measured.street.meter_id, "usage_point_id": point_id, "at": NOW}
+    actor = measured.people.operator
+    error = refusal(lambda: install_meter(actor=actor, now=NOW, services=services, **install))
+    assert error.code == "usage-points.virtual"
+    UsagePoint.objects.filter(id=measured.street.point_id).update(kind="VIRTUAL")
+    asked = {"now": NOW, "usage_point_id": measured.street.point_id, "formula": "[U2]", "at": FIRST_AT}
+    assert refusal(lambda: set_formula(actor=actor, **asked)).code == "formulas.measured"
+
+
 def test_roles_and_tenants(measured: Measured, theirs: People) -> None:
     point_id = measured.add("[U1]")
     asked = {"now": NOW, "usage_point_id": point_id, "formula": "[U2]", "at": FIRST_AT}

@@ -13,12 +13,14 @@ from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
 def begin_installation(meter: Meter, point: UsagePoint, *, at: datetime, now: datetime) -> Installation:
     """Put a meter at a usage point; its series are made where they are missing.
 
-    :raises WattkeeperError: ``meters.retired``, ``usage-points.retired``
+    :raises WattkeeperError: ``meters.retired``, ``usage-points.retired``, ``usage-points.virtual``
     """
     if meter.retired_at is not None:
         raise WattkeeperError("meters.retired", serial_number=meter.serial_number)
     if point.retired_at is not None:
         raise WattkeeperError("usage-points.retired", usage_point=point.code)
+    if point.kind == UsagePoint.Kind.VIRTUAL:
+        raise WattkeeperError("usage-points.virtual", usage_point=point.code)
     installation = Installation.objects.create(
         tenant_id=meter.tenant_id, meter=meter, usage_point=point, starts_at=at, recorded_at=now
     )

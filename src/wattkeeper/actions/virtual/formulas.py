@@ -44,8 +44,10 @@ def put_formula(
 ) -> None:
     """Let a formula hold from `at` until the next recorded change, and have its days derived.
 
-    :raises InvalidFormula: ``formulas.cycle``, ``formulas.interval``
+    :raises InvalidFormula: ``formulas.cycle``, ``formulas.interval``, ``formulas.measured``
     """
+    if point.installations.exists():
+        raise InvalidFormula("formulas.measured", point=point.code)
     ends_at = cut_formulas(point, at)
     if stored:
         Formula.objects.create(
@@ -58,7 +60,14 @@ def put_formula(
             recorded_at=now,
             made_by=str(actor),
         )
-    series = Series.objects.get(usage_point=point, quantity=QUANTITY)
+    series, _ = Series.objects.get_or_create(
+        usage_point=point,
+        quantity=QUANTITY,
+        defaults={
+            "tenant_id": point.tenant_id,
+            "interval_s": fitting_interval_s(point.tenant_id, stored),
+        },
+    )
     check_interval(series, stored)
     check_cycles(point.tenant_id)
     end = min(now, ends_at or now)

@@ -18,7 +18,7 @@ NEWEST_COUNT = 12
 POINTS_MAX_COUNT = 7000
 RANGES_S = {"24h": _DAY_S, "7d": 7 * _DAY_S, "31d": 31 * _DAY_S}
 WHOLE = "all"
-_BADGES = {Provenance.MEASURED: "good", Provenance.MISSING: "bad"}
+_BADGES = {Provenance.MEASURED: "good", Provenance.DERIVED: "good", Provenance.MISSING: "bad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _first_s(series: Series, to_s: int) -> int:
 def _drawn(values: Measurements, interval_s: int) -> dict[str, Any]:
     is_known = values.provenance != Provenance.MISSING
     starts_at_s, value = values.starts_at_s[is_known], values.value_milliwh[is_known]
-    is_estimated = values.provenance[is_known] != Provenance.MEASURED
+    is_estimated = ~np.isin(values.provenance[is_known], (Provenance.MEASURED, Provenance.DERIVED))
     if not len(starts_at_s):
         return {"starts_at_s": [], "energy_wh": [], "is_estimated": [], "interval_s": interval_s}
     if len(starts_at_s) > POINTS_MAX_COUNT:

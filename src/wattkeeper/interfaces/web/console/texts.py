@@ -143,6 +143,7 @@ RULES = {
     "collection.spool-full": _("The spool is full: devices keep their data"),
     "collection.spool-failed": _("The spool cannot be written: devices are not acknowledged"),
     "collection.dead-letters": _("Batches were set aside: the store refuses them"),
+    "collection.stamp": _("The device stamps readings with a time that cannot be"),
     "collection.stranger": _("Somebody unknown connected; nothing was read"),
     "collection.late-for-archive": _("Reads of a month that is archived: restore it to derive them"),
     "collection.clock": _("The meter's clock is wrong"),
@@ -192,3 +193,16 @@ VERDICTS = {
     "undecided": _("Too few steps to say"),
     "no-load": _("Too little load to say"),
 }
+FORMULAS = (
+    (
+        "[MAIN] - subs([MAIN])",
+        _("What the sub-meters of a main meter leave; each counts for the time in which it is fed by it."),
+    ),
+    ("[A] + [B] - [C].export", _("Codes of usage points in brackets; .export for energy given back.")),
+    ("([A] + [B]) * 0.97 / 3", _("Exact constants; nothing is lost by rounding within a day.")),
+    (
+        "[A] + or_zero([B])",
+        _("Where B is missing it counts as zero; otherwise the sum would be missing too."),
+    ),
+    ("sum([A], [B], [C])", _("The sum of all. Other virtual meters may be parts.")),
+)

@@ -3,9 +3,12 @@
 from django.urls import URLPattern, URLResolver, path
 
 from wattkeeper.interfaces.web.console import (
+    views_accuracy,
     views_bills,
     views_commands,
+    views_energy,
     views_findings,
+    views_groups,
     views_intervals,
     views_jobs,
     views_links,
@@ -17,6 +20,7 @@ from wattkeeper.interfaces.web.console import (
     views_session,
     views_sites,
     views_tariffs,
+    views_virtual,
 )
 
 app_name = "console"
@@ -91,4 +95,21 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("jobs/import/", views_jobs.import_, name="import"),
     path("jobs/<int:job_id>/", views_jobs.job, name="job"),
     path("audit/", views_tariffs.audit, name="audit"),
+    path("virtual/", views_virtual.virtual_meters, name="virtual_meters"),
+    path("virtual/add/", views_virtual.virtual_add, name="virtual_add"),
+    path("virtual/preview", views_virtual.virtual_preview, name="virtual_preview"),
+    path("virtual/<int:usage_point_id>/", views_virtual.virtual_meter, name="virtual_meter"),
+    path("virtual/<int:usage_point_id>/formula/", views_virtual.virtual_formula, name="virtual_formula"),
+    path("energy/", views_energy.energy, name="energy"),
+    path("energy/<slug:key>/", views_energy.energy, name="energy_node"),
+    path("groups/", views_groups.groups, name="groups"),
+    path("groups/add/", views_groups.group_add, name="group_add"),
+    path("groups/<int:group_id>/", views_groups.group, name="group"),
+    path("groups/<int:group_id>/edit/", views_groups.group_edit, name="group_edit"),
+    path("groups/<int:group_id>/<slug:belonging>/", views_groups.group_belong, name="group_belong"),
+    path("accuracy/", views_accuracy.accuracy_checks, name="accuracy_checks"),
+    path("accuracy/add/", views_accuracy.accuracy_add, name="accuracy_add"),
+    path("accuracy/<int:check_id>/", views_accuracy.accuracy_check, name="accuracy_check"),
+    path("accuracy/<int:check_id>/judge/", views_accuracy.accuracy_judge, name="accuracy_judge"),
+    path("accuracy/<int:check_id>/retire/", views_accuracy.accuracy_retire, name="accuracy_retire"),
 ]

@@ -1,6 +1,6 @@
 """Filters that turn codes into words and numbers into text; tags that keep filters in links."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -121,6 +121,12 @@ def as_kwh(energy_milliwh: int) -> str:
 
 
 @register.filter
+def as_percent(share_ppm: int) -> str:
+    """Return parts per million as per cent."""
+    return f"{Decimal(share_ppm).scaleb(-4):.3f}"
+
+
+@register.filter
 def money(amount_minor: int, currency: str) -> str:
     """Return an amount of minor units as text."""
     digits = MINOR_DIGITS[currency]
@@ -190,6 +196,12 @@ def line_price(line: BillLineRow, currency: str) -> str:
     if line.unit == "percent":
         return f"{line.unit_price} %"
     return f"{line.unit_price} {currency}/{_of(texts.PER, line.unit)}"
+
+
+@register.simple_tag
+def formula_examples() -> Sequence[tuple[str, object]]:
+    """Return formulas with what they mean."""
+    return texts.FORMULAS
 
 
 @register.simple_tag(takes_context=True)
