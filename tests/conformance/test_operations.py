@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from conformance.mariadb import mariadb_server
 from conformance.postgres import postgres_server
 from conformance.upgrade_rig import APART
-from releases import columns_of, contractions, make_database
+from releases import FOLDER, columns_of, contractions, make_database
+from wattkeeper.data.upgrades.versions import OLDEST_SERVED
 
 pytestmark = pytest.mark.slow
 TESTS = Path(__file__).resolve().parents[1]
@@ -229,3 +231,74 @@ def test_an_upgrade_does_not_hold_up_a_table_in_use(server: str, tmp_path: Path)
             other.execute("SET lock_timeout = '2s'")
             other.execute("SELECT count(*) FROM collection_dirtywindow")
     assert shell(tmp_path, "migrate", url=url).returncode == 0
+
+
+ON_NEXT = """
+from pathlib import Path
+import wattkeeper
+from wattkeeper.data.settings import *
+assert Path(wattkeeper.__file__).is_relative_to(Path(__file__).parents[1]), "another release's code"
+DATABASES["default"]["TEST"] = {"NAME": DATA_FOLDER / "registry.sqlite3"}
+"""
+
+
+@pytest.fixture(scope="module")
+def release_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code and tests of the release before, from this repository's own history."""
+    root, commit = TESTS.parent, (FOLDER / f"schema_{OLDEST_SERVED}.commit").read_text().strip()
+    known = subprocess.run(["git", "cat-file", "-e", commit], cwd=root, capture_output=True, check=False)
+    if known.returncode:
+        pytest.skip("the release before is not in this clone's history: git fetch --unshallow")
+    folder = tmp_path_factory.mktemp("before")
+    archive = subprocess.run(
+        ["git", "archive", commit, "src", "tests", "pyproject.toml"],
+        cwd=root,
+        capture_output=True,
+        check=True,
+    )
+    subprocess.run(["tar", "x"], cwd=folder, input=archive.stdout, check=True)
+    (folder / "tests" / "settings_on_next.py").write_text(ON_NEXT)
+    return folder
+
+
+def tests_of(release: Path, data: Path, *places: str) -> "subprocess.CompletedProcess[str]":
+    """Run a release's own tests of the relational side on the database in a folder."""
+    options = ["--reuse-db", "--ds=settings_on_next", "-p", "no:cacheprovider", "-q"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *places, *options, "-m", "not slow and not soak"],
+        cwd=release,
+        env=environment(data) | {"PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+
+
+def test_the_release_before_passes_its_tests_on_this_schema(release_before: Path, tmp_path: Path) -> None:
+    assert rig(tmp_path, "upgrade").returncode == 0
+    done = tests_of(release_before, tmp_path, "tests/unit/data", "tests/unit/actions")
+    assert done.returncode == 0, done.stdout[-3000:]
+    with sqlite3.connect(tmp_path / "registry.sqlite3") as database:
+        assert database.execute("SELECT max(version) FROM upgrades_schemaversion").fetchone() == (2,)
+        database.execute("ALTER TABLE collection_job DROP COLUMN label")
+    contracted = tests_of(release_before, tmp_path, "tests/unit/actions/test_jobs.py")
+    assert "no column named label" in contracted.stdout, "the planted contracting step is not caught"
+
+
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[str]:
+    with mariadb_server() as url:
+        yield url
+
+
+def test_a_step_cut_off_where_it_can_not_be_undone_is_told(mariadb: str, tmp_path: Path) -> None:
+    """MariaDB commits each statement: nothing runs on what an interrupted step left, and it says so."""
+    died = rig(tmp_path, "upgrade", 0, "ALTER TABLE `collection_job` ADD COLUMN `beats_count`", url=mariadb)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    for arguments in (("migrate",), ("migrate", "--check"), ("site", "list")):
+        done = shell(tmp_path, *arguments, url=mariadb)
+        assert done.returncode == 1
+        assert "schema.half-applied" in done.stderr
+        assert "collection" in done.stderr
+        assert "Traceback" not in done.stderr
