@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ from conformance.nats_server import NatsServer
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.headend.carry import Carrier, CarrierFailed, ParcelRefused
 from wattkeeper.headend.carry_address import parse_carrier
+from wattkeeper.headend.carry_link import connect
+from wattkeeper.headend.carry_parcel import STORED, Confirmation, pack_parcels
 from wattkeeper.headend.carry_writer import Writer
 from wattkeeper.headend.metrics import HeadendMetrics
+from wattkeeper.interfaces.workers.tls import own
 from wattkeeper.store.api import RawBatch, RawFrame
 
 
@@ -191,3 +195,90 @@ async def test_lost_confirmations_are_asked_for_again(server: NatsServer) -> Non
     assert not lost
     assert shelf.calls_count >= 3
     assert shelf.values == values_of([batch_of(1)])
+
+
+PEOPLE = """
+tls {{ cert_file: "{folder}/certificate.pem", key_file: "{folder}/key.pem", handshake_first: true }}
+authorization {{ users: [
+  {{ user: writer, password: "{secret}1", permissions: {{
+      publish: ["$JS.API.>", "$JS.ACK.>", "wattkeeper.stored.*"], subscribe: ["_INBOX_writer.>"] }} }}
+  {{ user: north, password: "{secret}2", permissions: {{
+      publish: "wattkeeper.reads.north", subscribe: ["wattkeeper.stored.north", "_INBOX_north.>"] }} }}
+  {{ user: south, password: "{secret}3", permissions: {{
+      publish: "wattkeeper.reads.south", subscribe: ["wattkeeper.stored.south", "_INBOX_south.>"] }} }}
+] }}
+"""
+SECRET = "for-this-test-only"
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server as the handbook sets it up: TLS, and permissions by name."""
+    made = own(tmp_path, "127.0.0.1", now=datetime.now(UTC))
+    settings = PEOPLE.format(folder=made.certificate.parent, secret=SECRET)
+    with NatsServer(tmp_path / "guarded", settings=settings) as running:
+        (tmp_path / "password").write_text(f"{SECRET}2")
+        yield running
+
+
+def known(server: NatsServer, who: str, folder: Path) -> str:
+    return f"tls://{who}@127.0.0.1:{server.port}?ca={folder / 'tls' / 'certificate.pem'}"
+
+
+async def test_tls_and_names_with_no_more_rights_than_needed(guarded: NatsServer, tmp_path: Path) -> None:
+    shelf = Shelf()
+    north = known(guarded, "north", tmp_path) + f"&password_file={tmp_path / 'password'}"
+    async with (
+        writing(known(guarded, f"writer:{SECRET}1", tmp_path), shelf),
+        carrying(north) as carrier,
+    ):
+        await asyncio.to_thread(carrier.deliver, [batch_of(1)])
+    assert shelf.values == values_of([batch_of(1)])
+
+
+async def deliver_while_another_forges(north: str, south: str) -> None:
+    parcel = pack_parcels([batch_of(1)], 100_000)[0]
+    forged = Confirmation(parcel.digest, 1, 0, 0, STORED).encode()
+    other = await connect(parse_carrier(south), name="south")
+    async with carrying(north, give_up_s=2.0) as carrier:
+        delivery = asyncio.create_task(asyncio.to_thread(carrier.deliver, [batch_of(1)]))
+        while not delivery.done():
+            await asyncio.sleep(0.1)
+            await other.publish("wattkeeper.stored.north", forged)
+        await other.close()
+        await delivery
+
+
+async def test_one_head_end_cannot_confirm_for_another(
+    guarded: NatsServer, server: NatsServer, tmp_path: Path
+) -> None:
+    people = [known(guarded, who, tmp_path) for who in (f"north:{SECRET}2", f"south:{SECRET}3")]
+    with pytest.raises(CarrierFailed):
+        await deliver_while_another_forges(*people)
+    await deliver_while_another_forges(server.url, server.url)  # without names it can: the test would see it
+
+
+@pytest.mark.parametrize("who", ["north:wrong", "nobody:at-all"])
+async def test_a_wrong_password_carries_nothing(guarded: NatsServer, tmp_path: Path, who: str) -> None:
+    async with carrying(known(guarded, who, tmp_path), give_up_s=1.0) as carrier:
+        with pytest.raises(CarrierFailed):
+            await asyncio.to_thread(carrier.deliver, [batch_of(1)])
+
+
+async def test_a_server_without_tls_never_sees_the_password(server: NatsServer, tmp_path: Path) -> None:
+    """Whoever answers in its place in plain text: the client sends it nothing but a TLS greeting."""
+    heard: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.15.1","max_payload":1048576}\r\n')
+        heard.append(await reader.read(4096))
+        writer.close()
+
+    impostor = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = impostor.sockets[0].getsockname()[1]
+    async with carrying(f"tls://north:{SECRET}2@127.0.0.1:{port}", give_up_s=1.0) as carrier:
+        with pytest.raises(CarrierFailed):
+            await asyncio.to_thread(carrier.deliver, [batch_of(1)])
+    impostor.close()
+    assert heard
+    assert not any(SECRET.encode() in said or b"CONNECT" in said for said in heard)

@@ -112,7 +112,7 @@ class Carrier:
             self._deliveries.discard(task)
 
     async def _connect(self) -> Client:
-        connection = await connect(self._address, name=f"headend {self._headend}")
+        connection = await connect(self._address, name=self._headend)
         await connection.subscribe(stored_subject(self._headend), cb=self._take_confirmation)
         return connection
 

@@ -46,13 +46,18 @@ def headend_of(subject: str) -> str:
 
 
 async def connect(address: CarrierAddress, *, name: str) -> Client:
-    """Return a connection once there is one; it is sought again, without end, whenever it is lost."""
+    """
+    Return a connection once there is one; it is sought again, without end, whenever it is lost.
+
+    Answers come to subjects of its own, ``_INBOX_<name>.…``, so that a server can keep others from them.
+    """
     while True:
         connection = Client()
         try:
             await connection.connect(
                 **address.options(),
-                name=name,
+                name=f"wattkeeper {name}",
+                inbox_prefix=f"_INBOX_{name}",
                 error_cb=_note,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=_RETRY_S,  # type: ignore[arg-type]
