@@ -15,6 +15,8 @@ CLOCK_TOLERANCE_S = 180
 SILENT_AFTER_COUNT = 3
 STRANGER_RULE = "collection.stranger"
 COUNTER_RULE = "collection.counter"
+STAMP_RULE = "collection.stamp"
+STAMP_CODES = frozenset(("headend.stamp-impossible", "headend.stamp-ahead"))
 COUNTER_CODES = frozenset(("drivers.counter-jump", "dlms.counter-refused"))
 
 
@@ -25,7 +27,7 @@ class DataReports:
         self._now = now
         self._silent_ids: set[int] = set()
         self._wrong_clock_ids: set[int] = set()
-        self._wrong_counter_ids: set[int] = set()
+        self._faults: set[tuple[int, str]] = set()
         self._tenant_of: dict[int, int] = {}
         self._spool = SpoolFindings()
 
@@ -50,7 +52,7 @@ class DataReports:
         for report in reports:
             self._judge_silence(report)
             self._judge_clock(report)
-            self._judge_counter(report)
+            self._judge_faults(report)
 
     def _judge_silence(self, report: DeviceReport) -> None:
         is_silent = not report.is_answering and report.failures_count >= SILENT_AFTER_COUNT
@@ -74,15 +76,16 @@ class DataReports:
             self._wrong_clock_ids.discard(report.device_id)
             self._close("collection.clock", report)
 
-    def _judge_counter(self, report: DeviceReport) -> None:
-        """A meter that wants counters it cannot have seen, or takes none of ours, is not who it should be."""
-        is_wrong = report.error_code in COUNTER_CODES
-        if is_wrong and report.device_id not in self._wrong_counter_ids:
-            self._wrong_counter_ids.add(report.device_id)
-            self._open(COUNTER_RULE, report, {"error_code": report.error_code or ""})
-        elif report.is_answering and not is_wrong and report.device_id in self._wrong_counter_ids:
-            self._wrong_counter_ids.discard(report.device_id)
-            self._close(COUNTER_RULE, report)
+    def _judge_faults(self, report: DeviceReport) -> None:
+        """Faults that are told at once: counters that cannot be, stamps that cannot be."""
+        for rule, codes in ((COUNTER_RULE, COUNTER_CODES), (STAMP_RULE, STAMP_CODES)):
+            key = (report.device_id, rule)
+            if report.error_code in codes and key not in self._faults:
+                self._faults.add(key)
+                self._open(rule, report, {"error_code": report.error_code or ""})
+            elif report.is_answering and report.error_code not in codes and key in self._faults:
+                self._faults.discard(key)
+                self._close(rule, report)
 
     def report_link(self, link_id: int, at: datetime, *, is_up: bool, error_code: str | None) -> None:
         """Keep a link's state; a link that is down is a finding until it is up again."""

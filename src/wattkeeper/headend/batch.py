@@ -8,10 +8,13 @@ from fractions import Fraction
 
 import numpy as np
 
+from wattkeeper.core.kernel.quality import Flag
 from wattkeeper.drivers.api import AnswerDamaged, DeviceRead
 from wattkeeper.headend.ports import DevicePlan
 from wattkeeper.store.api import RawBatch, RawFrame
+from wattkeeper.store.ranges import INSTANT_MAX_S
 
+AHEAD_MAX_S = 600  # a clock is corrected before it is this far ahead
 _RANDOM_BITS = 30
 _SECONDS_MASK = (1 << 33) - 1
 _serial = itertools.count(secrets.randbits(_RANDOM_BITS))
@@ -44,6 +47,8 @@ class BatchBuilder:
 
     def __init__(self, *, link_id: int, device: DevicePlan, now_s: int) -> None:
         self.reads_unplanned_count = 0
+        self.reads_unstorable_count = 0
+        self.stamp_error_code: str | None = None
         self._link_id = link_id
         self._device = device
         self._now_s = now_s
@@ -63,6 +68,9 @@ class BatchBuilder:
         """
         Add reads; those without a time stamp are stamped `now_s`, all get `flags` besides their own.
 
+        A stamp is kept as the device says it. One that no store can hold leaves its read out, one that lies
+        ahead of the head-end's clock makes its read suspect: `stamp_error_code` tells of either.
+
         :raises AnswerDamaged: if a value is not a whole number of steps; then none of them is added
         """
         rows = []
@@ -72,10 +80,26 @@ class BatchBuilder:
                 self.reads_unplanned_count += 1
                 continue
             measured_at_s = now_s if read.measured_at_s is None else read.measured_at_s
+            if not 0 <= measured_at_s <= INSTANT_MAX_S:
+                self.reads_unstorable_count += 1
+                self.stamp_error_code = "headend.stamp-impossible"
+                continue
             count = to_count(read.value, channel.step, read.reading_type)
-            key = (channel.channel_id, measured_at_s, count, read.flags | flags, int(read.source))
+            key = (
+                channel.channel_id,
+                measured_at_s,
+                count,
+                read.flags | flags | self._doubts(measured_at_s, now_s),
+                int(read.source),
+            )
             rows.append((*key, read.frame_index))
         self._rows += rows
+
+    def _doubts(self, measured_at_s: int, now_s: int) -> int:
+        if measured_at_s <= now_s + AHEAD_MAX_S:
+            return 0
+        self.stamp_error_code = self.stamp_error_code or "headend.stamp-ahead"
+        return int(Flag.SUSPECT | Flag.CLOCK_INVALID)
 
     def build(self) -> RawBatch | None:
         """Return the batch, or None when there is no read."""

@@ -76,6 +76,11 @@ class LinkCollector:
         await self._link_down(error_code)
         self._sleeper.poke()
 
+    def note_fault(self, state: DeviceState, error_code: str) -> None:
+        """Say what is wrong with something a device sent by itself."""
+        self._report(DeviceReport(state.plan.device_id, self._services.clock.now(), True, error_code))
+        self._sleeper.poke()
+
     def take_up(self) -> None:
         """Read at once, whatever the back-off says: a device has dialled in."""
         self._backoff.retry_at = None

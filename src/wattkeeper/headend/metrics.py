@@ -18,6 +18,7 @@ _COUNTERS = {
     "pushes_refused": "Pushed frames that could not be understood or kept, and were not acknowledged",
     "reads_stored": "Reads made durable in the spool",
     "reads_unplanned": "Reads of quantities that have no channel",
+    "reads_unstorable": "Reads whose time stamp no store can hold, left out",
     "batches_spooled": "Batches made durable in the spool",
     "batches_delivered": "Batches handed to the store",
     "batches_quarantined": "Batches set aside: damaged, or refused for good",

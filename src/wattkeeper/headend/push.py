@@ -104,6 +104,9 @@ class PushReceiver:
         builder = BatchBuilder(link_id=self._collector.plan.link_id, device=state.plan, now_s=now_s)
         reads = state.driver.on_push(frame, builder.keep_frame(frame))
         builder.add(reads, now_s=now_s)
+        self._services.metrics.count("reads_unstorable", builder.reads_unstorable_count)
+        if builder.stamp_error_code is not None:
+            self._collector.note_fault(state, builder.stamp_error_code)
         batch = builder.build()
         if batch is not None:
             await self._services.spool.append(batch)

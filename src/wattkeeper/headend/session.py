@@ -108,6 +108,9 @@ class Session:
         """Make durable what has been read so far; whether it is."""
         batch = self._builder.build()
         self._services.metrics.count("reads_unplanned", self._builder.reads_unplanned_count)
+        self._services.metrics.count("reads_unstorable", self._builder.reads_unstorable_count)
+        if self._builder.stamp_error_code is not None:
+            self._note(self._builder.stamp_error_code)
         self._builder = self._new_builder()
         if batch is None:
             return True

@@ -1,0 +1,150 @@
+"""Clocks that are wrong: what a device says stays as it said it, and nothing wrong is taken for right."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from unit.headend.bench import (
+    NOON,
+    REGISTER,
+    ManualClock,
+    ToyBus,
+    ToyDriver,
+    ToyMeter,
+    World,
+    device,
+    link,
+    running_headend,
+)
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.quality import Flag, Provenance, Source
+from wattkeeper.core.kernel.reads import ReadColumns
+from wattkeeper.core.readings.intervals import derive_intervals
+from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
+from wattkeeper.drivers.api import DeviceRead, Steps
+from wattkeeper.headend.batch import AHEAD_MAX_S, BatchBuilder
+from wattkeeper.headend.session import CLOCK_OFFSET_MAX_S
+from wattkeeper.store.ranges import INSTANT_MAX_S, check_batch
+
+NOW_S = to_seconds(NOON)
+DOUBTS = int(Flag.SUSPECT | Flag.CLOCK_INVALID)
+HOUR_S = 3600
+DAY_S = 24 * HOUR_S
+ZONES = [ZoneInfo(name) for name in ("Asia/Shanghai", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns")]
+
+
+def read_at(stamp_s: int | None) -> DeviceRead:
+    return DeviceRead(REGISTER, Decimal("1.00"), stamp_s, Source.PROFILE, 0)
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-(2**40), 2**40), st.integers(0, 2**32)), max_size=30))
+def test_a_batch_always_fits_the_store_and_keeps_every_stamp_it_can(stamps: list[int | None]) -> None:
+    builder = BatchBuilder(link_id=1, device=device(1), now_s=NOW_S)
+    builder.keep_frame(b"frame")
+    builder.add([read_at(stamp) for stamp in stamps], now_s=NOW_S)
+    told = [NOW_S if stamp is None else stamp for stamp in stamps]
+    kept = [stamp for stamp in told if 0 <= stamp <= INSTANT_MAX_S]
+    batch = builder.build()
+    assert builder.reads_unstorable_count == len(told) - len(kept)
+    assert (batch is None) == (not kept)
+    if batch is not None:
+        check_batch(batch)
+        assert batch.measured_at_s.tolist() == kept
+        assert [bool(flags & DOUBTS) for flags in batch.flags] == [s > NOW_S + AHEAD_MAX_S for s in kept]
+    assert (builder.stamp_error_code is None) == all(0 <= stamp <= NOW_S + AHEAD_MAX_S for stamp in told)
+
+
+async def test_an_impossible_stamp_costs_only_its_own_read(tmp_path: Path) -> None:
+    class WrongYear(ToyDriver):
+        def read_live(self) -> Steps[list[DeviceRead]]:
+            (register, *rest) = yield from super().read_live()
+            wrong = DeviceRead(REGISTER, register.value, 2**33, Source.LIVE, register.frame_index)
+            return [wrong, register, *rest]
+
+    clock = ManualClock()
+    bus = ToyBus([ToyMeter("M001")], clock)
+    await bus.start()
+    world = World([link(bus, [device(1)])])
+    options = {"make_driver": lambda _family, config: WrongYear(config)}
+    async with running_headend(world, clock, tmp_path, **options) as headend:
+        await clock.advance(900)
+        counts = headend.counts
+    assert counts["reads_unstorable"] == 2
+    assert counts["batches_quarantined"] == 0
+    assert len(world.stamps(Source.LIVE)[10]) == 2
+    assert {report.error_code for report in world.reports} == {"headend.stamp-impossible"}
+
+
+def told_by(offset_s: int, start_s: int, hours_count: int, value: NDArray[np.int64]) -> ReadColumns:
+    """What the head-end keeps of a meter whose clock is off by so much, hour by hour."""
+    true_s = start_s + HOUR_S * np.arange(hours_count, dtype=np.int64)
+    ahead = np.where(offset_s > AHEAD_MAX_S, DOUBTS, 0)
+    off = int(Flag.CLOCK_INVALID) if abs(offset_s) > CLOCK_OFFSET_MAX_S else 0
+    flags = np.zeros(hours_count, dtype=np.int64) | off | ahead
+    return ReadColumns(true_s + offset_s, value, flags, np.full(hours_count, int(Source.PROFILE)))
+
+
+def misattributed(case: Random, *, is_flagging: bool) -> int:
+    """Return how many measured, undoubted intervals of a random day and zone hold another's energy."""
+    zone = case.choice(ZONES)
+    day = datetime(case.randrange(2020, 2037), case.randrange(1, 13), case.randrange(2, 28), tzinfo=zone)
+    start_s = int(day.astimezone(UTC).timestamp())
+    sign, size_s = (
+        case.choice((-1, 1)),
+        case.choice((120, 300, 900, 7 * 60, HOUR_S, 9 * HOUR_S, DAY_S, 365 * DAY_S)),
+    )
+    offset_s = sign * (size_s + case.randrange(60))
+    energy = np.array([case.randrange(1, 50) for _ in range(30)])
+    value = 1000 + np.cumsum(energy) - energy[0]
+    reads = told_by(offset_s, start_s - HOUR_S, 30, value)
+    if not is_flagging:
+        reads = ReadColumns(reads.measured_at_s, reads.value, reads.flags * 0, reads.source)
+    meter = ChannelInstallation(
+        1, start_s - 400 * DAY_S, None, Fraction(1000), 10**6, (MultiplierPeriod(0, None, Fraction(1)),)
+    )
+    derived = derive_intervals(
+        installations=(meter,),
+        reads={1: reads},
+        from_s=start_s,
+        to_s=start_s + DAY_S,
+        interval_s=HOUR_S,
+        power_max_w=10**6,
+    )
+    true_milliwh = energy[2:26] * 1000
+    is_claimed = (derived.provenance == Provenance.MEASURED) & (derived.flags & DOUBTS == 0)
+    is_wrong = np.abs(derived.value_milliwh - true_milliwh) > 0
+    return int(np.count_nonzero(is_claimed & is_wrong)) if abs(offset_s) > CLOCK_OFFSET_MAX_S else 0
+
+
+@pytest.mark.parametrize(
+    "cases_count",
+    [300, pytest.param(10_000, marks=pytest.mark.slow), pytest.param(100_000, marks=pytest.mark.soak)],
+)
+def test_no_wrong_clock_moves_energy_unseen(cases_count: int) -> None:
+    case = Random(cases_count)
+    assert sum(misattributed(case, is_flagging=True) for _ in range(cases_count)) == 0
+
+
+def test_a_clock_that_is_believed_is_caught() -> None:
+    """The planted fault: stamps are taken without a look at the clock."""
+    case = Random(1)
+    assert sum(misattributed(case, is_flagging=False) for _ in range(50)) > 0
+
+
+async def test_a_clock_that_is_off_is_told_in_seconds(tmp_path: Path) -> None:
+    clock = ManualClock()
+    bus = ToyBus([ToyMeter("M001", clock_offset_s=-420)], clock)
+    await bus.start()
+    world = World([link(bus, [device(1)])])
+    async with running_headend(world, clock, tmp_path):
+        await clock.live_until(NOON + timedelta(minutes=30))
+    assert {report.clock_offset_s for report in world.reports if report.is_answering} == {-420}
