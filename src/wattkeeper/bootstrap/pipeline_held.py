@@ -33,6 +33,11 @@ class Holding:
         self._fence_id: int | None = None
         self._extended_s = 0.0
 
+    @property
+    def now(self) -> Callable[[], datetime]:
+        """The clock."""
+        return self._now
+
     def begin(self, fence_id: int) -> None:
         """Work under a new claim."""
         self._fence_id, self._extended_s = fence_id, time.monotonic()
@@ -94,7 +99,7 @@ class HeldMeasurements(StoreMeasurements):
     """Values that only the holder of their windows writes."""
 
     def __init__(self, store: ReadingStore, tenant_id: int, holding: Holding) -> None:
-        super().__init__(store, tenant_id)
+        super().__init__(store, tenant_id, holding.now)
         self._holding = holding
 
     def append(self, run_id: int, rows: MeasurementRows) -> None:

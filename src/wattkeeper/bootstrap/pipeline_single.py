@@ -43,6 +43,8 @@ class DataRegistry:
         What facts contradict each other is left to `get_facts`, series by series.
         """
         self._loaded = {}
+        if not series_ids:
+            return self._loaded
         try:
             found = get_series_facts(series_ids)
         except WattkeeperError:
@@ -120,9 +122,10 @@ def _by_channel(reads: RawReads) -> dict[int, ReadColumns]:
 class StoreMeasurements:
     """Derived values by run."""
 
-    def __init__(self, store: ReadingStore, tenant_id: int) -> None:
+    def __init__(self, store: ReadingStore, tenant_id: int, now: Callable[[], datetime]) -> None:
         self._store = store
         self._tenant_id = tenant_id
+        self._now = now
 
     def read(self, series_id: int, from_s: int, to_s: int) -> MeasurementRows:
         """Return the current values of the span."""
@@ -148,7 +151,7 @@ class StoreMeasurements:
             np.full(len(rows), run_id, np.int64),
         )
         self._store.insert_measurements(self._tenant_id, columns)
-        queries.end_run(run_id=run_id, values_count=len(rows))
+        queries.end_run(run_id=run_id, values_count=len(rows), stored_at=self._now())
 
 
 class DataWindows:

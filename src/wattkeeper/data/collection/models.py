@@ -140,6 +140,7 @@ class Run(models.Model):
     rule_set = models.CharField(max_length=40)
     code_version = models.CharField(max_length=40)
     values_count = models.BigIntegerField(default=0)
+    stored_at = models.DateTimeField(null=True)  # when its newest values could be read; null: it wrote none
 
 
 class Job(SealedRow):

@@ -1,7 +1,7 @@
 """Links, jobs and runs as pages, API and workers ask for them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,17 @@ from django.db.models import F
 from wattkeeper.data.collection.job_errors import errors_of, sealed_errors
 from wattkeeper.data.collection.models import DirtyWindow, Job, Link, Run
 from wattkeeper.data.registry.models import Meter
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run: when it began, when its values could be read, by which rules and code."""
+
+    run_id: int
+    recorded_at: datetime
+    stored_at: datetime | None
+    rule_set: str
+    code_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +158,30 @@ def begin_run(*, tenant_id: int, now: datetime, rule_set: str, code_version: str
     return run.id
 
 
-def end_run(*, run_id: int, values_count: int) -> None:
-    """Add to how many values a run wrote."""
-    Run.objects.filter(id=run_id).update(values_count=F("values_count") + values_count)
+def end_run(*, run_id: int, values_count: int, stored_at: datetime) -> None:
+    """Add to how many values a run wrote, and say when they could be read."""
+    Run.objects.filter(id=run_id).update(values_count=F("values_count") + values_count, stored_at=stored_at)
 
 
 def get_run_as_of(*, tenant_id: int, at: datetime) -> int | None:
-    """Return the newest run recorded by an instant, None where there was none."""
-    return (
-        Run.objects.filter(tenant_id=tenant_id, recorded_at__lte=at)
-        .order_by("-id")
-        .values_list("id", flat=True)
-        .first()
-    )
+    """Return the newest run such that it and every one before could be read by an instant; None: none could.
+
+    Runs of several workers overlap: what one stored is then known as of the end of all that began before.
+    """
+    runs = Run.objects.filter(tenant_id=tenant_id).order_by("id")
+    known = runs.filter(recorded_at__lte=at)
+    unfinished = known.filter(stored_at__gt=at).values_list("id", flat=True).first()
+    if unfinished is not None:
+        known = known.filter(id__lt=unfinished)
+    return known.values_list("id", flat=True).last()
+
+
+def list_runs(run_ids: Iterable[int]) -> dict[int, RunRow]:
+    """Return runs by id."""
+    return {
+        row.id: RunRow(row.id, row.recorded_at, row.stored_at, row.rule_set, row.code_version)
+        for row in Run.objects.filter(id__in=list(run_ids))
+    }
 
 
 def count_dirty_windows(*, tenant_id: int | None = None) -> int:

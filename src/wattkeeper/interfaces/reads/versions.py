@@ -1,0 +1,118 @@
+"""What was ever known of one interval: each version with its run, rules and findings, newest first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.collection.queries import get_run_as_of, list_runs
+from wattkeeper.data.registry.models import Series
+from wattkeeper.data.vee.models import StoredEdit
+from wattkeeper.data.vee.queries import EditRow, list_edits
+from wattkeeper.data.vee.schedules import load_schedule
+from wattkeeper.interfaces.reads.intervals import IntervalRow, rows_of
+from wattkeeper.store.api import ReadingStore
+
+VERSIONS_MAX_COUNT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalVersion:
+    """One version of a value: from when on it was known, and by which rule set it was judged."""
+
+    row: IntervalRow
+    recorded_at: datetime | None
+    known_from: datetime | None
+    rule_set: str
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalHistory:
+    """Every version of an interval, the codes of what was found about it, and the edits that name it."""
+
+    versions: tuple[IntervalVersion, ...]
+    rules: tuple[str, ...]
+    edits: tuple[EditRow, ...]
+
+
+def run_as_of(*, tenant_id: int, at: datetime | None) -> int | None:
+    """Return the run that answers as of an instant; None for now, 0 where nothing was known yet.
+
+    :raises WattkeeperError: ``registry.instant-naive``
+    """
+    if at is None:
+        return None
+    if at.tzinfo is None:
+        raise WattkeeperError("registry.instant-naive")
+    return get_run_as_of(tenant_id=tenant_id, at=at) or 0
+
+
+def interval_history(store: ReadingStore, *, series: Series, starts_at_s: int) -> IntervalHistory:
+    """Return what was ever known of one interval, its newest `VERSIONS_MAX_COUNT` versions first."""
+    rows: list[IntervalRow] = []
+    run_id: int | None = None
+    while len(rows) < VERSIONS_MAX_COUNT:
+        values = store.measurements(
+            series.tenant_id, [series.id], starts_at_s, starts_at_s + 1, as_of_run_id=run_id
+        )
+        if not len(values.run_id):
+            break
+        rows += rows_of(values)
+        run_id = int(values.run_id[0]) - 1
+    return IntervalHistory(
+        tuple(_versions(rows, series)),
+        tuple(rules_at(series, starts_at_s)),
+        tuple(_edits(series, starts_at_s)),
+    )
+
+
+def rules_at(series: Series, starts_at_s: int) -> Sequence[str]:
+    """Return the codes of open findings about an interval."""
+    return sorted(
+        set(
+            Finding.objects.filter(
+                tenant_id=series.tenant_id,
+                subject_key=f"series:{series.id}",
+                state=Finding.State.OPEN,
+                starts_at__lt=from_seconds(starts_at_s + series.interval_s),
+                ends_at__gt=from_seconds(starts_at_s),
+            ).values_list("rule", flat=True)
+        )
+    )
+
+
+def _versions(rows: Sequence[IntervalRow], series: Series) -> list[IntervalVersion]:
+    runs = list_runs(row.run_id for row in rows)
+    found = []
+    for row in rows:
+        run = runs.get(row.run_id)
+        found.append(
+            IntervalVersion(
+                row=row,
+                recorded_at=run.recorded_at if run else None,
+                known_from=run.stored_at if run else None,
+                rule_set=_rule_set(series, row.starts_at_s, run.recorded_at if run else None),
+                code_version=run.code_version if run else "",
+            )
+        )
+    return found
+
+
+def _rule_set(series: Series, starts_at_s: int, at: datetime | None) -> str:
+    """Return the code of the rule set that was in force for the interval, as it was known at an instant."""
+    schedule = load_schedule(series.tenant_id, as_of=at, series_ids=[series.id])
+    return schedule.plan_of(series.id, series.usage_point.site.time_zone).at(starts_at_s).code
+
+
+def _edits(series: Series, starts_at_s: int) -> list[EditRow]:
+    ids = StoredEdit.objects.filter(
+        series=series, starts_at__lte=from_seconds(starts_at_s), ends_at__gt=from_seconds(starts_at_s)
+    ).values_list("id", flat=True)
+    wanted = set(ids)
+    if not wanted:
+        return []
+    page = list_edits(tenant_id=series.tenant_id, series_id=series.id, limit_count=200)
+    return [edit for edit in page.items if edit.edit_id in wanted]
