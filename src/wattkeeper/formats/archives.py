@@ -11,6 +11,7 @@ UNPACKED_BYTES_AT_MOST = 50 * 1024 * 1024
 RATIO_AT_MOST = 100
 MEMBERS_AT_MOST = 1000
 _RATIO_COUNTS_FROM_BYTES = 1024 * 1024
+WORKBOOK = "xl/workbook.xml"  # a zip with this member is one
 
 
 def open_archive(content: bytes) -> zipfile.ZipFile:

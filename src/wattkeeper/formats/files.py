@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from wattkeeper.formats.api import FormatError, IntervalBlock, LossList, ParsedIntervals
-from wattkeeper.formats.archives import open_archive, read_member
+from wattkeeper.formats.archives import WORKBOOK, open_archive, read_member
 from wattkeeper.formats.csv_intervals import CsvOptions, read_csv
 from wattkeeper.formats.csv_write import write_csv
 from wattkeeper.formats.detect import Format, detect_format
@@ -34,7 +34,6 @@ _WRITERS: dict[str, Callable[[Sequence[IntervalBlock], LossList], Iterator[bytes
     "iec61968": write_iec61968,
     "mscons": write_mscons,
 }
-_WORKBOOK = "xl/workbook.xml"
 
 
 def read_file(content: bytes, how: CsvOptions | Mapping) -> ParsedIntervals:
@@ -67,7 +66,7 @@ def write_file(form: Format, blocks: Sequence[IntervalBlock], losses: LossList) 
 
 def _read_archive(content: bytes, how: CsvOptions | Mapping) -> ParsedIntervals:
     archive = open_archive(content)
-    if _WORKBOOK in archive.namelist():
+    if WORKBOOK in archive.namelist():
         return read_xlsx(content, how)
     found = ParsedIntervals([], [])
     for member in archive.infolist():

@@ -26,6 +26,7 @@ from wattkeeper.formats.units import base_unit
 
 PREVIEW_COUNT = 20
 _LINES_LOOKED_AT = 200
+_WRONG_ONE_IN = 10
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?|", re.ASCII)
 _POINT, _COMMA = re.compile(r"-?\d+\.\d+", re.ASCII), re.compile(r"-?\d+,\d+", re.ASCII)
 _CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d)?", re.ASCII)
@@ -65,7 +66,7 @@ def detect_mapping(head: bytes) -> Detection:
     :raises FormatError: ``mapping.not-found`` where no column of times or of values can be made out
     """
     lines = head.decode("utf-8-sig", "replace").splitlines()[:_LINES_LOOKED_AT]
-    delimiter = _delimiter(lines)
+    delimiter = likely_delimiter(lines)
     return detect_table([row for row in csv.reader(lines, delimiter=delimiter) if any(row)], delimiter)
 
 
@@ -127,7 +128,7 @@ def _guess(
     return Detection(mapping, tuple(questions), preview)
 
 
-def _delimiter(lines: Sequence[str]) -> str:
+def likely_delimiter(lines: Sequence[str]) -> str:
     """Return the mark that most lines have, equally often."""
     best, most = ",", (0, 0)
     for delimiter in DELIMITERS:
@@ -143,7 +144,9 @@ def _is_value(cell: str) -> bool:
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:
-    return any(cell.strip() for cell in cells) and all(_NUMBER.fullmatch(cell.strip()) for cell in cells)
+    """Whether cells are values: a file may hold a wrong one here and there."""
+    wrong_count = sum(not _NUMBER.fullmatch(cell.strip()) for cell in cells)
+    return any(cell.strip() for cell in cells) and wrong_count <= len(cells) // _WRONG_ONE_IN
 
 
 def _time_columns(columns: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], str, bool]:

@@ -1,5 +1,6 @@
 """Mappings kept under a name: how the columns of somebody's files say intervals."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from wattkeeper.actions.actor import Actor
@@ -8,6 +9,14 @@ from wattkeeper.actions.records import keep
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.collection.models import ImportMapping
 from wattkeeper.formats.mapping import Mapping, parse_mapping
+
+
+@dataclass(frozen=True, slots=True)
+class MappingRow:
+    """A kept mapping's name, and when it was kept."""
+
+    name: str
+    changed_at: datetime
 
 
 @audited("imports.save-mapping")
@@ -52,10 +61,10 @@ def get_mapping(*, tenant_id: int, name: str) -> Mapping:
     return parse_mapping(row.content)
 
 
-def list_mappings(*, tenant_id: int) -> list[dict[str, object]]:
-    """Return name and time of change of each mapping, by name."""
+def list_mappings(*, tenant_id: int) -> list[MappingRow]:
+    """Return the mappings of a tenant, by name."""
     rows = ImportMapping.objects.filter(tenant_id=tenant_id).order_by("name")
-    return [{"name": row.name, "changed_at": row.changed_at} for row in rows]
+    return [MappingRow(row.name, row.changed_at) for row in rows]
 
 
 def _find(actor: Actor, name: str) -> ImportMapping | None:

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import from_seconds
-from wattkeeper.formats.api import IntervalBlock
-from wattkeeper.formats.blocks import to_texts
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.mapping import Mapping
-from wattkeeper.formats.units import written_unit
 from wattkeeper.interfaces.cli.jobs import do_job
 from wattkeeper.interfaces.cli.language import current_language
 from wattkeeper.interfaces.cli.shell import Shell, TenantOption, open_shell, print_rows
 from wattkeeper.interfaces.cli.tools.convert import read_mapping
 from wattkeeper.interfaces.messages import sentence
-
-_ABOUT = ("usage_point", "meter_serial", "channel", "interval_s", "from", "to", "intervals", "sum", "unit")
+from wattkeeper.interfaces.reads.imports import ABOUT, about_block
 
 if TYPE_CHECKING:
     from wattkeeper.actions.collection.import_file import ImportResult
@@ -95,25 +90,10 @@ def _try(
     result, blocks = try_import(
         actor=shell.actor, now=shell.now, content=content, label=file.name, site_id=site_id, options=options
     )
-    print_rows([_about(block) for block in blocks], _ABOUT, as_json=False)
+    print_rows([about_block(block) for block in blocks], ABOUT, as_json=False)
     _print_errors(file, [(one.line, one.column, one.code, one.params) for one in result.errors])
     typer.echo(f"rows {result.rows_count}, meters {result.meters_count}, errors {len(result.errors)}")
     raise typer.Exit(1 if result.errors else 0)
-
-
-def _about(block: IntervalBlock) -> dict[str, object]:
-    unit, exponent = written_unit(block.unit)
-    return {
-        "usage_point": block.usage_point,
-        "meter_serial": block.meter_serial,
-        "channel": block.channel,
-        "interval_s": block.interval_s,
-        "from": from_seconds(int(block.starts_at_s[0])),
-        "to": from_seconds(int(block.starts_at_s[-1]) + block.interval_s),
-        "intervals": len(block.starts_at_s),
-        "sum": to_texts(block.value_milli.sum(keepdims=True), exponent)[0],
-        "unit": unit,
-    }
 
 
 def _print_errors(file: Path, errors: Iterable[tuple[int, int, str, dict[str, Any]]]) -> None:

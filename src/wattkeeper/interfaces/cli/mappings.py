@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.formats.detect import HEAD_BYTES, detect_format
-from wattkeeper.formats.mapping_detect import PREVIEW_COUNT, Detection, detect_mapping, detect_table
-from wattkeeper.formats.xlsx import iter_texts
+from wattkeeper.formats.mapping_detect import Detection
+from wattkeeper.formats.table_head import detect_content
 from wattkeeper.interfaces.cli.shell import JsonOption, TenantOption, open_shell, print_rows
 from wattkeeper.interfaces.cli.tools.convert import read_mapping
 
@@ -79,7 +78,4 @@ def _detect(file: Path) -> Detection:
         content = file.read_bytes()
     except OSError as error:
         raise WattkeeperError("shell.file-unreadable", file=str(file), reason=error.strerror) from error
-    if detect_format(content) == "archive":
-        rows = [cells for _number, cells in zip(range(10 * PREVIEW_COUNT), iter_texts(content), strict=False)]
-        return detect_table([cells for _line, cells in rows])
-    return detect_mapping(content[:HEAD_BYTES])
+    return detect_content(content)

@@ -18,11 +18,11 @@ from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
 from wattkeeper.interfaces.web.api.idempotency import once
+from wattkeeper.interfaces.web.api.mappings import FILE_MAX_BYTES, find_mapping
 from wattkeeper.interfaces.web.api.work_schemas import BillingRunIn, JobOut
 from wattkeeper.interfaces.web.services import get_services
 
 router = Router(tags=["jobs"])
-FILE_MAX_BYTES = 64 * 1024 * 1024
 
 
 @router.get("/jobs", response=list[JobOut])
@@ -45,8 +45,13 @@ def upload(
     delimiter: str = ",",
     decimal_mark: str = ".",
     zone: str | None = None,
+    mapping: str = "",
+    all_or_nothing: bool = False,
 ) -> Any:
-    """Import a NEM12 or CSV file in the background; sending it again changes nothing."""
+    """Import a file of any format in the background; sending it again changes nothing.
+
+    `mapping` names the kept mapping of a table; without one its columns are those of the plain CSV format.
+    """
     if (file.size or 0) > FILE_MAX_BYTES:
         raise WattkeeperError("imports.file-too-large", limit_bytes=FILE_MAX_BYTES)
     actor, services = actor_of(request), get_services()
@@ -57,7 +62,9 @@ def upload(
         content=file.chunks(),
         label=file.name or "",
         site_id=site_id,
-        options=CsvOptions(delimiter=delimiter, decimal_mark=decimal_mark, zone=zone),
+        options=find_mapping(actor.tenant_id, mapping)
+        or CsvOptions(delimiter=delimiter, decimal_mark=decimal_mark, zone=zone),
+        is_whole=all_or_nothing,
     )
     return Status(202, _job(actor, job_id))
 

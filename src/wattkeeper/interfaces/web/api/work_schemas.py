@@ -191,3 +191,52 @@ class IntervalTraceOut(Schema):
     interval: LineIntervalOut
     reads: list[TracedReadOut]
     advance: AdvanceOut | None
+
+
+class MappingOut(Schema):
+    """A kept mapping's name, and when it was kept."""
+
+    name: str
+    changed_at: datetime
+
+
+class DetectionOut(Schema):
+    """A guess at a mapping, the fields of it that a person must confirm, and the first rows."""
+
+    mapping: dict[str, Any]
+    questions: list[str]
+    preview: list[list[str]]
+
+
+class RowErrorOut(Schema):
+    """A row or block that would be left out, and why."""
+
+    line: int
+    column: int
+    code: str
+    params: dict[str, str]
+    message: str
+
+
+class TriedBlockOut(Schema):
+    """What was read for one channel; `sum` is exact, in `unit`."""
+
+    usage_point: str
+    meter_serial: str
+    channel: str
+    interval_s: int
+    starts_at: datetime
+    ends_at: datetime
+    intervals: int
+    sum: str
+    unit: str
+
+
+class TriedOut(Schema):
+    """What would become of a file: rows stored, meters met, rows left out."""
+
+    rows: int
+    meters: int
+    errors_count: int
+    errors: list[RowErrorOut]
+    blocks: list[TriedBlockOut]

@@ -5,15 +5,11 @@ from typing import Any
 from uuid import uuid4
 
 from django import forms
-from django.core.exceptions import ValidationError
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.data.billing.models import Tariff
-from wattkeeper.data.registry.models import Meter, Site, UsagePoint
+from wattkeeper.data.registry.models import Meter, UsagePoint
 from wattkeeper.interfaces.web.console.forms import RecordField
-
-FILE_MAX_BYTES = 16 * 1024 * 1024
 
 
 def _at_field() -> forms.DateTimeField:
@@ -130,32 +126,6 @@ class CloseGroupsForm(CommentForm):
 
     keys = forms.CharField(widget=forms.HiddenInput)
     up_to_id = forms.IntegerField(widget=forms.HiddenInput)
-
-
-class ImportForm(forms.Form):
-    """A file of readings."""
-
-    file = forms.FileField(label=_("File"), help_text=_("NEM12 or CSV, up to 16 MiB."))
-    site = forms.ModelChoiceField(
-        Site.objects.none(), label=_("Site"), required=False, help_text=_("Where new meters belong.")
-    )
-    delimiter = forms.ChoiceField(
-        label=_("Columns are separated by"), choices=[(",", ","), (";", ";"), ("\t", _("tab")), ("|", "|")]
-    )
-    decimal_mark = forms.ChoiceField(label=_("Decimal mark"), choices=[(".", "."), (",", ",")])
-
-    def __init__(self, *args: Any, tenant_id: int, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        site = self.fields["site"]
-        assert isinstance(site, forms.ModelChoiceField)
-        site.queryset = Site.objects.filter(tenant_id=tenant_id, retired_at__isnull=True).order_by("code")
-
-    def clean_file(self) -> Any:
-        """Return the file unless it is too large."""
-        file = self.cleaned_data["file"]
-        if file.size > FILE_MAX_BYTES:
-            raise ValidationError(gettext("The file is larger than 16 MiB."))
-        return file
 
 
 class MonthForm(forms.Form):

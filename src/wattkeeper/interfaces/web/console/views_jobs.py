@@ -1,22 +1,15 @@
-"""Jobs with their progress and errors, and the import of files."""
-
-from functools import partial
-from typing import Any
+"""Jobs with their progress and errors."""
 
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from wattkeeper.actions.collection.request_import import request_import
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.models import Job
 from wattkeeper.data.collection.queries import JobRow, get_job, list_jobs
-from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.web.console import texts
-from wattkeeper.interfaces.web.console.form_page import FormPage, answer_form
-from wattkeeper.interfaces.web.console.forms_work import ImportForm
 from wattkeeper.interfaces.web.console.show import main_zone, show
 from wattkeeper.interfaces.web.console.tables import Cell, Table, at_cell, show_table
 from wattkeeper.interfaces.web.console.templatetags.console import job_title
@@ -65,39 +58,6 @@ def job(visit: Visit, job_id: int) -> HttpResponse:
         "results": [(texts.RESULTS.get(name, name), count) for name, count in row.result.items()],
     }
     return show(visit, "job.html", context)
-
-
-@page(Role.OPERATOR)
-def import_(visit: Visit) -> HttpResponse:
-    """Ask for a file of readings to be imported; a job shows how far it is and names each wrong row."""
-
-    def send(fields: dict[str, Any]) -> str:
-        site = fields["site"]
-        job_id = request_import(
-            actor=visit.actor,
-            now=visit.services.now(),
-            services=visit.services,
-            content=fields["file"].chunks(),
-            label=fields["file"].name,
-            site_id=site.id if site else None,
-            options=CsvOptions(
-                delimiter=fields["delimiter"],
-                decimal_mark=fields["decimal_mark"],
-                zone=site.time_zone if site else main_zone(visit.tenant_id),
-            ),
-        )
-        return reverse("console:job", args=[job_id])
-
-    form_page = FormPage(
-        title=_("Import a file"),
-        back_url=reverse("console:jobs"),
-        back_label=_("Jobs"),
-        button_label=_("Import"),
-        make=partial(ImportForm, tenant_id=visit.tenant_id),
-        do=send,
-        lead=_("Sending the same file again changes nothing. Each wrong row is named; the others go in."),
-    )
-    return answer_form(visit, form_page)
 
 
 def _errors(row: JobRow) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """What pages say of readings: values, profiles, the way from a bill to a frame, missing that is not zero."""
 
 from datetime import date, timedelta
-from io import BytesIO
 
 import pytest
 from django.urls import reverse
@@ -16,7 +15,6 @@ from wattkeeper.data.registry.models import Series
 from wattkeeper.interfaces.reads.bills import line_intervals, trace_of
 from wattkeeper.interfaces.reads.intervals import load_profile
 from wattkeeper.interfaces.reads.trace import trace_interval
-from wattkeeper.interfaces.web.console.forms_work import FILE_MAX_BYTES
 from wattkeeper.interfaces.web.console.reads_overview import read_success, site_days
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -195,30 +193,3 @@ def test_the_meter_list_is_narrowed_and_sorted(
     assert ids(site=str(street.site_id)) == [home.meter_id, street.other_meter_id]
     assert ids(sort="-serial_number") == [street.other_meter_id, home.meter_id]
     assert ids(sort="nonsense", page="0", site="x") == [home.meter_id, street.other_meter_id]
-
-
-def test_a_file_is_imported_with_its_wrong_rows_named(
-    ours: People, street: Street, log_in: LogIn, services: Services
-) -> None:
-    rows = [
-        "usage_point,channel,starts_at,interval_s,value,unit,quality",
-        "SHOP-1,import,2026-11-01 00:00,900,1.25,kWh,measured",
-        "SHOP-1,import,2026-11-01 00:15,900,much,kWh,measured",
-    ]
-    client = log_in(ours.operator)
-    address = reverse("console:import")
-    fields = {"delimiter": ",", "decimal_mark": ".", "site": str(street.site_id)}
-
-    def file(content: bytes) -> BytesIO:
-        opened = BytesIO(content)
-        opened.name = "november.csv"
-        return opened
-
-    waiting = client.post(address, {**fields, "file": file("\n".join(rows).encode())}, follow=True)
-    assert run_job(services=services)
-    answer = client.get(waiting.redirect_chain[-1][0])
-    assert [place for place, _text in answer.context["errors"]] == ["3:5"]
-    point = ours.tenant.usagepoint_set.get(code="SHOP-1")
-    assert point.site_id == street.site_id
-    too_large = client.post(address, {**fields, "file": file(b"x" * (FILE_MAX_BYTES + 1))})
-    assert too_large.status_code == 422
