@@ -32,6 +32,8 @@ FEATURES = (
     "long-gap",
     "rollover",
     "spike",
+    "dip",
+    "stairs",
     "surge",
     "double",
     "beside",
@@ -153,10 +155,22 @@ def _drop_beside_flag(rows: dict[int, Row], chance: Random) -> None:
     _drop(rows, i + 1, 1)
 
 
+def _climb(rows: dict[int, Row], first: int) -> None:
+    """Let the register jump twice in a row and stay there."""
+    for i in rows:
+        if i >= first:
+            at_s, value, flags, source = rows[i]
+            rows[i] = (at_s, value + 5000 + 5000 * (i > first), flags, source)
+
+
 ALTER: dict[str, Callable[[dict[int, Row], Random], None]] = {
     "gaps": _drop_some,
     "long-gap": lambda rows, chance: _drop(rows, chance.randrange(0, 80), chance.randrange(3, 40)),
     "spike": lambda rows, chance: _change(rows, chance, lambda value: value + chance.choice((37, 250, 5000))),
+    "dip": lambda rows, chance: _change(
+        rows, chance, lambda value: max(0, value - chance.choice((37, 5000)))
+    ),
+    "stairs": lambda rows, chance: _climb(rows, chance.randrange(5, 90)),
     "negative": lambda rows, chance: _change(rows, chance, lambda value: chance.choice((-5, 10**9))),
     "all-live": _only_live,
     "flags": _flag,
@@ -244,10 +258,13 @@ def _even_shares(shape: np.ndarray, energy_milliwh: np.ndarray) -> np.ndarray:  
 
 
 PLANTS: dict[str, tuple[object, str, object]] = {
+    "every lone contradiction a stray": (plain, "_is_stray", lambda *_: True),
+    "strays not told": (plain, "_report_strays", lambda *_: None),
+    "strays kept": (plain, "_drop", lambda *_: None),
     "no turn of a register": (
         plain._Steps,
         "find_turns",
-        lambda self, reads, is_odd: np.zeros(0, dtype=np.intp),
+        lambda self, reads, is_odd, strays: np.zeros(0, dtype=np.intp),
     ),
     "every step believed": (
         plain._Steps,
@@ -281,7 +298,13 @@ def test_a_planted_difference_is_seen(name: str, monkeypatch: pytest.MonkeyPatch
         try:
             compare(
                 seed,
-                [["poor-gap", "flags"], ["rollover", "all-live"], ["spike", "long-gap"], ["surge", "gaps"]],
+                [
+                    ["poor-gap", "flags"],
+                    ["rollover", "all-live"],
+                    ["spike", "long-gap"],
+                    ["surge", "gaps"],
+                    ["stairs"],
+                ],
             )
         except (AssertionError, IndexError, ValueError):
             return

@@ -76,7 +76,8 @@ def derive_plain(
 
     The rows of the latter (shape (series,)) are left empty: two reads at one instant, one beside the grid or
     beyond the register, a step that the service can't carry, that goes backwards, or that may hide another
-    turn of the register, or a clock that was set. `reads` may hold any time around the window, as brackets.
+    turn of the register, or a clock that was set; but for one read alone that both its neighbours contradict,
+    which is rejected. `reads` may hold any time around the window, as brackets.
     """
     table = IntervalTable.empty(facts.series_id, from_s, to_s, interval_s)
     reads = _without_live_beside_stored(reads, interval_s)
@@ -87,14 +88,19 @@ def derive_plain(
     if reads.flags.any():
         is_odd[reads.row[(reads.flags & int(Flag.CLOCK_ADJUSTED)) != 0]] = True
     steps = _Steps.between(facts, reads)
-    is_odd[reads.row[steps.find_impossible(facts, reads, interval_s) + 1]] = True
-    turns = steps.find_turns(reads, is_odd)
+    impossible = steps.find_impossible(facts, reads, interval_s)
+    strays = find_strays(facts, reads, impossible)
+    is_explained = np.isin(reads.row[impossible + 1], reads.row[strays])
+    is_odd[reads.row[impossible[~is_explained] + 1]] = True
+    turns = steps.find_turns(reads, is_odd, strays)
     _place(table, facts, reads, place, turns)
+    _drop(table, reads.row[strays], place[strays])
     _blank(table, np.flatnonzero(is_odd))
     _read_off(table)
     if len(turns):
         _flag_rollovers(table, reads, turns)
     table.gaps = find_gap_columns(table, ~is_odd)
+    _report_strays(table, facts, reads, strays[~is_odd[reads.row[strays]]])
     _find_rollovers(table, facts, reads, turns)
     return table, is_odd
 
@@ -193,10 +199,75 @@ class _Steps:
         is_wrong |= (modulus != NO_MODULUS) & (advance + modulus <= most)
         return places[is_wrong]
 
-    def find_turns(self, reads: ReadTable, is_odd: Mask) -> NDArray[np.intp]:
-        """Return the steps of ordinary series in which the register comes round."""
+    def find_turns(self, reads: ReadTable, is_odd: Mask, strays: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the steps of ordinary series, to and from no stray, in which the register comes round."""
         lower = np.flatnonzero(self.is_lower)
-        return lower[~is_odd[reads.row[lower]]]
+        return lower[~is_odd[reads.row[lower]] & ~np.isin(lower, [strays - 1, strays])]
+
+
+def find_strays(facts: PlainFacts, reads: ReadTable, impossible: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the places of reads that both neighbours contradict, in series where nothing else is wrong.
+
+    The line that explains most reads is then surely the one without it: `link_reads` rejects it alone.
+    """
+    if not len(impossible):
+        return impossible
+    row = reads.row[impossible + 1]
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    pairs = starts[np.diff(starts, append=len(row)) == 2]
+    strays = impossible[pairs[impossible[pairs] + 1 == impossible[pairs + 1]]] + 1
+    return np.array([place for place in strays.tolist() if _is_stray(facts, reads, place)], dtype=np.intp)
+
+
+def _is_stray(facts: PlainFacts, reads: ReadTable, place: int) -> bool:
+    """Whether a read follows from neither neighbour, and they from each other without a turn."""
+    row = int(reads.row[place])
+    at_s = reads.measured_at_s[place - 1 : place + 2].tolist()
+    before, stray, after = reads.value[place - 1 : place + 2].tolist()
+    modulus = int(facts.register_modulus[row])
+    power = int(facts.power_max_w[row]) * 1000 * int(facts.denominator[row])
+
+    def most(elapsed_s: int) -> int:
+        return elapsed_s * power // (3600 * int(facts.numerator[row])) + 1
+
+    def follows(first: int, then: int, elapsed_s: int) -> bool:
+        advance = then - first
+        if advance < 0 and modulus != NO_MODULUS:
+            advance += modulus
+        return 0 <= advance <= most(elapsed_s)
+
+    if not at_s[0] < at_s[1] < at_s[2] or at_s[2] - at_s[0] >= ELAPSED_MAX_S:
+        return False
+    is_single = modulus == NO_MODULUS or after - before + modulus > most(at_s[2] - at_s[0])
+    return (
+        is_single
+        and 0 <= after - before <= most(at_s[2] - at_s[0])
+        and not follows(before, stray, at_s[1] - at_s[0])
+        and not follows(stray, after, at_s[2] - at_s[1])
+    )
+
+
+def _report_strays(
+    table: IntervalTable, facts: PlainFacts, reads: ReadTable, strays: NDArray[np.intp]
+) -> None:
+    """Report each rejected read as `trace_installation` does."""
+    for i in strays.tolist():
+        row, at_s = int(reads.row[i]), int(reads.measured_at_s[i])
+        previous, value = int(reads.value[i - 1]), int(reads.value[i])
+        finding = Finding(
+            "readings.register-backwards" if value < previous else "readings.jump",
+            starts_at_s=at_s,
+            ends_at_s=at_s + 1,
+            channel_id=int(facts.channel_id[row]),
+            evidence={
+                "previous_at_s": int(reads.measured_at_s[i - 1]),
+                "previous_value": previous,
+                "value": value,
+                "read_count": 1,
+                "is_rejected": 1,
+            },
+        )
+        table.findings[row] = (*table.findings.get(row, ()), finding)
 
 
 def _place(
@@ -231,6 +302,15 @@ def _turned(reads: ReadTable, turns: NDArray[np.intp]) -> Iterator[tuple[int, in
     """Yield the reads after each turn of a register: from the read behind it to the last of its series."""
     ends = np.searchsorted(reads.row, reads.row[turns], side="right")
     yield from zip((turns + 1).tolist(), ends.tolist(), strict=True)
+
+
+def _drop(table: IntervalTable, row: NDArray[np.int64], place: NDArray[np.signedinteger[Any]]) -> None:
+    """Make boundaries unknown again, and the flags of the reads there forgotten."""
+    boundaries_count = table.position_chain.shape[1]
+    is_inside = (place >= 0) & (place < boundaries_count)
+    row, place = row[is_inside], place[is_inside]
+    table.position_milliwh[row, place] = 0
+    table.position_chain[row, place] = UNKNOWN
 
 
 def _blank(table: IntervalTable, rows: NDArray[np.intp]) -> None:
