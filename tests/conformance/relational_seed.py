@@ -48,4 +48,16 @@ INSERT INTO commands_command (id, tenant_id, meter_id, kind, reason, state, idem
 INSERT INTO commands_commandstep (id, command_id, at, from_state, to_state, detail)
   VALUES (1, 1, '2026-01-01 00:00:00', '', 'REQUESTED', '{{}}');
 INSERT INTO collection_invocationcounter (id, meter_id, next_counter) VALUES (1, 1, 500);
+INSERT INTO virtual_node (id, tenant_id, kind, code, name) VALUES (1, 1, 'AREA', 'A', NULL),
+  (2, 1, 'AREA', 'B', NULL), (3, 1, 'FEEDER', 'F', NULL), (4, 1, 'CUSTOMER', 'C', NULL);
+INSERT INTO virtual_formula (id, tenant_id, usage_point_id, text, terms, made_by, starts_at, recorded_at)
+  VALUES (1, 1, 1, '', '[]', '', '2026-01-01 00:00:00', '2026-01-01 00:00:00');
+INSERT INTO virtual_areainarea (id, tenant_id, whole_id, part_id, starts_at, recorded_at)
+  VALUES (1, 1, 1, 2, '2026-01-01 00:00:00', '2026-01-01 00:00:00');
+INSERT INTO virtual_siteinarea (id, tenant_id, whole_id, part_id, starts_at, recorded_at)
+  VALUES (1, 1, 1, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00');
+INSERT INTO virtual_pointonfeeder (id, tenant_id, whole_id, part_id, starts_at, recorded_at)
+  VALUES (1, 1, 3, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00');
+INSERT INTO virtual_pointofcustomer (id, tenant_id, whole_id, part_id, starts_at, recorded_at)
+  VALUES (1, 1, 4, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00');
 """

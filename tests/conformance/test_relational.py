@@ -44,6 +44,15 @@ FORGET_READS = (
 
 STRETCH = "UPDATE registry_installation SET ends_at = '2026-03-01 00:00:00' WHERE id = 1"
 
+
+def _belongs(table: str, whole_id: int, part_id: int) -> str:
+    """Return a second membership of a part, while the first still holds."""
+    columns = "id, tenant_id, whole_id, part_id, starts_at, recorded_at"
+    return (
+        f"INSERT INTO {table} ({columns}) VALUES (9, 1, {whole_id}, {part_id}, '2026-05-01 00:00:00', {NOW})"
+    )
+
+
 OVERLAPS = {
     "meter elsewhere at once": (
         f"{INSTALL} VALUES (9, 1, 1, 2, '2026-01-31 23:59:59', NULL, {NOW})",
@@ -70,6 +79,17 @@ OVERLAPS = {
         f"{CONTRACT} VALUES (9, 1, 1, 1, '2026-05-01 00:00:00', NULL, {NOW})",
         "contract_no_overlap",
     ),
+    "two formulas": (
+        (
+            "INSERT INTO virtual_formula (id, tenant_id, usage_point_id, text, terms, made_by, starts_at,"
+            f" recorded_at) VALUES (9, 1, 1, '', '[]', '', '2026-05-01 00:00:00', {NOW})"
+        ),
+        "formula_no_overlap",
+    ),
+    "an area in two": (_belongs("virtual_areainarea", 1, 2), "area_in_area_no_overlap"),
+    "a site in two areas": (_belongs("virtual_siteinarea", 2, 1), "site_in_area_no_overlap"),
+    "a point on two feeders": (_belongs("virtual_pointonfeeder", 3, 1), "point_on_feeder_no_overlap"),
+    "a point of two customers": (_belongs("virtual_pointofcustomer", 4, 1), "point_of_customer_no_overlap"),
 }
 NONSENSE = {
     "audit rewritten": ("UPDATE audit_auditrecord SET actor = 'b'", "audit_record_immutable"),
