@@ -15,9 +15,12 @@ CLOCK_TOLERANCE_S = 180
 SILENT_AFTER_COUNT = 3
 STRANGER_RULE = "collection.stranger"
 COUNTER_RULE = "collection.counter"
+REPLAY_RULE = "collection.replay"
+REPLAY_CODES = frozenset(("headend.push-replayed",))
 STAMP_RULE = "collection.stamp"
 STAMP_CODES = frozenset(("headend.stamp-impossible", "headend.stamp-ahead"))
 COUNTER_CODES = frozenset(("drivers.counter-jump", "dlms.counter-refused"))
+FAULTS = ((COUNTER_RULE, COUNTER_CODES), (STAMP_RULE, STAMP_CODES), (REPLAY_RULE, REPLAY_CODES))
 
 
 class DataReports:
@@ -77,8 +80,8 @@ class DataReports:
             self._close("collection.clock", report)
 
     def _judge_faults(self, report: DeviceReport) -> None:
-        """Faults that are told at once: counters that cannot be, stamps that cannot be."""
-        for rule, codes in ((COUNTER_RULE, COUNTER_CODES), (STAMP_RULE, STAMP_CODES)):
+        """Faults that are told at once: counters and stamps that cannot be, frames said again and again."""
+        for rule, codes in FAULTS:
             key = (report.device_id, rule)
             if report.error_code in codes and key not in self._faults:
                 self._faults.add(key)

@@ -15,6 +15,7 @@ _COUNTERS = {
     "sessions_failed": "Device sessions that ended in an error",
     "exceptions": "Unexpected exceptions contained",
     "pushes": "Frames that devices sent by themselves",
+    "pushes_repeated": "Pushed frames that were kept before",
     "pushes_refused": "Pushed frames that could not be understood or kept, and were not acknowledged",
     "reads_stored": "Reads made durable in the spool",
     "reads_unplanned": "Reads of quantities that have no channel",

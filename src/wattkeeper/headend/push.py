@@ -4,6 +4,7 @@ Frames are the lines of `protocols.pulse`; over MQTT they are made from topic an
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum
 from typing import Protocol, runtime_checkable
@@ -11,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import structlog
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.drivers.api import DeviceRead
 from wattkeeper.headend.batch import BatchBuilder
 from wattkeeper.headend.collector import LinkCollector
 from wattkeeper.headend.device import DeviceState
@@ -20,6 +22,8 @@ from wattkeeper.protocols.pulse.errors import PulseError
 from wattkeeper.protocols.pulse.messages import Counts, History, decode_line
 
 _UNDER_WAY_MAX_COUNT = 1000
+_HOUR_S = 3600
+REPEATS_AN_HOUR_MAX_COUNT = 3
 _log = structlog.get_logger(__name__)
 
 
@@ -48,6 +52,7 @@ class PushReceiver:
         self._services = services
         self._locks: dict[int, asyncio.Lock] = {}
         self._withheld: dict[int, tuple[bytes, int]] = {}
+        self._repeats: dict[int, list[int]] = {}
         self._tasks: set[asyncio.Task[Outcome]] = set()
 
     def take(self, frame: bytes) -> None:
@@ -110,9 +115,23 @@ class PushReceiver:
         batch = builder.build()
         if batch is not None:
             await self._services.spool.append(batch)
+        self._watch_repeats(state, reads, now_s)
         state.held.add(sorted({read.measured_at_s for read in reads if read.measured_at_s is not None}))
         state.heard_at_s = now_s
         self._services.metrics.count("pushes")
+
+    def _watch_repeats(self, state: DeviceState, reads: Sequence[DeviceRead], now_s: int) -> None:
+        """A frame that was kept before changes nothing and is acknowledged again; many an hour are told."""
+        stamps = [read.measured_at_s for read in reads if read.measured_at_s is not None]
+        if not stamps or not all(state.held.is_held(stamp) for stamp in stamps):
+            return
+        self._services.metrics.count("pushes_repeated")
+        if state.plan.device_id in self._withheld:
+            return  # it repeats because we have not acknowledged it yet
+        seen = [at_s for at_s in self._repeats.get(state.plan.device_id, ()) if at_s > now_s - _HOUR_S]
+        self._repeats[state.plan.device_id] = [*seen, now_s]
+        if len(seen) == REPEATS_AN_HOUR_MAX_COUNT:
+            self._collector.note_fault(state, "headend.push-replayed")
 
     def _acknowledge(self, state: DeviceState, frame: bytes, newest_s: int) -> None:
         """An acknowledgement covers all before it: it waits until no earlier stamp is missing."""
@@ -128,8 +147,9 @@ class PushReceiver:
             self._collector.line.send_unasked(acknowledgement)
 
     def _is_behind(self, state: DeviceState, newest_s: int) -> bool:
-        """Whether a stamp before `newest_s` is still missing, as far as is known."""
-        return not state.is_loaded or any(stamp < newest_s for stamp in state.missing(newest_s))
+        """Whether a stamp before `newest_s` that the device still remembers is missing, as far as is known."""
+        now_s = max(newest_s, whole_seconds(self._services.clock.now()))
+        return not state.is_loaded or any(stamp < newest_s for stamp in state.missing(now_s))
 
     def _find(self, address: str) -> DeviceState:
         state = self._collector.device_at(address)

@@ -242,6 +242,7 @@ class ToyBus:
         self.fault = fault
         self.requests: list[tuple[str, str]] = []
         self.connections_count = 0
+        self.lates_count = 0
         self.port = 0
         self._clock = clock
         self._server: asyncio.Server | None = None

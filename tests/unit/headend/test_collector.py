@@ -1,9 +1,11 @@
 """The head-end against toy meters over real sockets: no line noise changes what is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from unit.headend.bench import (
@@ -11,6 +13,7 @@ from unit.headend.bench import (
     NOON,
     ManualClock,
     ToyBus,
+    ToyDriver,
     ToyMeter,
     World,
     device,
@@ -20,6 +23,7 @@ from unit.headend.bench import (
 )
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Source
+from wattkeeper.drivers.api import DeviceConfig, Driver, Steps
 from wattkeeper.headend.plants import drop_gaps
 
 HOUR = timedelta(hours=1)
@@ -321,3 +325,57 @@ async def test_floods_of_garbage_are_bounded(tmp_path: Path, flood: bytes) -> No
     assert len(world.stamps(Source.PROFILE)[10]) == 196
     assert counts["bytes_dropped"] > 60_000
     assert counts["exceptions"] == 0
+
+
+class OwnMeter(ToyMeter):
+    """Shows a register of its own, so that an answer taken for another's is seen."""
+
+    def answer(self, verb: str, arguments: Sequence[str], now_s: int) -> str | None:
+        return str(int(self.address[1:]) * 1000) if verb == "live" else super().answer(verb, arguments, now_s)
+
+
+class Trusting(ToyDriver):
+    """Takes whatever comes for the answer to its latest question."""
+
+    def _ask(self, verb: str, *arguments: object) -> Steps[tuple[str, int]]:
+        steps = super()._ask(verb, *arguments)
+        answer = yield replace(next(steps), matches=lambda _frame: True)
+        try:
+            steps.send(answer)
+        except StopIteration as done:
+            value: tuple[str, int] = done.value
+            return value
+        raise AssertionError
+
+
+async def lives_read_late(tmp_path: Path, make: Callable[[DeviceConfig], Driver]) -> dict[int, set[int]]:
+    """Poll four meters of a bus whose live answers come too late by turns; return what was kept."""
+
+    def late(_address: str, verb: str, frame: bytes) -> Sequence[tuple[float, bytes]]:
+        bus.lates_count += verb == "live"
+        return [(0.2 if verb == "live" and bus.lates_count % 2 else 0.0, frame)]
+
+    clock = ManualClock()
+    bus = ToyBus([OwnMeter(f"M{n:03}") for n in range(1, 5)], clock, late)
+    await bus.start()
+    devices = [device(n, memory_s=INTERVAL_S) for n in range(1, 5)]
+    world = World([link(bus, devices)])
+    async with running_headend(world, clock, tmp_path, make_driver=lambda _family, config: make(config)):
+        for _ in range(3):
+            await clock.advance(INTERVAL_S)
+    kept: dict[int, set[int]] = {}
+    for batch in world.batches:
+        for row in np.flatnonzero(batch.source == Source.LIVE):
+            kept.setdefault(int(batch.channel_id[row]), set()).add(int(batch.value[row]))
+    return kept
+
+
+async def test_no_late_answer_is_kept_under_another_meter(tmp_path: Path) -> None:
+    kept = await lives_read_late(tmp_path, ToyDriver)
+    assert kept == {10 * n: {1000 * n} for n in range(1, 5)}
+
+
+async def test_first_come_first_taken_would_be_caught(tmp_path: Path) -> None:
+    """The planted fault: answers are matched to questions by their order alone."""
+    kept = await lives_read_late(tmp_path, Trusting)
+    assert any(values != {100 * channel_id} for channel_id, values in kept.items())

@@ -6,8 +6,10 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,11 @@ from gmqtt import Client
 from unit.headend.bench import NOON, ManualClock, World, grid, running_headend, until
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Source
+from wattkeeper.drivers.api import DeviceRead
+from wattkeeper.drivers.pulse_counter.driver import PulseCounterDriver
 from wattkeeper.headend.families import make_family_driver
 from wattkeeper.headend.ports import ChannelPlan, DevicePlan, LinkPlan, Transport
+from wattkeeper.headend.push import PushReceiver
 from wattkeeper.headend.spool import Spool
 from wattkeeper.protocols.pulse.messages import (
     Ack,
@@ -268,3 +273,63 @@ async def test_over_a_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         await counter.client.disconnect()
     assert set(world.values(10, Source.PUSH)) == {NOON_S + INTERVAL_S, NOON_S + 2 * INTERVAL_S}
     assert grid(NOON, NOON + timedelta(minutes=30))[1:] == sorted(world.values(10, Source.PUSH))
+
+
+async def replayed(
+    tmp_path: Path, repeats_count: int
+) -> tuple[set[tuple[int, int]], set[tuple[int, int]], World, Any]:
+    """Play six hours of frames, then the very same again; return the reads after each, as sets."""
+
+    def rows(world: World) -> set[tuple[int, int]]:
+        return {
+            (int(at_s), int(value))
+            for batch in world.batches
+            for at_s, value in zip(batch.measured_at_s, batch.value, strict=True)
+        }
+
+    async with gateway_world(tmp_path) as (gateway, world, clock, headend):
+        counter = gateway.counter
+        frames = [encode_line(*counter.counts(n, NOON_S + n * INTERVAL_S)) for n in range(1, 25)]
+        counter.newest_s = NOON_S
+        for number, frame in enumerate(frames, 1):
+            await clock.advance(INTERVAL_S)
+            counter.newest_s = NOON_S + number * INTERVAL_S
+            gateway.say(frame)
+            await until(lambda number=number: len(counter.acknowledged) == number)  # type: ignore[misc]
+        await until(lambda: headend.spool.batches_count == 0)
+        before = rows(world)
+        for frame in frames[:repeats_count]:
+            gateway.say(frame)
+        await until(lambda: len(counter.acknowledged) == 24 + repeats_count)
+        await until(lambda: headend.spool.batches_count == 0)
+        await clock.advance(1)
+        return before, rows(world), world, headend
+
+
+async def test_replayed_pushes_add_nothing_and_are_told(tmp_path: Path) -> None:
+    before, after, world, headend = await replayed(tmp_path, 24)
+    assert after == before
+    assert headend.counts["pushes_repeated"] == 24
+    assert [r.error_code for r in world.reports].count("headend.push-replayed") == 1
+
+
+async def test_a_few_repetitions_are_no_alarm(tmp_path: Path) -> None:
+    before, after, world, _ = await replayed(tmp_path, 3)
+    assert after == before
+    assert "headend.push-replayed" not in [report.error_code for report in world.reports]
+
+
+async def test_a_frame_kept_each_time_it_comes_would_be_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: what comes is stamped with when it came."""
+    on_push = PulseCounterDriver.on_push
+    arrivals = count(NOON_S)
+
+    def on_arrival(self: PulseCounterDriver, payload: bytes, frame_index: int) -> list[DeviceRead]:
+        return [replace(read, measured_at_s=next(arrivals)) for read in on_push(self, payload, frame_index)]
+
+    monkeypatch.setattr(PulseCounterDriver, "on_push", on_arrival)
+    monkeypatch.setattr(PushReceiver, "_is_behind", lambda *_arguments: False)
+    before, after, _, _ = await replayed(tmp_path, 24)
+    assert len(after) == len(before) + 24

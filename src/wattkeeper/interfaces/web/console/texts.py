@@ -144,6 +144,7 @@ RULES = {
     "collection.spool-failed": _("The spool cannot be written: devices are not acknowledged"),
     "collection.dead-letters": _("Batches were set aside: the store refuses them"),
     "collection.stamp": _("The device stamps readings with a time that cannot be"),
+    "collection.replay": _("The device repeats frames that were stored"),
     "collection.stranger": _("Somebody unknown connected; nothing was read"),
     "collection.late-for-archive": _("Reads of a month that is archived: restore it to derive them"),
     "collection.clock": _("The meter's clock is wrong"),
