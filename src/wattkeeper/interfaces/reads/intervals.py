@@ -45,6 +45,11 @@ class IntervalRow:
         return self.provenance is Provenance.MISSING
 
     @property
+    def flags_code(self) -> int:
+        """Its flags as one number, VALIDATED left out."""
+        return sum(self.flags)
+
+    @property
     def badge(self) -> str:
         """How its quality is coloured."""
         return _BADGES.get(self.provenance, "warn")

@@ -2,6 +2,7 @@
 
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap import data_folder, make_clock, open_store
+from wattkeeper.bootstrap.measured import measured_by
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store.api import ReadingStore
 
@@ -10,7 +11,9 @@ _clock = make_clock()
 
 def get_services() -> Services:
     """Return what actions need; the store is None while none is reachable."""
-    return Services(now=_clock.now, data_folder=data_folder(), store=find_store())
+    store = find_store()
+    measured = None if store is None else measured_by(store, _clock.now)
+    return Services(now=_clock.now, data_folder=data_folder(), store=store, measured=measured)
 
 
 def find_store() -> ReadingStore | None:

@@ -1,5 +1,6 @@
 """Measurements of series, newest reads of meters."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,9 +12,9 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reading_types import READING_TYPES
-from wattkeeper.data.collection.queries import get_run_as_of
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.registry.meters import ChannelRow, get_meter
+from wattkeeper.interfaces.reads.versions import rules_between, run_as_of
 from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
 from wattkeeper.interfaces.web.api.meter_schemas import LatestOut, MeasurementsOut
@@ -37,10 +38,11 @@ def list_values(
     facts = get_series_facts([series_id]).get(series_id)
     facts = found(facts if facts and facts.tenant_id == actor.tenant_id else None, "series", series_id)
     from_s, to_s = _span(starts_at, ends_at)
-    run_id = None if as_of is None else get_run_as_of(tenant_id=actor.tenant_id, at=as_of) or 0
+    run_id = run_as_of(tenant_id=actor.tenant_id, at=as_of)
     rows = require_store(get_services()).measurements(
         actor.tenant_id, [series_id], from_s, to_s, as_of_run_id=run_id
     )
+    rules = rules_between(actor.tenant_id, series_id, facts.interval_s, from_s, to_s)
     columns = (rows.starts_at_s, rows.value_milliwh, rows.provenance, rows.flags, rows.method, rows.run_id)
     return {
         "series_id": series_id,
@@ -48,7 +50,8 @@ def list_values(
         "quantity": facts.quantity,
         "interval_s": facts.interval_s,
         "time_zone": facts.time_zone,
-        "values": [_value(*row) for row in zip(*(column.tolist() for column in columns), strict=True)],
+        "as_of_run_id": run_id,
+        "values": [_value(rules, *row) for row in zip(*(column.tolist() for column in columns), strict=True)],
     }
 
 
@@ -74,7 +77,13 @@ def _span(starts_at: datetime, ends_at: datetime) -> tuple[int, int]:
 
 
 def _value(
-    starts_at_s: int, value_milliwh: int, provenance: int, flags: int, method: int, run_id: int
+    rules: Mapping[int, list[str]],
+    starts_at_s: int,
+    value_milliwh: int,
+    provenance: int,
+    flags: int,
+    method: int,
+    run_id: int,
 ) -> dict[str, Any]:
     return {
         "starts_at": from_seconds(starts_at_s),
@@ -83,6 +92,7 @@ def _value(
         "flags": flags,
         "method": method,
         "run_id": run_id,
+        "rules": rules.get(starts_at_s, []),
     }
 
 

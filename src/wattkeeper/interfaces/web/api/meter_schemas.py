@@ -198,7 +198,7 @@ class LatestOut(Schema):
 
 
 class MeasurementOut(Schema):
-    """One value of a series, named by the start of its interval."""
+    """One value of a series, named by the start of its interval; `rules`: codes of open findings about it."""
 
     starts_at: datetime
     value_milliwh: int | None
@@ -206,14 +206,16 @@ class MeasurementOut(Schema):
     flags: int
     method: int
     run_id: int
+    rules: list[str]
 
 
 class MeasurementsOut(Schema):
-    """Values of a series; null where a value is missing, never 0."""
+    """Values of a series; null where a value is missing, never 0. `as_of_run_id` null: as known now."""
 
     series_id: int
     usage_point_id: int
     quantity: str
     interval_s: int
     time_zone: str
+    as_of_run_id: int | None
     values: list[MeasurementOut]

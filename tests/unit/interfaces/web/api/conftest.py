@@ -26,6 +26,9 @@ def these_services(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
         "virtual",
         "nodes",
         "accuracy",
+        "rules",
+        "edits",
+        "rebills",
     ]
     for name in names:
         monkeypatch.setattr(f"wattkeeper.interfaces.web.api.{name}.get_services", lambda: services)
