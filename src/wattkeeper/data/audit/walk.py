@@ -5,13 +5,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from json.encoder import c_make_encoder  # type: ignore[attr-defined]
 from json.encoder import encode_basestring as quoted
+from typing import Any
 
 from django.db import connection
 
 _COLUMNS = "sequence, recorded_at, actor, verb, subject, detail, previous_hash, hash"
 _FETCHED_COUNT = 5000
-_encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_scanned = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+_pieces: Any = c_make_encoder and c_make_encoder(None, None, quoted, None, ":", ",", True, False, True)
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,11 @@ def _detail(stored: object) -> str:
     if stored == "{}":
         return "{}"
     try:
-        return _encoded(json.loads(stored) if isinstance(stored, str | bytes) else stored)
-    except ValueError:
+        detail, end = _scanned(stored, 0) if isinstance(stored, str) else (stored, None)
+        if end not in {None, len(stored)}:  # type: ignore[arg-type]
+            return "null"  # something was appended
+        return "".join(_pieces(detail, 0)) if _pieces else _encoder.encode(detail)
+    except (ValueError, TypeError, StopIteration):
         return "null"  # not even JSON: no hash fits
 
 
