@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.kernel.kinds import find_kinds
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.rule_set import RuleSet
@@ -60,7 +61,8 @@ def _with_rules(
 ) -> PlainSeries:
     codes, group_index = np.unique(groups, return_inverse=True)
     keys = np.stack((found.calendar_index, group_index, at_s))
-    kinds, kind_of = np.unique(keys, axis=1, return_inverse=True)
+    firsts, kind_of = find_kinds(keys)
+    kinds = keys[:, firsts]
     places: dict[tuple[int, str], int] = {}
     calendars: list[DayCalendar] = []
     rule_sets: list[RuleSet] = []
@@ -74,7 +76,7 @@ def _with_rules(
             rule_sets.append(rules)
         from_s, to_s = plan.held(instant_s)
         columns[:, i] = place, from_s - REACH_S, to_s + REACH_S
-    calendar_index, from_s, to_s = columns[:, kind_of.reshape(-1)]
+    calendar_index, from_s, to_s = columns[:, kind_of]
     return PlainSeries(
         found.facts,
         np.maximum(found.holds_from_s, from_s),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.claims import ClaimedWindows
+from wattkeeper.core.kernel.kinds import find_kinds
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.like_days import DAY_S
@@ -90,12 +91,12 @@ def _align_all(
 ) -> tuple[Int64s, Int64s]:
     """Return every window as whole local days; an empty one where none of it is over."""
     keys = np.stack((plain.calendar_index[row], plain.interval_s[row], from_s, to_s))
-    kinds, kind_of = np.unique(keys, axis=1, return_inverse=True)
-    spans = np.zeros((kinds.shape[1], 2), dtype=np.int64)
-    for i, (calendar, interval_s, first_s, end_s) in enumerate(kinds.T.tolist()):
+    firsts, kind_of = find_kinds(keys)
+    spans = np.zeros((len(firsts), 2), dtype=np.int64)
+    for i, (calendar, interval_s, first_s, end_s) in enumerate(keys[:, firsts].T.tolist()):
         grid = PlainGrid(interval_s, plain.calendars[calendar])
         spans[i] = align((first_s, end_s), grid, now_s) or (0, 0)
-    aligned = spans[kind_of.reshape(-1)]
+    aligned = spans[kind_of]
     return aligned[:, 0], aligned[:, 1]
 
 
@@ -131,9 +132,9 @@ def _split(
     """Yield the chosen rows by grid, calendar and span, each with its places."""
     rows = np.flatnonzero(chosen)
     keys = np.stack((plain.calendar_index, plain.interval_s, first_s, end_s))[:, rows]
-    kinds, kind_of = np.unique(keys, axis=1, return_inverse=True)
-    for i, (calendar, interval_s, from_s, to_s) in enumerate(kinds.T.tolist()):
-        inside = rows[kind_of.reshape(-1) == i]
+    firsts, kind_of = find_kinds(keys)
+    for i, (calendar, interval_s, from_s, to_s) in enumerate(keys[:, firsts].T.tolist()):
+        inside = rows[kind_of == i]
         grid = PlainGrid(interval_s, plain.calendars[calendar], plain.rules_of(calendar))
         yield (
             Group(plain.take(inside), grid, (from_s, to_s)),

@@ -9,6 +9,7 @@ from django.db.models import Case, IntegerField, Q, Value, When
 from django.db.models.functions import Coalesce
 from numpy.typing import NDArray
 
+from wattkeeper.core.kernel.kinds import find_kinds
 from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
 from wattkeeper.data.registry.integer_rows import NOTHING, integer_rows
 from wattkeeper.data.registry.models import Multiplier, Series, Site
@@ -92,8 +93,7 @@ def _plain_table(ids: Int64s, since: datetime) -> Int64s:
     is_plain[:-1] &= ~is_again
     rows = rows[is_plain]
     kinds = np.column_stack((rows[:, len(_OWN) + len(_PLACE) :], _ratios_of(rows[:, 1], ids, since)))
-    kind = np.ascontiguousarray(kinds).view(f"V{kinds.shape[1] * kinds.itemsize}").ravel()
-    _, firsts, kind_of = np.unique(kind, return_index=True, return_inverse=True)
+    firsts, kind_of = find_kinds(kinds.T)
     rates = np.array([_rate(*kinds[first].tolist()) for first in firsts], dtype=np.int64).reshape(-1, 3)
     found = np.concatenate((rows[:, : len(_OWN) + len(_PLACE)], rates[kind_of]), axis=1)
     return found[found[:, -1] > 0]
