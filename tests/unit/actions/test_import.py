@@ -78,6 +78,24 @@ def test_export_is_a_series_of_its_own(ours: People, services: Services) -> None
     assert set(Series.objects.values_list("quantity", flat=True)) == {"energy_import", "energy_export"}
 
 
+@pytest.mark.parametrize(
+    ("channel", "quantity"),
+    [
+        ("B1", "energy_export"),
+        ("b", "energy_export"),
+        ("Total Export", "energy_export"),
+        ("Bezug", "energy_import"),
+        ("E1", "energy_import"),
+        ("Building 7", "energy_import"),
+    ],
+)
+def test_the_direction_is_what_the_channel_says(
+    ours: People, services: Services, channel: str, quantity: str
+) -> None:
+    send(ours, services, row(2, 0, "1", channel=channel))
+    assert Series.objects.get().quantity == quantity
+
+
 def test_a_second_channel_of_the_same_quantity_is_refused_not_mixed(
     ours: People, services: Services, store: MemoryReadingStore
 ) -> None:

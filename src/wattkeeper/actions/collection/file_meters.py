@@ -1,5 +1,6 @@
 """The meters that a file's blocks belong to: found, or made as meters that only files speak for."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +20,7 @@ FILES_SITE_CODE = "FILES"
 STEP_KWH = Fraction(1, 1_000_000)
 _DAY_S = 86_400
 _COLUMNS = ("starts_at_s", "value_milli", "provenance", "flags", "method", "note_index")
+_NEM12_EXPORT = re.compile(r"B[0-9A-Z]?", re.ASCII | re.IGNORECASE)  # not "Bezug", which is import
 IMPORT, EXPORT = "energy_import_interval_kwh", "energy_export_interval_kwh"
 
 
@@ -125,10 +127,10 @@ def _target(block: IntervalBlock, *, site: Site, actor: Actor, now: datetime) ->
 
 
 def _reading_type(block: IntervalBlock) -> str:
-    """Return what the block holds: NEM12 names exports B1, B2 ..., everything else in Wh is import."""
+    """Return what the block holds: NEM12 names exports B, B1, B2 ...; everything else in Wh is import."""
     if block.unit != "Wh":
         raise WattkeeperError("imports.unit-not-kept", unit=block.unit, channel=block.channel)
-    is_export = block.channel[:1].upper() == "B" or "export" in block.channel.lower()
+    is_export = bool(_NEM12_EXPORT.fullmatch(block.channel)) or "export" in block.channel.lower()
     return EXPORT if is_export else IMPORT
 
 

@@ -145,7 +145,10 @@ class ColumnsForm(WholeForm):
                 choices=ROLES, required=False, label=gettext("%(title)s is") % named
             )
             self.fields[f"channel_{number}"] = forms.CharField(
-                max_length=40, required=False, label=gettext("channel of %(title)s") % named
+                max_length=40,
+                required=False,
+                widget=forms.TextInput(attrs={"list": "directions"}),
+                label=gettext("channel of %(title)s") % named,
             )
             self.fields[f"unit_{number}"] = forms.ChoiceField(
                 choices=[(unit, unit) for unit in UNITS],

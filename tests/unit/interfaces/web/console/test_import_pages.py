@@ -56,6 +56,7 @@ def test_a_file_is_recognised_changed_tried_and_imported(
         "Asia/Shanghai",
     ]
     assert "zone" in shown.context["questions"]
+    assert form["channel_2"].value() == "import"
     tried = client.post(address, fields_of(shown, do="try", label="end"))
     assert (tried.status_code, tried.context["result"].rows_count, tried.context["errors_count"]) == (
         200,
