@@ -4,7 +4,10 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.accounts.models import User
 from wattkeeper.data.billing.models import Tariff
 from wattkeeper.data.collection.models import Link
-from wattkeeper.data.registry.models import Meter, Site, Tenant, UsagePoint
+from wattkeeper.data.registry.models import Meter, Series, Site, Tenant, UsagePoint
+from wattkeeper.data.vee.models import SeriesGroup, StoredRuleSet
+
+_Named = Site | UsagePoint | Meter | Link | Tariff | User | Series | StoredRuleSet | SeriesGroup
 
 
 def find_site_id(tenant_id: int, code: str) -> int:
@@ -48,6 +51,41 @@ def find_tariff_id(tenant_id: int, code: str) -> int:
     return _found("tariff", code, Tariff.objects.filter(tenant_id=tenant_id, code=code).first())
 
 
+def find_series_ids(tenant_id: int, usage_point_code: str) -> list[int]:
+    """Return the series of a usage point.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    point_id = find_usage_point_id(tenant_id, usage_point_code)
+    return list(Series.objects.filter(usage_point_id=point_id).order_by("id").values_list("id", flat=True))
+
+
+def find_series_id(tenant_id: int, usage_point_code: str, quantity: str) -> int:
+    """Return one quantity's series of a usage point.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    point_id = find_usage_point_id(tenant_id, usage_point_code)
+    row = Series.objects.filter(usage_point_id=point_id, quantity=quantity).first()
+    return _found("series", f"{usage_point_code} {quantity}", row)
+
+
+def find_rule_set_id(tenant_id: int, code: str) -> int:
+    """Return the rule set of this code.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    return _found("rule-set", code, StoredRuleSet.objects.filter(tenant_id=tenant_id, code=code).first())
+
+
+def find_series_group_id(tenant_id: int, code: str) -> int:
+    """Return the group of series of this code.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    return _found("series-group", code, SeriesGroup.objects.filter(tenant_id=tenant_id, code=code).first())
+
+
 def find_user_id(tenant_id: int, username: str) -> int:
     """Return the person of this user name.
 
@@ -72,7 +110,7 @@ def find_tenant_id(name: str | None) -> int:
     return tenants[name]
 
 
-def _found(kind: str, name: str, row: Site | UsagePoint | Meter | Link | Tariff | User | None) -> int:
+def _found(kind: str, name: str, row: _Named | None) -> int:
     if row is None:
         raise WattkeeperError("registry.not-found", kind=kind, id=name)
     return row.id
