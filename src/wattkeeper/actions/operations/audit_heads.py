@@ -106,7 +106,8 @@ def prove_chain(data_folder: Path, tenant_id: int) -> ChainProof:
     """Recompute a chain and hold it against the signed heads of both places."""
     trusted, own = known_keys(data_folder), list_heads(tenant_id)
     copied = [head for head in read_copy(copy_of(data_folder)) if head.tenant_id == tenant_id]
-    faults, signed = [], {}
+    faults: list[AuditFault] = []
+    signed: dict[int, str] = {}
     for kind, heads in (("head-forged", own), ("copy-forged", copied)):
         if kind == "copy-forged" and heads == own:
             continue
