@@ -14,7 +14,6 @@ from conformance.nats_server import NatsServer
 from conformance.spool_rig import Clients
 from conformance.stores import running_store
 from conformance.test_operations import environment, rig
-from wattkeeper.headend.spool import Spool
 from wattkeeper.store.client import HttpReadingStore
 
 GATEWAY = Path(__file__).with_name("carry_gateway.py")
@@ -27,6 +26,11 @@ class Home:
 
     folder: Path
     store: HttpReadingStore
+
+    def stored(self, channel_id: int) -> set[int]:
+        """Return the numbers that are stored of a channel."""
+        reads = self.store.raw_reads(TENANT_ID, [channel_id], BEGINS_AT_S, BEGINS_AT_S + NUMBERS_MAX)
+        return set(reads.value.tolist())
 
 
 @contextmanager
@@ -42,26 +46,24 @@ def home_at(folder: Path) -> Iterator[Home]:
 class Gateway:
     """One head-end process and the clients that stand for its devices."""
 
-    def __init__(self, folder: Path, name: str, url: str, channel_id: int, mode: str, numbers: "count[int]"):
-        self.spool_folder = folder / name
+    def __init__(
+        self, spool_folder: Path, log_path: Path, *, name: str, url: str, channel_id: int, mode: str,
+        numbers: "count[int]",
+    ) -> None:  # fmt: skip
         self.acknowledged: set[int] = set()
-        self._command = [
-            sys.executable, str(GATEWAY), str(self.spool_folder), name, url, str(channel_id), mode
-        ]  # fmt: skip
-        self._log = (folder / f"{name}.log").open("ab")
+        self._command = [sys.executable, str(GATEWAY), str(spool_folder), name, url, str(channel_id), mode]
+        self._environment = environment(spool_folder)
+        self._log_path = log_path
         self._numbers = numbers
         self._process: subprocess.Popen[str] | None = None
         self._clients: Clients | None = None
 
     def start(self) -> None:
         """Start the process, and clients that send as fast as it answers."""
-        self._process = subprocess.Popen(
-            self._command,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            env=environment(self.spool_folder),
-        )
+        with self._log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment
+            )
         assert self._process.stdout is not None
         port = int(self._process.stdout.readline())
         self._clients = Clients(self._numbers)
@@ -82,12 +84,10 @@ class Gateway:
         if self._clients is not None:
             self.rest()
 
-    def left_count(self) -> int:
-        """Return how many batches wait in the dead process's spool."""
-        spool = Spool(self.spool_folder)
-        waiting_count = spool.batches_count
-        spool.close()
-        return waiting_count
+    def snapshot(self) -> set[int]:
+        """Return what has been acknowledged so far."""
+        assert self._clients is not None
+        return self.acknowledged | self._clients.snapshot()
 
 
 class WriterProcess:
@@ -124,8 +124,12 @@ class Plant:
         self.nats = NatsServer(folder / "nats")
         numbers = count()
         self.headends = [
-            Gateway(folder, name, self.nats.url, channel_id, mode, numbers) for name in ("north", "south")
-        ]
+            Gateway(
+                folder / name, folder / f"{name}.log", name=name, url=self.nats.url, channel_id=channel_id,
+                mode=mode, numbers=numbers,
+            )
+            for name in ("north", "south")
+        ]  # fmt: skip
         self.writers = [WriterProcess(home, self.nats.url, folder / f"writer-{i}.log") for i in range(2)]
 
     @contextmanager
@@ -139,10 +143,7 @@ class Plant:
 
     def stored(self) -> set[int]:
         """Return the numbers in the store."""
-        reads = self._home.store.raw_reads(
-            TENANT_ID, [self._channel_id], BEGINS_AT_S, BEGINS_AT_S + NUMBERS_MAX
-        )
-        return set(reads.value.tolist())
+        return self._home.stored(self._channel_id)
 
     def settle(self, within_s: float) -> set[int]:
         """Let the clients rest; return what was acknowledged and does not come to the store in time."""

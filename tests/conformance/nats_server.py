@@ -16,10 +16,12 @@ STARTS_WITHIN_S = 20.0
 class NatsServer:
     """One server in a folder of its own, always at the same port."""
 
-    def __init__(self, folder: Path, *, settings: str = "") -> None:
-        self.port = free_port()
+    def __init__(
+        self, folder: Path, *, settings: str = "", store: Path | None = None, port: int | None = None
+    ) -> None:
+        self.port = port or free_port()
         self.folder = folder
-        self.store = folder / "jetstream"
+        self.store = store or folder / "jetstream"
         self.url = f"nats://127.0.0.1:{self.port}"
         folder.mkdir(parents=True, exist_ok=True)
         self._config = folder / "nats.conf"

@@ -49,7 +49,10 @@ async def _run_headend(name: str, clock: Clock, plant: str) -> None:
     spool = Spool(spool_folder(folder, name))
     publisher = asyncio.create_task(_publish_metrics(metrics, metrics_path(folder, name)))
     carrier = _make_carrier(name, metrics)
-    ownership = None if carrier is None and name == MAIN else own_headend(name, spool_folder(folder, name))
+    is_one_of_several = carrier is not None or name != MAIN
+    ownership = (
+        await asyncio.to_thread(own_headend, name, spool_folder(folder, name)) if is_one_of_several else None
+    )
     plan = DataPlan(folder, clock.now, name)
     try:
         if carrier is not None:
