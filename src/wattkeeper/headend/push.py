@@ -147,7 +147,7 @@ class PushReceiver:
             self._collector.line.send_unasked(acknowledgement)
 
     def _is_behind(self, state: DeviceState, newest_s: int) -> bool:
-        """Whether a stamp before `newest_s` that the device still remembers is missing, as far as is known."""
+        """Whether a stamp before `newest_s` is missing that the device still remembers, as far as we know."""
         now_s = max(newest_s, whole_seconds(self._services.clock.now()))
         return not state.is_loaded or any(stamp < newest_s for stamp in state.missing(now_s))
 
