@@ -61,7 +61,7 @@ def method_query(
 def distinct_reads(tables: Sequence[pa.Table], channel_ids: Sequence[int]) -> RawReads:
     """Return the reads of the channels, each once, from answers to `read_query`."""
     columns = {name: column_of(tables, name) for name in READS}
-    is_kept = _is_asked(columns["channel_id"], channel_ids)
+    is_kept = is_asked(columns["channel_id"], channel_ids)
     is_again = np.zeros(len(is_kept), dtype=np.bool_)
     is_again[1:] = columns["measured_at_s"][1:] == columns["measured_at_s"][:-1]
     for name in _REST_OF_KEY:
@@ -76,7 +76,7 @@ def distinct_reads(tables: Sequence[pa.Table], channel_ids: Sequence[int]) -> Ra
 def newest_measured(tables: Sequence[pa.Table], series_ids: Sequence[int]) -> Measurements:
     """Return the value of the highest run for each series and start, from answers to `measured_query`."""
     columns = {name: column_of(tables, name) for name in MEASURED}
-    is_kept = _is_asked(columns["series_id"], series_ids)
+    is_kept = is_asked(columns["series_id"], series_ids)
     is_same = columns["starts_at_s"][1:] == columns["starts_at_s"][:-1]
     is_same &= columns["series_id"][1:] == columns["series_id"][:-1]
     is_kept[:-1] &= ~is_same
@@ -85,7 +85,8 @@ def newest_measured(tables: Sequence[pa.Table], series_ids: Sequence[int]) -> Me
     return Measurements(**{name: column[is_kept] for name, column in columns.items()})
 
 
-def _is_asked(found: Int64s, ids: Sequence[int]) -> NDArray[np.bool_]:
+def is_asked(found: Int64s, ids: Sequence[int]) -> NDArray[np.bool_]:
+    """Which of the ids found were asked for, shape (found,)."""
     if not len(found):
         return np.zeros(0, dtype=np.bool_)
     least, most = int(found.min()), int(found.max())

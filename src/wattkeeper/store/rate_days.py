@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.store.api import Int64s
-from wattkeeper.store.bulk import PLAIN, among, between
+from wattkeeper.store.bulk import PLAIN, among, between, is_asked
 from wattkeeper.store.columns import column_of
 
 FIGURES = ("expected_count", "held_count", "estimated_count", "loose_count")
@@ -46,9 +46,12 @@ def newest_rate_days(tables: Iterable[pa.Table], series_ids: Sequence[int]) -> R
     """Return the current rows of the series from answers to `rate_day_query`."""
     known = list(tables)
     columns: dict[str, Int64s] = {name: column_of(known, name) for name in RateDayRows.__slots__}
-    is_kept = np.isin(columns["series_id"], np.asarray(series_ids, dtype=np.int64))
-    is_same = np.ones(max(len(is_kept) - 1, 0), dtype=np.bool_)
-    for name in KEY:
-        is_same &= columns[name][1:] == columns[name][:-1]
+    is_kept = is_asked(columns["series_id"], series_ids)
+    is_same = columns["rate_index"][1:] == columns["rate_index"][:-1]
+    for name in KEY[:-1]:
+        if is_same.any():
+            is_same &= columns[name][1:] == columns[name][:-1]
     is_kept[:-1] &= ~is_same
+    if is_kept.all():
+        return RateDayRows(**columns)
     return RateDayRows(**{name: column[is_kept] for name, column in columns.items()})
