@@ -7,7 +7,7 @@ from wattkeeper.bootstrap.spool_findings import SpoolFindings
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_events, keep_findings
 from wattkeeper.data.collection import status
 from wattkeeper.data.collection.jobs import report_job
-from wattkeeper.data.collection.models import Link
+from wattkeeper.data.collection.models import MAIN, Link
 from wattkeeper.data.registry.models import Meter
 from wattkeeper.headend.ports import DeviceReport, SpoolReport, Stranger
 
@@ -26,13 +26,13 @@ FAULTS = ((COUNTER_RULE, COUNTER_CODES), (STAMP_RULE, STAMP_CODES), (REPLAY_RULE
 class DataReports:
     """Keeps what sessions learned; turns lasting silence, wrong clocks and lost links into findings."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], headend: str = MAIN) -> None:
         self._now = now
         self._silent_ids: set[int] = set()
         self._wrong_clock_ids: set[int] = set()
         self._faults: set[tuple[int, str]] = set()
         self._tenant_of: dict[int, int] = {}
-        self._spool = SpoolFindings()
+        self._spool = SpoolFindings(headend)
 
     def report_devices(self, reports: Sequence[DeviceReport]) -> None:
         """Keep what was learned of devices."""

@@ -61,7 +61,7 @@ async def _run_headend(name: str, clock: Clock, plant: str) -> None:
             plan=plan if ownership is None else OwnedPlan(plan, ownership),
             holdings=StoreHoldings(store),
             sink=carrier or StoreSink(store, clock.now),
-            report=DataReports(clock.now),
+            report=DataReports(clock.now, name),
             outbox=DataOutbox(name),
             clock=clock,
             spool=spool,

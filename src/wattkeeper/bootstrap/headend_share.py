@@ -12,8 +12,8 @@ from wattkeeper.headend.ports import LinkPlan, PlanPort
 
 
 def spool_folder(folder: Path, name: str) -> Path:
-    """Return where a head-end's spool lies."""
-    return folder / "spool" if name == MAIN else folder / "headends" / name / "spool"
+    """Return where a head-end's spool lies: all within one folder, so that a backup finds each."""
+    return folder / "spool" if name == MAIN else folder / "spool" / f"headend-{name}"
 
 
 def metrics_path(folder: Path, name: str) -> Path:

@@ -16,6 +16,7 @@ READS_SUBJECTS = "wattkeeper.reads.*"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 _PENDING_BYTES = 16 * 1024 * 1024
 _RETRY_S = 0.5
+_PING_S = 10
 _log = structlog.get_logger(__name__)
 
 
@@ -60,6 +61,7 @@ async def connect(address: CarrierAddress, *, name: str) -> Client:
                 inbox_prefix=f"_INBOX_{name}",
                 error_cb=_note,
                 max_reconnect_attempts=-1,
+                ping_interval=_PING_S,  # a server that lost its power says nothing
                 reconnect_time_wait=_RETRY_S,  # type: ignore[arg-type]
                 pending_size=_PENDING_BYTES,
                 allow_reconnect=True,

@@ -120,7 +120,7 @@ def _write(
 
 def _add_spool(tar: tarfile.TarFile, folder: Path, scratch: Path) -> None:
     """Add what waits in the spool, each file as of one moment."""
-    for path in sorted(folder.glob("segment-*.sqlite")):
+    for path in sorted(folder.rglob("segment-*.sqlite")):  # a head-end of its own has a folder of its own
         copy = scratch / path.name
         try:
             with (
@@ -132,7 +132,7 @@ def _add_spool(tar: tarfile.TarFile, folder: Path, scratch: Path) -> None:
             if path.exists():
                 raise
             continue  # all of it was delivered meanwhile
-        tar.add(copy, f"spool/{path.name}")
+        tar.add(copy, f"spool/{path.relative_to(folder)}")
         copy.unlink()
 
 

@@ -39,17 +39,18 @@ def _tell(check: Check, tenant_id: int, fault: AuditFault) -> None:
 
 def check_spool(check: Check, folder: Path) -> None:
     """Every batch that waits in the spool has its checksum; nothing was set aside as damaged."""
-    for path in sorted(folder.glob("segment-*.sqlite")):
+    for path in sorted(folder.rglob("segment-*.sqlite")):  # a head-end of its own has a folder of its own
+        name = str(path.relative_to(folder))
         try:
             for row_id, is_whole in check_rows(path):
                 check.examined_count += 1
                 if not is_whole:
-                    check.fault("verify.spool-row", file=path.name, row=row_id)
+                    check.fault("verify.spool-row", file=name, row=row_id)
         except WattkeeperError as error:
             if path.exists():  # else all of it was delivered meanwhile
-                check.fault("verify.spool-segment", file=path.name, reason=error.code)
-    for path in sorted((*folder.glob("dead-*"), *folder.glob("damaged-*"))):
-        check.fault("verify.spool-quarantined", file=path.name)
+                check.fault("verify.spool-segment", file=name, reason=error.code)
+    for path in sorted((*folder.rglob("dead-*"), *folder.rglob("damaged-*"))):
+        check.fault("verify.spool-quarantined", file=str(path.relative_to(folder)))
 
 
 def check_archive(check: Check, folder: Path) -> None:

@@ -10,6 +10,7 @@ from wattkeeper.interfaces.cli.shell import JsonOption, TenantOption, open_shell
 app = typer.Typer(
     no_args_is_help=True, help="Batches set aside, and why; replay them once the cause is gone."
 )
+HeadendOption = Annotated[str, typer.Option(help="the head-end that set them aside")]
 
 
 @app.callback()
@@ -18,12 +19,15 @@ def begin() -> None:
 
 
 @app.command("list")
-def list_letters(as_json: JsonOption = False, tenant: TenantOption = "") -> None:
+def list_letters(
+    headend: HeadendOption = "main", as_json: JsonOption = False, tenant: TenantOption = ""
+) -> None:
     """List batches set aside, oldest first."""
     shell = open_shell(tenant)
+    from wattkeeper.bootstrap.headend_share import spool_folder
     from wattkeeper.headend.dead_letters import DeadLetters
 
-    letters = DeadLetters(shell.services.data_folder / "spool").letters()
+    letters = DeadLetters(spool_folder(shell.services.data_folder, headend)).letters()
     rows = [
         {
             "name": letter.name,
@@ -40,11 +44,13 @@ def list_letters(as_json: JsonOption = False, tenant: TenantOption = "") -> None
 @app.command()
 def replay(
     names: Annotated[list[str] | None, typer.Argument(help="which; all of them where none is named")] = None,
+    headend: HeadendOption = "main",
     tenant: TenantOption = "",
 ) -> None:
     """Let the head-end put batches back into its spool; one that is refused again comes back here."""
     shell = open_shell(tenant)
     from wattkeeper.actions.collection.replay_dead_letters import replay_dead_letters
+    from wattkeeper.bootstrap.headend_share import spool_folder
 
-    folder = shell.services.data_folder / "spool"
+    folder = spool_folder(shell.services.data_folder, headend)
     typer.echo(replay_dead_letters(actor=shell.actor, now=shell.now, spool_folder=folder, names=names or ()))
