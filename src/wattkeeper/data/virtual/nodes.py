@@ -11,9 +11,10 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.registry.aggregation import OPEN_S, Links, fill_gaps, within_gaps
 from wattkeeper.data.registry.models import Installation, Series, Site, Topology, UsagePoint
@@ -100,8 +101,8 @@ def list_leaves(tenant_id: int, *, kinds: Sequence[str], quantity: str) -> Leave
     return Leaves(table[0], table[1], table[2], table[3], zone_index, zones)
 
 
-def list_links(tenant_id: int, tree: str, leaves: Leaves) -> Links:
-    """Return all links of a tree from series up to the tenant.
+def list_links(tenant_id: int, tree: str, leaves: Leaves, *, from_s: int) -> Links:
+    """Return the links of a tree from series up to the tenant, as they hold at `from_s` and after.
 
     :raises WattkeeperError: ``registry.not-found`` for no such tree
     """
@@ -110,26 +111,21 @@ def list_links(tenant_id: int, tree: str, leaves: Leaves) -> Links:
     points = _numbers(Sort.POINT, leaves.point_id)
     series_in_points = Links.always(leaves.series_id, points)
     if tree == "feeder":
-        return series_in_points.plus(_by_feeder(tenant_id, points))
+        return series_in_points.plus(_by_feeder(tenant_id, points, from_s))
     if tree == "customer":
-        return series_in_points.plus(_by_customer(tenant_id, points))
+        return series_in_points.plus(_by_customer(tenant_id, points, from_s))
     unique_points, first = np.unique(points, return_index=True)
     in_sites = Links.always(unique_points, _numbers(Sort.SITE, leaves.site_id[first]))
     sites = np.unique(in_sites.whole)
     if tree == "site":
         return series_in_points.plus(in_sites, Links.always(sites, np.full(len(sites), ROOT)))
-    return series_in_points.plus(in_sites, _by_area(tenant_id, sites))
+    return series_in_points.plus(in_sites, _by_area(tenant_id, sites, from_s))
 
 
-def list_installed(tenant_id: int, leaves: Leaves) -> tuple[Links, Int64s]:
-    """Return the times in which series are measured, or made by a formula, and their grids in seconds."""
-    measured = Installation.objects.filter(tenant_id=tenant_id, usage_point__series__isnull=False)
-    formulas = Formula.objects.filter(tenant_id=tenant_id)
-    rows = [
-        *measured.values_list("usage_point_id", "starts_at", "ends_at"),
-        *formulas.values_list("usage_point_id", "starts_at", "ends_at"),
-    ]
-    spans = Links.of([(point_id, 0, _seconds(from_at), _open(to_at)) for point_id, from_at, to_at in rows])
+def list_installed(tenant_id: int, leaves: Leaves, *, from_s: int) -> tuple[Links, Int64s]:
+    """Return the times, from `from_s` on, in which series are measured or made by a formula; their grids."""
+    names = ("usage_point_id", "tenant_id")
+    spans = _dated(Installation, tenant_id, from_s, names).plus(_dated(Formula, tenant_id, from_s, names))
     order = np.argsort(leaves.point_id, kind="stable")
     ordered = leaves.point_id[order]
     place = np.minimum(np.searchsorted(ordered, spans.part), max(len(ordered) - 1, 0))
@@ -156,44 +152,51 @@ def names_of(tenant_id: int, nodes: Iterable[int]) -> dict[int, tuple[str, str]]
     return found
 
 
-def _by_feeder(tenant_id: int, points: Int64s) -> Links:
-    topology = _dated(Topology, tenant_id, Sort.POINT, Sort.POINT, ("child_id", "parent_id"))
-    feeders = within_gaps(topology, _dated(PointOnFeeder, tenant_id, Sort.POINT, Sort.GROUP))
+def _by_feeder(tenant_id: int, points: Int64s, from_s: int) -> Links:
+    fed = _dated(Topology, tenant_id, from_s, ("child_id", "parent_id"))
+    topology = _between(fed, Sort.POINT, Sort.POINT)
+    hung = _between(_dated(PointOnFeeder, tenant_id, from_s), Sort.POINT, Sort.GROUP)
+    feeders = within_gaps(topology, hung)
     held = topology.plus(feeders)
     parts = np.unique(np.concatenate((points, topology.part, topology.whole)))
     groups = np.unique(feeders.whole)
     return fill_gaps(held, parts, ROOT).plus(Links.always(groups, np.full(len(groups), ROOT)))
 
 
-def _by_customer(tenant_id: int, points: Int64s) -> Links:
-    held = _dated(PointOfCustomer, tenant_id, Sort.POINT, Sort.GROUP)
+def _by_customer(tenant_id: int, points: Int64s, from_s: int) -> Links:
+    held = _between(_dated(PointOfCustomer, tenant_id, from_s), Sort.POINT, Sort.GROUP)
     tops = np.append(np.unique(held.whole), REST)
     own = fill_gaps(held.where(np.isin(held.part, points)), np.unique(points), REST)
     return own.plus(Links.always(tops, np.full(len(tops), ROOT)))
 
 
-def _by_area(tenant_id: int, sites: Int64s) -> Links:
-    site_links = _dated(SiteInArea, tenant_id, Sort.SITE, Sort.GROUP)
-    area_links = _dated(AreaInArea, tenant_id, Sort.GROUP, Sort.GROUP)
+def _by_area(tenant_id: int, sites: Int64s, from_s: int) -> Links:
+    site_links = _between(_dated(SiteInArea, tenant_id, from_s), Sort.SITE, Sort.GROUP)
+    area_links = _between(_dated(AreaInArea, tenant_id, from_s), Sort.GROUP, Sort.GROUP)
     areas = np.unique(np.concatenate((site_links.whole, area_links.part, area_links.whole)))
     own = fill_gaps(site_links.where(np.isin(site_links.part, sites)), sites, ROOT)
     return own.plus(fill_gaps(area_links, areas, ROOT))
 
 
 def _dated(
-    model: type[Model],
-    tenant_id: int,
-    part: Sort,
-    whole: Sort,
-    names: tuple[str, str] = ("part_id", "whole_id"),
+    model: type[Model], tenant_id: int, from_s: int, names: tuple[str, str] = ("part_id", "whole_id")
 ) -> Links:
-    rows = model._default_manager.filter(tenant_id=tenant_id).values_list(*names, "starts_at", "ends_at")
-    return Links.of(
-        [
-            (number_of(part, part_id), number_of(whole, whole_id), _seconds(starts_at), _open(ends_at))
-            for part_id, whole_id, starts_at, ends_at in rows
-        ]
+    """Return dated facts that hold at `from_s` or after; of those of long standing no dates are read."""
+    since = from_seconds(from_s)
+    own = model._default_manager.filter(tenant_id=tenant_id)
+    steady = own.filter(starts_at__lte=since, ends_at__isnull=True).values_list(*names)
+    later = own.filter(Q(starts_at__gt=since, ends_at__isnull=True) | Q(ends_at__gt=since))
+    table = np.array(list(steady), dtype=np.int64).reshape(-1, 2)
+    rows = later.values_list(*names, "starts_at", "ends_at")
+    dated = Links.of(
+        [(part, whole, _seconds(starts_at), _open(ends_at)) for part, whole, starts_at, ends_at in rows]
     )
+    return Links.always(table[:, 0], table[:, 1]).plus(dated)
+
+
+def _between(links: Links, part: Sort, whole: Sort) -> Links:
+    """Return links between rows as links between nodes."""
+    return Links(_numbers(part, links.part), _numbers(whole, links.whole), links.from_s, links.to_s)
 
 
 def _numbers(sort: Sort, ids: Int64s) -> Int64s:

@@ -96,9 +96,10 @@ def add_up(store: ReadingStore, *, tenant_id: int, question: Question, now: date
     """
     _check(question)
     leaves = list_leaves(tenant_id, kinds=question.kinds, quantity=question.quantity)
-    links = list_links(tenant_id, question.tree, leaves)
-    installed = list_installed(tenant_id, leaves)
     zones = [_Zone(question, ZoneInfo(zone), index) for index, zone in enumerate(leaves.zones)]
+    from_s = min((int(zone.bounds_s[0]) for zone in zones), default=0)
+    links = list_links(tenant_id, question.tree, leaves, from_s=from_s)
+    installed = list_installed(tenant_id, leaves, from_s=from_s)
     asked = [
         _Sum(store, tenant_id, zone, leaves, links, installed, to_seconds(now.replace(microsecond=0)))
         for zone in zones

@@ -17,6 +17,7 @@ from wattkeeper.interfaces.reads.intervals import (
     sum_milliwh,
 )
 from wattkeeper.interfaces.reads.trace import trace_interval
+from wattkeeper.interfaces.reads.virtual_trace import trace_parts
 from wattkeeper.interfaces.web.console import texts
 from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
 from wattkeeper.interfaces.web.console.show import asked_id, show
@@ -88,7 +89,10 @@ def trace(visit: Visit, series_id: int, starts_at_s: int) -> HttpResponse:
     )
     if traced is None and visit.store_problem is None:
         found(traced, "interval", starts_at_s)
-    context = {"series": series, "usage_point": series.usage_point, "traced": traced}
+    parts = visit.ask_rows(
+        lambda store: trace_parts(store, series=series, starts_at_s=starts_at_s, as_of_run_id=run_id)
+    )
+    context = {"series": series, "usage_point": series.usage_point, "traced": traced, "parts": parts}
     return show(visit, "trace.html", context, zone=series.usage_point.site.time_zone)
 
 

@@ -242,5 +242,16 @@ def test_derived_values_are_good_ones(ours: People, virtual: int, log_in: LogIn,
     assert np.unique(rows.provenance).tolist() == [4]
 
 
+def test_a_virtual_value_leads_to_its_parts(ours: People, home: Home, virtual: int, log_in: LogIn) -> None:
+    series = Series.objects.get(usage_point_id=virtual)
+    at_s = int(FIRST_AT.timestamp()) + 40 * 900
+    page = log_in(ours.viewer).get(reverse("console:trace", args=[series.id, at_s])).content.decode()
+    assert reverse("console:trace", args=[home.series_id, at_s]) in page
+    assert "Made of" in page
+    assert "Raw reads" not in page
+    own = log_in(ours.viewer).get(reverse("console:trace", args=[home.series_id, at_s])).content.decode()
+    assert "Raw reads" in own
+
+
 def test_strangers_log_in(db: None) -> None:
     assert Client().get(reverse("console:energy")).status_code == 302
