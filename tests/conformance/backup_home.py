@@ -14,13 +14,13 @@ def main_of() -> str:
 
 def make(folder: Path) -> None:
     """Migrate the folder's database and build the small world of `verify` in it."""
-    from django.core.management import call_command
-
     from conformance.verify_world import make_world
+    from relational import NOW
     from wattkeeper.core.billing.determinants import RateDayRows
+    from wattkeeper.data.upgrades.steps import upgrade
     from wattkeeper.store.client import HttpReadingStore
 
-    call_command("migrate", verbosity=0, interactive=False)
+    upgrade(now=NOW)
     store = HttpReadingStore.of_file(folder / "run" / "store.json")
     world = make_world(folder, store, folder / "readings" / "engine")
     one = np.ones(2, dtype=np.int64)

@@ -13,7 +13,7 @@ from django.core.validators import MaxLengthValidator
 from django.db import models, transaction
 from django.db.models.query_utils import DeferredAttribute
 
-from wattkeeper.data.sealing.vault import Sealed, seal, unseal
+from wattkeeper.data.sealing.vault import Sealed, one_key, seal, unseal
 from wattkeeper.data.sealing.words import index_row
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class SealedRow(models.Model):
         if not is_late and not is_searched:
             super().save(*args, **kwargs)
             return
-        with transaction.atomic(using=kwargs.get("using")):
+        with transaction.atomic(using=kwargs.get("using")), one_key():
             self.is_late_sealed = is_late
             super().save(*args, **kwargs)
             if is_late:

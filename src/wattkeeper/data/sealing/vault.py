@@ -124,7 +124,7 @@ def key_ids(tenant_id: int) -> list[int]:
 @contextmanager
 def one_key() -> Iterator[None]:
     """Look up each tenant's key once within the block, which stands in one transaction."""
-    token = _memo.set({})
+    token = _memo.set({} if (known := _memo.get()) is None else known)
     try:
         yield
     finally:
