@@ -84,11 +84,16 @@ def newest_intervals(store: ReadingStore, *, series: Series, now: datetime) -> l
 
 
 def intervals_between(
-    store: ReadingStore, *, series: Series, starts_at: datetime, ends_at: datetime
+    store: ReadingStore,
+    *,
+    series: Series,
+    starts_at: datetime,
+    ends_at: datetime,
+    as_of_run_id: int | None = None,
 ) -> list[IntervalRow]:
-    """Return the intervals that start in [starts_at, ends_at), in time order."""
+    """Return the intervals that start in [starts_at, ends_at), in time order, as of a run or as of now."""
     span = to_seconds(starts_at), to_seconds(ends_at)
-    return rows_of(store.measurements(series.tenant_id, [series.id], *span))
+    return rows_of(store.measurements(series.tenant_id, [series.id], *span, as_of_run_id=as_of_run_id))
 
 
 def sum_milliwh(rows: Iterable[IntervalRow]) -> int:

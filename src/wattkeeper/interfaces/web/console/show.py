@@ -33,6 +33,8 @@ _SECTIONS: tuple[tuple[str, Promise, Role], ...] = (
     ("bills", _("Bills"), Role.VIEWER),
     ("tariffs", _("Tariffs"), Role.VIEWER),
     ("findings", _("Findings"), Role.VIEWER),
+    ("rules", _("Rules"), Role.VIEWER),
+    ("edits", _("Edits"), Role.VIEWER),
     ("commands", _("Commands"), Role.VIEWER),
     ("jobs", _("Jobs"), Role.VIEWER),
     ("audit", _("Audit"), Role.ADMINISTRATOR),

@@ -64,6 +64,12 @@ METHODS = {
     Method.FLAT_LINE: _("Flat line"),
     Method.DAILY_AVERAGE: _("Average daily load"),
 }
+SEVERITIES = {
+    "off": _("not looked for"),
+    "warn": _("told"),
+    "fail": _("told, not validated"),
+    "estimate": _("told, estimated anew"),
+}
 SOURCES = {
     Source.LIVE: _("Live register"),
     Source.PUSH: _("Pushed"),

@@ -13,6 +13,7 @@ from wattkeeper.actions.billing.request_billing import request_billing
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.billing.models import Bill
 from wattkeeper.data.billing.queries import BillDetail, BillRow, get_bill, list_bills
+from wattkeeper.data.billing.rebills import list_proposals
 from wattkeeper.data.registry.paging import Page
 from wattkeeper.interfaces.reads.bills import (
     LineIntervals,
@@ -62,6 +63,7 @@ def bills(visit: Visit) -> HttpResponse:
         "state": state,
         "states": Bill.State.choices,
         "last_month": _last_month(visit),
+        "proposals_count": list_proposals(tenant_id=visit.tenant_id, state="OPEN", limit_count=1).total_count,
     }
     return show(visit, "bills.html", context)
 
@@ -76,7 +78,11 @@ def bill(visit: Visit, bill_id: int) -> HttpResponse:
     ]
     lines = [(line, trace_of(line)) for line in detail.lines]
     correction = Bill.objects.filter(corrects_id=bill_id).first()
+    proposals = list_proposals(tenant_id=visit.tenant_id, bill_id=bill_id, limit_count=10).items
     context = {
+        "proposals": proposals,
+        "reversal": Bill.objects.filter(reverses_id=bill_id).first(),
+        "reversed_id": Bill.objects.values_list("reverses_id", flat=True).get(id=bill_id),
         "bill": detail.row,
         "detail": detail,
         "lines": lines,

@@ -1,13 +1,13 @@
 """Intervals of a series: a day of them, a profile to draw, and the trace of one."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse, JsonResponse
-from django.utils.dateparse import parse_date
+from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
-from wattkeeper.core.kernel.instants import local_day
+from wattkeeper.core.kernel.instants import local_day, to_seconds
 from wattkeeper.data.registry.models import Series
 from wattkeeper.interfaces.reads.intervals import (
     WHOLE,
@@ -17,6 +17,7 @@ from wattkeeper.interfaces.reads.intervals import (
     sum_milliwh,
 )
 from wattkeeper.interfaces.reads.trace import trace_interval
+from wattkeeper.interfaces.reads.versions import interval_history, rules_between, run_as_of
 from wattkeeper.interfaces.reads.virtual_trace import trace_parts
 from wattkeeper.interfaces.web.console import texts
 from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
@@ -49,11 +50,18 @@ def intervals(visit: Visit, series_id: int) -> HttpResponse:
     period = local_day(day, zone)
     assert period.ends_at is not None
     ends_at = period.ends_at
+    as_of = _asked_instant(visit.request.GET.get("as_of", ""), zone)
+    run_id = run_as_of(tenant_id=visit.tenant_id, at=as_of)
     rows = visit.ask_rows(
-        lambda store: intervals_between(store, series=series, starts_at=period.starts_at, ends_at=ends_at)
+        lambda store: intervals_between(
+            store, series=series, starts_at=period.starts_at, ends_at=ends_at, as_of_run_id=run_id
+        )
+    )
+    rules = rules_between(
+        visit.tenant_id, series_id, series.interval_s, to_seconds(period.starts_at), to_seconds(ends_at)
     )
     if is_export(visit):
-        header = [_("Starts"), _("Energy, kWh"), _("Quality"), _("Flags"), _("Method"), _("Run")]
+        header = [_("Starts"), _("Energy, kWh"), _("Quality"), _("Flags"), _("Method"), _("Run"), _("Rules")]
         cells = (
             (
                 at_text(row.starts_at, zone.key),
@@ -62,6 +70,7 @@ def intervals(visit: Visit, series_id: int) -> HttpResponse:
                 " ".join(str(texts.FLAGS[flag]) for flag in row.flags),
                 method_text(row.method),
                 row.run_id,
+                " ".join(rules.get(row.starts_at_s, ())),
             )
             for row in rows
         )
@@ -73,6 +82,9 @@ def intervals(visit: Visit, series_id: int) -> HttpResponse:
         "day_before": day - timedelta(days=1),
         "day_after": day + timedelta(days=1) if day < today else None,
         "intervals": rows,
+        "as_of": as_of,
+        "run_id": run_id,
+        "rules": rules,
         "missing_count": sum(row.is_missing for row in rows),
         "sum_milliwh": sum_milliwh(rows),
     }
@@ -92,12 +104,30 @@ def trace(visit: Visit, series_id: int, starts_at_s: int) -> HttpResponse:
     parts = visit.ask_rows(
         lambda store: trace_parts(store, series=series, starts_at_s=starts_at_s, as_of_run_id=run_id)
     )
-    context = {"series": series, "usage_point": series.usage_point, "traced": traced, "parts": parts}
+    history = visit.ask(lambda store: interval_history(store, series=series, starts_at_s=starts_at_s), None)
+    context = {
+        "series": series,
+        "usage_point": series.usage_point,
+        "traced": traced,
+        "parts": parts,
+        "history": history,
+    }
     return show(visit, "trace.html", context, zone=series.usage_point.site.time_zone)
 
 
 def _own(visit: Visit, series_id: int) -> Series:
     return found(get_series(tenant_id=visit.tenant_id, series_id=series_id), "series", series_id)
+
+
+def _asked_instant(text: str, zone: ZoneInfo) -> datetime | None:
+    """Return a local date and time, None where none was given."""
+    try:
+        local = parse_datetime(text)
+    except ValueError:
+        return None
+    if local is None or not _FIRST_YEAR <= local.year < _LAST_YEAR:
+        return None
+    return local.replace(tzinfo=zone) if local.tzinfo is None else local
 
 
 def _asked_day(text: str, today: date) -> date:

@@ -14,11 +14,12 @@ from django.utils.translation import gettext as _
 
 from wattkeeper.core.kernel.money import MINOR_DIGITS
 from wattkeeper.data.alarms.models import Finding
-from wattkeeper.data.billing.models import Bill
+from wattkeeper.data.billing.models import Bill, RebillProposal
 from wattkeeper.data.billing.queries import BillLineRow, BillRow
 from wattkeeper.data.collection.models import Job, Link
 from wattkeeper.data.collection.queries import JobRow
 from wattkeeper.data.registry.models import Meter, Site, UsagePoint
+from wattkeeper.data.vee.models import StoredEdit
 from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.web.console import texts
 
@@ -32,6 +33,8 @@ _CHOICES = {
     "bill": Bill.State,
     "job": Job.State,
     "link": Link.Transport,
+    "edit": StoredEdit.State,
+    "rebill": RebillProposal.State,
 }
 
 
@@ -55,6 +58,18 @@ def quantity_text(code: str) -> str:
 def provenance_text(code: int) -> str:
     """Return where a value came from, in words."""
     return _of(texts.PROVENANCES, code)
+
+
+@register.filter
+def at_key(table: object, key: int) -> Sequence[str]:
+    """Return what a table of lists holds under a key; nothing where there is no table."""
+    return table.get(key, ()) if isinstance(table, Mapping) else ()
+
+
+@register.filter
+def severity_text(code: str) -> str:
+    """Return what a rule's finding does, in words."""
+    return _of(texts.SEVERITIES, code)
 
 
 @register.filter
