@@ -302,3 +302,13 @@ def test_a_step_cut_off_where_it_can_not_be_undone_is_told(mariadb: str, tmp_pat
         assert "schema.half-applied" in done.stderr
         assert "collection" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_forgets_what_it_confirmed_is_refused(server: str, tmp_path: Path) -> None:
+    url = database_of(server, "forgetful")
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("ALTER DATABASE forgetful SET synchronous_commit = off")
+    done = shell(tmp_path, "serve", "--port", "0", url=url)
+    assert done.returncode == 1
+    assert "database.commits-unsafe" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -55,7 +55,8 @@ class Duty(threading.Thread):
     def stop(self, within_s: float = 5.0) -> None:
         """Give the duty up."""
         self._stop_event.set()
-        self.join(within_s)
+        if self.is_alive():
+            self.join(within_s)
 
     def do(self, work: Callable[[], int]) -> int:
         """Do work that is this process's duty now, each write fenced; 0 where it is somebody else's.

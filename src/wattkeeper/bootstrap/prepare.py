@@ -24,8 +24,10 @@ def prepare(
     from wattkeeper.actions.accounts.first_administrator import first_administrator
     from wattkeeper.actions.keys.ready_keys import ready_keys
     from wattkeeper.actions.operations.audit_heads import seal_heads
+    from wattkeeper.data.durability import require_durable
     from wattkeeper.data.upgrades.steps import upgrade
 
+    require_durable()
     _refuse_if_forgotten(folder)
     upgrade(now=now)
     if made := ready_keys():

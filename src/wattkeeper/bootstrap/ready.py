@@ -7,9 +7,12 @@ def set_up_role() -> None:
     """
     Make the relational side usable in this process.
 
-    :raises WattkeeperError: if the settings are wrong; ``schema.*`` if this release can't run on the database
+    :raises WattkeeperError: if the settings are wrong; ``schema.*`` if this release can't run on the
+        database; ``database.commits-unsafe`` if it forgets what it has confirmed
     """
     setup_django()
+    from wattkeeper.data.durability import require_durable
     from wattkeeper.data.upgrades.schema import require_served
 
     require_served()
+    require_durable()

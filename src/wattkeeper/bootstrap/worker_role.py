@@ -12,7 +12,7 @@ from django.db import close_old_connections
 
 from wattkeeper.actions.billing.propose_rebills import propose_rebills
 from wattkeeper.actions.commands.let_go import let_approved_go
-from wattkeeper.actions.operations.audit_heads import Sealer
+from wattkeeper.actions.operations.audit_heads import Sealer, seals_here
 from wattkeeper.actions.operations.backup_log import watch_backups
 from wattkeeper.actions.registry.deliver_field_reads import deliver_field_reads
 from wattkeeper.actions.services import Services
@@ -58,7 +58,10 @@ def run_worker_role() -> None:
     worker = Worker(store, clock.now, plant, duty)
     duty.start()
     Lane("commands", worker.let_go, stop, every_s=WORK_PERIOD_S).start()
-    Lane("audit", worker.seal, stop, every_s=SEAL_PERIOD_S).start()
+    sealing = Duty("audit-seal")
+    if seals_here(data_folder()):
+        sealing.start()
+        Lane("audit", partial(worker.seal, sealing), stop, every_s=SEAL_PERIOD_S).start()
     jobs = JobRunner(Services(clock.now, data_folder(), store), stop, lambda: worker.is_behind)
     jobs.start()
     while not stop.is_set():
@@ -67,7 +70,8 @@ def run_worker_role() -> None:
         if not has_worked:
             stop.wait(WORK_PERIOD_S)
     jobs.join(STOPS_WITHIN_S)
-    duty.stop()
+    for held in (duty, sealing):
+        held.stop()
 
 
 class Worker:
@@ -112,9 +116,9 @@ class Worker:
         """Let approved commands go; in a lane of its own, since people wait for them."""
         return self._try("commands", lambda: self._as_duty(self._let_go))
 
-    def seal(self) -> int:
-        """Sign the heads of the audit chains that grew."""
-        return self._try("audit", lambda: self._as_duty(lambda: self._sealer.seal(self._now())))
+    def seal(self, duty: Duty) -> int:
+        """Sign the heads of the audit chains that grew, if that is this process's duty."""
+        return self._try("audit", lambda: duty.do(lambda: self._sealer.seal(self._now())))
 
     def _as_duty(self, task: Callable[[], int]) -> int:
         return task() if self._duty is None else self._duty.do(task)

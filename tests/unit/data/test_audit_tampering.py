@@ -11,13 +11,14 @@ from audit_tampering import TAMPERINGS, TENANT_ID, make_chain, unguard, write_ba
 from relational import NOW, People, Street
 from wattkeeper.actions.operations.audit_heads import (
     Sealer,
+    accept_restored,
     copy_of,
     new_key,
     prove_chain,
     seal_heads,
 )
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.data.audit.chain import find_break, newest_hash
+from wattkeeper.data.audit.chain import append_record, find_break, newest_hash
 from wattkeeper.data.audit.models import AuditRecord, SealedHead
 from wattkeeper.data.audit.walk import check_chain
 
@@ -156,3 +157,35 @@ def test_a_lost_key_is_not_replaced_in_silence(ours: People, street: Street, tmp
     seal_heads(tmp_path, NOW)
     assert not prove_chain(tmp_path, ours.tenant.id).faults
     assert (tmp_path / "audit.key").stat().st_mode & 0o077 == 0
+
+
+def test_only_the_folder_that_has_the_key_signs(ours: People, street: Street, tmp_path: Path) -> None:
+    seal_heads(tmp_path / "one", NOW)
+    _append_one(ours)
+    assert seal_heads(tmp_path / "other", NOW) == 0
+    assert not (tmp_path / "other").exists()
+    assert seal_heads(tmp_path / "one", NOW) == 1
+
+
+def test_a_restored_database_may_be_older_than_the_copied_heads(
+    ours: People, street: Street, tmp_path: Path
+) -> None:
+    seal_heads(tmp_path, NOW)
+    newest, _ = newest_hash(ours.tenant.id)
+    _append_one(ours)
+    seal_heads(tmp_path, NOW)
+    unguard()
+    AuditRecord.objects.filter(tenant_id=ours.tenant.id, sequence__gt=newest).delete()
+    SealedHead.objects.filter(tenant_id=ours.tenant.id, sequence__gt=newest).delete()
+    assert prove_chain(tmp_path, ours.tenant.id).faults
+    accept_restored(tmp_path)
+    assert not prove_chain(tmp_path, ours.tenant.id).faults
+    _append_one(ours)
+    assert seal_heads(tmp_path, NOW) == 1
+    assert not prove_chain(tmp_path, ours.tenant.id).faults
+
+
+def _append_one(people: People) -> None:
+    append_record(
+        tenant_id=people.tenant.id, recorded_at=NOW, actor="a", verb="v", subject="s", detail={"n": 1}
+    )

@@ -27,7 +27,7 @@ from wattkeeper.data.audit.heads import (
     public_key_of,
     sign_head,
 )
-from wattkeeper.data.audit.models import AuditRecord
+from wattkeeper.data.audit.models import AuditRecord, SealedHead
 from wattkeeper.data.audit.walk import AuditFault, check_chain
 from wattkeeper.data.registry.models import Tenant
 
@@ -74,9 +74,13 @@ def seal_heads(data_folder: Path, now: datetime, *, tenant_ids: Sequence[int] | 
     """
     Sign the newest record of each chain that grew since its last head; of all chains unless some are named.
 
+    Nothing is signed where another machine's folder has the key.
+
     :raises WattkeeperError: ``audit.key-missing`` if there was a key and it is gone, ``audit.heads-cut`` if
         the second place knows newer heads than the database, ``audit.copy-unwritable``
     """
+    if not seals_here(data_folder):
+        return 0
     if tenant_ids is None:
         tenant_ids = [SYSTEM_TENANT_ID, *Tenant.objects.order_by("id").values_list("id", flat=True)]
     key, path = _private_key(data_folder), copy_of(data_folder)
@@ -100,6 +104,31 @@ def _seal(key: Ed25519PrivateKey, path: Path, tenant_id: int, copied: int | None
     keep_head(head)
     _append(path, [head])
     return 1
+
+
+def seals_here(data_folder: Path) -> bool:
+    """Whether heads are signed with this folder's key: it has one, had one, or nobody has signed yet."""
+    if (data_folder / KEY_FILE).exists() or known_keys(data_folder):
+        return True
+    return not SealedHead.objects.exists()
+
+
+def is_key_lost(data_folder: Path) -> bool:
+    """Whether this folder signed once and has no key any more, as after a restore without keys."""
+    return bool(known_keys(data_folder)) and not (data_folder / KEY_FILE).exists()
+
+
+def accept_restored(data_folder: Path) -> None:
+    """Make the folder's second place what the restored database holds: a backup copies one after the other.
+
+    A second place elsewhere is left alone: it may know of records that the backup does not have.
+    """
+    if os.environ.get(COPY) or not known_keys(data_folder):
+        return
+    path = copy_of(data_folder)
+    path.unlink(missing_ok=True)
+    for tenant_id in SealedHead.objects.order_by("tenant_id").values_list("tenant_id", flat=True).distinct():
+        _append(path, list_heads(tenant_id))
 
 
 def prove_chain(data_folder: Path, tenant_id: int) -> ChainProof:
@@ -160,7 +189,7 @@ def read_copy(path: Path) -> list[Head]:
 def _private_key(data_folder: Path) -> Ed25519PrivateKey:
     path = data_folder / KEY_FILE
     if not path.exists():
-        if known_keys(data_folder):
+        if is_key_lost(data_folder):
             raise WattkeeperError("audit.key-missing", file=str(path))
         new_key(data_folder)
     return Ed25519PrivateKey.from_private_bytes(path.read_bytes())

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from wattkeeper.actions.operations.audit_heads import seal_heads
+from wattkeeper.actions.operations.audit_heads import is_key_lost, seal_heads
 from wattkeeper.actions.operations.places import Places
 from wattkeeper.actions.operations.verify_bills import check_bills
 from wattkeeper.actions.operations.verify_days import check_balance, check_roll_ups
@@ -67,7 +67,7 @@ def verify(
     yield audit
     yield run_check("spool", lambda check: check_spool(check, places.spool))
     yield run_check("archive", lambda check: check_archive(check, places.archive))
-    if not audit.faults:
+    if not audit.faults and not is_key_lost(services.data_folder):
         seal_heads(services.data_folder, now)
 
 

@@ -34,7 +34,6 @@ def make_key() -> None:
     shell = open_shell()
     from wattkeeper.actions.operations.audit_heads import new_key
     from wattkeeper.actions.operations.record import record_operation
-
     from wattkeeper.data.installation import note_installation
 
     public_key = new_key(shell.services.data_folder)

@@ -96,6 +96,7 @@ def _restore(file: Path, folder: Path, key_file: Path | None) -> None:
     setup_django()
     with store_of(folder):
         from wattkeeper.actions.operations.after_restore import mark_received_since, newest_run_id
+        from wattkeeper.actions.operations.audit_heads import accept_restored
         from wattkeeper.actions.operations.state import state_hash
         from wattkeeper.data.installation import note_installation
         from wattkeeper.data.upgrades.steps import upgrade
@@ -106,6 +107,7 @@ def _restore(file: Path, folder: Path, key_file: Path | None) -> None:
         assert isinstance(store, HttpReadingStore)
         load_readings(store, restored, newest_run_id=newest_run_id())
         told = {"folder": str(folder), "backed_up_at": restored.backed_up_at, "state": state_hash(store)}
+        accept_restored(folder)
         channels_count = mark_received_since(store, restored.backed_up_at, make_clock().now())
     note_installation(folder)
     print_one(told | {"has_keys": restored.has_keys, "channels_to_derive": channels_count})
@@ -114,7 +116,7 @@ def _restore(file: Path, folder: Path, key_file: Path | None) -> None:
 def _drill(file: Path, scratch: Path, key_file: Path | None, home: Path) -> None:
     """Restore and verify in processes of their own, on a database in the scratch folder."""
     environment = {**os.environ, "WATTKEEPER_DATA": str(scratch)}
-    for name in ("WATTKEEPER_READINGS", "WATTKEEPER_DATABASE"):
+    for name in ("WATTKEEPER_READINGS", "WATTKEEPER_DATABASE", "WATTKEEPER_AUDIT_COPY"):
         environment.pop(name, None)
     if drill_database := os.environ.get("WATTKEEPER_DRILL_DATABASE"):
         environment["WATTKEEPER_DATABASE"] = drill_database
