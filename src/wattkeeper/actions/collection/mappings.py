@@ -15,6 +15,7 @@ from wattkeeper.formats.mapping import Mapping, parse_mapping
 class MappingRow:
     """A kept mapping's name, and when it was kept."""
 
+    mapping_id: int
     name: str
     changed_at: datetime
 
@@ -61,10 +62,22 @@ def get_mapping(*, tenant_id: int, name: str) -> Mapping:
     return parse_mapping(row.content)
 
 
+def name_of_mapping(*, tenant_id: int, mapping_id: int) -> str:
+    """
+    Return the name under which a mapping is kept.
+
+    :raises WattkeeperError: ``registry.not-found``
+    """
+    row = ImportMapping.objects.filter(tenant_id=tenant_id, id=mapping_id).first()
+    if row is None:
+        raise WattkeeperError("registry.not-found", kind="importmapping", id=mapping_id)
+    return row.name
+
+
 def list_mappings(*, tenant_id: int) -> list[MappingRow]:
     """Return the mappings of a tenant, by name."""
     rows = ImportMapping.objects.filter(tenant_id=tenant_id).order_by("name")
-    return [MappingRow(row.name, row.changed_at) for row in rows]
+    return [MappingRow(row.id, row.name, row.changed_at) for row in rows]
 
 
 def _find(actor: Actor, name: str) -> ImportMapping | None:

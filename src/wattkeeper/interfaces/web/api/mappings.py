@@ -5,11 +5,17 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.utils import translation
-from ninja import Body, File, Form, Router, Status
+from ninja import File, Form, Router, Status
 from ninja.files import UploadedFile
 
 from wattkeeper.actions.collection.import_file import try_import
-from wattkeeper.actions.collection.mappings import get_mapping, list_mappings, remove_mapping, save_mapping
+from wattkeeper.actions.collection.mappings import (
+    get_mapping,
+    list_mappings,
+    name_of_mapping,
+    remove_mapping,
+    save_mapping,
+)
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.formats.api import RowError
@@ -36,30 +42,41 @@ class TryIn(In):
     mapping_json: str = ""
 
 
+class MappingIn(In):
+    """A mapping and the name to keep it under."""
+
+    name: str
+    mapping: dict[str, Any]
+
+
 @router.get("/mappings", response=list[MappingOut])
 def list_all(request: HttpRequest) -> Any:
     """List the kept mappings."""
     return list_mappings(tenant_id=actor_of(request).tenant_id)
 
 
-@router.get("/mappings/{name}", response=dict[str, Any])
-def get(request: HttpRequest, name: str) -> Any:
-    """Get a kept mapping."""
-    return json.loads(get_mapping(tenant_id=actor_of(request).tenant_id, name=name).to_json())
-
-
-@router.put("/mappings/{name}", response={204: None})
-def put(request: HttpRequest, name: str, payload: Body[dict[str, Any]]) -> Any:
+@router.put("/mappings", response={204: None})
+def put(request: HttpRequest, payload: MappingIn) -> Any:
     """Keep a mapping under a name, in the place of one that had it."""
-    mapping = parse_mapping(json.dumps(payload))
-    save_mapping(actor=actor_of(request), now=get_services().now(), name=name, mapping=mapping)
+    mapping = parse_mapping(json.dumps(payload.mapping))
+    save_mapping(actor=actor_of(request), now=get_services().now(), name=payload.name, mapping=mapping)
     return Status(204, None)
 
 
-@router.delete("/mappings/{name}", response={204: None})
-def remove(request: HttpRequest, name: str) -> Any:
+@router.get("/mappings/{int:mapping_id}", response=dict[str, Any])
+def get(request: HttpRequest, mapping_id: int) -> Any:
+    """Get a kept mapping."""
+    tenant_id = actor_of(request).tenant_id
+    name = name_of_mapping(tenant_id=tenant_id, mapping_id=mapping_id)
+    return json.loads(get_mapping(tenant_id=tenant_id, name=name).to_json())
+
+
+@router.delete("/mappings/{int:mapping_id}", response={204: None})
+def remove(request: HttpRequest, mapping_id: int) -> Any:
     """Remove a kept mapping."""
-    remove_mapping(actor=actor_of(request), now=get_services().now(), name=name)
+    actor = actor_of(request)
+    name = name_of_mapping(tenant_id=actor.tenant_id, mapping_id=mapping_id)
+    remove_mapping(actor=actor, now=get_services().now(), name=name)
     return Status(204, None)
 
 

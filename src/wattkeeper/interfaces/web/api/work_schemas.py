@@ -196,6 +196,7 @@ class IntervalTraceOut(Schema):
 class MappingOut(Schema):
     """A kept mapping's name, and when it was kept."""
 
+    mapping_id: int
     name: str
     changed_at: datetime
 

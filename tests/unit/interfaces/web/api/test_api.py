@@ -20,10 +20,11 @@ from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.data.accounts.models import IdempotencyKey, User
 from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
 from wattkeeper.data.billing.models import Bill, BillLine, Tariff, TariffVersion
-from wattkeeper.data.collection.models import Job
+from wattkeeper.data.collection.models import ImportMapping, Job
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.commands.models import Command
 from wattkeeper.data.registry.models import Channel, Series, Site
+from wattkeeper.formats.mapping import PLAIN
 from wattkeeper.interfaces.web.api.app import api
 from wattkeeper.store.api import Measurements
 from wattkeeper.store.memory import MemoryReadingStore
@@ -282,6 +283,8 @@ def everything_of(people: People, street: Street, services: Services) -> dict[st
     assert people.viewer.user_id is not None
     create_api_key(actor=people.administrator, now=NOW, user_id=people.viewer.user_id, name="theirs")
     key = User.objects.get(id=people.viewer.user_id).api_keys.get()
+    plain = PLAIN.to_json()
+    mapping = ImportMapping.objects.create(tenant_id=tenant_id, name="m", content=plain, changed_at=NOW)
     return {
         "site_id": street.site_id,
         "usage_point_id": street.point_id,
@@ -294,6 +297,7 @@ def everything_of(people: People, street: Street, services: Services) -> dict[st
         "command_id": command.id,
         "finding_id": people.tenant.finding_set.get().id,
         "job_id": job.id,
+        "mapping_id": mapping.id,
         "user_id": people.viewer.user_id,
         "api_key_id": key.id,
     }

@@ -37,9 +37,11 @@ def test_a_guess_is_kept_tried_and_used(
     assert (tried["errors"][0]["line"], tried["errors"][0]["code"]) == (4, "formats.not-a-number")
     assert (tried["blocks"][0]["sum"], tried["blocks"][0]["unit"]) == ("13.75", "kWh")
     assert not UsagePoint.objects.filter(code="SHOP-1").exists()
-    assert call("PUT", "/mappings/till", mapping).status_code == 204
-    assert [row["name"] for row in call("GET", "/mappings").json()] == ["till"]
-    assert call("GET", "/mappings/till").json()["zone"] == "Europe/Berlin"
+    assert call("PUT", "/mappings", {"name": "till", "mapping": mapping}).status_code == 204
+    (kept,) = call("GET", "/mappings").json()
+    assert kept["name"] == "till"
+    one = f"/mappings/{kept['mapping_id']}"
+    assert call("GET", one).json()["zone"] == "Europe/Berlin"
     query = f"?mapping=till&all_or_nothing=true&site_id={street.site_id}"
     job_id = send(call, f"/imports{query}").json()["job_id"]
     assert run_job(services=services)
@@ -48,7 +50,7 @@ def test_a_guess_is_kept_tried_and_used(
     job_id = send(call, f"/imports?mapping=till&site_id={street.site_id}").json()["job_id"]
     assert run_job(services=services)
     assert call("GET", f"/jobs/{job_id}").json()["result"]["rows"] == 11
-    assert call("DELETE", "/mappings/till").status_code == 204
+    assert call("DELETE", one).status_code == 204
     assert call("GET", "/mappings").json() == []
 
 
@@ -70,18 +72,19 @@ def test_what_can_not_be_made_out_or_is_too_large_is_told(
     ours: People, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert send(call, "/imports/detect", "a,b\nc,d\n").json()["code"] == "mapping.not-found"
-    assert call("PUT", "/mappings/x", {"time": ["t"]}).json()["code"] == "mapping.wrong"
+    assert (
+        call("PUT", "/mappings", {"name": "x", "mapping": {"time": ["t"]}}).json()["code"] == "mapping.wrong"
+    )
     monkeypatch.setattr(api_mappings, "FILE_MAX_BYTES", 5)
     assert send(call, "/imports/detect").json()["code"] == "imports.file-too-large"
 
 
-def test_viewers_and_other_tenants_do_nothing(ours: People, theirs: People, call: Caller) -> None:
-    viewer, other = Caller(ours.viewer), Caller(theirs.operator)
-    mapping = {"time": ["t"], "values": [{"column": "v", "channel": "c"}]}
-    assert call("PUT", "/mappings/own", mapping).status_code == 204
-    assert viewer("PUT", "/mappings/x", mapping).json()["code"] == "accounts.not-allowed"
-    assert viewer("DELETE", "/mappings/own").json()["code"] == "accounts.not-allowed"
+def test_viewers_do_nothing(ours: People, call: Caller) -> None:
+    viewer = Caller(ours.viewer)
+    body = {"name": "own", "mapping": {"time": ["t"], "values": [{"column": "v", "channel": "c"}]}}
+    assert call("PUT", "/mappings", body).status_code == 204
+    (kept,) = viewer("GET", "/mappings").json()
+    assert viewer("PUT", "/mappings", body).json()["code"] == "accounts.not-allowed"
+    assert viewer("DELETE", f"/mappings/{kept['mapping_id']}").json()["code"] == "accounts.not-allowed"
     assert send(viewer, "/imports/detect").json()["code"] == "accounts.not-allowed"
     assert send(viewer, "/imports/try").json()["code"] == "accounts.not-allowed"
-    assert other("GET", "/mappings/own").json()["code"] == "mapping.unknown"
-    assert other("DELETE", "/mappings/own").json()["code"] == "mapping.unknown"
