@@ -66,6 +66,7 @@ class Carrier:
         self._waiting: dict[bytes, tuple[Parcel, asyncio.Future[Confirmation]]] = {}
         self._late: OrderedDict[bytes, Confirmation] = OrderedDict()  # of what was given up meanwhile
         self._deliveries: set[asyncio.Task[Any]] = set()
+        self._is_sending = True
         self._is_closed = False
 
     async def start(self) -> None:
@@ -142,9 +143,11 @@ class Carrier:
             future: asyncio.Future[Confirmation] = self._loop.create_future()
             self._waiting[parcel.digest] = (parcel, future)
             try:
+                retry_s = _RETRY_S
                 while not future.done():
-                    pause_s = self._resend_s if await self._publish(parcel) else _RETRY_S
-                    await asyncio.wait([future], timeout=pause_s)
+                    is_taken = await self._publish(parcel)
+                    await asyncio.wait([future], timeout=self._resend_s if is_taken else retry_s)
+                    retry_s = _RETRY_S if is_taken else min(2 * retry_s, self._resend_s)
             finally:
                 del self._waiting[parcel.digest]
             return future.result()
@@ -157,9 +160,16 @@ class Carrier:
             stream = connection.jetstream(timeout=_PUBLISH_WITHIN_S)
             await stream.publish(reads_subject(self._headend), parcel.content)
         except (NatsError, OSError, TimeoutError, ValueError) as error:
-            _log.warning("carry.not-sent", reason=f"{type(error).__name__}: {error}"[:200])
+            self._note(is_taken=False, reason=f"{type(error).__name__}: {error}"[:200])
             return False
+        self._note(is_taken=True)
         return True
+
+    def _note(self, *, is_taken: bool, reason: str = "") -> None:
+        """Log when sending begins to fail, and when it works again."""
+        if is_taken != self._is_sending:
+            self._is_sending = is_taken
+            _log.warning("carry.sending" if is_taken else "carry.not-sent", reason=reason)
 
     async def _take_confirmation(self, message: Msg) -> None:
         confirmation = decode_confirmation(message.data)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 
 import structlog
 from nats.aio.client import Client
@@ -52,6 +53,7 @@ async def connect(address: CarrierAddress, *, name: str) -> Client:
 
     Answers come to subjects of its own, ``_INBOX_<name>.…``, so that a server can keep others from them.
     """
+    note = _noting()
     while True:
         connection = Client()
         try:
@@ -59,7 +61,7 @@ async def connect(address: CarrierAddress, *, name: str) -> Client:
                 **address.options(),
                 name=f"wattkeeper {name}",
                 inbox_prefix=f"_INBOX_{name}",
-                error_cb=_note,
+                error_cb=note,
                 max_reconnect_attempts=-1,
                 ping_interval=_PING_S,  # a server that lost its power says nothing
                 reconnect_time_wait=_RETRY_S,  # type: ignore[arg-type]
@@ -67,11 +69,21 @@ async def connect(address: CarrierAddress, *, name: str) -> Client:
                 allow_reconnect=True,
             )
         except (NatsError, OSError, TimeoutError) as error:
-            await _note(error)
+            await note(error)
             await asyncio.sleep(_RETRY_S)
             continue
         return connection
 
 
-async def _note(error: Exception) -> None:
-    _log.warning("carry.unreachable", reason=f"{type(error).__name__}: {error}"[:200])
+def _noting() -> Callable[[Exception], Awaitable[None]]:
+    """Return what logs errors, one that comes again and again only once."""
+    latest = ""
+
+    async def note(error: Exception) -> None:
+        nonlocal latest
+        reason = f"{type(error).__name__}: {error}"[:200]
+        if reason != latest:
+            _log.warning("carry.unreachable", reason=reason)
+        latest = reason
+
+    return note
