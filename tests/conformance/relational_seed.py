@@ -60,4 +60,20 @@ INSERT INTO virtual_pointonfeeder (id, tenant_id, whole_id, part_id, starts_at, 
   VALUES (1, 1, 3, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00');
 INSERT INTO virtual_pointofcustomer (id, tenant_id, whole_id, part_id, starts_at, recorded_at)
   VALUES (1, 1, 4, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00');
+INSERT INTO registry_series (id, tenant_id, usage_point_id, quantity, interval_s)
+  VALUES (1, 1, 1, 'energy_import', 900);
+INSERT INTO vee_storedruleset (id, tenant_id, code, document, recorded_at, made_by)
+  VALUES (1, 1, 'r', '{{}}', '2026-01-01 00:00:00', 'a');
+INSERT INTO vee_seriesgroup (id, tenant_id, code, name) VALUES (1, 1, 'g', ''), (2, 1, 'h', '');
+INSERT INTO vee_groupmember (id, tenant_id, group_id, series_id, recorded_at)
+  VALUES (1, 1, 1, 1, '2026-01-01 00:00:00');
+INSERT INTO vee_assignment (id, tenant_id, group_id, rule_set_id, starts_date, recorded_at, made_by)
+  VALUES (1, 1, 1, 1, '2026-01-01', '2026-01-01 00:00:00', 'a');
+INSERT INTO vee_storededit (id, tenant_id, series_id, starts_at, ends_at, energy_milliwh, rejected_milliwh,
+  changed_milliwh, reason_code, reason, state, author_id, recorded_at, decision_note)
+  VALUES (1, 1, 1, '2026-01-01 00:00:00', '2026-01-01 00:15:00', '[1]', '[2]', 1, 1, '', 'PENDING', 1,
+  '2026-01-02 00:00:00', '');
+INSERT INTO billing_rebillproposal (id, tenant_id, bill_id, state, data_version, tier_used_milliwh,
+  energy_milliwh, held_code, raised_at, looked_at, decided_by, note)
+  VALUES (1, 1, 1, 'OPEN', 'v', 0, 5, '', '2026-01-02 00:00:00', '2026-01-02 00:00:00', '', '');
 """

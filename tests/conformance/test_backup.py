@@ -31,7 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         [sys.executable, "-m", "conformance.backup_home", str(folder)],
         env=environment(folder),
         check=True,
-        timeout=120,
+        timeout=280,
     )
     yield folder
     process.terminate()

@@ -18,7 +18,16 @@ UNIT_SUFFIXES = (
     *("_s", "_ms", "_us", "_ns", "_days", "_minutes", "_minor", "_minor_per_kwh"),
     *("_id", "_index", "_code", "_bytes", "_digits"),
 )
-PROOFS = ("assert", "raises", "check", "prove", "run_state_machine_as_test", "suppress(", "except ")
+PROOFS = (
+    "assert",
+    "expect(",
+    "raises",
+    "check",
+    "prove",
+    "run_state_machine_as_test",
+    "suppress(",
+    "except ",
+)
 QUANTITY_WORDS = ("energy", "power", "voltage", "current", "interval", "timeout", "duration", "frequency")
 
 

@@ -41,13 +41,13 @@ Connect = Callable[[], Awaitable[Wire]]
 class TcpWire(asyncio.Protocol):
     """One TCP connection. What exceeds its buffer without becoming a frame is dropped and counted."""
 
-    __slots__ = ("_arrived", "_transport", "buffer", "overflow_bytes")
+    __slots__ = ("_arrival", "_transport", "buffer", "overflow_bytes")
 
     def __init__(self) -> None:
         self.buffer = bytearray()
         self.overflow_bytes = 0
         self._transport: asyncio.Transport | None = None
-        self._arrived = asyncio.Event()
+        self._arrival: asyncio.Future[None] | None = None  # made when somebody waits: most never do
 
     @property
     def is_open(self) -> bool:
@@ -65,12 +65,12 @@ class TcpWire(asyncio.Protocol):
         if len(self.buffer) > BUFFER_MAX_BYTES:
             self.overflow_bytes += len(self.buffer)
             self.buffer.clear()
-        self._arrived.set()
+        self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Wake who waits."""
         self._transport = None
-        self._arrived.set()
+        self._wake()
 
     def send(self, frame: bytes) -> None:
         """Send the bytes. Raises LinkDown if the connection is gone."""
@@ -80,9 +80,10 @@ class TcpWire(asyncio.Protocol):
 
     async def wait(self) -> None:
         """Return once more bytes have come. Raises LinkDown if the connection is gone."""
-        self._arrived.clear()
         if self.is_open:
-            await self._arrived.wait()
+            if self._arrival is None:
+                self._arrival = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._arrival)
         if not self.is_open:
             raise LinkDown("headend.link-lost", is_permanent=False)
 
@@ -90,6 +91,11 @@ class TcpWire(asyncio.Protocol):
         """Let go of the connection."""
         if self._transport is not None:
             self._transport.close()
+
+    def _wake(self) -> None:
+        if self._arrival is not None:
+            self._arrival.set_result(None)
+            self._arrival = None
 
 
 def split_endpoint(endpoint: str) -> tuple[str, int]:

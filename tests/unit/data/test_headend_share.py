@@ -1,5 +1,7 @@
 """Several head-ends: each reads its own links, sends the commands of its own meters, and is one process."""
 
+import sqlite3
+import tarfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import pytest
 
 from relational import NOW, People, Street
 from wattkeeper.actions.commands.outbox import list_to_read_back, take
+from wattkeeper.actions.operations.backup import _add_spool
+from wattkeeper.actions.operations.verify_records import check_spool
 from wattkeeper.actions.registry.edit_link import edit_link
 from wattkeeper.bootstrap.headend_ports import DataPlan
 from wattkeeper.bootstrap.headend_share import OwnedPlan, metrics_path, spool_folder
@@ -16,6 +20,8 @@ from wattkeeper.data.collection.models import Link
 from wattkeeper.data.collection.watch import Watch
 from wattkeeper.data.commands.models import Command
 from wattkeeper.data.registry.models import Meter
+from wattkeeper.headend.spool import Spool
+from wattkeeper.store.verify import Check
 
 
 class Ownership:
@@ -101,3 +107,22 @@ def test_each_head_end_has_a_spool_and_counters_of_its_own(tmp_path: Path) -> No
     assert len({spool_folder(tmp_path, name) for name in names}) == 3
     assert len({metrics_path(tmp_path, name) for name in names}) == 3
     assert spool_folder(tmp_path, "main") == tmp_path / "spool"
+
+
+def test_a_spool_of_its_own_is_backed_up_and_verified(tmp_path: Path) -> None:
+    own = spool_folder(tmp_path, "north")
+    spool = Spool(own)
+    spool.append([b"one", b"two"])
+    with tarfile.open(tmp_path / "backup.tar", "w") as tar:
+        _add_spool(tar, tmp_path / "spool", tmp_path)
+        assert tar.getnames() == ["spool/headend-north/segment-0000000001.sqlite"]
+    spool.close()
+    check = Check("spool")
+    check_spool(check, tmp_path / "spool")
+    assert (check.examined_count, check.faults) == (2, [])
+    with sqlite3.connect(own / "segment-0000000001.sqlite") as segment:
+        segment.execute("UPDATE batch SET content = X'00' WHERE row_id = 2")
+    check_spool(check, tmp_path / "spool")
+    assert [fault.place for fault in check.faults] == [
+        {"file": "headend-north/segment-0000000001.sqlite", "row": 2}
+    ]

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_street import Street
@@ -195,3 +195,24 @@ def test_whatever_interrupts_a_run_the_end_is_the_same(fail_at: int) -> None:
             continue
     cut.settle()
     assert cut.street.current() == calm.street.current()
+
+
+PARTS = [(series_id, first) for series_id in (MAIN, ONE, OTHER) for first in range(0, 289, 48)]
+POWERS = {MAIN: 100, ONE: 30, OTHER: 20}
+
+
+@settings(max_examples=40)
+@given(st.permutations(PARTS), st.lists(st.integers(0, len(PARTS)), max_size=6), st.integers(0, 5))
+def test_any_order_and_batching_ends_in_the_same_values(
+    order: list[tuple[int, int]], stops: list[int], again_count: int
+) -> None:
+    calm, mixed = Place(), Place()
+    for series_id, power in POWERS.items():
+        calm.read(series_id, power)
+    calm.settle()
+    for index, (series_id, first) in enumerate([*order, *order[:again_count]]):
+        mixed.read(series_id, POWERS[series_id], first, min(49, 289 - first))
+        if index in stops:
+            mixed.run()
+    mixed.settle()
+    assert mixed.street.current() == calm.street.current()

@@ -61,10 +61,10 @@ def add_empty_group(request: HttpRequest, payload: GroupIn) -> Any:
     return once(request, actor, lambda: {"id": add_group(actor=actor, now=now, **payload.dict())})
 
 
-@router.post("/series-groups/{int:group_id}/members", response=ChangedOut)
-def put_members(request: HttpRequest, group_id: int, payload: MembersIn) -> Any:
+@router.post("/series-groups/{int:series_group_id}/members", response=ChangedOut)
+def put_members(request: HttpRequest, series_group_id: int, payload: MembersIn) -> Any:
     """Move series into a group; what is judged otherwise by that is derived again."""
-    return {"series_count": _put(request, payload, group_id)}
+    return {"series_count": _put(request, payload, series_group_id)}
 
 
 @router.post("/series-groups/none/members", response=ChangedOut)

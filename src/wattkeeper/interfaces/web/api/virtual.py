@@ -54,29 +54,29 @@ def preview(request: HttpRequest, payload: PreviewIn) -> Any:
     )
 
 
-@router.get("/virtual-meters/{int:usage_point_id}", response=VirtualMeterOut)
-def get(request: HttpRequest, usage_point_id: int) -> Any:
+@router.get("/virtual-meters/{int:virtual_meter_id}", response=VirtualMeterOut)
+def get(request: HttpRequest, virtual_meter_id: int) -> Any:
     """Get a virtual meter."""
-    return _own(request, usage_point_id)
+    return _own(request, virtual_meter_id)
 
 
-@router.get("/virtual-meters/{int:usage_point_id}/formulas", response=list[FormulaOut])
-def list_formulas(request: HttpRequest, usage_point_id: int) -> Any:
+@router.get("/virtual-meters/{int:virtual_meter_id}/formulas", response=list[FormulaOut])
+def list_formulas(request: HttpRequest, virtual_meter_id: int) -> Any:
     """List a virtual meter's formulas, newest first."""
-    _own(request, usage_point_id)
-    return virtual.list_formulas(usage_point_id)
+    _own(request, virtual_meter_id)
+    return virtual.list_formulas(virtual_meter_id)
 
 
-@router.post("/virtual-meters/{int:usage_point_id}/formulas", response={204: None})
-def change_formula(request: HttpRequest, usage_point_id: int, payload: FormulaIn) -> Any:
+@router.post("/virtual-meters/{int:virtual_meter_id}/formulas", response={204: None})
+def change_formula(request: HttpRequest, virtual_meter_id: int, payload: FormulaIn) -> Any:
     """Say what a virtual meter is made of from an instant on."""
     now = get_services().now()
-    set_formula(actor=actor_of(request), now=now, usage_point_id=usage_point_id, **payload.dict())
+    set_formula(actor=actor_of(request), now=now, usage_point_id=virtual_meter_id, **payload.dict())
     return Status(204, None)
 
 
-def _own(request: HttpRequest, usage_point_id: int) -> virtual.VirtualRow:
+def _own(request: HttpRequest, virtual_meter_id: int) -> virtual.VirtualRow:
     row = virtual.get_virtual(
-        tenant_id=actor_of(request).tenant_id, usage_point_id=usage_point_id, now=get_services().now()
+        tenant_id=actor_of(request).tenant_id, usage_point_id=virtual_meter_id, now=get_services().now()
     )
-    return found(row, "virtual-meter", usage_point_id)
+    return found(row, "virtual-meter", virtual_meter_id)

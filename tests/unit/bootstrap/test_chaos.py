@@ -1,0 +1,82 @@
+"""Any seed of kills, stops, jumps of clocks and repeated deliveries leaves what a quiet day leaves."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+from django.db import transaction
+
+from pipeline_chaos import Chaos, live, pieces_of, quiet
+from relational import People, fast_passwords, make_street, ours, services, store, street
+from unit.data.test_pipeline_ports import batch_of, channels
+from wattkeeper.bootstrap import pipeline_held
+from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.collection.models import DirtyWindow
+
+__all__ = ["channels", "fast_passwords", "make_street", "ours", "services", "store", "street"]
+REGRESSIONS: tuple[int, ...] = ()  # seeds that failed once
+
+
+def differing(
+    people: People, channel_ids: list[int], seeds: Iterable[int], plant: str = ""
+) -> tuple[list[int], Counter[str]]:
+    """Return the seeds whose end differs from a quiet day's, and what happened in all of them."""
+    tenant_id, bad, happened = people.tenant.id, [], Counter[str]()
+    DirtyWindow.objects.all().delete()
+    Finding.objects.all().delete()
+    batches = [batch_of(tenant_id, channel_id) for channel_id in channel_ids]
+    with transaction.atomic():
+        expected = quiet(Chaos(tenant_id, batches, random.Random(0)))
+        transaction.set_rollback(True)
+    for seed in seeds:
+        chance = random.Random(seed)
+        pieces = [piece for batch in batches for piece in pieces_of(batch, chance)]
+        chance.shuffle(pieces)
+        chaos = Chaos(tenant_id, pieces, chance, plant)
+        with transaction.atomic():
+            if live(chaos) != expected:
+                bad.append(seed)
+            transaction.set_rollback(True)
+        happened.update(chaos.happened)
+    return bad, happened
+
+
+def test_a_few_seeds_and_all_that_failed_once(ours: People, channels: list[int]) -> None:
+    bad, happened = differing(ours, channels, [*range(3), *REGRESSIONS])
+    assert bad == []
+    assert happened["stopped"]
+    assert happened["delivered again"]
+
+
+@pytest.mark.slow
+def test_some_seeds(ours: People, channels: list[int]) -> None:
+    bad, happened = differing(ours, channels, range(100, 120))
+    assert bad == []
+    assert happened["refused"], "nobody was ever taken over"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_hundred_seeds(ours: People, channels: list[int]) -> None:
+    assert differing(ours, channels, range(100, 200))[0] == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_two_thousand_seeds(ours: People, channels: list[int]) -> None:
+    assert differing(ours, channels, range(1000, 3000))[0] == []
+
+
+def test_a_delivery_that_is_not_told_again_is_seen(ours: People, channels: list[int]) -> None:
+    assert differing(ours, channels, range(12), plant="not told again")[0]
+
+
+@pytest.mark.slow
+def test_runs_that_complete_what_they_lost_are_seen(
+    ours: People, channels: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: no fence at all, neither before a write nor at completion."""
+    monkeypatch.setattr(pipeline_held.Holding, "require", lambda self: None)
+    monkeypatch.setattr(pipeline_held.Holding, "mark_again", lambda self, lost: None)
+    assert differing(ours, channels, range(200, 212))[0]
