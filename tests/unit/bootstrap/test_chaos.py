@@ -1,5 +1,6 @@
 """Any seed of kills, stops, jumps of clocks and repeated deliveries leaves what a quiet day leaves."""
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from pipeline_chaos import Chaos, live, pieces_of, quiet
 from relational import People, fast_passwords, make_street, ours, services, store, street
 from unit.data.test_pipeline_ports import batch_of, channels
 from wattkeeper.bootstrap import pipeline_held
+from wattkeeper.bootstrap.pipeline_single import StoreMeasurements
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import DirtyWindow
 
@@ -73,10 +75,16 @@ def test_a_delivery_that_is_not_told_again_is_seen(ours: People, channels: list[
 
 
 @pytest.mark.slow
-def test_runs_that_complete_what_they_lost_are_seen(
+def test_values_numbered_when_they_are_written_are_seen(
     ours: People, channels: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The planted fault: no fence at all, neither before a write nor at completion."""
+    """The planted fault: no fence, and what a stale run writes stands over what was derived since."""
+    numbers = itertools.count(10**6)
     monkeypatch.setattr(pipeline_held.Holding, "require", lambda self: None)
     monkeypatch.setattr(pipeline_held.Holding, "mark_again", lambda self, lost: None)
-    assert differing(ours, channels, range(200, 212))[0]
+    monkeypatch.setattr(
+        pipeline_held.HeldMeasurements,
+        "append",
+        lambda self, run_id, rows: StoreMeasurements.append(self, next(numbers), rows),
+    )
+    assert differing(ours, channels, range(380, 420))[0]
