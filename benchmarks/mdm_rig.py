@@ -81,7 +81,9 @@ class Rig:
         self.stages: dict[str, float] = defaultdict(float)
         os.environ["WATTKEEPER_DATA"] = str(folder)
         from wattkeeper.bootstrap.engines import setup_django
+        from wattkeeper.interfaces.workers.logs import set_up_logs
 
+        set_up_logs("benchmark")
         setup_django()
         from django.core.management import call_command
 

@@ -48,6 +48,8 @@ def mariadb_server() -> Iterator[str]:
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
             "--innodb-flush-log-at-trx-commit=0",
+            "--character-set-server=utf8mb4",
+            "--collation-server=utf8mb4_bin",
         ]
 
         def is_ready() -> bool:

@@ -102,6 +102,7 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             port = int(url.rpartition(":")[2].partition("/")[0])
             with pymysql.connect(host="127.0.0.1", port=port, user="root") as owner:
                 data = folder_told(owner.cursor(), "SELECT @@datadir")
+                owner.cursor().execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
             yield house_on(url, folder, data)
 
 

@@ -261,7 +261,7 @@ def release_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tests_of(release: Path, data: Path, *places: str) -> "subprocess.CompletedProcess[str]":
+def run_tests_of(release: Path, data: Path, *places: str) -> "subprocess.CompletedProcess[str]":
     """Run a release's own tests of the relational side on the database in a folder."""
     options = ["--reuse-db", "--ds=settings_on_next", "-p", "no:cacheprovider", "-q"]
     return subprocess.run(
@@ -277,12 +277,12 @@ def tests_of(release: Path, data: Path, *places: str) -> "subprocess.CompletedPr
 
 def test_the_release_before_passes_its_tests_on_this_schema(release_before: Path, tmp_path: Path) -> None:
     assert rig(tmp_path, "upgrade").returncode == 0
-    done = tests_of(release_before, tmp_path, "tests/unit/data", "tests/unit/actions")
+    done = run_tests_of(release_before, tmp_path, "tests/unit/data", "tests/unit/actions")
     assert done.returncode == 0, done.stdout[-3000:]
     with sqlite3.connect(tmp_path / "registry.sqlite3") as database:
         assert database.execute("SELECT max(version) FROM upgrades_schemaversion").fetchone() == (2,)
         database.execute("ALTER TABLE collection_job DROP COLUMN label")
-    contracted = tests_of(release_before, tmp_path, "tests/unit/actions/test_jobs.py")
+    contracted = run_tests_of(release_before, tmp_path, "tests/unit/actions/test_jobs.py")
     assert "no column named label" in contracted.stdout, "the planted contracting step is not caught"
 
 

@@ -293,7 +293,7 @@ def test_queries_and_verbs_do_the_same_on(
 ) -> None:
     with server() as url:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "tests/unit/data", "tests/unit/actions", "-x"],
+            [sys.executable, "-m", "pytest", "tests/unit/data", "tests/unit/actions", "-q", "-m", "not soak"],
             env={**os.environ, "WATTKEEPER_DATABASE": url, "WATTKEEPER_DATA": str(tmp_path)},
             cwd=ROOT,
             capture_output=True,

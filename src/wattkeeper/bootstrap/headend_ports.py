@@ -47,18 +47,21 @@ class DataPlan:
         A driver asks in the middle of a step, on the event loop's thread, where the database may not be used:
         the loop waits a few milliseconds, once in as many frames as are reserved.
         """
-        return self._pool.submit(reserve_counters, device_id, count, self._now()).result()
+        return self._pool.submit(self._reserve_in_its_thread, device_id, count).result()
+
+    def _reserve_in_its_thread(self, device_id: int, count: int) -> int:
+        try:
+            return reserve_counters(device_id, count, self._now())
+        finally:
+            close_old_connections()
 
 
 def reserve_counters(meter_id: int, count: int, now: datetime) -> int:
-    """Reserve counters in a thread of its own; a key that is nearly used up is a finding."""
-    try:
-        first = plans.reserve_counters(meter_id=meter_id, count=count)
-        if first + count >= KEY_WORN_AT_COUNT:
-            _tell_key_worn(meter_id, first, now)
-        return first
-    finally:
-        close_old_connections()
+    """Reserve counters; a key that is nearly used up is a finding."""
+    first = plans.reserve_counters(meter_id=meter_id, count=count)
+    if first + count >= KEY_WORN_AT_COUNT:
+        _tell_key_worn(meter_id, first, now)
+    return first
 
 
 def _tell_key_worn(meter_id: int, counter: int, now: datetime) -> None:

@@ -1,8 +1,9 @@
 """The audit chain: whatever is changed, dropped or slipped in is found."""
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
+from audit_tampering import unguard
 from relational import NOW, People, Street
 from wattkeeper.actions.registry.edit_site import edit_site
 from wattkeeper.data.audit.chain import append_record, find_break, newest_hash
@@ -12,15 +13,7 @@ from wattkeeper.data.audit.models import AuditRecord
 @pytest.fixture
 def unguarded(db: None) -> None:
     """Take the triggers away, as somebody with the database's password could."""
-    if connection.vendor == "mysql":
-        pytest.skip("MariaDB ends the test's transaction when a trigger is taken away")
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            for event in ("update", "delete"):
-                cursor.execute(f"DROP FUNCTION audit_record_immutable_{event} CASCADE")
-        else:
-            for event in ("update", "delete"):
-                cursor.execute(f"DROP TRIGGER audit_record_immutable_{event}")
+    unguard("audit_record_immutable")
 
 
 def test_a_whole_chain_holds(ours: People, street: Street) -> None:

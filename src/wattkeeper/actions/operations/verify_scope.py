@@ -23,7 +23,10 @@ CHUNK_COUNT = 500  # series looked at together
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One tenant's part of a proof. `from_s` is None where it has no reads; `dirty`: not derived yet."""
+    """One tenant's part of a proof. `from_s` is None where it has no reads; `dirty`: not derived yet.
+
+    `looked_at_s`: when a run last looked, later than which nobody has judged what is missing.
+    """
 
     tenant_id: int
     store: HttpReadingStore
@@ -35,6 +38,7 @@ class Scope:
     dirty: Spans
     all_count: int
     archived_to_s: int
+    looked_at_s: int
 
     @property
     def is_sample(self) -> bool:
@@ -73,6 +77,7 @@ def make_scope(
 
     It begins with the first whole local month that no part of is only in the archive.
     """
+    newest_run = Run.objects.filter(tenant_id=tenant_id).order_by("-id").first()
     rows = list(
         Series.objects.filter(tenant_id=tenant_id)
         .order_by("id")
@@ -95,6 +100,7 @@ def make_scope(
         dirty=_dirty(tenant_id),
         all_count=all_count,
         archived_to_s=archived_to_s,
+        looked_at_s=to_seconds((newest_run.recorded_at if newest_run else now).replace(microsecond=0)),
     )
 
 

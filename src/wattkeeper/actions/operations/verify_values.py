@@ -47,7 +47,7 @@ def _tell(scope: Scope, check: Check, rows: MeasurementRows) -> None:
         first_s, last_s = int(rows.starts_at_s[indexes].min()), int(rows.starts_at_s[indexes].max())
         if scope.is_dirty(series_id, first_s, last_s + DAY_S):
             check.cannot("verify.not-derived-yet", grain="day", **place)
-        elif first_s >= scope.now_s - FRESH_S and _are_gaps(rows, stored, indexes):
+        elif first_s >= min(scope.now_s, scope.looked_at_s) - FRESH_S and _are_gaps(rows, stored, indexes):
             check.cannot("verify.gap-still-open", **place)
         else:
             at_s = int(rows.starts_at_s[indexes[0]])

@@ -7,7 +7,7 @@ step that was begun and not ended is remembered, and nothing runs on it.
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ from wattkeeper.data.upgrades.versions import OLDEST_SERVED, SCHEMA_VERSION
 LOCK_WAIT_MS = 1000  # a step that waits longer for a table holds up everybody behind it
 TRIES_COUNT = 10
 _PAUSE_S = 0.5
-_LOCK_KEY = 0x57_41_54_54
+_LOCK_KEY = 0x57_41_54_54  # a number for PostgreSQL, its digits for MariaDB
 
 
 def upgrade(*, now: datetime) -> list[str]:
@@ -75,14 +75,15 @@ def _migrate() -> None:
 
 
 class _WholeSteps(MigrationExecutor):
-    """Takes each step and records it in one transaction."""
+    """Takes each step and records it in one transaction, or marks it as begun where DDL commits by itself."""
 
     def apply_migration(
         self, state: ProjectState, migration: Migration, fake: bool = False, fake_initial: bool = False
     ) -> ProjectState:
         """Take one step, unless somebody else took it meanwhile."""
         key = (migration.app_label, migration.name)
-        with _constraints_off(), transaction.atomic():
+        whole = transaction.atomic() if connection.features.can_rollback_ddl else nullcontext()
+        with _constraints_off(), whole:
             _limit_waits()
             if key in self.recorder.applied_migrations():
                 return migration.mutate_state(state, preserve=False)
@@ -117,7 +118,7 @@ def _alone() -> Iterator[None]:
     """Wait until no other upgrader works on the server; on SQLite its own write lock sees to that."""
     take, release = {
         "postgresql": ("SELECT pg_advisory_lock(%s)", "SELECT pg_advisory_unlock(%s)"),
-        "mysql": ("SELECT GET_LOCK(%s, 600)", "SELECT RELEASE_LOCK(%s)"),
+        "mysql": ("SELECT GET_LOCK(CAST(%s AS CHAR), 600)", "SELECT RELEASE_LOCK(CAST(%s AS CHAR))"),
     }.get(connection.vendor, ("", ""))
     if take:
         _ask(take, _LOCK_KEY)
