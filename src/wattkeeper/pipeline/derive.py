@@ -317,13 +317,15 @@ def _derive_series(
     facts = ports.registry.get_facts(series_id)
     aligned = [align((window.from_s, window.to_s), facts, now_s) for window in windows]
     results: list[_Result] = []
-    done_to_s: int | None = None
     for span in merge_spans(span for span in aligned if span is not None):
-        if done_to_s is not None and span[1] <= done_to_s:
+        if results and span[1] <= results[-1].span[1]:
             continue  # widening an earlier span has taken this one in
         result = _derive_window(ports, facts, span, now_s, rules, advance_rule)
-        done_to_s = result.span[1]
-        results = [earlier for earlier in results if earlier.span[1] <= result.span[0]]
+        while results and results[-1].span[1] > result.span[0]:  # it was widened over a part of the earlier
+            earlier = results.pop()
+            whole = min(earlier.span[0], result.span[0]), max(earlier.span[1], result.span[1])
+            if whole != result.span:
+                result = _derive_window(ports, facts, whole, now_s, rules, advance_rule)
         results.append(result)
     return results
 

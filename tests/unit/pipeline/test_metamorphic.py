@@ -23,11 +23,14 @@ from wattkeeper.core.billing.intervals import IntervalColumns
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds
 from wattkeeper.core.tariffs.parse import parse_tariff
+from wattkeeper.pipeline import derive, plain_groups
 from wattkeeper.pipeline.ports import SeriesFacts
 
 SHUFFLES_A_WORLD = 20
 CAUGHT_WITHIN = 100
+LOOK_BACK_S = 2 * DAY_S
 CALENDAR = {"weekday": [["00:00", "valley"], ["08:00", "peak"], ["22:00", "valley"]]}
+DERIVE_SERIES = derive._derive_series
 Delivery = tuple[int, int, Row]
 
 
@@ -52,12 +55,15 @@ def live(street: Street, facts: list[SeriesFacts], batches: Iterator[list[Delive
     """Deliver the batches, a run after each, and return the hash of the state."""
     street.facts = {own.series_id: own for own in facts}
     street.roll_ups = roll_ups = RollUpsOf(street)
+    for own in facts:  # what its installation marks, before anything is read
+        street.mark(own.series_id, start_of(own.zone) - DAY_S, now_s)
+    street.run(now_s)
     for batch in batches:
         for series_id, channel_id, row in batch:
             street.deliver(series_id, channel_id, [row])
         street.run(now_s)
-    for own in facts:  # the look that the worker takes again and again, for what comes true by waiting
-        street.mark(own.series_id, start_of(own.zone) - DAY_S, now_s)
+    for own in facts:  # the look that the worker takes again and again, and no farther back than it looks
+        street.mark(own.series_id, now_s - LOOK_BACK_S, now_s)
     street.run(now_s)
     return state_of(street, roll_ups)
 
@@ -153,3 +159,25 @@ def test_the_order_of_arrival_changes_nothing_in_a_hundred_thousand_shuffles() -
 
 def test_a_winner_by_arrival_is_caught() -> None:
     assert count_different(LastDeliveryWins, CAUGHT_WITHIN) > 0
+
+
+def test_a_window_that_is_not_widened_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: estimates that learnt from what is dirty are left as they were."""
+    monkeypatch.setattr(derive, "widen_to_estimates", lambda ports, facts, span, now_s: span)
+    monkeypatch.setattr(plain_groups, "span_with", lambda span, *_: span)
+    assert count_different(Street, CAUGHT_WITHIN) > 0
+
+
+def test_a_window_that_displaces_an_earlier_one_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: of two windows that widen into each other only the later is kept."""
+
+    def later_only(*asked: Any) -> list[Any]:
+        ports, series_id, windows, *rest = asked
+        kept: list[Any] = []
+        for window in windows:
+            result = DERIVE_SERIES(ports, series_id, [window], *rest)
+            kept = [old for old in kept if all(old.span[1] <= new.span[0] for new in result)] + result
+        return kept
+
+    monkeypatch.setattr(derive, "_derive_series", later_only)
+    assert count_different(Street, 3 * CAUGHT_WITHIN) > 0
