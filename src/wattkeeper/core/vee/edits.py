@@ -19,6 +19,7 @@ from wattkeeper.core.vee.reasons import FREE_TEXT, REASON_CODES
 from wattkeeper.core.vee.table import Mask, iter_runs
 
 APPROVAL_MILLIWH = 100 * 10**6
+_OF_THE_TIME = int(Flag.POWER_LOST | Flag.DST_AMBIGUOUS)
 
 
 class UnableToEdit(WattkeeperError):
@@ -80,7 +81,7 @@ def apply_edits(
 
     A pure function of a set: of two edits of one interval the later recorded one counts (then the higher id).
     `as_of_s`: only what was recorded, and not withdrawn, by then; None: now. An edited interval is EDITED and
-    leaves its gap; it is overtaken where the measured value differs from the rejected one, is not suspect and
+    leaves its gap and stays what is true of its time, a power failure say; it is overtaken where the measured value differs from the rejected one, is not suspect and
     is not what the edit says anyway (``vee.edit-overtaken``, to be reviewed).
     """
     value, rejected, has_rejected, number = _lay_out(derived, edits, as_of_s)
@@ -96,7 +97,7 @@ def apply_edits(
         derived,
         value_milliwh=np.where(holds, value, derived.value_milliwh),
         provenance=np.where(holds, int(Provenance.EDITED), derived.provenance),
-        flags=np.where(holds, int(Flag.NONE), derived.flags),
+        flags=np.where(holds, derived.flags & _OF_THE_TIME, derived.flags),
         method=np.where(holds, int(Method.NONE), derived.method),
         gaps=_without(derived, holds, value),
     )

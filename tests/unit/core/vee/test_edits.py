@@ -62,6 +62,13 @@ def test_an_edit_holds_against_the_value_it_rejects_and_gives_way_to_another() -
     assert value_at(series([10, None, 30]), [EDIT]) == (70, Provenance.EDITED, [])
 
 
+def test_an_edit_of_a_dark_interval_makes_no_lit_one_of_it() -> None:
+    dark = series([10, 20, 30])
+    dark.flags[1] = Flag.POWER_LOST | Flag.SUSPECT
+    edited, _ = apply_edits(dark, [EDIT])
+    assert (edited.value_milliwh[1], edited.flags[1]) == (70, Flag.POWER_LOST)
+
+
 def test_a_suspect_value_overtakes_no_edit() -> None:
     doubtful = series([10, 21, 30])
     doubtful.flags[1] = Flag.SUSPECT
