@@ -80,9 +80,10 @@ def apply_edits(
     """Return the derived series with every edit that holds, and where one was overtaken.
 
     A pure function of a set: of two edits of one interval the later recorded one counts (then the higher id).
-    `as_of_s`: only what was recorded, and not withdrawn, by then; None: now. An edited interval is EDITED and
-    leaves its gap and stays what is true of its time, a power failure say; it is overtaken where the measured value differs from the rejected one, is not suspect and
-    is not what the edit says anyway (``vee.edit-overtaken``, to be reviewed).
+    `as_of_s`: only what was recorded, and not withdrawn, by then; None: now. An edited interval is EDITED,
+    leaves its gap and keeps what is true of its time, a power failure say; it is overtaken where the measured
+    value differs from the rejected one, is not suspect and is not what the edit says anyway
+    (``vee.edit-overtaken``, to be reviewed).
     """
     value, rejected, has_rejected, number = _lay_out(derived, edits, as_of_s)
     is_named = number >= 0
