@@ -126,12 +126,14 @@ def _estimate_gap(
 ) -> Shape | None:
     shape = Shape.over(gap)
     shape.take(candidates.before)
-    if not shape.is_known.any():
+    if not shape.is_known.all():
         line = line_over(intervals, gap, linear_max_s=estimation.linear_max_s)
-        if line is not None:
+        if line is not None and not shape.is_known.any():
             return _on_line(shape, gap, line)
-        if is_dark(intervals, gap, linear_max_s=estimation.linear_max_s):
-            shape.fill(shape.energy_milliwh, ~shape.is_known, Method.KNOWN_ZERO)
+        if line is not None:  # what the candidates leave lies on the line, unscaled as they are
+            shape.fill(np.array(line, dtype=np.int64) // (len(line) + 1), ~shape.is_known, Method.LINEAR)
+        elif is_dark(intervals, gap, linear_max_s=estimation.linear_max_s):
+            shape.fill(np.zeros_like(shape.energy_milliwh), ~shape.is_known, Method.KNOWN_ZERO)
     if not shape.is_known.all():
         take_days(shape, days, is_average_first=estimation.is_average_first)
         shape.take(candidates.after)

@@ -1,6 +1,7 @@
 """What other meters, years and classes know of a gap, and the order in which they are asked."""
 
 from dataclasses import replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -30,7 +31,7 @@ ALL = np.ones(6, dtype=np.bool_)
 
 
 def fill(
-    lost: Intervals, candidates: Candidates | None = None, **options: bool
+    lost: Intervals, candidates: Candidates | None = None, **options: Any
 ) -> tuple[list[int], list[int]]:
     """Return values and methods after estimation."""
     found = estimate(
@@ -66,7 +67,7 @@ def test_each_interval_takes_the_first_that_knows_it() -> None:
         candidate(Method.PREVIOUS_YEAR, 0, 1, 1, 7, -1, 0),
         candidate(Method.CLASS_PROFILE, 0, 1, 1, 1, 8, 0),
     )
-    values, methods = fill(lost, Candidates(before, after))
+    values, methods = fill(lost, Candidates(before, after), linear_max_s=0)
     assert values == [10, 5, 6, 7, 8, 60]
     assert methods[1:-1] == [
         Method.CHECK_METER,
@@ -80,7 +81,8 @@ def test_what_is_known_to_be_zero_stays_zero_when_scaled() -> None:
     lost = series([10, None, None, None, None, 60])
     zero = from_known_zero(np.array([0, 1, 1, 0, 0, 0], dtype=np.bool_))
     profile = from_class_profile(np.array([1, 1, 1, 1, 3, 1]), 10**9)
-    assert fill(lost, Candidates((zero,), (profile,)))[0] == [10, 0, 0, 1000, 3000, 60]
+    candidates = Candidates((zero,), (profile,))
+    assert fill(lost, candidates, linear_max_s=0)[0] == [10, 0, 0, 1000, 3000, 60]
 
 
 @given(
@@ -168,3 +170,27 @@ def test_the_average_daily_load_carries_on() -> None:
     assert forecast_by_daily_load(energy_milliwh=310, period_s=31 * 86_400, forecast_s=3 * 86_400) == 30
     with pytest.raises(UnableToEstimate, match="no-daily-load"):
         average_daily_load_milliwh(energy_milliwh=300, period_s=0)
+
+
+def test_a_line_fills_what_candidates_leave_of_a_short_gap() -> None:
+    lost = series([10, None, None, None, None, 60], registers=False)
+    check = candidate(Method.CHECK_METER, 0, 5, 6, -1, -1, 0)
+    assert fill(lost, Candidates((check,))) == ([10, 5, 6, 40, 50, 60], [0, 6, 6, 1, 1, 0])
+    assert fill(lost)[0] == [10, 20, 30, 40, 50, 60]
+
+
+def test_the_line_beside_candidates_is_scaled_with_them() -> None:
+    lost = series([10, None, None, None, None, 60])
+    energy = lost.gaps[0].energy_milliwh
+    assert energy is not None
+    values, methods = fill(lost, Candidates((candidate(Method.CHECK_METER, 0, 20, 30, -1, -1, 0),)))
+    assert sum(values[1:-1]) == energy
+    assert methods == [0, 6, 6, 1, 1, 0]
+    assert values[1:-1] == fill(lost)[0][1:-1]  # the same shape as the line
+
+
+def test_what_candidates_leave_of_a_dark_gap_is_zero() -> None:
+    lost = series([10, None, None, 60], registers=False)
+    lost = replace(lost, flags=np.where([True, False, False, True], int(Flag.POWER_LOST), 0))
+    values, methods = fill(lost, Candidates((candidate(Method.CHECK_METER, 0, 5, -1, 0),)))
+    assert (values, methods) == ([10, 5, 0, 60], [0, Method.CHECK_METER, Method.KNOWN_ZERO, 0])
