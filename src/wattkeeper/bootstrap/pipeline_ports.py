@@ -8,6 +8,7 @@ from wattkeeper.bootstrap.engines import data_folder
 from wattkeeper.bootstrap.pipeline_archived import OpenWindows
 from wattkeeper.bootstrap.pipeline_bills import DataBills
 from wattkeeper.bootstrap.pipeline_held import HeldMeasurements, HeldRates, HeldRollUps, HeldWindows, Holding
+from wattkeeper.bootstrap.pipeline_hints import DataHints
 from wattkeeper.bootstrap.pipeline_many import DataMany
 from wattkeeper.bootstrap.pipeline_rules import DataRules
 from wattkeeper.bootstrap.pipeline_single import (
@@ -39,6 +40,7 @@ def pipeline_ports(store: ReadingStore, tenant_id: int, now: Callable[[], dateti
         rates=HeldRates(store, tenant_id, holding),
         virtual=DataVirtual(tenant_id, now),
         bills=DataBills(tenant_id),
+        hints=DataHints(tenant_id, now),
     )
 
 

@@ -28,9 +28,11 @@ from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.rule_set_plan import RulePlan, validate_by_plan
 from wattkeeper.core.vee.series import needs_history
 from wattkeeper.pipeline.determinants import append_determinants
+from wattkeeper.pipeline.hints import calendar_with
 from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
 from wattkeeper.pipeline.plain_groups import group_windows
 from wattkeeper.pipeline.ports import (
+    Hints,
     ManySeries,
     MeasurementRows,
     Ports,
@@ -146,6 +148,8 @@ def run_once(
     if not windows:
         return PipelineReport()
     run_id = ports.runs.start(now_s=now_s, rule_set=rules.code)
+    if ports.hints is not None:
+        ports.hints.begin()
     many = ports.many if advance_rule is register_advance else None
     tally = _Tally()
     virtual = NO_VIRTUAL if ports.virtual is None else ports.virtual.load()
@@ -189,7 +193,7 @@ def _derive_slice(
     groups: list[DerivedGroup] = []
     rest = np.unique(windows.series_id)
     if many is not None:
-        groups, rest = _derive_many(many, windows, now_s, rules)
+        groups, rest = _derive_many(many, windows, now_s, rules, ports.hints)
     results: list[_Result] = []
     failed: set[int] = set()
     for series_id, own in _by_series(windows, rest).items():
@@ -292,13 +296,13 @@ def _virtual_result(ports: Ports, derived: DerivedVirtual, intervals: Intervals)
 
 
 def _derive_many(
-    many: ManySeries, windows: ClaimedWindows, now_s: int, rules: RuleSet
+    many: ManySeries, windows: ClaimedWindows, now_s: int, rules: RuleSet, hints: Hints | None
 ) -> tuple[list[DerivedGroup], Int64s]:
     """Return what was derived in groups, and the series that are left to be derived one by one."""
     groups, alone = group_windows(many, windows, now_s)
     rest = [alone]
     derived: list[DerivedGroup] = []
-    for outcome in derive_groups(many, groups, now_s, rules):
+    for outcome in derive_groups(many, groups, now_s, rules, hints):
         if isinstance(outcome, DerivedGroup):
             derived.append(outcome)
         else:
@@ -336,8 +340,10 @@ def _derive_window(
     wider = widen_to_estimates(ports, facts, span, now_s)
     span, derived = widen_to_brackets(ports, facts, wider, now_s, advance_rule)
     plan = facts.rules or RulePlan.of(rules)
+    calendar = DayCalendar(facts.zone, facts.holidays)
     if any(needs_history(derived, now_s, own) for _, _, own in plan.over(*span)):
         derived = derive_history(ports, facts, span, now_s, advance_rule)
+        calendar = calendar_with(ports.hints, facts.series_id, calendar)
     intervals, findings = validate_by_plan(
         derived,
         plan=plan,
@@ -347,7 +353,7 @@ def _derive_window(
             resolution_milliwh((*facts.installations, *facts.profiles), span),
             has_registers=facts.kind is Kind.CUMULATIVE,
         ),
-        calendar=DayCalendar(facts.zone, facts.holidays),
+        calendar=calendar,
         from_s=span[0],
         to_s=span[1],
         now_s=now_s,

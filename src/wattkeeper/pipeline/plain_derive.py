@@ -15,14 +15,16 @@ from wattkeeper.core.readings.plain import NO_MODULUS, ReadTable, derive_plain
 from wattkeeper.core.readings.plain_table import IntervalTable, gaps_of, join_gaps
 from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
+from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.core.vee.plain_estimate import estimate_lines, mark_validated
 from wattkeeper.core.vee.plain_gaps import estimate_gaps
 from wattkeeper.core.vee.plain_validate import find_disputed, find_rows_to_estimate, validate_table
 from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.series import estimate_window
+from wattkeeper.pipeline.hints import calendars_with
 from wattkeeper.pipeline.plain_groups import Group
-from wattkeeper.pipeline.ports import ManyReads, ManySeries, MeasurementRows, PlainSeries
+from wattkeeper.pipeline.ports import Hints, ManyReads, ManySeries, MeasurementRows, PlainSeries
 from wattkeeper.pipeline.window import CONTEXT_S, Span, history_span, span_to_nearest
 
 Rows = NDArray[np.intp]
@@ -41,7 +43,7 @@ class DerivedGroup:
 
 
 def derive_groups(
-    many: ManySeries, groups: list[Group], now_s: int, rules: RuleSet
+    many: ManySeries, groups: list[Group], now_s: int, rules: RuleSet, hints: Hints | None = None
 ) -> Iterator["DerivedGroup | Int64s"]:
     """Yield each derived group, and the ids of series that turn out to belong to none.
 
@@ -61,7 +63,7 @@ def derive_groups(
                 if held.any():
                     waiting.append(moved.take(held))
         if len(group.series):
-            yield from _finish(many, group, table, now_s, group.grid.rules or rules)
+            yield from _finish(many, group, table, now_s, group.grid.rules or rules, hints)
 
 
 def _leave_out(table: IntervalTable, group: Group, rows: Rows) -> tuple[IntervalTable, Group]:
@@ -170,7 +172,12 @@ def _find_wider(many: ManySeries, group: Group, table: IntervalTable, now_s: int
 
 
 def _finish(
-    many: ManySeries, group: Group, table: IntervalTable, now_s: int, rules: RuleSet
+    many: ManySeries,
+    group: Group,
+    table: IntervalTable,
+    now_s: int,
+    rules: RuleSet,
+    hints: Hints | None,
 ) -> Iterator["DerivedGroup | Int64s"]:
     facts = group.series.facts
     resolution_milliwh = -(-facts.numerator // facts.denominator)
@@ -186,7 +193,9 @@ def _finish(
     if needs_more.any():
         outer = history_span(group.span, group.grid, now_s)
         is_lost = needs_more & ~group.holds_over(outer)
-        _estimate_by_days(many, group, table, np.flatnonzero(needs_more & ~is_lost), outer, now_s, rules)
+        rows = np.flatnonzero(needs_more & ~is_lost)
+        for calendar, places in calendars_with(hints, facts.series_id[rows], group.grid.calendar):
+            _estimate_by_days(many, group, table, rows[places], outer, now_s, rules, calendar)
         if is_lost.any():
             yield group.series.facts.series_id[is_lost]
             table, group = _leave_out(table, group, np.flatnonzero(is_lost))
@@ -223,9 +232,10 @@ def _estimate_by_days(
     outer: Span,
     now_s: int,
     rules: RuleSet,
+    calendar: DayCalendar,
 ) -> None:
     """Fill the rows that need more than a line, with what the days around them hold."""
-    calendar, interval_s = group.grid.calendar, group.grid.interval_s
+    interval_s = group.grid.interval_s
     step_count = max(1, TABLE_DAYS_COUNT * DAY_S // (outer[1] - outer[0]))
     first = (group.span[0] - outer[0]) // interval_s
     end = first + len(table.starts_at_s)
@@ -238,11 +248,17 @@ def _estimate_by_days(
         done = np.flatnonzero(~is_left)
         table.fill_all(some[done], around.take(done), first)
         for i in np.flatnonzero(is_left).tolist():
-            _estimate_one(group, table, int(some[i]), around.row(i), now_s, rules)
+            _estimate_one(group, table, int(some[i]), around.row(i), now_s, rules, calendar)
 
 
 def _estimate_one(
-    group: Group, table: IntervalTable, row: int, derived: Intervals, now_s: int, rules: RuleSet
+    group: Group,
+    table: IntervalTable,
+    row: int,
+    derived: Intervals,
+    now_s: int,
+    rules: RuleSet,
+    calendar: DayCalendar,
 ) -> None:
     """Fill one row by the functions for single series."""
     facts = group.series.facts
@@ -250,7 +266,7 @@ def _estimate_one(
     limits = SeriesLimits(int(facts.series_id[row]), int(facts.power_max_w[row]), resolution_milliwh)
     window = estimate_window(
         derived,
-        calendar=group.grid.calendar,
+        calendar=calendar,
         from_s=group.span[0],
         to_s=group.span[1],
         now_s=now_s,

@@ -294,6 +294,18 @@ class Bills(Protocol):
         ...
 
 
+class Hints(Protocol):
+    """What is known of gaps from elsewhere than the series itself."""
+
+    def begin(self) -> None:
+        """Go by what is known now: called once at the start of a run."""
+        ...
+
+    def get_holidays(self, series_ids: Sequence[int]) -> Mapping[int, frozenset[date]]:
+        """Return the holidays of the series that have any."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything the pipeline needs, for one tenant; without `many` each series is derived by itself."""
@@ -309,3 +321,4 @@ class Ports:
     rates: Rates | None = None
     virtual: VirtualMeters | None = None
     bills: Bills | None = None
+    hints: Hints | None = None

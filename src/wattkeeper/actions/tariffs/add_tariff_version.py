@@ -6,8 +6,10 @@ from typing import Any
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import keep
+from wattkeeper.actions.tariffs.changed_holidays import mark_changed_holidays
 from wattkeeper.core.tariffs.parse import parse_tariff
 from wattkeeper.data.accounts.models import Role
+from wattkeeper.data.billing.holidays import Holidays
 from wattkeeper.data.billing.models import Tariff, TariffVersion
 
 
@@ -27,9 +29,12 @@ def add_tariff_version(
     if tariff is None:
         tariff = Tariff(tenant_id=actor.tenant_id, code=parsed.code, name=name or parsed.code)
         keep(tariff)
+    before = Holidays(actor.tenant_id).of_tariff(tariff.id)
     version = TariffVersion.objects.create(
         tariff=tariff, valid_from_date=parsed.valid_from_date, document=document
     )
+    after = Holidays(actor.tenant_id).of_tariff(tariff.id)
+    mark_changed_holidays(before, after, tenant_id=actor.tenant_id, now=now)
     entry.subject = f"tariff:{tariff.id}"
     entry.detail = {"version_id": version.id, "valid_from_date": parsed.valid_from_date}
     return version.id
