@@ -1,14 +1,13 @@
 """What the benchmarks of formats share: files with a truth, CPU seconds, one JSON object."""
 
-import json
-import os
 import platform
 import resource
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+from mdm_rig import finish, with_goals
 
 RUNS = 3
 
@@ -40,10 +39,10 @@ def best_of(work: Callable[[], Any], runs: int = RUNS) -> tuple[float, Any]:
     return least, result
 
 
-def print_result(**figures: Any) -> None:
-    """Print one JSON object, with the machine beside."""
-    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "calib_s": calib()}
-    print(json.dumps({**figures, **machine}))
+def finish_ratio(*, ratio_least: float, **figures: Any) -> NoReturn:
+    """Print one JSON object, with the machine beside. A ratio within a run is no matter of noise: strict."""
+    machine = {"python": platform.python_version(), "calib_s": calib()}
+    finish(with_goals({**figures, **machine}, least={"ratio": ratio_least}), is_strict=True)
 
 
 def make_nem12(meters_count: int, days_count: int, minutes: int) -> tuple[bytes, np.ndarray[Any, Any]]:

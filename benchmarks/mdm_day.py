@@ -1,17 +1,21 @@
 """A whole day of N meters, from spooled batches to stored reads, measurements, roll-ups and determinants.
 
-    python benchmarks/mdm_day.py [--meters 10000] [--slice 4096] [--folder DIR]
+    python benchmarks/mdm_day.py [--meters 10000 ...] [--slice 4096] [--peers 100] [--folder DIR]
 
 N meters x 96 intervals x 2 registers, 0.5 % of the reads lost in runs of 4 on average, wrong reads, surges
 and rollovers. Slices of meters come in one after the other; of each the spool is drained into the store and
 the pipeline derives, validates, estimates, reconciles and stores. The opening reads lie in the store
 before. CPU seconds are those of this process from the spool on and of the store process, merges included.
 Then every series is compared with the generator's truth: energy conserved to the milliwatt-hour, values
-equal, findings.
+equal, findings. Peers do the same day of so many meters (see peers.py).
+
+Several N run one after the other, each in a process and folder of its own; then the cost of a value must not
+grow with N (a quarter at most from the smallest to the largest) nor the pipeline's memory (by half at most).
 """
 
-import argparse
+import json
 import shutil
+import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -19,36 +23,83 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mdm_rig import Rig, add_street, calib, print_result
+from mdm_rig import Rig, add_street, calib, finish, parser_of, with_goals
 from mdm_street import INTERVAL_S, READS, STEP_MILLIWH, Day, make_day
+from peers import myems_day, pandas_day, with_ratios
 
 DAY = datetime(2026, 6, 1, tzinfo=UTC) - timedelta(hours=8)  # midnight in Shanghai
 DAY_S = int(DAY.timestamp())
 NOW = DAY + timedelta(days=1, minutes=10)
 BATCH_METERS = 100  # a concentrator's
 SHARE_MIN = 0.99
+GOAL = 1_200_000
+COST_GROWTH_MOST = 1.25
+MEMORY_GROWTH_MOST = 1.5
 RATE_OF_HOUR = np.repeat([2, 1, 0, 1, 2], [7, 3, 5, 7, 2])
 
 
 def main() -> None:
     """Run, check, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--meters", type=int, default=10_000)
+    parser = parser_of(__doc__)
+    parser.add_argument("--meters", type=int, nargs="+", default=[10_000])
     parser.add_argument("--slice", type=int, default=4096)
+    parser.add_argument("--peers", type=int, default=100, help="meters of the peers' day; 0: no peers")
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="mdm-day-"))
-    try:
-        result, is_right = run(folder, options.meters, options.slice)
-    finally:
-        if options.folder is None:
-            shutil.rmtree(folder)
-    print_result(result)
-    sys.exit(0 if is_right else 1)
+    if len(options.meters) > 1:
+        result = run_each(sorted(options.meters), options.slice, options.folder)
+    else:
+        folder = options.folder or Path(tempfile.mkdtemp(prefix="mdm-day-"))
+        try:
+            result = run(folder, options.meters[0], options.slice)
+        finally:
+            if options.folder is None:
+                shutil.rmtree(folder)
+    if options.peers:
+        day = make_day(2 * max(10, options.peers), 0)  # some series without any fault
+        peers = {"pandas": pandas_day(day, DAY_S), "myems": myems_day(day, DAY_S)}
+        result["peers"] = with_ratios(result["figure"], peers)
+        result["is_right"] &= all(peer["is_right"] for peer in peers.values())
+    finish(result, is_strict=options.strict)
 
 
-def run(folder: Path, meters_count: int, slice_count: int) -> tuple[dict[str, Any], bool]:
-    """Return the figures and whether all checks hold."""
+def run_each(counts: list[int], slice_count: int, folder: Path | None) -> dict[str, Any]:
+    """Return a row for each N, the figure of the largest, and how cost and memory grow."""
+    slice_count = min(slice_count, counts[0])
+    rows = []
+    for count in counts:
+        if folder:
+            (folder / str(count)).mkdir(parents=True)
+        command = [sys.executable, __file__, "--meters", str(count), "--slice", str(slice_count)]
+        command += ["--peers", "0", *(["--folder", str(folder / str(count))] if folder else [])]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if not done.stdout:
+            raise RuntimeError(f"no figures of {count} meters")
+        rows.append(json.loads(done.stdout))
+    return with_goals(grown(rows), least={"figure": GOAL})
+
+
+def grown(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the rows of several N, smallest first, with their growth; right if all are and neither grows."""
+    first, last = rows[0], rows[-1]
+    cost = last["ns_per_value"]["all"] / first["ns_per_value"]["all"]
+    memory = last["peak_mb"]["pipeline"] / first["peak_mb"]["pipeline"]
+    is_right = all(row["is_right"] for row in rows)
+    return {
+        "figure": last["figure"],
+        "unit": last["unit"],
+        "n_meters": [row["n_meters"] for row in rows],
+        "cost_growth": round(cost, 3),
+        "is_cost_linear": cost <= COST_GROWTH_MOST,
+        "memory_growth": round(memory, 3),
+        "is_memory_bounded": memory <= MEMORY_GROWTH_MOST,
+        "is_right": is_right and cost <= COST_GROWTH_MOST and memory <= MEMORY_GROWTH_MOST,
+        "rows": rows,
+    }
+
+
+def run(folder: Path, meters_count: int, slice_count: int) -> dict[str, Any]:
+    """Return the figures; `is_right` tells whether all checks hold."""
     before_s = calib()
     rig = Rig(folder)
     from wattkeeper.data.registry.models import Tenant
@@ -65,10 +116,10 @@ def run(folder: Path, meters_count: int, slice_count: int) -> tuple[dict[str, An
     reports = [live_a_day(rig, tenant.id, first, count) for first, count in slices]
     rig.wait_idle()
     store_s = rig.store_cpu_s() - store_s
+    peaks_mb = rig.peaks_mb()  # before the checks, which hold more
     checks = check_all(rig, tenant.id, slices)
     values_count = meters_count * READS * 2
     total_s = store_s + sum(rig.phases.values())
-    is_right = checks.pop("is_right")
     result = {
         "figure": round(values_count / total_s),
         "unit": "values per core-second",
@@ -84,14 +135,14 @@ def run(folder: Path, meters_count: int, slice_count: int) -> tuple[dict[str, An
             "arrays": round((rig.phases["pipeline"] - sum(rig.stages.values())) / values_count * 1e9),
         },
         "ten_million_meters_minutes_on_two_cores": round(1.92e9 / (values_count / total_s) / 2 / 60, 1),
-        "peak_mb": rig.peaks_mb(),
+        "peak_mb": peaks_mb,
         "runs": len(reports),
+        "is_right": checks.pop("is_right"),
         "checks": checks,
-        "is_right": is_right,
         "calib_s": [before_s, calib()],
     }
     rig.close()
-    return result, is_right
+    return with_goals(result, least={"figure": GOAL})
 
 
 def open_registers(rig: Rig, tenant_id: int, first_meter: int, day: Day) -> None:
@@ -158,16 +209,18 @@ def _batch(make: Any, tenant_id: int, number: int, channel_id: Any, at_s: Any, v
 def check_all(rig: Rig, tenant_id: int, slices: list[tuple[int, int]]) -> dict[str, Any]:
     """Compare every series with the truth."""
     totals: dict[str, int] = {}
+    findings = find_findings(tenant_id)
     for first, count in slices:
-        for name, number in check_slice(rig, tenant_id, first, make_day(2 * count, first)).items():
+        day = make_day(2 * count, first)
+        for name, number in check_slice(rig, tenant_id, first, day, findings).items():
             totals[name] = totals.get(name, 0) + number
     shares = {}
     for name in ("lost", "rollover", "wrong", "surge"):
         found, true, both = (totals.pop(f"{name}_{kind}") for kind in ("found", "true", "both"))
         shares[name] = {
             "true": true,
-            "precision": both / found if found else 1.0,
-            "recall": both / true if true else 1.0,
+            "precision": both / found if found else 0.0,  # nothing found or planted proves nothing
+            "recall": both / true if true else 0.0,
         }
     is_right = not totals["values_off"] and not totals["energy_off_milliwh"] and not totals["reads_off"]
     is_right &= not totals["rates_off_milliwh"]
@@ -175,7 +228,9 @@ def check_all(rig: Rig, tenant_id: int, slices: list[tuple[int, int]]) -> dict[s
     return {**totals, **shares, "is_right": is_right}
 
 
-def check_slice(rig: Rig, tenant_id: int, first_meter: int, day: Day) -> dict[str, int]:
+def check_slice(
+    rig: Rig, tenant_id: int, first_meter: int, day: Day, findings: dict[str, set[tuple[int, int]]]
+) -> dict[str, int]:
     """Return what is off in a slice, and how findings and truth meet."""
     count = len(day.energy)
     ids = 2 * first_meter + 1 + np.arange(count)
@@ -191,7 +246,10 @@ def check_slice(rig: Rig, tenant_id: int, first_meter: int, day: Day) -> dict[st
     energy_milliwh = np.where(is_bracketed, truth_milliwh, 0).sum(axis=1)
     stored_milliwh = np.where(is_bracketed, value, 0).sum(axis=1)
     is_lost, is_estimated = ~is_whole & is_bracketed, provenance == 2
-    findings = find_findings(tenant_id, ids)
+    found_by_rule = {
+        rule: {place for place in places if ids[0] <= place[0] <= ids[-1]}
+        for rule, places in findings.items()
+    }
     rates = rig.store.rate_days(tenant_id, ids.tolist(), DAY_S, DAY_S + 86_400)
     of_rate = RATE_OF_HOUR[np.arange(READS) // 4]
     rated_milliwh = np.zeros((count, 3), dtype=np.int64)
@@ -206,26 +264,24 @@ def check_slice(rig: Rig, tenant_id: int, first_meter: int, day: Day) -> dict[st
         "measured": int((provenance == 1).sum()),
         "estimated": int(is_estimated.sum()),
         **_meet("lost", set(np.flatnonzero(is_estimated).tolist()), set(np.flatnonzero(is_lost).tolist())),
-        **_meet("rollover", findings.get("readings.rollover", set()), _truth_of_rollovers(day, ids)),
-        **_meet("wrong", findings.get("readings.jump", set()), _truth(ids, *np.nonzero(day.is_wrong))),
-        **_meet("surge", findings.get("vee.spike", set()), _truth_of_surges(day, ids)),
+        **_meet("rollover", found_by_rule.get("readings.rollover", set()), _truth_of_rollovers(day, ids)),
+        **_meet("wrong", found_by_rule.get("readings.jump", set()), _truth(ids, *np.nonzero(day.is_wrong))),
+        **_meet("surge", found_by_rule.get("vee.spike", set()), _truth_of_surges(day, ids)),
     }
 
 
-def find_findings(tenant_id: int, ids: Any) -> dict[str, set[tuple[int, int]]]:
+def find_findings(tenant_id: int) -> dict[str, set[tuple[int, int]]]:
     """Return series and start of the findings of each rule."""
     from wattkeeper.data.alarms.models import Finding
 
     found: dict[str, set[tuple[int, int]]] = {}
-    wanted = range(int(ids[0]), int(ids[-1]) + 1)
     rules = ("readings.rollover", "readings.jump", "vee.spike")
     rows = Finding.objects.filter(tenant_id=tenant_id, rule__in=rules).values_list(
         "rule", "subject_key", "starts_at"
     )
     for rule, subject, starts_at in rows:
-        series_id = int(subject.removeprefix("series:"))
-        if series_id in wanted:
-            found.setdefault(rule, set()).add((series_id, int(starts_at.timestamp())))
+        place = int(subject.removeprefix("series:")), int(starts_at.timestamp())
+        found.setdefault(rule, set()).add(place)
     return found
 
 

@@ -1,5 +1,6 @@
 """A whole Wattkeeper in a throw-away folder for benchmarks: registry, spool, store process, pipeline."""
 
+import argparse
 import asyncio
 import json
 import os
@@ -15,7 +16,7 @@ from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -248,8 +249,36 @@ def add_street(tenant_id: int, first_meter: int, meters_count: int, since: datet
         model.objects.bulk_create(made, batch_size=2000)
 
 
-def print_result(result: dict[str, Any]) -> None:
-    """Print one JSON object."""
+def parser_of(document: str) -> argparse.ArgumentParser:
+    """Return a benchmark's parser: what it is from its docstring, and `--strict`."""
+    parser = argparse.ArgumentParser(description=document.splitlines()[0])
+    parser.add_argument("--strict", action="store_true", help="exit 2 when a goal is missed")
+    return parser
+
+
+def with_goals(
+    result: dict[str, Any], *, least: dict[str, float] | None = None, most: dict[str, float] | None = None
+) -> dict[str, Any]:
+    """Return a result that begins with the figures of a goal, and `goal` and `is_goal_met` by their names."""
+    goals = {name: f">= {goal}" for name, goal in (least or {}).items()}
+    goals |= {name: f"<= {goal}" for name, goal in (most or {}).items()}
+    is_met = {name: bool(result[name] >= goal) for name, goal in (least or {}).items()}
+    is_met |= {name: bool(result[name] <= goal) for name, goal in (most or {}).items()}
+    return {**{name: result[name] for name in goals}, "goal": goals, "is_goal_met": is_met, **result}
+
+
+def finish(result: dict[str, Any], *, is_strict: bool) -> NoReturn:
+    """Print one JSON object and exit: 1 for a wrong result, 2 for a missed goal if that is to count.
+
+    Machines are shared and noisy: else a missed goal is only told, on stderr.
+    """
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    result["harness_cpu_s"] = round(usage.ru_utime + usage.ru_stime, 1)
-    print(json.dumps(result, indent=1))
+    own_s = round(usage.ru_utime + usage.ru_stime, 1)
+    print(json.dumps({"cores": os.cpu_count(), **result, "harness_cpu_s": own_s}, indent=1))
+    missed = [name for name, is_met in result["is_goal_met"].items() if not is_met]
+    for name in missed:
+        print(f"GOAL MISSED: {name} is {result[name]}, goal {result['goal'][name]}", file=sys.stderr)
+    if not result["is_right"]:
+        print("WRONG: the result is not the truth", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(2 if missed and is_strict else 0)

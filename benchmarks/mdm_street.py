@@ -43,15 +43,18 @@ class Day:
 
 
 def make_day(series_count: int, seed: int) -> Day:
-    """Return the day of an even number of series: import and export by turns."""
+    """Return the day of an even number of series: import and export by turns; one fault a kind at least."""
     chance = np.random.default_rng(seed)
     energy = _loads(series_count, chance)
     surge_index = np.full(series_count, -1)
     chosen = np.flatnonzero(chance.random(series_count) < SURGE_SHARE)
+    if not len(chosen):
+        chosen = np.array([0])
     surge_index[chosen] = chance.integers(8, READS - 8, len(chosen))
     energy[chosen, surge_index[chosen]] = chance.integers(330, 480, len(chosen))
     opening = chance.integers(0, MODULUS // 2, series_count)
     is_full = chance.random(series_count) < ROLLOVER_SHARE
+    is_full[series_count // 4 * 2] |= not is_full.any()  # an import: its energy surely fills the register
     opening[is_full] = MODULUS - chance.integers(1, 400, int(is_full.sum()))
     unwrapped = np.concatenate((opening[:, None], opening[:, None] + np.cumsum(energy, axis=1)), axis=1)
     register = unwrapped % MODULUS
@@ -59,6 +62,8 @@ def make_day(series_count: int, seed: int) -> Day:
     is_calm = np.ones((series_count, READS + 1), dtype=np.bool_)
     is_calm[chosen[:, None], surge_index[chosen, None] + np.arange(-1, 3)] = False
     is_read |= ~is_calm
+    if is_read.all():
+        is_read[-1, READS // 2] = not is_calm[-1, READS // 2]
     is_wrong = np.zeros_like(is_read)
     told = register.copy()
     rows = np.flatnonzero(chance.random(series_count) < WRONG_SHARE)
@@ -66,9 +71,19 @@ def make_day(series_count: int, seed: int) -> Day:
     beside = is_calm[rows[:, None], at[:, None] + np.arange(-2, 3)].all(axis=1)
     beside &= is_read[rows[:, None], at[:, None] + np.arange(-2, 3)].all(axis=1)
     rows, at = rows[beside & ~is_full[rows]], at[beside & ~is_full[rows]]
+    if not len(rows):
+        rows, at = _a_quiet_place(is_calm & is_read & ~is_full[:, None])
     is_wrong[rows, at] = True
     told[rows, at] += chance.integers(2_000, 50_000, len(rows))
     return Day(energy, register, told, is_read, is_wrong, surge_index, unwrapped[:, -1] >= MODULUS)
+
+
+def _a_quiet_place(is_quiet: Mask) -> tuple[Int64s, Int64s]:
+    """Return row and place of the first read with two quiet ones on either side, clear of the ends."""
+    width = READS + 1
+    around = np.logical_and.reduce([is_quiet[:, 2 + step : width - 2 + step] for step in range(-2, 3)])
+    row, at = np.nonzero(around[:, 2:-3])
+    return row[:1], at[:1] + 4
 
 
 def _loads(series_count: int, chance: np.random.Generator) -> Int64s:

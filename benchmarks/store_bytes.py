@@ -8,7 +8,6 @@ checksums included. The same derived values are copied into PostgreSQL, with and
 both hold is counted and summed before.
 """
 
-import argparse
 import io
 import shutil
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from mdm_rig import finish, parser_of, with_goals
 from store_rig import (
     DAY_S,
     INTERVALS_COUNT,
@@ -28,7 +28,6 @@ from store_rig import (
     day_batches,
     month_values,
     own_store,
-    print_json,
 )
 
 from wattkeeper.store.api import Measurements, RawBatch, RawFrame
@@ -43,7 +42,7 @@ RAW_DAYS_COUNT = 10
 
 def main() -> None:
     """Run, check, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--series", type=int, default=1000)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
@@ -53,8 +52,7 @@ def main() -> None:
     finally:
         if options.folder is None:
             shutil.rmtree(folder)
-    print_json(result)
-    sys.exit(0 if result["is_right"] else 1)
+    finish(result, is_strict=options.strict)
 
 
 def run(folder: Path, series_count: int) -> dict[str, Any]:
@@ -83,11 +81,9 @@ def run(folder: Path, series_count: int) -> dict[str, Any]:
     is_right &= sizes["raw_read"][0] == sum(len(batch.value) for batch in batches)
     peer = copy_to_postgres(days)
     is_right &= peer.pop("held") == [count, total]
-    return {
+    result = {
         "benchmark": "store_bytes",
         "bytes_per_value": round(sizes["measurement"][1], 3),
-        "goal_bytes_per_value": GOAL_BYTES,
-        "is_goal_met": sizes["measurement"][1] <= GOAL_BYTES,
         "is_right": is_right,
         "n_values": count,
         "bytes_per_value_by_column": columns,
@@ -97,6 +93,7 @@ def run(folder: Path, series_count: int) -> dict[str, Any]:
         "postgresql": peer,
         "calib_s": [before_s, calib()],
     }
+    return with_goals(result, most={"bytes_per_value": GOAL_BYTES})
 
 
 def raw_day(rng: np.random.Generator, series_count: int, day: int) -> list[RawBatch]:

@@ -1,23 +1,24 @@
 """Durable ingest: decoded batches into the fsynced spool, from there into the fsynced store, then forgotten.
 
-    python benchmarks/store_ingest.py [--values 20000000] [--meters 100] [--folder DIR]
+    python benchmarks/store_ingest.py [--values 20000000] [--meters 100] [--peers 2000] [--folder DIR]
 
 Batches as concentrators hand them over: `--meters` meters x 2 registers x 96 instants each, concentrators in
 no order. Charged: this process from the decoded batch on (encoding, group commit, reading back, checksums,
 the request) and the store process, whatever merges ran in the meantime included; what one merge of everything
 costs is shown apart. Then the store's own count and sums are compared with numpy's, and re-delivered batches
-must change nothing. The same is measured for `insert_measurements`.
+must change nothing. The same is measured for `insert_measurements`. PostgreSQL copies the reads of `--peers`
+meters: rate and bytes (see peers.py).
 """
 
-import argparse
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mdm_rig import finish, parser_of, with_goals
+from peers import postgres_copies, with_ratios
 from store_rig import (
     INTERVALS_COUNT,
     JUNE_S,
@@ -27,7 +28,6 @@ from store_rig import (
     day_batches,
     month_values,
     own_store,
-    print_json,
     spool_and_drain,
 )
 
@@ -41,22 +41,22 @@ SERIES_DAYS = 30
 
 def main() -> None:
     """Run, check, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--values", type=int, default=20_000_000)
     parser.add_argument("--meters", type=int, default=100, help="of one batch")
+    parser.add_argument("--peers", type=int, default=2000, help="meters of PostgreSQL's copy; 0: no peers")
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="store-ingest-"))
     try:
-        result = run(folder, options.values, options.meters)
+        result = run(folder, options.values, options.meters, options.peers)
     finally:
         if options.folder is None:
             shutil.rmtree(folder)
-    print_json(result)
-    sys.exit(0 if result["is_right"] else 1)
+    finish(result, is_strict=options.strict)
 
 
-def run(folder: Path, values_count: int, meters_count: int) -> dict[str, Any]:
+def run(folder: Path, values_count: int, meters_count: int, peers_count: int = 0) -> dict[str, Any]:
     """Return the figures; `is_right` tells whether what is stored is what was given."""
     before_s = calib()
     spool = Spool(folder / "spool")
@@ -66,17 +66,28 @@ def run(folder: Path, values_count: int, meters_count: int) -> dict[str, Any]:
         derived = ingest_measurements(store, values_count)
         merged = {table: merge_cost(store, table) for table in ("raw_read", "measurement")}
     spool.close()
-    return {
+    peers = copy_to_peers(peers_count) if peers_count else {}
+    result = {
         "benchmark": "store_ingest",
         "values_per_core_s": raw["values_per_core_s"],
-        "goal_values_per_core_s": GOAL,
-        "is_goal_met": raw["values_per_core_s"] >= GOAL,
-        "is_right": raw.pop("is_right") and derived.pop("is_right"),
+        "is_right": raw.pop("is_right")
+        and derived.pop("is_right")
+        and all(peer.get("is_right", True) for peer in peers.values()),
         "raw_read": raw,
         "measurement": derived,
         "one_merge_of_all_cpu_ns_per_value": merged,
+        "peers": with_ratios(raw["values_per_core_s"], peers),
         "calib_s": [before_s, calib()],
     }
+    return with_goals(result, least={"values_per_core_s": GOAL})
+
+
+def copy_to_peers(meters_count: int) -> dict[str, dict[str, Any]]:
+    """Copy batches of the same generator into PostgreSQL."""
+    batches = day_batches(
+        np.random.default_rng(1), 1, -(-meters_count // 100), min(100, meters_count), JUNE_S
+    )
+    return postgres_copies([(batch.channel_id, batch.measured_at_s, batch.value) for batch in batches])
 
 
 def merge_cost(store: OwnStore, table: str) -> int:

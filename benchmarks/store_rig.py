@@ -1,8 +1,6 @@
 """What the store's benchmarks share: a store process of their own, CPU seconds, days that look real."""
 
 import asyncio
-import json
-import os
 import subprocess
 import sys
 import time
@@ -170,8 +168,3 @@ def cpu_of(work: Callable[[], None], store: OwnStore) -> dict[str, float]:
         "store": store.cpu_s() - store_s,
         "wall": time.monotonic() - wall_s,
     }
-
-
-def print_json(result: dict[str, Any]) -> None:
-    """Print one JSON object."""
-    print(json.dumps({"cores": os.cpu_count(), **result}, indent=1))
