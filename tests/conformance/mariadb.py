@@ -9,7 +9,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from conformance.servers import folder_of, free_port, ordinary_user, running
+from conformance.servers import folder_of, free_port, ordinary_user, own_copy, running
 
 
 def mariadb_binaries() -> tuple[Path, Path]:
@@ -21,8 +21,8 @@ def mariadb_binaries() -> tuple[Path, Path]:
 
 
 @contextmanager
-def mariadb_server() -> Iterator[str]:
-    """Start a server with one empty database and give its URL."""
+def mariadb_server(certificate: Path | None = None) -> Iterator[str]:
+    """Start a server with one empty database and give its URL; over TLS too with a certificate."""
     (server, install), user, port = mariadb_binaries(), ordinary_user(), free_port()
     with folder_of(user) as folder:
         subprocess.run(
@@ -51,6 +51,11 @@ def mariadb_server() -> Iterator[str]:
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_bin",
         ]
+        if certificate is None:
+            command.append("--skip-ssl")
+        else:
+            file = own_copy(certificate, folder, user)
+            command += [f"--ssl-cert={file}", f"--ssl-key={file}"]
 
         def is_ready() -> bool:
             try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conformance.servers import folder_of, free_port, ordinary_user, running
+from conformance.servers import folder_of, free_port, ordinary_user, own_copy, running
 
 
 def postgres_binaries() -> Path:
@@ -20,8 +20,8 @@ def postgres_binaries() -> Path:
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """Start a server with one empty database and give its URL."""
+def postgres_server(certificate: Path | None = None) -> Iterator[str]:
+    """Start a server with one empty database and give its URL; over TLS too with a certificate."""
     binaries, user, port = postgres_binaries(), ordinary_user(), free_port()
     with folder_of(user) as folder:
         subprocess.run(
@@ -33,6 +33,9 @@ def postgres_server() -> Iterator[str]:
         )
         command = [str(binaries / "postgres"), "-D", str(folder / "data"), "-p", str(port)]
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(folder), "fsync": "off"}
+        if certificate is not None:
+            file = own_copy(certificate, folder, user)
+            settings |= {"ssl": "on", "ssl_cert_file": str(file), "ssl_key_file": str(file)}
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
 

@@ -41,6 +41,16 @@ def folder_of(user: str | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def own_copy(file: Path, folder: Path, user: str | None) -> Path:
+    """Copy a key file to where `user` may read it and nobody else."""
+    copy = folder / file.name
+    copy.touch(mode=0o600)
+    copy.write_bytes(file.read_bytes())
+    if user is not None:
+        shutil.chown(copy, user)
+    return copy
+
+
 @contextmanager
 def running(
     command: list[str], *, user: str | None, folder: Path, is_ready: Callable[[], bool]

@@ -1,20 +1,15 @@
 """A readings store behind a server's address: user, password and TLS, and the same promises."""
 
-import ipaddress
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from certificates import write_certificate
 from conformance.stores import running_store
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store import conformance
@@ -25,28 +20,8 @@ from wattkeeper.store.transport import StoreRefused, StoreUnreachable, address_o
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "store")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
     path = tmp_path_factory.mktemp("tls") / "server.pem"
-    plain = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(plain + made.public_bytes(serialization.Encoding.PEM))
-    return path
+    return write_certificate(path, "127.0.0.1", "0.0.0.0")
 
 
 @pytest.fixture(scope="module")
@@ -113,17 +88,57 @@ def test_a_wrong_password_and_plain_words_are_refused(address: tuple[int, str], 
         HttpReadingStore.of_server(f"clickhouse://u:{password}@127.0.0.1:{port}/").counts(1)
 
 
+def test_elsewhere_tls_needs_no_word(address: tuple[int, str], certificate: Path) -> None:
+    """0.0.0.0 leads to this machine and is not loopback: what is true of any other address is true of it."""
+    port, password = address
+    url = f"clickhouse://u:{password}@0.0.0.0:{port}/?ca={certificate}"
+    assert HttpReadingStore.of_server(url).counts(1) is not None
+
+
+def test_elsewhere_plain_words_are_never_said() -> None:
+    """The planted fault is a server that speaks no TLS: it hears nothing of the password."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def listen() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        heard.append(connection.recv(4096))
+
+        threading.Thread(target=listen, daemon=True).start()
+        port = listener.getsockname()[1]
+        with pytest.raises(StoreUnreachable):
+            HttpReadingStore.of_server(f"clickhouse://u:geheim@0.0.0.0:{port}/").counts(1)
+        with pytest.raises(StoreUnreachable):
+            HttpReadingStore.of_server(f"clickhouse://u:geheim@0.0.0.0:{port}/?insecure=true").counts(1)
+        listener.close()
+    said_plain = [b"geheim" in words for words in heard]
+    assert said_plain[0] is False
+    assert said_plain[-1] is True  # asked for by name; so the listener would have heard it
+
+
 def test_an_address_says_everything() -> None:
     found = address_of_server(
         "clickhouse://me%40home:p%3Aw@db.example:9000/readings?secure=true&ca=/etc/ca.pem"
     )
     assert found == ("db.example", 9000, "p:w", "me@home", "readings", True, "/etc/ca.pem")
-    assert address_of_server("clickhouse://db")[:4] == ("db", 8123, "", "default")
-    assert address_of_server("clickhouse://db?secure=true").port == 8443
+    assert address_of_server("clickhouse://localhost")[:4] == ("localhost", 8123, "", "default")
+    assert address_of_server("clickhouse://localhost?secure=true").port == 8443
 
 
 @pytest.mark.parametrize(
-    "url", ["clickhouse://", "http://db", "clickhouse://db?secure=yes", "clickhouse://db?verify=false"]
+    "url",
+    [
+        "clickhouse://",
+        "http://db",
+        "clickhouse://db?secure=yes",
+        "clickhouse://db?verify=false",
+        "clickhouse://db?insecure=yes",
+        "clickhouse://db?insecure=true&secure=true",
+        "clickhouse://db?insecure=true&ca=/etc/ca.pem",
+    ],
 )
 def test_an_address_that_is_not_understood_is_refused(url: str) -> None:
     with pytest.raises(WattkeeperError) as caught:

@@ -77,7 +77,7 @@ def open_store(folder: Path | None = None) -> ReadingStore:
     """Return the readings store: what ``WATTKEEPER_READINGS`` names, else this folder's process.
 
     :raises WattkeeperError: ``store.not-running`` where no store process serves the folder,
-        ``settings.readings-url``
+        ``settings.readings-url``, ``settings.readings-insecure``
     """
     url = os.environ.get("WATTKEEPER_READINGS", "")
     if url.startswith("clickhouse://"):

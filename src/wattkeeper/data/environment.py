@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pymysql
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.database_tls import host_of, tls_options
 
 _BOOLS = {"true": True, "false": False}
 _MYSQL_OPTIONS = {
@@ -59,7 +60,8 @@ def read_secret(path: Path) -> str:
 def database_from_url(url: str, data_folder: Path) -> dict[str, Any]:
     """Return Django's database dictionary for `url`, SQLite in `data_folder` where it is empty.
 
-    :raises WattkeeperError: ``settings.database-url`` for a scheme that is not served
+    :raises WattkeeperError: ``settings.database-url`` for a scheme that is not served,
+        ``settings.database-option``, ``settings.database-insecure``, ``settings.database-file``
     """
     if not url:
         return {
@@ -74,16 +76,20 @@ def database_from_url(url: str, data_folder: Path) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme not in _ENGINES:
         raise WattkeeperError("settings.database-url", scheme=parts.scheme, known=", ".join(_ENGINES))
-    settings = {
+    is_postgres = parts.scheme == "postgresql"
+    options = tls_options(parts, is_postgres=is_postgres)
+    settings: dict[str, Any] = {
         "ENGINE": _ENGINES[parts.scheme],
         "NAME": parts.path.lstrip("/"),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": parts.hostname or "",
+        "HOST": host_of(parts),
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
     }
-    if parts.scheme != "postgresql":
+    if not is_postgres:
         pymysql.install_as_MySQLdb()
-        settings["OPTIONS"] = _MYSQL_OPTIONS
+        options = _MYSQL_OPTIONS | options
+    if options:
+        settings["OPTIONS"] = options
     return settings

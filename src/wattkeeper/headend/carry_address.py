@@ -9,13 +9,13 @@ begins before the first byte of the server's greeting, so that nobody on the way
 it: the server needs ``handshake_first``.
 """
 
-import ipaddress
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from wattkeeper.core.kernel.addresses import is_loopback
 from wattkeeper.core.kernel.errors import WattkeeperError
 
 _DEFAULT_PORT = "4222"
@@ -98,10 +98,4 @@ def _with_port(host: str) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(urlsplit(f"//{host}").hostname or "")

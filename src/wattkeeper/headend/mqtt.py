@@ -1,16 +1,18 @@
 """A wire over MQTT: topics and payloads become lines; the broker is acknowledged after the spool."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from gmqtt import Client
 from gmqtt.mqtt.handler import MQTTConnectError
 
 from wattkeeper.headend.errors import LinkDown
+from wattkeeper.headend.mqtt_address import parse_broker
 from wattkeeper.headend.push import Outcome
-from wattkeeper.headend.tcp import BUFFER_MAX_BYTES, Connect, Wire, split_endpoint
+from wattkeeper.headend.tcp import BUFFER_MAX_BYTES, Connect, Wire
 from wattkeeper.protocols.pulse.errors import PulseError
 from wattkeeper.protocols.pulse.messages import (
     decode_line,
@@ -59,15 +61,17 @@ class MqttWire:
         """
         Connect and subscribe.
 
-        :raises LinkDown: if the broker does not answer or refuses
+        :raises LinkDown: if the broker does not answer, refuses or does not prove its name
         """
-        host, port = split_endpoint(endpoint)
-        parts = urlsplit(endpoint)
-        if parts.username is not None:
-            self._client.set_auth_credentials(unquote(parts.username), unquote(parts.password or ""))
+        broker = parse_broker(endpoint)
+        host, port = broker.host, broker.port
+        if broker.user is not None:
+            self._client.set_auth_credentials(broker.user, broker.password)
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                await self._client.connect(host, port)
+                await self._client.connect(host, port, ssl=broker.tls or False)
+        except ssl.SSLCertVerificationError as error:
+            raise LinkDown("headend.broker-certificate", is_permanent=False) from error
         except (OSError, TimeoutError, MQTTConnectError) as error:
             raise LinkDown("headend.link-refused", is_permanent=False, endpoint=f"{host}:{port}") from error
         self._is_open = True
@@ -102,7 +106,8 @@ class MqttWire:
 
     async def _disconnect(self) -> None:
         try:
-            await self._client.disconnect()
+            with suppress(OSError):  # over TLS the broker's last words may come after its good-bye
+                await self._client.disconnect()
         finally:
             self._closed.set()
 
@@ -139,7 +144,7 @@ class MqttWire:
 
 
 def dial_mqtt(endpoint: str, client_id: str, on_push: OnPush) -> Connect:
-    """Return what connects to a broker at ``mqtt://[user:password@]host:port``."""
+    """Return what connects to a broker at ``mqtts://[user:password@]host:port``; see `mqtt_address`."""
 
     async def connect() -> Wire:
         wire = MqttWire(client_id, on_push)

@@ -34,7 +34,7 @@ class Transport(Enum):
     """How a link is reached."""
 
     TCP = "TCP"  # we dial host:port; one bus, one request at a time
-    MQTT = "MQTT"  # endpoint mqtt://host:port; devices push
+    MQTT = "MQTT"  # endpoint mqtts://host:port, mqtt:// on this machine; devices push
     PULSE_TCP = "PULSE_TCP"  # we dial host:port; newline-delimited JSON, devices push
     LISTEN = "LISTEN"  # the device dials us: endpoint listen://host:port?from=…&token=…
 

@@ -67,7 +67,7 @@ class HttpReadingStore:
     def of_server(cls, url: str, *, is_bulk: bool = False) -> Self:
         """Return the store of a ClickHouse server at ``clickhouse://user:password@host:port/database``.
 
-        :raises WattkeeperError: ``settings.readings-url``
+        :raises WattkeeperError: ``settings.readings-url``, ``settings.readings-insecure``
         """
         address = address_of_server(url)
         store = cls.__new__(cls)

@@ -9,6 +9,7 @@ from ssl import SSLCertVerificationError, create_default_context
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from wattkeeper.core.kernel.addresses import is_loopback
 from wattkeeper.core.kernel.errors import WattkeeperError
 
 _TIMEOUT_S = 120.0
@@ -50,21 +51,31 @@ def address_of(url: str, secret: str) -> Address:
 
 
 def address_of_server(url: str) -> Address:
-    """Return the address in ``clickhouse://user:password@host:port/database?secure=true&ca=FILE``.
+    """Return the address in ``clickhouse://user:password@host:port/database?ca=FILE``.
 
-    Plain HTTP is for this machine and for networks that are trusted; ``secure=true`` is TLS.
+    TLS on any address but loopback, ``secure=true`` asks for it there too; ``insecure=true`` does without it
+    where others can listen.
 
-    :raises WattkeeperError: ``settings.readings-url`` for a part that is not understood
+    :raises WattkeeperError: ``settings.readings-url`` for a part that is not understood,
+        ``settings.readings-insecure`` for ``secure=false`` alone on an address that others reach
     """
     parts = urlsplit(url)
+    host = parts.hostname or ""
     options = parse_qs(parts.query, keep_blank_values=True)
-    secure = options.pop("secure", ["false"])[-1].lower()
+    is_exposed = not is_loopback(host)
+    is_insecure = "insecure" in options
+    is_told = options.pop("insecure", ["true"])[-1] == "true"
+    secure = options.pop("secure", ["true" if is_exposed and not is_insecure else "false"])[-1].lower()
     ca_file = options.pop("ca", [""])[-1]
-    if parts.scheme != "clickhouse" or not parts.hostname or options or secure not in ("true", "false"):
-        raise WattkeeperError("settings.readings-url", place=f"{parts.scheme}://{parts.hostname or ''}")
     is_tls = secure == "true"
+    is_contrary = is_insecure and (is_tls or bool(ca_file))
+    is_known = parts.scheme == "clickhouse" and not options and secure in ("true", "false") and is_told
+    if not is_known or not host or is_contrary:
+        raise WattkeeperError("settings.readings-url", place=f"{parts.scheme}://{host}")
+    if is_exposed and not is_tls and not is_insecure:
+        raise WattkeeperError("settings.readings-insecure", place=f"{parts.scheme}://{host}")
     return Address(
-        parts.hostname,
+        host,
         parts.port or (_TLS_PORT if is_tls else _PORT),
         unquote(parts.password or ""),
         unquote(parts.username or "default"),

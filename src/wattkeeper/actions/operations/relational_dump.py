@@ -78,13 +78,24 @@ def _postgres(settings: dict[str, Any]) -> list[str]:
 
 def _mariadb(settings: dict[str, Any]) -> list[str]:
     pairs = (("--host", "HOST"), ("--port", "PORT"), ("--user", "USER"))
-    return [f"{option}={settings[key]}" for option, key in pairs if settings.get(key)]
+    told = [f"{option}={settings[key]}" for option, key in pairs if settings.get(key)]
+    tls = settings.get("OPTIONS", {}).get("ssl")
+    if not tls:
+        return told
+    files = [f"--ssl-{name}={path}" for name, path in tls.items() if path]
+    return [*told, "--ssl", "--ssl-verify-server-cert", *files]
+
+
+def _postgres_tls(settings: dict[str, Any]) -> dict[str, str]:
+    """TLS as libpq reads it from the environment: its tools have no options for it."""
+    options = settings.get("OPTIONS", {}) if _engine(settings) == "postgresql" else {}
+    return {f"PG{name.upper()}": options[name] for name in options if name.startswith("ssl")}
 
 
 def _run(command: list[str], settings: dict[str, Any], **streams: Any) -> None:
     """Run a tool; passwords go by the environment, where no list of processes shows them."""
     password = str(settings.get("PASSWORD") or "")
-    environment = {**os.environ, "PGPASSWORD": password, "MYSQL_PWD": password}
+    environment = {**os.environ, "PGPASSWORD": password, "MYSQL_PWD": password} | _postgres_tls(settings)
     try:
         done = subprocess.run(  # noqa: S603 - our own command line
             command, env=environment, stderr=subprocess.PIPE, timeout=_TIMEOUT_S, check=False, **streams

@@ -26,7 +26,7 @@ def add(
     name: Name,
     endpoint: Annotated[
         str,
-        typer.Argument(help="host:port; mqtt://host:port; listen://host:port?token=PACKET or from=ADDRESSES"),
+        typer.Argument(help="host:port; mqtts://host:port; listen://host:port?token=PACKET or ?from=…"),
     ],
     site: Annotated[str, typer.Option(help="the site's code")],
     transport: Annotated[str, typer.Option(help="TCP, MQTT or PULSE_TCP")] = "TCP",

@@ -9,8 +9,9 @@ from rich.console import Console
 
 from wattkeeper.bootstrap import data_folder
 from wattkeeper.bootstrap.prepare import prepare
+from wattkeeper.core.kernel.addresses import is_loopback
 from wattkeeper.interfaces.workers.supervisor import Supervisor, run_until_stopped
-from wattkeeper.interfaces.workers.tls import Tls, choose, is_loopback
+from wattkeeper.interfaces.workers.tls import Tls, choose
 
 
 def serve(

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from wattkeeper.core.kernel.addresses import is_loopback
 from wattkeeper.core.kernel.errors import WattkeeperError
 
 VALID_DAYS = 397
@@ -46,16 +47,6 @@ class Tls:
             "WATTKEEPER_TLS_KEY": str(self.key),
             "WATTKEEPER_TLS_OWN": str(self.is_own).lower(),
         }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def own_address(host: str) -> str:

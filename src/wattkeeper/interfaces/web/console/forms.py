@@ -92,7 +92,7 @@ class LinkForm(RowForm):
 
         model = Link
         fields = ("name", "transport", "endpoint", "timeout_ms", "retries_count", "poll_s")
-        help_texts = {"endpoint": _("host:port; mqtt://host:port; listen://0.0.0.0:port?from=… or &token=…")}  # noqa: RUF012
+        help_texts = {"endpoint": _("host:port; mqtts://host:port; listen://0.0.0.0:port?from=… or &token=…")}  # noqa: RUF012
 
 
 class MeterForm(RowForm):
