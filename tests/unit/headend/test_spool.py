@@ -3,6 +3,7 @@
 import errno
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,40 @@ def test_full_is_refused_and_nothing_is_overwritten(tmp_path: Path) -> None:
     assert contents(spool) == [b"x" * 79, b"y"]
     spool.delete(spool.peek(1))
     spool.append([b"z" * 21])
+
+
+class Overwriting(Spool):
+    """The planted fault: a full spool makes room by forgetting its oldest."""
+
+    def append(self, contents: Sequence[bytes]) -> None:
+        try:
+            super().append(contents)
+        except SpoolFull:
+            self.delete(self.peek(1))
+            self.append(contents)
+
+
+def overfill(spool: Spool) -> tuple[int, int]:
+    """Offer twice what fits; return how many were refused, and how many of the others are gone."""
+    acknowledged, refused_count = [], 0
+    for number in range(200):
+        content = number.to_bytes(10, "big")
+        try:
+            spool.append([content])
+        except SpoolFull:
+            refused_count += 1
+        else:
+            acknowledged.append(content)
+    found = contents(spool)
+    return refused_count, len(set(acknowledged) - set(found))
+
+
+def test_a_full_spool_forgets_nothing_it_acknowledged(tmp_path: Path) -> None:
+    assert overfill(Spool(tmp_path, capacity_bytes=1000)) == (100, 0)
+
+
+def test_overwriting_the_oldest_is_caught(tmp_path: Path) -> None:
+    assert overfill(Overwriting(tmp_path, capacity_bytes=1000)) == (0, 100)
 
 
 def damage(folder: Path, row_id: int) -> None:

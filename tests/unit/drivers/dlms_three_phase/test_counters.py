@@ -99,11 +99,19 @@ def test_a_jump_to_the_end_does_not_lock_the_meter_out() -> None:
     line.run(driver, driver.open())
 
 
-@given(st.lists(st.one_of(st.none(), st.integers(-1, 2**32)), max_size=60), st.integers(1, 1000))
-def test_no_counter_is_handed_out_twice(told: list[int | None], crash_every: int) -> None:
-    """Whatever the meter says in between, and however often we start anew with the same reservations."""
+class Believing(Counters):
+    """The planted fault: ours is whatever the meter says it has seen last."""
+
+    def skip_past(self, latest: int) -> None:
+        if self._next >= self._end:
+            self._take_over(1)
+        self._next, self._end = latest + 1, 2**40
+
+
+def handed_out(make: type[Counters], told: list[int | None], crash_every: int) -> list[int]:
+    """Return the counters used, whatever the meter says in between and however often we start anew."""
     reserve = Reservations()
-    counters, used = Counters(reserve), []
+    counters, used = make(reserve), []
     for index, latest in enumerate(told, 1):
         if latest is not None:
             try:
@@ -112,5 +120,27 @@ def test_no_counter_is_handed_out_twice(told: list[int | None], crash_every: int
                 continue
         used.append(counters.take())
         if index % crash_every == 0:
-            counters = Counters(reserve)
+            counters = make(reserve)
+    return used
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-1, 2**32)), max_size=60), st.integers(1, 1000))
+def test_no_counter_is_handed_out_twice(told: list[int | None], crash_every: int) -> None:
+    used = handed_out(Counters, told, crash_every)
     assert used == sorted(set(used))
+    assert all(counter < 2**32 for counter in used)
+
+
+GOES_BACK: list[int | None] = [None, None, 0, None]
+JUMPS_TO_THE_END: list[int | None] = [None, 2**32 - 1, None]
+
+
+@pytest.mark.parametrize(
+    ("told", "believed", "ours"),
+    [(GOES_BACK, [1, 2, 1, 2], [1, 2, 3, 4]), (JUMPS_TO_THE_END, [1, 2**32, 2**32 + 1], [1, 2])],
+)
+def test_taking_what_the_meter_says_is_caught(
+    told: list[int | None], believed: list[int], ours: list[int]
+) -> None:
+    assert handed_out(Believing, told, 1000) == believed  # used twice, or beyond what a meter can take
+    assert handed_out(Counters, told, 1000) == ours

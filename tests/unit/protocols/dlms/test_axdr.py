@@ -88,6 +88,17 @@ def test_random_bytes_raise_only_the_protocols_error(octets: bytes, head: bytes)
     assert 0 < end <= len(head + octets)
 
 
+def refusal(octets: bytes) -> str:
+    """Return why bytes are refused: our own code, or what broke; nothing if they are taken."""
+    try:
+        axdr.decode(octets)
+    except ApduDamaged as error:
+        return error.code
+    except RecursionError:
+        return "recursion"
+    return ""
+
+
 @pytest.mark.parametrize(
     ("octets", "code"),
     [
@@ -103,9 +114,34 @@ def test_random_bytes_raise_only_the_protocols_error(octets: bytes, head: bytes)
     ],
 )
 def test_bounds(octets: bytes, code: str) -> None:
-    with pytest.raises(ApduDamaged) as caught:
-        axdr.decode(octets)
-    assert caught.value.code == code
+    assert refusal(octets) == code
+
+
+BOMBS = {
+    "structures": (b"\x02\x01" * 32_000 + b"\x00", "dlms.data-too-deep"),
+    "arrays": (b"\x01\x82\x00\x01" * 16_000 + b"\x00", "dlms.data-too-deep"),
+    "descriptions": (b"\x13" + b"\x01\x00\x01" * 20_000 + b"\x11\x01\x00", "dlms.data-too-deep"),
+    "long": (b"\x01\x83\x02\x00\x00" + bytes(2**17), "dlms.data-too-long"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused(name: str) -> None:
+    octets, code = BOMBS[name]
+    assert refusal(octets) == code
+
+
+@pytest.mark.parametrize("name", ["structures", "arrays", "descriptions"])
+def test_nesting_without_a_bound_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: no bound on depth."""
+    monkeypatch.setattr(axdr, "MAX_DEPTH", 10**9)
+    assert refusal(BOMBS[name][0]) == "recursion"
+
+
+def test_length_without_a_bound_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: no bound on bytes."""
+    monkeypatch.setattr(axdr, "MAX_BYTES", 10**9)
+    assert refusal(BOMBS["long"][0]) == ""
 
 
 def test_depth_sixteen_is_allowed() -> None:

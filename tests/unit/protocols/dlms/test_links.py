@@ -130,9 +130,21 @@ def test_a_missing_block_is_noticed_and_the_next_transfer_is_whole() -> None:
     assert assembler.add(1, b"whole", is_last=True) == b"whole"
 
 
+def held_bytes(blocks_count: int) -> int:
+    """Return how much an assembler holds of a transfer that never ends."""
+    assembler, held = Assembler(1), 0
+    with contextlib.suppress(ApduDamaged):
+        for number in range(1, blocks_count + 1):
+            assembler.add(number, bytes(1000), is_last=False)
+            held += 1000
+    return held
+
+
 def test_blocks_never_grow_without_bound() -> None:
-    assembler = Assembler(1)
-    for number in range(1, 66):
-        assembler.add(number, bytes(1000), is_last=False)
-    with pytest.raises(ApduDamaged):
-        assembler.add(66, bytes(1000), is_last=False)
+    assert held_bytes(1000) == 65_000
+
+
+def test_blocks_that_grow_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: no bound on what is joined."""
+    monkeypatch.setattr(gbt, "MAX_BYTES", 10**9)
+    assert held_bytes(1000) == 1_000_000
