@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from conformance.servers import free_port
+from conformance.servers import port_for_all
 from conformance.storm_rig import STEADY_COUNT
 from unit.headend.bench import NOON, ToyMeter, toy_frame
 from wattkeeper.core.kernel.instants import to_seconds
@@ -107,7 +107,7 @@ class Rig:
 
 @asynccontextmanager
 async def rig(folder: Path, modems_count: int, plant: str) -> AsyncIterator[tuple[Rig, int]]:
-    port = free_port()
+    port = port_for_all()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *(str(RIG), str(port), str(modems_count), plant, str(folder)),

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from conformance.servers import port_for_all
+
 RIG = Path(__file__).with_name("door_rig.py")
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTION_MAX_BYTES = 3 * 1024
@@ -20,9 +22,7 @@ CONNECTION_MAX_BYTES = 3 * 1024
 
 @contextmanager
 def rig(first_frame_s: float) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = port_for_all()
     process = subprocess.Popen(
         [sys.executable, str(RIG), str(port), str(first_frame_s)],
         stdin=subprocess.PIPE,

@@ -25,7 +25,8 @@ from unit.headend.bench import (
     link,
     running_headend,
 )
-from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.billing.intervals import IntervalColumns, take_billable
+from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Flag, Provenance, Source
 from wattkeeper.core.kernel.reads import ReadColumns
 from wattkeeper.core.readings.intervals import derive_intervals
@@ -84,6 +85,11 @@ async def test_an_impossible_stamp_costs_only_its_own_read(tmp_path: Path) -> No
     assert {report.error_code for report in world.reports} == {"headend.stamp-impossible"}
 
 
+METER = ChannelInstallation(
+    1, NOW_S - 400 * DAY_S, None, Fraction(1000), 10**6, (MultiplierPeriod(0, None, Fraction(1)),)
+)
+
+
 def told_by(offset_s: int, start_s: int, hours_count: int, value: NDArray[np.int64]) -> ReadColumns:
     """What the head-end keeps of a meter whose clock is off by so much, hour by hour."""
     true_s = start_s + HOUR_S * np.arange(hours_count, dtype=np.int64)
@@ -138,6 +144,66 @@ def test_a_clock_that_is_believed_is_caught() -> None:
     """The planted fault: stamps are taken without a look at the clock."""
     case = Random(1)
     assert sum(misattributed(case, is_flagging=False) for _ in range(50)) > 0
+
+
+def billed(case: Random, *, is_flagging: bool, is_true_read: bool) -> tuple[int, int]:
+    """
+    Return by how many mWh a bill of a day is wrong, interval by interval, and how many of them are doubtful.
+
+    Within the day one read came more than ten minutes before its stamp, with a value of its own; the true
+    read of that instant is there too, or never came.
+    """
+    from_s = NOW_S // DAY_S * DAY_S
+    at_s = from_s + HOUR_S * np.arange(25, dtype=np.int64)
+    value = 1000 + np.cumsum(np.array([case.randrange(20, 50) for _ in range(25)]))
+    place = case.randrange(1, 24)
+    wrong = int(value[place]) + case.choice((-1, 1)) * case.randrange(1, 20)
+    came_s = int(at_s[place]) - case.randrange(AHEAD_MAX_S + 1, DAY_S)
+    builder = BatchBuilder(link_id=1, device=device(1), now_s=came_s)
+    builder.keep_frame(b"frame")
+    builder.add([read_at(int(at_s[place]))], now_s=came_s)
+    batch = builder.build()
+    assert batch is not None
+    flags = int(batch.flags[0]) if is_flagging else 0
+    kept = np.arange(25) if is_true_read else np.flatnonzero(np.arange(25) != place)
+    columns = [
+        np.append(at_s[kept], at_s[place]),
+        np.append(value[kept], wrong),
+        np.append(np.zeros(len(kept), dtype=np.int64), flags),
+        np.full(len(kept) + 1, int(Source.PROFILE)),
+    ]
+    order = np.argsort(columns[0], kind="stable")
+    derived = derive_intervals(
+        installations=(METER,),
+        reads={1: ReadColumns(*(column[order] for column in columns))},
+        from_s=from_s,
+        to_s=from_s + DAY_S,
+        interval_s=HOUR_S,
+        power_max_w=10**6,
+    )
+    rows = IntervalColumns(at_s[:-1], derived.value_milliwh, derived.provenance, derived.flags)
+    period = Period(from_seconds(from_s), from_seconds(from_s + DAY_S))
+    taken = take_billable(rows, period, HOUR_S, accept_estimates=False)
+    wrong_milliwh = int(np.abs(taken.energy_milliwh - np.diff(value) * 1000).sum())
+    return wrong_milliwh, int(np.count_nonzero(taken.flags & DOUBTS))
+
+
+def test_a_bill_leaves_out_a_read_from_the_future_once_the_true_one_has_come() -> None:
+    case = Random(19)
+    assert {billed(case, is_flagging=True, is_true_read=True) for _ in range(300)} == {(0, 0)}
+
+
+def test_a_bill_that_takes_a_read_from_the_future_is_caught() -> None:
+    """The planted fault: a stamp ahead of time is a stamp like any other, and the higher value counts."""
+    case = Random(19)
+    assert any(billed(case, is_flagging=False, is_true_read=True)[0] for _ in range(300))
+
+
+def test_what_a_bill_takes_of_a_read_from_the_future_is_marked() -> None:
+    """Where the true read never came both intervals beside it are doubtful; their sum is right."""
+    case = Random(19)
+    assert {billed(case, is_flagging=True, is_true_read=False)[1] for _ in range(300)} == {2}
+    assert {billed(case, is_flagging=False, is_true_read=False)[1] for _ in range(300)} == {0}
 
 
 async def test_a_clock_that_is_off_is_told_in_seconds(tmp_path: Path) -> None:
