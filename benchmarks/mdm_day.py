@@ -100,8 +100,16 @@ def grown(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def run(folder: Path, meters_count: int, slice_count: int) -> dict[str, Any]:
     """Return the figures; `is_right` tells whether all checks hold."""
-    before_s = calib()
     rig = Rig(folder)
+    try:
+        return with_goals(measure(rig, meters_count, slice_count), least={"figure": GOAL})
+    finally:
+        rig.close()
+
+
+def measure(rig: Rig, meters_count: int, slice_count: int) -> dict[str, Any]:
+    """Live the day in slices, then check and count."""
+    before_s = calib()
     from wattkeeper.data.registry.models import Tenant
 
     tenant = Tenant.objects.create(name="city", created_at=DAY - timedelta(days=400))
@@ -120,7 +128,7 @@ def run(folder: Path, meters_count: int, slice_count: int) -> dict[str, Any]:
     checks = check_all(rig, tenant.id, slices)
     values_count = meters_count * READS * 2
     total_s = store_s + sum(rig.phases.values())
-    result = {
+    return {
         "figure": round(values_count / total_s),
         "unit": "values per core-second",
         "n_meters": meters_count,
@@ -141,8 +149,6 @@ def run(folder: Path, meters_count: int, slice_count: int) -> dict[str, Any]:
         "checks": checks,
         "calib_s": [before_s, calib()],
     }
-    rig.close()
-    return with_goals(result, least={"figure": GOAL})
 
 
 def open_registers(rig: Rig, tenant_id: int, first_meter: int, day: Day) -> None:
