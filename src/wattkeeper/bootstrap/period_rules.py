@@ -11,9 +11,10 @@ from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_sec
 from wattkeeper.core.vee.periods import Judged, judge_days
 from wattkeeper.core.vee.registry import PERIOD_CODES
 from wattkeeper.core.vee.rule_set import RuleSet
+from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.data.alarms.queries import FindingDraft, close_rules, keep_findings
 from wattkeeper.data.registry.measured_spans import MeasuredSpan, iter_measured_spans
-from wattkeeper.data.vee.schedules import TenantSchedule, load_schedule
+from wattkeeper.data.vee.schedules import NO_GROUP, TenantSchedule, load_schedule
 from wattkeeper.store.api import ReadingStore
 
 LOOK_BACK_DAYS = 45  # to the first of that month: what goes on for longer goes on in a finding of its own
@@ -23,7 +24,8 @@ OPEN_AT = datetime(9000, 1, 1, tzinfo=UTC)
 def judge_periods(store: ReadingStore, *, tenant_id: int, now: datetime, rule_set: RuleSet) -> int:
     """Judge the stored days of a tenant's series and return how many findings stand.
 
-    Each series by the rule set that is in force for it now, `rule_set` where the tenant has none of its own.
+    Each day by the rule set that is in force on it, `rule_set` where the tenant has none of its own: a rule
+    set assigned now judges no day before its first.
     Series of which no day is stored yet are left alone.
     """
     now = now.replace(microsecond=0)
@@ -32,23 +34,23 @@ def judge_periods(store: ReadingStore, *, tenant_id: int, now: datetime, rule_se
     for spans in iter_measured_spans(tenant_id):
         for zone_name in sorted({span.time_zone for span in spans}):
             own = [span for span in spans if span.time_zone == zone_name]
-            for rules, part in _by_rules(schedule, own, zone_name, now, rule_set):
-                count += _judge_zone(store, tenant_id, part, ZoneInfo(zone_name), now, rules)
+            for plan, part in _by_plan(schedule, own, zone_name, rule_set):
+                count += _judge_zone(store, tenant_id, part, ZoneInfo(zone_name), now, plan)
     return count
 
 
-def _by_rules(
-    schedule: TenantSchedule, spans: Sequence[MeasuredSpan], zone: str, now: datetime, rule_set: RuleSet
-) -> Iterator[tuple[RuleSet, list[MeasuredSpan]]]:
-    """Yield the spans of series by the rule set that is in force for them now."""
+def _by_plan(
+    schedule: TenantSchedule, spans: Sequence[MeasuredSpan], zone: str, rule_set: RuleSet
+) -> Iterator[tuple[RulePlan, list[MeasuredSpan]]]:
+    """Yield the spans of series by the rule sets that hold for them over time: those of a group together."""
     if schedule.is_default:
-        yield rule_set, list(spans)
+        yield RulePlan.of(rule_set), list(spans)
         return
-    by_code: dict[str, tuple[RuleSet, list[MeasuredSpan]]] = {}
+    by_group: dict[str, list[MeasuredSpan]] = {}
     for span in spans:
-        rules = schedule.plan_of(span.series_id, zone).at(to_seconds(now))
-        by_code.setdefault(rules.code, (rules, []))[1].append(span)
-    yield from by_code.values()
+        by_group.setdefault(schedule.group_of.get(span.series_id, NO_GROUP), []).append(span)
+    for group, own in by_group.items():
+        yield schedule.plan_of_group(group, zone), own
 
 
 def _judge_zone(
@@ -57,7 +59,7 @@ def _judge_zone(
     spans: Sequence[MeasuredSpan],
     zone: ZoneInfo,
     now: datetime,
-    rule_set: RuleSet,
+    plan: RulePlan,
 ) -> int:
     bounds_s = np.array([to_seconds(local_midnight(day, zone)) for day in _days(zone, now)], dtype=np.int64)
     ids = [span.series_id for span in spans]
@@ -72,7 +74,7 @@ def _judge_zone(
         np.array([_seconds(span.starts_at) for span in spans], dtype=np.int64),
         np.array([_seconds(span.ends_at or OPEN_AT) for span in spans], dtype=np.int64),
     )
-    found = judge_days(days, judged, day_bounds_s=bounds_s, now_s=to_seconds(now), rule_set=rule_set)
+    found = judge_days(days, judged, day_bounds_s=bounds_s, now_s=to_seconds(now), plan=plan)
     _keep(tenant_id, spans, found, from_seconds(int(bounds_s[0])), now)
     return len(found)
 

@@ -1,6 +1,7 @@
 """Rules over periods, wired: one finding a run of days, kept while it lasts, apart from what is derived."""
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from relational import LONG_AGO, NOW, People, Street
 from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
+from wattkeeper.actions.vee.add_rule_set import add_rule_set
+from wattkeeper.actions.vee.assign_rule_set import assign_rule_set
 from wattkeeper.bootstrap.period_rules import judge_periods
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.readings.rollups import DAY, RollUpRows
@@ -47,6 +50,13 @@ def store_days(
     nothing = {name: np.full(len(rows), run_id) for name in RollUpRows.__slots__}
     days = RollUpRows(**(nothing | dict(zip(RollUpRows.__slots__, columns, strict=False))))
     store.insert_roll_ups(ours.tenant.id, run_id, days)
+
+
+def assign(ours: People, document: dict[str, Any], days_ago: int) -> None:
+    """Assign a rule set to every series from a day on."""
+    rule_set_id = add_rule_set(actor=ours.administrator, now=NOW, document=document)
+    starts_date = (NOW - timedelta(days=days_ago)).date()
+    assign_rule_set(actor=ours.administrator, now=NOW, starts_date=starts_date, rule_set_id=rule_set_id)
 
 
 def judge(store: MemoryReadingStore, ours: People) -> list[tuple[str, int, int, dict[str, int]]]:
@@ -116,3 +126,12 @@ def test_what_is_derived_closes_no_finding_of_a_period(
     assert Finding.objects.filter(state="OPEN").count() == 1
     close_window(**own, **span)  # type: ignore[arg-type]
     assert Finding.objects.filter(state="OPEN").count() == 0
+
+
+def test_a_rule_set_assigned_now_leaves_old_findings_to_the_rules_of_their_days(
+    ours: People, series: int, store: MemoryReadingStore
+) -> None:
+    store_days(store, ours, series, dict.fromkeys(range(1, 50), 96) | {20: 0, 5: 0}, 1)
+    assert [found[1] for found in judge(store, ours)] == [20, 5]
+    assign(ours, {"code": "quiet-1", "rules": {"vee.interval-count": {"severity": "off"}}}, 10)
+    assert [found[1] for found in judge(store, ours)] == [20]

@@ -1,6 +1,7 @@
-"""The rules over periods, on stored days: what shows only over weeks is found from roll-ups."""
+"""The rules over periods, on stored days and months: what shows only over weeks is found from roll-ups."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.rollups import DAY, RollUpRows
 from wattkeeper.core.vee.registry import Scope
 from wattkeeper.core.vee.rule_set import RuleSet
+from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.core.vee.table import DAY_S, EnergyTable, Mask
 from wattkeeper.core.vee.validate import Known, validate
 
@@ -32,17 +34,15 @@ def judge_days(
     *,
     day_bounds_s: Int64s,
     now_s: int,
-    rule_set: RuleSet,
-    reference: RollUpRows | None = None,
-    reference_s: Int64s | None = None,
+    plan: RulePlan,
     is_excused: Mask | None = None,
 ) -> list[Finding]:
-    """Return what the rules over periods find in the days of some series (V02, V11, V13, V23).
+    """Return what the rules over periods find in the days of some series (V02, V13, V23).
 
     `day_bounds_s`: local midnights, one more than there are days. Of `days` only those of grain DAY, of the
-    series, and that start at such a midnight count. `reference` and `reference_s` (series,): the days of the
-    period to compare usage with, and its length; without them usage is compared with nothing. `is_excused`
-    (series, days): in an outage or disconnected.
+    series, and that start at such a midnight count. Each day is judged by the rule set that `plan` has in
+    force on it: what goes on for days is cut where the rules over periods change. `is_excused` (series,
+    days): in an outage or disconnected.
     """
     own = _own_days(days, judged.series_id, day_bounds_s)
     at = np.searchsorted(judged.series_id, own.series_id), np.searchsorted(day_bounds_s, own.starts_at_s)
@@ -55,38 +55,49 @@ def judge_days(
     is_installed = judged.installed_from_s[:, np.newaxis] <= day_bounds_s[:-1]
     is_installed &= judged.installed_to_s[:, np.newaxis] >= day_bounds_s[1:]
     is_present = present_count == expected_count
-    known = Known(
-        day_bounds_s=day_bounds_s,
-        now_s=now_s,
-        expected_count=expected_count,
-        present_count=present_count,
-        is_installed=is_installed,
-        is_awaited=np.maximum.accumulate(present_count, axis=1) == 0,
-        is_excused=np.zeros(shape, dtype=np.bool_) if is_excused is None else is_excused,
-        is_estimated=(present_count == 0) & (estimated_count > 0),
-        reference_milliwh=None if reference is None else _sum(reference, reference.energy_milliwh, judged),
-        reference_s=reference_s,
-        reference_estimated_milliwh=None if reference is None else _sum_estimated(reference, judged),
-    )
-    table = EnergyTable(judged.series_id, day_bounds_s[:-1], DAY_S, energy, is_present)
-    return validate(table, known, rule_set, scope=Scope.PERIOD)
+    is_awaited = np.maximum.accumulate(present_count, axis=1) == 0
+    excused = np.zeros(shape, dtype=np.bool_) if is_excused is None else is_excused
+    findings: list[Finding] = []
+    for first, end, rule_set in iter_ruled_days(plan, day_bounds_s):
+        part = slice(first, end)
+        known = Known(
+            day_bounds_s=day_bounds_s[first : end + 1],
+            now_s=now_s,
+            expected_count=expected_count[:, part],
+            present_count=present_count[:, part],
+            is_installed=is_installed[:, part],
+            is_awaited=is_awaited[:, part],
+            is_excused=excused[:, part],
+            is_estimated=(present_count[:, part] == 0) & (estimated_count[:, part] > 0),
+        )
+        starts_s = day_bounds_s[first:end]
+        table = EnergyTable(judged.series_id, starts_s, DAY_S, energy[:, part], is_present[:, part])
+        findings += validate(table, known, rule_set, scope=Scope.PERIOD)
+    return [_at_midnight(finding, day_bounds_s) for finding in findings]
+
+
+def iter_ruled_days(plan: RulePlan, day_bounds_s: Int64s) -> Iterator[tuple[int, int, RuleSet]]:
+    """Yield (first day, end, rule set): days cut where the rules over periods change, and only there."""
+    joined: list[tuple[int, int, RuleSet]] = []
+    for from_s, to_s, rule_set in plan.over(int(day_bounds_s[0]), int(day_bounds_s[-1])):
+        first, end = np.searchsorted(day_bounds_s, (from_s, to_s)).tolist()
+        if joined and _settings(joined[-1][2]) == _settings(rule_set):
+            joined[-1] = (joined[-1][0], end, joined[-1][2])
+        elif first < end:
+            joined.append((first, end, rule_set))
+    yield from joined
+
+
+def _settings(rule_set: RuleSet) -> list[tuple[str, dict[str, int]]]:
+    return [(rule.code, dict(rule_set.parameters_of(rule))) for rule in rule_set.rules(Scope.PERIOD)]
+
+
+def _at_midnight(finding: Finding, day_bounds_s: Int64s) -> Finding:
+    """Return a finding whose last day ends when it does: a day of a changing clock has no 24 hours."""
+    end = int(np.searchsorted(day_bounds_s, finding.ends_at_s - DAY_S // 2))
+    return replace(finding, ends_at_s=int(day_bounds_s[end]))
 
 
 def _own_days(days: RollUpRows, series_id: Int64s, day_bounds_s: Int64s) -> RollUpRows:
     is_own = (days.grain == DAY) & np.isin(days.series_id, series_id)
     return days.take(is_own & np.isin(days.starts_at_s, day_bounds_s[:-1]))
-
-
-def _sum(days: RollUpRows, values: Int64s, judged: Judged) -> Int64s:
-    """Return the sums of `values`, one for each series."""
-    is_own = (days.grain == DAY) & np.isin(days.series_id, judged.series_id)
-    sums = np.zeros(len(judged.series_id), dtype=np.int64)
-    np.add.at(sums, np.searchsorted(judged.series_id, days.series_id[is_own]), values[is_own])
-    return sums
-
-
-def _sum_estimated(days: RollUpRows, judged: Judged) -> Int64s:
-    """Return how much of each series' energy was estimated, as its part of the intervals of each day."""
-    there_count = days.measured_count + days.edited_count + days.estimated_count
-    part = days.energy_milliwh * days.estimated_count // np.maximum(1, there_count)
-    return _sum(days, part, judged)

@@ -11,6 +11,7 @@ from wattkeeper.core.readings.rollups import DAY, MONTH, RollUpRows
 from wattkeeper.core.vee.periods import Judged, judge_days
 from wattkeeper.core.vee.registry import Severity
 from wattkeeper.core.vee.rule_set import RuleSet
+from wattkeeper.core.vee.rule_set_plan import BEGINNING_S, RulePlan
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FIRST = date(2026, 3, 10)  # the 29th has 23 hours
@@ -50,7 +51,7 @@ COUNTS_OFF = RuleSet().with_setting("vee.interval-count", Severity.OFF)
 def judge(
     days: RollUpRows, rule_set: RuleSet = COUNTS_OFF, judged: Judged = EVER, **more: Any
 ) -> list[tuple[str, int | None, int, int]]:
-    given = {"day_bounds_s": BOUNDS, "now_s": int(BOUNDS[-1]) + 86_400 * 9, "rule_set": rule_set}
+    given = {"day_bounds_s": BOUNDS, "now_s": int(BOUNDS[-1]) + 86_400 * 9, "plan": RulePlan.of(rule_set)}
     found = judge_days(days, judged, **(given | more))
     return [(each.rule, each.series_id, each.starts_at_s, each.ends_at_s) for each in found]
 
@@ -72,7 +73,7 @@ def test_short_days_in_a_row_are_one_finding() -> None:
         Judged(SERIES[:1], np.array([3600]), np.array([0]), np.array([int(BOUNDS[30])])),
         day_bounds_s=BOUNDS,
         now_s=int(BOUNDS[-1]),
-        rule_set=RuleSet(),
+        plan=RulePlan.of(RuleSet()),
     )
     assert found.evidence == {"day_count": 3, "expected_count": 72, "present_count": 0}
 
@@ -119,16 +120,31 @@ def test_six_days_of_estimates_want_somebody_to_go_there() -> None:
     assert judge(rows) == [("vee.prolonged-estimation", 8, int(BOUNDS[3]), int(BOUNDS[9]))]
 
 
-def test_usage_is_compared_with_a_reference_that_was_measured() -> None:
-    month = days_of({3: [30] * DAYS, 5: [30] * DAYS, 8: [30] * DAYS})
-    before = days_of({3: [10] * 30, 5: [25] * 30})
-    guessed = days_of({8: [10] * 30}, estimated=True)
-    reference = RollUpRows.concatenate([before, guessed])
-    seconds = np.full(3, 30 * 86_400)
-    found = judge(month, reference=reference, reference_s=seconds)
-    assert [each[:2] for each in found] == [("vee.high-usage", 3)]
-    off = COUNTS_OFF.with_setting("vee.high-usage", Severity.OFF)
-    assert not judge(month, off, reference=reference, reference_s=seconds)
+def test_days_are_judged_by_the_rules_in_force_on_them() -> None:
+    rows = days_of({3: [0] * DAYS, 5: [5] * 10 + [None] * 10 + [5] * 20, 8: [5] * DAYS})
+    later = int(BOUNDS[15])
+    strict = COUNTS_OFF.with_setting("vee.zero-consumption", zero_day_count=20)
+    cut = RulePlan((BEGINNING_S, later), (COUNTS_OFF, strict))
+    assert judge(rows, plan=cut) == [("vee.zero-consumption", 3, later, int(BOUNDS[-1]))]
+    off = RulePlan((BEGINNING_S, later), (RuleSet(), COUNTS_OFF))
+    assert counted(rows, plan=off) == [(5, 10, 15)]
+
+
+def test_a_change_of_other_rules_cuts_no_run_of_days() -> None:
+    rows = days_of({3: [0] * DAYS, 5: [5] * DAYS, 8: [5] * DAYS})
+    other = COUNTS_OFF.with_setting("vee.spike", spike_pct=300)
+    plan = RulePlan((BEGINNING_S, int(BOUNDS[15])), (COUNTS_OFF, other))
+    assert judge(rows, plan=plan) == [("vee.zero-consumption", 3, int(BOUNDS[0]), int(BOUNDS[-1]))]
+
+
+def test_a_run_that_is_cut_at_a_day_of_23_hours_ends_at_midnight() -> None:
+    rows = days_of({3: [9] * 20, 5: [9] * DAYS, 8: [9] * DAYS}, estimated=True)
+    plan = RulePlan(
+        (BEGINNING_S, int(BOUNDS[20])),
+        (COUNTS_OFF, COUNTS_OFF.with_setting("vee.prolonged-estimation", Severity.OFF)),
+    )
+    assert BOUNDS[20] - BOUNDS[19] == 82_800
+    assert {each[3] for each in judge(rows, plan=plan)} == {int(BOUNDS[20])}
 
 
 def test_other_series_and_months_do_not_count() -> None:
