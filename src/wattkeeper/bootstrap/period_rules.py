@@ -8,7 +8,8 @@ import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
-from wattkeeper.core.vee.periods import Judged, judge_days
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.vee.periods import Judged, judge_days, judge_months
 from wattkeeper.core.vee.registry import PERIOD_CODES
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
@@ -75,8 +76,25 @@ def _judge_zone(
         np.array([_seconds(span.ends_at or OPEN_AT) for span in spans], dtype=np.int64),
     )
     found = judge_days(days, judged, day_bounds_s=bounds_s, now_s=to_seconds(now), plan=plan)
+    found += _judge_months(store, tenant_id, judged, bounds_s, zone, plan)
     _keep(tenant_id, spans, found, from_seconds(int(bounds_s[0])), now)
     return len(found)
+
+
+def _judge_months(
+    store: ReadingStore, tenant_id: int, judged: Judged, day_bounds_s: Int64s, zone: ZoneInfo, plan: RulePlan
+) -> list[Finding]:
+    """Return what is found in the whole months among days, against the month and the year before."""
+    last = from_seconds(int(day_bounds_s[-1])).astimezone(zone).date().replace(day=1)
+    first = from_seconds(int(day_bounds_s[0])).astimezone(zone).date()
+    month, dates = last, [last]
+    while month > first.replace(year=first.year - 1):
+        month = (month - timedelta(days=1)).replace(day=1)
+        dates.append(month)
+    bounds_s = np.array([to_seconds(local_midnight(day, zone)) for day in reversed(dates)], dtype=np.int64)
+    months = store.roll_ups(tenant_id, judged.series_id.tolist(), [], bounds_s[:-1].tolist())
+    found = judge_months(months, judged, month_bounds_s=bounds_s, plan=plan)
+    return [finding for finding in found if finding.starts_at_s >= day_bounds_s[0]]
 
 
 def _days(zone: ZoneInfo, now: datetime) -> Iterator[date]:

@@ -1,7 +1,8 @@
 """Rules over periods, wired: one finding a run of days, kept while it lasts, apart from what is derived."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.add_rule_set import add_rule_set
 from wattkeeper.actions.vee.assign_rule_set import assign_rule_set
 from wattkeeper.bootstrap.period_rules import judge_periods
-from wattkeeper.core.kernel.instants import to_seconds
-from wattkeeper.core.readings.rollups import DAY, RollUpRows
+from wattkeeper.core.kernel.instants import local_midnight, to_seconds
+from wattkeeper.core.readings.rollups import DAY, MONTH, RollUpRows
 from wattkeeper.core.vee.registry import PERIOD_CODES
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.data.alarms.models import Finding
@@ -135,3 +136,34 @@ def test_a_rule_set_assigned_now_leaves_old_findings_to_the_rules_of_their_days(
     assert [found[1] for found in judge(store, ours)] == [20, 5]
     assign(ours, {"code": "quiet-1", "rules": {"vee.interval-count": {"severity": "off"}}}, 10)
     assert [found[1] for found in judge(store, ours)] == [20]
+
+
+def store_months(
+    store: MemoryReadingStore, ours: People, series_id: int, energy: dict[int, int], run_id: int
+) -> None:
+    """Store whole months of quarters that began so many months ago, in Shanghai."""
+    local = NOW.astimezone(ZoneInfo("Asia/Shanghai")).date()
+    for ago, milliwh in energy.items():
+        place = local.year * 12 + local.month - 1 - ago
+        bounds_s = [
+            to_seconds(local_midnight(date(at // 12, at % 12 + 1, 1), ZoneInfo("Asia/Shanghai")))
+            for at in (place, place + 1)
+        ]
+        count = (bounds_s[1] - bounds_s[0]) // 900
+        figures = [MONTH, series_id, bounds_s[0], count, milliwh, count, 0, 0, 0, 0, run_id]
+        store.insert_roll_ups(ours.tenant.id, run_id, RollUpRows(*np.array(figures, dtype=np.int64)[:, None]))
+
+
+def test_a_month_of_other_usage_is_found_once_it_is_over(
+    ours: People, series: int, store: MemoryReadingStore
+) -> None:
+    store_days(store, ours, series, dict.fromkeys(range(1, 60), 96), 1)
+    Installation.objects.update(starts_at=NOW - timedelta(days=200))
+    store_months(store, ours, series, {2: 1000, 1: 1400, 0: 9000}, 1)
+    assert judge(store, ours) == []
+    store_months(store, ours, series, {1: 1600}, 2)
+    ((rule, _, _, evidence),) = judge(store, ours)
+    assert rule == "vee.high-usage"
+    assert (evidence["energy_milliwh"], evidence["reference_milliwh"]) == (1600, 1000)
+    assign(ours, {"code": "quiet-2", "rules": {"vee.high-usage": {"severity": "off"}}}, 300)
+    assert judge(store, ours) == []

@@ -7,12 +7,12 @@ import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.readings.rollups import DAY, RollUpRows
-from wattkeeper.core.vee.registry import Scope
+from wattkeeper.core.readings.rollups import DAY, MONTH, RollUpRows
+from wattkeeper.core.vee.registry import RULE_BY_CODE, Scope, Severity
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.core.vee.table import DAY_S, EnergyTable, Mask
-from wattkeeper.core.vee.validate import Known, validate
+from wattkeeper.core.vee.validate import Known, run_rules, validate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +74,53 @@ def judge_days(
         table = EnergyTable(judged.series_id, starts_s, DAY_S, energy[:, part], is_present[:, part])
         findings += validate(table, known, rule_set, scope=Scope.PERIOD)
     return [_at_midnight(finding, day_bounds_s) for finding in findings]
+
+
+def judge_months(
+    months: RollUpRows, judged: Judged, *, month_bounds_s: Int64s, plan: RulePlan
+) -> list[Finding]:
+    """Return where the usage of a month is far from that of the month before, else a year before (V11).
+
+    `month_bounds_s`: first instants of local months without a break, the last one the end of the last; the
+    last thirteen and earlier are compared, those without anything to compare with are not. A month counts if
+    it had a meter and none of its intervals is missing, and is judged by the rule set of its last day.
+    """
+    rule = RULE_BY_CODE["vee.high-usage"]
+    is_own = (months.grain == MONTH) & np.isin(months.series_id, judged.series_id)
+    own = months.take(is_own & np.isin(months.starts_at_s, month_bounds_s[:-1]))
+    at = np.searchsorted(judged.series_id, own.series_id), np.searchsorted(month_bounds_s, own.starts_at_s)
+    length_s = np.diff(month_bounds_s)
+    shape = (len(judged.series_id), len(length_s))
+    energy, there_count, estimated_count = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+    energy[at] = own.energy_milliwh
+    there_count[at] = own.measured_count + own.edited_count + own.estimated_count
+    estimated_count[at] = own.estimated_count
+    is_whole = there_count == length_s // judged.interval_s[:, np.newaxis]
+    is_whole &= judged.installed_from_s[:, np.newaxis] <= month_bounds_s[:-1]
+    is_whole &= judged.installed_to_s[:, np.newaxis] >= month_bounds_s[1:]
+    estimated = energy * estimated_count // np.maximum(1, there_count)
+    findings: list[Finding] = []
+    for place in range(1, len(length_s)):
+        rule_set = plan.at(int(month_bounds_s[place + 1]) - 1)
+        if rule_set.severity_of(rule.code) is Severity.OFF:
+            continue
+        year = max(0, place - 12)
+        before = np.where(is_whole[:, place - 1] | (place < 12) | ~is_whole[:, year], place - 1, year)
+        row = np.arange(len(before))
+        table = EnergyTable(
+            judged.series_id,
+            month_bounds_s[place : place + 1],
+            int(length_s[place]),
+            energy[:, place : place + 1],
+            is_whole[:, place : place + 1],
+        )
+        known = Known(
+            reference_milliwh=np.where(is_whole[row, before], energy[row, before], 0),
+            reference_s=length_s[before],
+            reference_estimated_milliwh=estimated[row, before],
+        )
+        findings += run_rules(table, known, rule_set, [rule])
+    return findings
 
 
 def iter_ruled_days(plan: RulePlan, day_bounds_s: Int64s) -> Iterator[tuple[int, int, RuleSet]]:

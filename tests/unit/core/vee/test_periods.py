@@ -8,7 +8,7 @@ import numpy as np
 
 from wattkeeper.core.kernel.instants import local_midnight, to_seconds
 from wattkeeper.core.readings.rollups import DAY, MONTH, RollUpRows
-from wattkeeper.core.vee.periods import Judged, judge_days
+from wattkeeper.core.vee.periods import Judged, judge_days, judge_months
 from wattkeeper.core.vee.registry import Severity
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import BEGINNING_S, RulePlan
@@ -145,6 +145,50 @@ def test_a_run_that_is_cut_at_a_day_of_23_hours_ends_at_midnight() -> None:
     )
     assert BOUNDS[20] - BOUNDS[19] == 82_800
     assert {each[3] for each in judge(rows, plan=plan)} == {int(BOUNDS[20])}
+
+
+MONTHS = np.array(
+    [to_seconds(local_midnight(date(2025 + i // 12, i % 12 + 1, 1), BERLIN)) for i in range(15)]
+)
+
+
+def months_of(energy: dict[int, list[int | None]], *, estimated: bool = False) -> RollUpRows:
+    """Return month rows of series from January 2025 on; None is a month that lacks an hour."""
+    hours = (np.diff(MONTHS) // 3600).tolist()
+    rows = [
+        (MONTH, series_id, int(MONTHS[i]), hours[i], value or 0, *((0, count) if estimated else (count, 0)))
+        for series_id, values in energy.items()
+        for i, value in enumerate(values)
+        for count in [hours[i] - (value is None)]
+    ]
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 7).T.copy()
+    nothing = {name: np.zeros(len(rows), dtype=np.int64) for name in RollUpRows.__slots__}
+    return RollUpRows(**(nothing | dict(zip(RollUpRows.__slots__, columns, strict=False))))
+
+
+def judge_usage(
+    months: RollUpRows, rule_set: RuleSet = COUNTS_OFF, judged: Judged = EVER
+) -> list[tuple[str, int | None, int]]:
+    found = judge_months(months, judged, month_bounds_s=MONTHS, plan=RulePlan.of(rule_set))
+    assert {each.ends_at_s for each in found} <= set(MONTHS.tolist())
+    return [(each.rule, each.series_id, MONTHS.tolist().index(each.starts_at_s)) for each in found]
+
+
+def test_usage_is_compared_with_the_month_before() -> None:
+    rows = months_of({3: [30] * 9 + [70] * 5, 5: [30] * 13 + [10], 8: [30] * 7 + [40] * 7})
+    found = [("vee.high-usage", 3, 9), ("vee.low-usage", 5, 13)]
+    assert judge_usage(rows) == found
+    assert judge_usage(rows, COUNTS_OFF.with_setting("vee.high-usage", Severity.OFF)) == []
+    assert judge_usage(rows, COUNTS_OFF.with_setting("vee.high-usage", high_pct=250)) == found[1:]
+    newer = Judged(SERIES, EVER.interval_s, np.full(3, int(MONTHS[9])), EVER.installed_to_s)
+    assert judge_usage(rows, judged=newer) == found[1:]
+
+
+def test_usage_is_compared_with_the_year_before_where_the_month_before_lacks_something() -> None:
+    assert judge_usage(months_of({3: [30, 90, *[60] * 10, None, 85]})) == [("vee.high-usage", 3, 1)]
+    assert judge_usage(months_of({3: [30, 20, *[20] * 10, None, 85]})) == [("vee.high-usage", 3, 13)]
+    assert judge_usage(months_of({3: [None] * 13 + [85]})) == []
+    assert judge_usage(months_of({3: [90, *[10] * 13]}, estimated=True)) == []
 
 
 def test_other_series_and_months_do_not_count() -> None:
