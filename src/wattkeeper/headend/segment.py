@@ -137,10 +137,26 @@ class Segment:
                 path.rename(path.with_name(f"damaged-{path.name}"))
 
     def _count(self) -> None:
+        if not self._has_begun():
+            return
         self.rows_count, self.content_bytes = self._connection.execute(
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(content)), 0) FROM batch WHERE row_id > ?",
             (self._delivered_row_id,),
         ).fetchone()
+
+    def _has_begun(self) -> bool:
+        """Whether the table is there: a process may have ended before its first commit, and nothing is lost.
+
+        A log beside a file without it may hold more than that.
+
+        :raises SpoolFailed: permanent, if there is one
+        """
+        if self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'batch'").fetchone():
+            return True
+        log = self.path.with_name(self.path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise SpoolFailed("headend.spool-failed", path=str(self.path), reason="no table")
+        return False
 
     def _connect(self) -> sqlite3.Connection:
         mode = "ro" if self.is_sealed else "rwc"

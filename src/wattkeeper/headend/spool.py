@@ -191,8 +191,9 @@ class Spool:
         self._segments[index].delete(rows)
 
     def _quarantine_file(self, path: Path) -> None:
-        with suppress(OSError):
-            path.rename(path.with_name(f"damaged-{path.name}"))
+        for each in (path, path.with_name(path.name + "-wal")):
+            with suppress(OSError):
+                each.rename(each.with_name(f"damaged-{each.name}"))
         self._count_quarantined(1, path)
 
     def _count_quarantined(self, count: int, path: Path) -> None:

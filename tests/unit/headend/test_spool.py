@@ -134,6 +134,27 @@ def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
     assert list(tmp_path.glob("damaged-*"))
 
 
+def begun(folder: Path, *, is_log_kept: bool) -> None:
+    """Leave a segment as a process does that is killed before its table is committed."""
+    path = folder / "segment-0000000001.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    if is_log_kept:
+        path.with_name(path.name + "-wal").write_bytes(bytes(5000))
+
+
+@pytest.mark.parametrize("is_log_kept", [False, True])
+def test_a_file_that_was_only_begun_stops_nobody(tmp_path: Path, is_log_kept: bool) -> None:
+    """What is certainly empty is let go; what might not be is set aside, log and all, and counted."""
+    begun(tmp_path, is_log_kept=is_log_kept)
+    spool = Spool(tmp_path)
+    spool.append([b"a"])
+    assert contents(spool) == [b"a"]
+    assert spool.quarantined_count == is_log_kept
+    assert len(list(tmp_path.glob("damaged-*"))) == 2 * is_log_kept
+
+
 class FailingConnection:
     """A connection whose commit fails once, as after an error of fsync; all else is real."""
 
