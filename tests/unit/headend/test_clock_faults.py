@@ -184,6 +184,7 @@ def billed(case: Random, *, is_flagging: bool, is_true_read: bool) -> tuple[int,
     rows = IntervalColumns(at_s[:-1], derived.value_milliwh, derived.provenance, derived.flags)
     period = Period(from_seconds(from_s), from_seconds(from_s + DAY_S))
     taken = take_billable(rows, period, HOUR_S, accept_estimates=False)
+    assert int(taken.energy_milliwh.sum()) == int(value[-1] - value[0]) * 1000
     wrong_milliwh = int(np.abs(taken.energy_milliwh - np.diff(value) * 1000).sum())
     return wrong_milliwh, int(np.count_nonzero(taken.flags & DOUBTS))
 
