@@ -128,10 +128,10 @@ def test_shared_nem12_in_two_readers(tmp_path: Path) -> None:
 def test_shared_nem12_written_again_in_an_independent_reader(tmp_path: Path) -> None:
     shared_path("vectors/nem12")
     for name, content in shared_files("nem12/valid"):
-        parsed = read_nem12(content)
+        held = [block for block in read_nem12(content).blocks if len(block.usage_point) == 10]
         path = tmp_path / "again.csv"
-        path.write_bytes(b"".join(write_file("nem12", parsed.blocks, LossList())))
-        assert of_nemreader(path, POWERS) == market_rows(parsed.blocks), name
+        path.write_bytes(b"".join(write_file("nem12", held, LossList())))
+        assert of_nemreader(path, POWERS) == market_rows(held), name
 
 
 def test_shared_nem13_written_again_in_an_independent_reader(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """What writers and tests need of blocks: their kinds, their texts, whether two say the same."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import numpy as np
 
+from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, quality_name
 from wattkeeper.formats.api import Int64s, IntervalBlock, LossList
@@ -87,6 +89,12 @@ def to_texts(value_milli: Int64s, exponent: int, mark: str = ".") -> list[str]:
         f"{sign}{w}{mark}{r:0{exponent}d}".rstrip("0") if r else f"{sign}{w}"
         for sign, w, r in zip(signs, whole.tolist(), rest.tolist(), strict=True)
     ]
+
+
+def newest_end(blocks: Iterable[IntervalBlock]) -> datetime:
+    """Return when the last interval ends, in UTC: a file without any is as old as time."""
+    ends = [int(block.starts_at_s.max()) + block.interval_s for block in blocks if len(block.starts_at_s)]
+    return from_seconds(max(ends, default=0))
 
 
 def note_folding(losses: LossList, quality: Quality, held: Quality | None, count: int) -> None:

@@ -26,12 +26,19 @@ def iter_rows(
 
 
 def neutralise(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula (CWE-1236): an apostrophe goes before it."""
+    """Return a text that no spreadsheet takes for a formula (CWE-1236): an apostrophe goes before it.
+
+    Before an apostrophe too: other texts become other texts.
+    """
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def restore(text: str) -> str:
-    """Return what `neutralise` was given."""
+    """Return what `neutralise` was given.
+
+    A file of another hand may have a bare ``=q``: that is the same name as ``'=q``, which is how we write it;
+    of two rows that call one interval by both, the second is told as `csv.interval-twice`.
+    """
     return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA_STARTS) else text
 
 

@@ -6,13 +6,16 @@ Format = Literal["csv", "xlsx", "nem12", "nem13", "greenbutton", "iec61968", "ms
 FORMATS: tuple[Format, ...] = ("csv", "xlsx", "nem12", "nem13", "greenbutton", "iec61968", "mscons")
 HEAD_BYTES = 64 * 1024
 _BOM = b"\xef\xbb\xbf"
+UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_UTF16_STARTS = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
 _AEMO_RECORDS = (b"100,", b"200,", b"250,", b"300,")
 
 
 def detect_format(head: bytes) -> Format | Literal["archive", "xml"]:
     """Return the format the first bytes of a file speak for; the reader says what is wrong with the rest.
 
-    ``archive``: a zip file, of whatever (a workbook is one too). ``xml``: none of ours.
+    XML may be UTF-16, which its readers take; nothing else may. ``archive``: a zip file, of whatever (a
+    workbook is one too). ``xml``: none of ours.
     """
     start = head[:HEAD_BYTES].removeprefix(_BOM).lstrip()
     if start.startswith(b"PK\x03\x04"):
@@ -22,6 +25,11 @@ def detect_format(head: bytes) -> Format | Literal["archive", "xml"]:
     if start.startswith(_AEMO_RECORDS):
         line = start.partition(b"\n")[0].upper()
         return "nem13" if line.startswith((b"100,NEM13", b"250,")) else "nem12"
+    if start[:2] in _UTF16_STARTS:
+        text = start[: len(start) // 2 * 2].decode(_UTF16_STARTS[start[:2]], "replace")
+        start = text.removeprefix("\ufeff").lstrip().encode("utf-8", "replace")
+        if not start.startswith(b"<"):
+            return "csv"
     if start.startswith(b"<"):
         if b"naesb.org/espi" in start:
             return "greenbutton"

@@ -11,7 +11,7 @@ import numpy as np
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_espi, encode_espi
 from wattkeeper.formats.api import IntervalBlock, LossList
-from wattkeeper.formats.blocks import kinds_of, note_folding
+from wattkeeper.formats.blocks import kinds_of, newest_end, note_folding
 from wattkeeper.formats.espi import GENERATOR, READING_FIELDS, TYPE_FIELDS, UNITS, default_type
 from wattkeeper.formats.notes import unpack_note
 
@@ -43,13 +43,13 @@ _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def write_espi(
-    blocks: Sequence[IntervalBlock], losses: LossList, *, updated: str = "1970-01-01T00:00:00Z"
-) -> Iterator[bytes]:
+def write_espi(blocks: Sequence[IntervalBlock], losses: LossList, *, updated: str = "") -> Iterator[bytes]:
     """Yield a feed: one MeterReading a block and type of reading. Missing intervals are left out.
 
-    What ESPI can't hold goes to `losses`: units, flags, most methods.
+    What ESPI can't hold goes to `losses`: units, flags, most methods. `updated`: the end of the data unless
+    given.
     """
+    updated = updated or f"{newest_end(blocks):%Y-%m-%dT%H:%M:%SZ}"
     yield _HEAD.format(uuid=uuid5(NAMESPACE_URL, "feed"), updated=updated, generator=GENERATOR).encode()
     points: set[str] = set()
     types: dict[tuple[tuple[str, str], ...], str] = {}
@@ -79,8 +79,8 @@ def _write_block(
     counts = np.bincount(place, minlength=len(kinds)).tolist()
     codes = [_quality_codes(quality, note) for (quality, _text), note in zip(kinds, notes, strict=True)]
     for (quality, _note), held, count in zip(kinds, codes, counts, strict=True):
-        if quality.provenance is not Provenance.MISSING:
-            note_folding(losses, quality, decode_espi(held), count)
+        is_missing = quality.provenance is Provenance.MISSING
+        note_folding(losses, quality, Quality(Provenance.MISSING) if is_missing else decode_espi(held), count)
     is_whole = bool((block.value_milli % 1000 == 0).all())
     values = (block.value_milli // 1000 if is_whole else block.value_milli).tolist()
     kind_of_type = [_type_fields(block, note, is_whole=is_whole) for note in notes]

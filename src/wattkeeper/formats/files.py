@@ -7,7 +7,8 @@ from wattkeeper.formats.api import FormatError, IntervalBlock, LossList, ParsedI
 from wattkeeper.formats.archives import WORKBOOK, open_archive, read_member
 from wattkeeper.formats.csv_intervals import CsvOptions, read_csv
 from wattkeeper.formats.csv_write import write_csv
-from wattkeeper.formats.detect import Format, detect_format
+from wattkeeper.formats.details import hold_details
+from wattkeeper.formats.detect import UTF16_BOMS, Format, detect_format
 from wattkeeper.formats.espi import read_espi
 from wattkeeper.formats.espi_write import write_espi
 from wattkeeper.formats.iec61968 import read_iec61968
@@ -19,6 +20,7 @@ from wattkeeper.formats.nem12 import read_nem12
 from wattkeeper.formats.nem12_write import write_nem12
 from wattkeeper.formats.nem13 import read_nem13, write_nem13
 from wattkeeper.formats.xlsx import read_xlsx, write_xlsx
+from wattkeeper.formats.xml_elements import refuse_doctype
 
 _READERS: dict[str, Callable[[bytes], ParsedIntervals]] = {
     "nem12": read_nem12,
@@ -41,14 +43,17 @@ def read_file(content: bytes, how: CsvOptions | Mapping) -> ParsedIntervals:
 
     `how` says how a table (CSV, Excel) is written; other formats say that themselves.
 
-    :raises FormatError: ``formats.unknown``, ``xml.doctype``, ``archive.*``, ``xlsx.*``,
-        ``formats.zone-unknown``
+    :raises FormatError: ``formats.unknown``, ``formats.not-utf8`` (UTF-16), ``xml.doctype``,
+        ``archive.*``, ``xlsx.*``, ``formats.zone-unknown``
     """
     found = detect_format(content)
     if found == "archive":
         return _read_archive(content, how)
     if found == "xml":
+        refuse_doctype(content)
         raise FormatError("formats.unknown")
+    if found == "csv" and content.startswith(UTF16_BOMS):
+        raise FormatError("formats.not-utf8")
     return read_csv(content, how) if found == "csv" else _READERS[found](content)
 
 
@@ -57,6 +62,7 @@ def write_file(form: Format, blocks: Sequence[IntervalBlock], losses: LossList) 
 
     :raises FormatError: ``xlsx.too-many-rows``
     """
+    blocks = [hold_details(form, block, losses) for block in blocks]
     if form == "csv":
         return write_csv(blocks)
     if form == "xlsx":

@@ -14,7 +14,7 @@ from wattkeeper.core.kernel.quality_codes import Quality, decode_iec, encode_iec
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
 from wattkeeper.formats.espi import DIRECTIONS, UNITS
 from wattkeeper.formats.intervals import IntervalCollector
-from wattkeeper.formats.notes import pack_note
+from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST, pack_note, unpack_note
 from wattkeeper.formats.xml_elements import Element, iter_elements
 
 PERIODS_S = {
@@ -29,6 +29,8 @@ PERIODS_S = {
     "14": 180,
     "31": 1200,
 }
+COMMENT_START = "Wattkeeper details: "  # before what other formats say of a reading, as a note
+OWN_DETAILS = ("iec.type", "iec.quality")
 CHANNEL_NAME_TYPE = "channel"
 DELTA, CUMULATIVE = "4", "3"
 TYPE_LENGTH = 18
@@ -168,8 +170,13 @@ def _quality(reading: Element) -> tuple[Quality, dict[str, str]]:
     quality = decode_iec(codes)
     if quality is None:
         raise _Wrong(reading.line, "iec61968.quality-unknown")
-    is_usual = codes == encode_iec(quality)
-    return quality, {} if is_usual else {"iec.quality": ",".join(codes) or _NO_QUALITY}
+    note = {} if codes == encode_iec(quality) else {"iec.quality": ",".join(codes) or _NO_QUALITY}
+    comments = (one.text_of("comments") for one in reading.find_all("ReadingQualities"))
+    others = next((text for text in comments if text.startswith(COMMENT_START)), "")
+    others = others.removeprefix(COMMENT_START)
+    if len(others) > NOTE_LENGTH_AT_MOST:
+        raise _Wrong(reading.line, "csv.wrong-details")
+    return quality, note | unpack_note(others)
 
 
 @lru_cache(maxsize=1024)

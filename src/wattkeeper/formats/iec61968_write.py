@@ -10,18 +10,20 @@ import numpy as np
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_iec, encode_iec
 from wattkeeper.formats.api import IntervalBlock, LossList
-from wattkeeper.formats.blocks import kinds_of, to_texts
+from wattkeeper.formats.blocks import kinds_of, newest_end, to_texts
 from wattkeeper.formats.csv_write import instants_of
 from wattkeeper.formats.espi import UNITS
 from wattkeeper.formats.iec61968 import (
     CHANNEL_NAME_TYPE,
+    COMMENT_START,
     MEASURING_PERIOD,
     MULTIPLIER,
+    OWN_DETAILS,
     PERIODS_S,
-    TYPE_LENGTH,
+    parse_type,
     usual_type,
 )
-from wattkeeper.formats.notes import unpack_note
+from wattkeeper.formats.notes import pack_note, unpack_note
 from wattkeeper.formats.units import written_unit
 
 _PERIOD_CODES = {length: code for code, length in PERIODS_S.items()}
@@ -35,9 +37,14 @@ _TAIL = "</MeterReadings></Payload></EventMessage>\n"
 
 
 def write_iec61968(
-    blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = "1970-01-01T00:00:00Z"
+    blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = ""
 ) -> Iterator[bytes]:
-    """Yield a message, one MeterReading a block. Every quality has codes of its own; units may be a loss."""
+    """Yield a message, one MeterReading a block. Every quality has codes of its own; units may be a loss.
+
+    Details of other formats stand in the comments of a reading's qualities. `created`: the end of the data
+    unless given.
+    """
+    created = created or f"{newest_end(blocks):%Y-%m-%dT%H:%M:%SZ}"
     known = set(UNITS.values())
     yield _HEAD.format(created=created, uuid=uuid5(NAMESPACE_URL, created)).encode()
     for block in blocks:
@@ -92,13 +99,17 @@ def _qualities(quality: Quality, note: dict[str, str]) -> str:
     text = note.get("iec.quality", "")
     codes = tuple(code for code in text.split(",") if "." in code)
     held = codes if text and decode_iec(codes) == quality else encode_iec(quality)
-    refs = (f"<ReadingQualityType ref={quoteattr(code)}/>" for code in held)
+    refs = [f"<ReadingQualityType ref={quoteattr(code)}/>" for code in held]
+    others = pack_note({name: text for name, text in note.items() if name not in OWN_DETAILS})
+    if others:
+        refs[:1] = [f"<comments>{COMMENT_START}{escape(others)}</comments>{''.join(refs[:1])}"]
     return "".join(f"<ReadingQualities>{ref}</ReadingQualities>" for ref in refs)
 
 
 def _type(block: IntervalBlock, note: dict[str, str], multiplier: int) -> str:
     numbers = note.get("iec.type", "").split(".")
-    if len(numbers) != TYPE_LENGTH:
+    known = parse_type(".".join(numbers))  # one that says another unit or length is not this block's
+    if known is None or known.unit != block.unit or known.interval_s not in (0, block.interval_s):
         numbers = usual_type(block.channel, block.unit, block.interval_s)
         numbers[MEASURING_PERIOD] = _PERIOD_CODES.get(block.interval_s, "0")
     numbers[MULTIPLIER] = str(multiplier)

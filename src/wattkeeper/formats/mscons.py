@@ -6,6 +6,7 @@ A QTY without a period is what a register showed (DTM+9 or DTM+7). Times carry t
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import BinaryIO, NamedTuple
 
@@ -382,6 +383,11 @@ def status_texts(codes: tuple[str, ...]) -> list[str]:
         f"{'Z33' if code in ('Z86', 'Z87') else 'Z32' if code in _METHODS else 'Z40'}++{code}"
         for code in codes
     ]
+
+
+def status_codes(statuses: Sequence[str]) -> list[str]:
+    """Return the components of some STS segments (told with the usual marks) after their category."""
+    return [part for status in statuses for element in status.split("+")[1:] for part in element.split(":")]
 
 
 _METHODS = ("Z84", "Z88", "Z89", "Z90", "Z91", "Z92", "Z93", "Z94", "Z95", "ZJ2")

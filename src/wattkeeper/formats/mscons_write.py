@@ -10,20 +10,27 @@ from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_mscons, encode_mscons
 from wattkeeper.formats.api import IntervalBlock, LossList
-from wattkeeper.formats.blocks import kinds_of, note_folding, to_texts
-from wattkeeper.formats.mscons import UNITS, USUAL_LOC, USUAL_MOMENT, USUAL_PIA, USUAL_UNITS, status_texts
+from wattkeeper.formats.blocks import kinds_of, newest_end, note_folding, to_texts
+from wattkeeper.formats.mscons import (
+    UNITS,
+    USUAL_LOC,
+    USUAL_MOMENT,
+    USUAL_PIA,
+    USUAL_UNITS,
+    status_codes,
+    status_texts,
+)
 from wattkeeper.formats.notes import unpack_note
 
 _PARTY = "9900000000000"
 
 
-def write_mscons(
-    blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = "197001010000"
-) -> Iterator[bytes]:
-    """Yield an interchange, one message a block; `created` is YYYYMMDDhhmm in UTC.
+def write_mscons(blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = "") -> Iterator[bytes]:
+    """Yield an interchange, one message a block; `created` is YYYYMMDDhhmm in UTC, else the end of the data.
 
     What MSCONS can't hold goes to `losses`: units, seconds, flags, some methods.
     """
+    created = created or f"{newest_end(blocks):%Y%m%d%H%M}"
     day, clock = created[2:8], created[8:12]
     yield f"UNA:+.? 'UNB+UNOC:3+{_PARTY}:500+{_PARTY}:500+{day}:{clock}+{created}++TL'".encode()
     count = 0
@@ -63,7 +70,7 @@ def _segments(block: IntervalBlock, created: str, losses: LossList) -> Iterator[
     counts = np.bincount(place, minlength=len(kinds)).tolist()
     held = [_quality(quality, note) for (quality, _text), note in zip(kinds, notes, strict=True)]
     for (quality, _note), codes, count in zip(kinds, held, counts, strict=True):
-        note_folding(losses, quality, decode_mscons(codes[0], _codes(codes[1:])), count)
+        note_folding(losses, quality, decode_mscons(codes[0], status_codes(codes[1:])), count)
     units = [_unit(block, note) for note in notes]
     texts = [to_texts(block.value_milli, power) for _code, power in dict.fromkeys(units)]
     columns = dict(zip(dict.fromkeys(units), texts, strict=True))
@@ -107,14 +114,10 @@ def _quality(quality: Quality, note: dict[str, str]) -> tuple[str, ...]:
     """Return the qualifier and the STS segments: as they came where they still say the same."""
     text = note.get("mscons.quality", "")
     came = tuple(text.split(";"))
-    if text and decode_mscons(came[0], _codes(came[1:])) == quality:
+    if text and decode_mscons(came[0], status_codes(came[1:])) == quality:
         return came
     usual = encode_mscons(quality)
     return usual[0], *status_texts(usual[1:])
-
-
-def _codes(statuses: Sequence[str]) -> list[str]:
-    return [part for status in statuses for element in status.split("+")[1:] for part in element.split(":")]
 
 
 def _unit(block: IntervalBlock, note: dict[str, str]) -> tuple[str, int]:

@@ -35,13 +35,18 @@ def parse_quality(code: str, reason: str) -> Quality | str:
     letter, number = code[0], int(match[1] or 0)
     if number and number not in AEMO_METHODS:
         return "nem12.method-unknown"
-    if reason and (not _REASON.fullmatch(reason) or int(reason) > _REASON_MOST):
+    if reason and not is_reason(reason):
         return "nem12.reason-unknown"
     if letter in "EFS" and not number:
         return "nem12.method-missing"
     if letter in "FS" and not reason:
         return "nem12.reason-missing"
     return decode_aemo(code) or "nem12.quality-unknown"
+
+
+def is_reason(text: str) -> bool:
+    """Return whether a text is a ReasonCode."""
+    return bool(_REASON.fullmatch(text)) and int(text) <= _REASON_MOST
 
 
 def parse_tail(cells: Sequence[str], more: dict[str, str]) -> Kind | str:

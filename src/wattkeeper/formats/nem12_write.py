@@ -1,5 +1,6 @@
 """Blocks of intervals to a NEM12 file: whole days of market time, what is not there marked N."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -10,7 +11,8 @@ from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_aemo, encode_aemo
 from wattkeeper.formats.api import Int64s, IntervalBlock, LossList
-from wattkeeper.formats.blocks import kinds_of, note_folding, to_texts
+from wattkeeper.formats.blocks import Key, key_of, kinds_of, newest_end, note_folding, to_texts
+from wattkeeper.formats.details import tell_details
 from wattkeeper.formats.nem12 import INTERVAL_MINUTES
 from wattkeeper.formats.nem12_days import MARKET_OFFSET
 from wattkeeper.formats.nem12_kinds import DAY_S
@@ -20,7 +22,17 @@ from wattkeeper.formats.units import written_unit
 _OFFSET_S = int(MARKET_OFFSET.total_seconds())
 _UNITS = ("Wh", "varh", "VAh", "W", "var", "VA", "V", "A", "pf", "")
 _SPELLING = {"kvarh": "kVArh", "kvar": "kVAr", "none": ""}
-_NAME_LENGTH_AT_MOST = 24
+_SERIAL_LENGTH_AT_MOST = 24  # the standard says 12; meters in use have longer ones
+_NMI = re.compile(r"[A-Za-z0-9]{10}", re.ASCII)
+_SUFFIX = re.compile(r"[A-Za-z0-9]{2}", re.ASCII)
+_SERIAL = re.compile(r"[^=+\-@,](?:[^,]*[^ ,])?", re.ASCII)
+_SUFFIXES = {
+    ("import", "Wh"): "E1",
+    ("export", "Wh"): "B1",
+    ("import", "varh"): "Q1",
+    ("export", "varh"): "K1",
+}
+_PARTIES = "WATTKEEPER,UNKNOWN"  # who sends and who receives: both are required, and blocks name neither
 _REASON_UNKNOWN = "24"  # substituted or replaced data
 _NULL = "N"
 
@@ -37,22 +49,34 @@ class _Tail(NamedTuple):
     header: tuple[str, str, str, str]
 
 
+_HEADER_NAMES = ("aemo.config", "aemo.register", "aemo.stream", "aemo.next")
 _ABSENT = _Tail(_NULL, "", "", "", "", "", ("", "", "", ""))
 
 
-def write_nem12(
-    blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = "197001010000"
-) -> Iterator[bytes]:
-    """Yield the lines of a file; `created` is YYYYMMDDhhmm in market time.
+def write_nem12(blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = "") -> Iterator[bytes]:
+    """Yield the lines of a file; `created` is YYYYMMDDhhmm in market time, the end of the data unless given.
 
-    What NEM12 can't hold goes to `losses`: units, lengths, names, instants off its grid, negative and suspect
-    values (these are kept back), flags.
+    What NEM12 can't hold goes to `losses`: units, lengths, names that are no NMI or suffix, instants off its
+    grid, negative and suspect values (these are kept back), flags, details that differ within a day.
     """
-    yield f"100,NEM12,{created},,\r\n".encode()
+    yield head_record("NEM12", blocks, created)
+    days_of: dict[Key, set[int]] = {}
     for block in blocks:
         if can_hold(block, losses) and _has_length(block, losses):
-            yield from _write_block(block, losses)
+            written = days_of.setdefault((*key_of(block)[:2], suffix_of(block), *key_of(block)[3:]), set())
+            yield from _write_block(block, written, losses)
     yield b"900\r\n"
+
+
+def head_record(kind: str, blocks: Sequence[IntervalBlock], created: str) -> bytes:
+    """Return the 100 record of a file."""
+    created = created or f"{newest_end(blocks) + MARKET_OFFSET:%Y%m%d%H%M}"
+    return f"100,{kind},{created},{_PARTIES}\r\n".encode()
+
+
+def suffix_of(block: IntervalBlock) -> str:
+    """Return the NMISuffix of a channel: its own name, or what AEMO calls one of our standard channels."""
+    return _SUFFIXES.get((block.channel, block.unit), block.channel)
 
 
 def can_hold(block: IntervalBlock, losses: LossList) -> bool:
@@ -61,15 +85,17 @@ def can_hold(block: IntervalBlock, losses: LossList) -> bool:
     if block.unit not in _UNITS:
         losses.add("formats.unit-not-held", count, unit=block.unit)
         return False
-    for name in (block.usage_point, block.channel, block.meter_serial):
-        if (
-            len(name) > _NAME_LENGTH_AT_MOST
-            or not name.isascii()
-            or "," in name
-            or not (name + "x").isprintable()
-        ):
-            losses.add("formats.name-not-held", count, name=name)
-            return False
+    if not _NMI.fullmatch(block.usage_point):
+        losses.add("nem12.not-a-nmi", count, usage_point=block.usage_point, channel=block.channel)
+        return False
+    if not _SUFFIX.fullmatch(suffix_of(block)):
+        losses.add("nem12.not-a-suffix", count, usage_point=block.usage_point, channel=block.channel)
+        return False
+    serial = block.meter_serial
+    is_plain = serial.isascii() and serial.isprintable() and len(serial) <= _SERIAL_LENGTH_AT_MOST
+    if serial and not (is_plain and _SERIAL.fullmatch(serial)):
+        losses.add("formats.name-not-held", count, name=serial)
+        return False
     return True
 
 
@@ -85,6 +111,11 @@ def code_of(quality: Quality, note: dict[str, str]) -> str:
     return code if decode_aemo(code) == quality else encode_aemo(quality)
 
 
+def reason_of(code: str, note: dict[str, str]) -> str:
+    """Return the ReasonCode: as it came; a substitute must have one, so that of any where it has none."""
+    return note.get("aemo.reason", "") or (_REASON_UNKNOWN if code[0] in "FS" else "")
+
+
 def _has_length(block: IntervalBlock, losses: LossList) -> bool:
     minutes, rest = divmod(block.interval_s, 60)
     if not rest and minutes in INTERVAL_MINUTES:
@@ -93,12 +124,19 @@ def _has_length(block: IntervalBlock, losses: LossList) -> bool:
     return False
 
 
-def _write_block(block: IntervalBlock, losses: LossList) -> Iterator[bytes]:
+def _write_block(block: IntervalBlock, written: set[int], losses: LossList) -> Iterator[bytes]:
     unit, exponent = unit_of(block)
     count = DAY_S // block.interval_s
     kinds, place = kinds_of(block)
     tails = [*[_tail(quality, note) for quality, note in kinds], _ABSENT]
     is_held, place = _held(block, kinds, place, losses)
+    all_days = (block.starts_at_s + _OFFSET_S) // DAY_S
+    is_again = is_held & np.isin(all_days, list(written))
+    if is_again.any():
+        names = {"usage_point": block.usage_point, "suffix": suffix_of(block)}
+        losses.add("nem12.day-written", int(is_again.sum()), **names)
+        is_held &= ~is_again
+    written.update(np.unique(all_days[is_held]).tolist())
     day, within_s = np.divmod(block.starts_at_s[is_held] + _OFFSET_S, DAY_S)
     days, row = np.unique(day, return_inverse=True)
     values = np.zeros((len(days), count), dtype=np.int64)
@@ -109,11 +147,27 @@ def _write_block(block: IntervalBlock, losses: LossList) -> Iterator[bytes]:
     header = None
     for index, market_day in enumerate(days.tolist()):
         tail_of_day = [tails[k] for k in which[index].tolist()]
-        named = next(tail.header for tail in tail_of_day if tail is not _ABSENT)
-        if named != header:
-            header = named
+        first = next(tail for tail in tail_of_day if tail is not _ABSENT)
+        _note_unlike(first, tail_of_day, losses)
+        if first.header != header:
+            header = first.header
             yield _stream_record(block, unit, header)
         yield from _day(market_day, texts[index * count : (index + 1) * count], tail_of_day)
+
+
+def _note_unlike(first: _Tail, tails: Sequence[_Tail], losses: LossList) -> None:
+    """Note what a day says once for all of its intervals, where they do not agree."""
+    if len({id(tail) for tail in tails}) == 1:
+        return
+    wanted = _of_day(first)
+    for tail in tails:
+        if tail is not _ABSENT and (found := _of_day(tail)) != wanted:
+            tell_details(losses, 1, {name for name in wanted if found[name] != wanted[name]})
+
+
+def _of_day(tail: _Tail) -> dict[str, str]:
+    header = dict(zip(_HEADER_NAMES, tail.header, strict=True))
+    return {**header, "aemo.updated": tail.updated, "aemo.loaded": tail.loaded, "aemo.reads": tail.reads}
 
 
 def _held(
@@ -138,11 +192,8 @@ def _held(
 def _tail(quality: Quality, note_text: str) -> _Tail:
     note = unpack_note(note_text)
     code = code_of(quality, note)
-    reason = note.get("aemo.reason", "")
-    if not reason and code[0] in "FS":
-        reason = _REASON_UNKNOWN
-    names = ("aemo.config", "aemo.register", "aemo.stream", "aemo.next")
-    config, register, stream, following = (note.get(name, "") for name in names)
+    reason = reason_of(code, note)
+    config, register, stream, following = (note.get(name, "") for name in _HEADER_NAMES)
     text, updated, loaded, reads = (
         note.get(f"aemo.{name}", "") for name in ("text", "updated", "loaded", "reads")
     )
@@ -152,7 +203,7 @@ def _tail(quality: Quality, note_text: str) -> _Tail:
 def _stream_record(block: IntervalBlock, unit: str, header: tuple[str, str, str, str]) -> bytes:
     config, register, stream, following = header
     minutes = block.interval_s // 60
-    names = f"{block.usage_point},{config},{register},{block.channel},{stream},{block.meter_serial}"
+    names = f"{block.usage_point},{config},{register},{suffix_of(block)},{stream},{block.meter_serial}"
     return f"200,{names},{unit},{minutes},{following}\r\n".encode()
 
 

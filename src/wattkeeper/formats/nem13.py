@@ -18,7 +18,7 @@ from wattkeeper.formats.decimals import CODES, FINE, to_integers, to_signed
 from wattkeeper.formats.lines import iter_lines
 from wattkeeper.formats.nem12_days import MARKET_OFFSET
 from wattkeeper.formats.nem12_quality import Kind, parse_quality, parse_tail
-from wattkeeper.formats.nem12_write import can_hold, code_of, unit_of
+from wattkeeper.formats.nem12_write import can_hold, code_of, head_record, reason_of, suffix_of, unit_of
 from wattkeeper.formats.notes import pack_note, unpack_note
 from wattkeeper.formats.units import base_unit
 
@@ -115,11 +115,9 @@ def register_blocks(blocks: Sequence[IntervalBlock]) -> list[IntervalBlock]:
     ]
 
 
-def write_nem13(
-    blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = "197001010000"
-) -> Iterator[bytes]:
+def write_nem13(blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = "") -> Iterator[bytes]:
     """Yield the lines of a file. An interval whose reads before and after are not in its note is a loss."""
-    yield f"100,NEM13,{created},,\r\n".encode()
+    yield head_record("NEM13", blocks, created)
     for block in blocks:
         if not can_hold(block, losses):
             continue
@@ -129,13 +127,21 @@ def write_nem13(
         for start, text, index in zip(block.starts_at_s.tolist(), texts, place.tolist(), strict=True):
             quality, note_text = kinds[index]
             note = unpack_note(note_text)
-            if not note.get("aemo.previous_read") or not note.get("aemo.current_read"):
+            if not _has_reads(note, exponent):
                 losses.add("nem13.no-reads", 1, usage_point=block.usage_point)
                 continue
             yield _record(block, start, text, unit, quality, note)
             if note.get("aemo.transactions"):
                 yield f"550,{note['aemo.transactions']}\r\n".encode()
     yield b"900\r\n"
+
+
+def _has_reads(note: dict[str, str], exponent: int) -> bool:
+    """Return whether a note has the reads before and after, each a number, the first with its quality."""
+    before = parse_quality(note.get("aemo.previous_quality", ""), note.get("aemo.previous_reason", ""))
+    texts = [note.get(name, "") for name in ("aemo.previous_read", "aemo.current_read")]
+    _values, wrong = to_signed([text.encode() for text in texts], exponent)
+    return all(texts) and isinstance(before, Quality) and bool((wrong == FINE).all())
 
 
 def _take(number: int, cells: list[str], rows: list[_Row], errors: ErrorList) -> None:
@@ -216,11 +222,12 @@ def _record(
     block: IntervalBlock, start_s: int, text: str, unit: str, quality: Quality, note: dict[str, str]
 ) -> bytes:
     cells = [""] * 23
-    cells[0], cells[1], cells[4], cells[6] = "250", block.usage_point, block.channel, block.meter_serial
+    cells[0], cells[1], cells[4], cells[6] = "250", block.usage_point, suffix_of(block), block.meter_serial
     for name, index in _FIELDS.items():
         cells[index] = note.get(name, "")
     cells[9], cells[14] = _stamp(start_s), _stamp(start_s + block.interval_s)
-    cells[15:18] = code_of(quality, note), note.get("aemo.reason", ""), note.get("aemo.text", "")
+    code = code_of(quality, note)
+    cells[15:18] = code, reason_of(code, note), note.get("aemo.text", "")
     cells[18], cells[19] = text, unit
     cells[21:23] = note.get("aemo.updated", ""), note.get("aemo.loaded", "")
     return (",".join(cells) + "\r\n").encode()

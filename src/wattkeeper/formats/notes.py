@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote_plus
 
 NOTE_LENGTH_AT_MOST = 4096
+_FIELDS_AT_MOST = 100
 
 
 def pack_note(fields: Mapping[str, str]) -> str:
@@ -16,5 +17,5 @@ def pack_note(fields: Mapping[str, str]) -> str:
 
 
 def unpack_note(note: str) -> dict[str, str]:
-    """Return the fields of a note; what is no field is left out."""
-    return dict(parse_qsl(note, max_num_fields=100)) if note else {}
+    """Return the fields of a note; what is no field is left out, and all where there are too many."""
+    return dict(parse_qsl(note)) if note and note.count("&") < _FIELDS_AT_MOST else {}

@@ -68,6 +68,32 @@ def iter_elements(source: BinaryIO | bytes, names: frozenset[str], errors: Error
         yield from builder.drain()
 
 
+def refuse_doctype(content: bytes) -> None:
+    """Refuse an XML file of whatever kind that declares a document type before its first element.
+
+    :raises FormatError: ``xml.doctype``
+    """
+    parser = expat.ParserCreate()
+    is_past = False
+
+    def refuse(*_parts: object) -> None:
+        raise FormatError("xml.doctype", line=parser.CurrentLineNumber)
+
+    def pass_on(*_parts: object) -> None:
+        nonlocal is_past
+        is_past = True
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = pass_on
+    for first in range(0, len(content), _CHUNK_BYTES):
+        try:
+            parser.Parse(content[first : first + _CHUNK_BYTES], False)
+        except expat.ExpatError:
+            return
+        if is_past:
+            return
+
+
 class _Builder:
     """Builds the wanted elements from the parser's events."""
 
