@@ -16,6 +16,7 @@ from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.pipeline.derive import PipelineReport, run_once
 from wattkeeper.pipeline.plain_facts import to_plain
 from wattkeeper.pipeline.ports import (
+    Hints,
     ManyReads,
     MeasurementRows,
     PlainSeries,
@@ -45,6 +46,7 @@ class Street:
         self.ids, self.run_ids = count(1), count(1)
         self.calls, self.fail_at = 0, -1
         self.roll_ups: RollUps | None = None
+        self.hints: Hints | None = None
 
     def deliver(self, series_id: int, channel_id: int, rows: Sequence[Row]) -> None:
         """Store reads (measured_at_s, value, flags, source) and mark their span dirty."""
@@ -62,7 +64,15 @@ class Street:
         many = _Many(self) if self.is_many else None
         single = _Single(self)
         ports = Ports(
-            single, single, _Values(self), _Windows(self), single, self, many, roll_ups=self.roll_ups
+            single,
+            single,
+            _Values(self),
+            _Windows(self),
+            single,
+            self,
+            many,
+            roll_ups=self.roll_ups,
+            hints=self.hints,
         )
         return run_once(ports, from_seconds(now_s), limit=10**9)
 

@@ -1,9 +1,12 @@
-"""The pipeline's port for what is known of gaps from elsewhere: holidays of the contracts in force."""
+"""The pipeline's port for what is known of gaps from elsewhere: holidays of contracts, check meters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 
+from wattkeeper.bootstrap.pipeline_virtual import mark_spans
 from wattkeeper.data.billing.holidays import Holidays
+from wattkeeper.data.virtual.accuracy import check_meter_rows
+from wattkeeper.pipeline.ports import CheckMeter
 
 
 class DataHints:
@@ -13,11 +16,24 @@ class DataHints:
         self._tenant_id = tenant_id
         self._now = now
         self._holidays = Holidays(tenant_id)
+        self._check_meters: dict[int, list[CheckMeter]] | None = None
 
     def begin(self) -> None:
         """Forget what an earlier run has read."""
-        self._holidays = Holidays(self._tenant_id)
+        self._holidays, self._check_meters = Holidays(self._tenant_id), None
 
     def get_holidays(self, series_ids: Sequence[int]) -> Mapping[int, frozenset[date]]:
         """Return the holidays of the series that have any."""
         return self._holidays.of_series(series_ids)
+
+    def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:
+        """Return the check meters of the standing comparisons, by series."""
+        if self._check_meters is None:
+            self._check_meters = {}
+            for main_id, *check in check_meter_rows(tenant_id=self._tenant_id):
+                self._check_meters.setdefault(main_id, []).append(CheckMeter(*check))
+        return self._check_meters
+
+    def mark(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        """Mark spans of series dirty."""
+        mark_spans(self._tenant_id, spans, reason="check-meter", now=self._now())

@@ -21,11 +21,18 @@ class DataVirtual:
         return load_virtual(self._tenant_id)
 
     def mark(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
-        """Mark spans dirty: one statement a shard for each further span of a series."""
-        for index in range(max(map(len, spans.values()), default=0)):
-            own = {
-                series_id: Period(from_seconds(each[index][0]), from_seconds(each[index][1]))
-                for series_id, each in spans.items()
-                if index < len(each)
-            }
-            mark_dirty(tenant_id=self._tenant_id, now=self._now(), reason="virtual", series=own)
+        """Mark spans dirty."""
+        mark_spans(self._tenant_id, spans, reason="virtual", now=self._now())
+
+
+def mark_spans(
+    tenant_id: int, spans: Mapping[int, Sequence[tuple[int, int]]], *, reason: str, now: datetime
+) -> None:
+    """Mark spans of series dirty: one statement a shard for each further span of a series."""
+    for index in range(max(map(len, spans.values()), default=0)):
+        own = {
+            series_id: Period(from_seconds(each[index][0]), from_seconds(each[index][1]))
+            for series_id, each in spans.items()
+            if index < len(each)
+        }
+        mark_dirty(tenant_id=tenant_id, now=now, reason=reason, series=own)

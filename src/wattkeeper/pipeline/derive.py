@@ -22,13 +22,14 @@ from wattkeeper.core.readings.advance import AdvanceRule, register_advance
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.registry.virtual_series import VirtualSet
+from wattkeeper.core.vee.candidates import NO_CANDIDATES
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.plain_validate import as_table
 from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.rule_set_plan import RulePlan, validate_by_plan
 from wattkeeper.core.vee.series import needs_history
 from wattkeeper.pipeline.determinants import append_determinants
-from wattkeeper.pipeline.hints import calendar_with
+from wattkeeper.pipeline.hints import calendar_with, candidates_for, mark_checked
 from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
 from wattkeeper.pipeline.plain_groups import group_windows
 from wattkeeper.pipeline.ports import (
@@ -247,6 +248,8 @@ def _append(ports: Ports, virtual: VirtualSet, run_id: int, rows: MeasurementRow
 def _mark_dependents(ports: Ports, virtual: VirtualSet, rows: MeasurementRows) -> None:
     if ports.virtual is not None and virtual.users:
         mark_users(ports.virtual, virtual, rows)
+    if ports.hints is not None:
+        mark_checked(ports.hints, reader_of(ports), rows)
     if ports.bills is not None:
         ports.bills.mark(rows)
 
@@ -344,6 +347,9 @@ def _derive_window(
     if any(needs_history(derived, now_s, own) for _, _, own in plan.over(*span)):
         derived = derive_history(ports, facts, span, now_s, advance_rule)
         calendar = calendar_with(ports.hints, facts.series_id, calendar)
+    candidates = NO_CANDIDATES
+    if derived.gaps or any(own.estimating_rules for _, _, own in plan.over(*span)):
+        candidates = candidates_for(ports.hints, reader_of(ports), facts.series_id, derived)
     intervals, findings = validate_by_plan(
         derived,
         plan=plan,
@@ -357,6 +363,7 @@ def _derive_window(
         from_s=span[0],
         to_s=span[1],
         now_s=now_s,
+        candidates=candidates,
         edits=facts.edits,
     )
     rows = find_changes(facts.series_id, intervals, ports.measurements.read(facts.series_id, *span))

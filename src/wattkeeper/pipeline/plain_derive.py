@@ -15,6 +15,7 @@ from wattkeeper.core.readings.plain import NO_MODULUS, ReadTable, derive_plain
 from wattkeeper.core.readings.plain_table import IntervalTable, gaps_of, join_gaps
 from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
+from wattkeeper.core.vee.candidates import Candidates
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.core.vee.plain_estimate import estimate_lines, mark_validated
@@ -22,9 +23,10 @@ from wattkeeper.core.vee.plain_gaps import estimate_gaps
 from wattkeeper.core.vee.plain_validate import find_disputed, find_rows_to_estimate, validate_table
 from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.series import estimate_window
-from wattkeeper.pipeline.hints import calendars_with
+from wattkeeper.pipeline.hints import calendars_with, candidates_for, has_hints
 from wattkeeper.pipeline.plain_groups import Group
 from wattkeeper.pipeline.ports import Hints, ManyReads, ManySeries, MeasurementRows, PlainSeries
+from wattkeeper.pipeline.virtual import reader_of_many
 from wattkeeper.pipeline.window import CONTEXT_S, Span, history_span, span_to_nearest
 
 Rows = NDArray[np.intp]
@@ -189,13 +191,18 @@ def _finish(
         rules=rules,
         now_s=now_s,
     )
-    needs_more = estimate_lines(table, now_s=now_s, rules=rules, is_left=is_disputed)
+    is_hinted = has_hints(hints, facts.series_id)
+    if is_hinted.any():
+        is_hinted &= np.isin(np.arange(len(table)), table.gaps.row) | is_disputed
+    needs_more = estimate_lines(table, now_s=now_s, rules=rules, is_left=is_disputed | is_hinted)
     if needs_more.any():
         outer = history_span(group.span, group.grid, now_s)
         is_lost = needs_more & ~group.holds_over(outer)
         rows = np.flatnonzero(needs_more & ~is_lost)
         for calendar, places in calendars_with(hints, facts.series_id[rows], group.grid.calendar):
-            _estimate_by_days(many, group, table, rows[places], outer, now_s, rules, calendar)
+            some = rows[places]
+            for own, each in ((some[~is_hinted[some]], None), (some[is_hinted[some]], hints)):
+                _estimate_by_days(many, group, table, own, outer, now_s, rules, calendar, each)
         if is_lost.any():
             yield group.series.facts.series_id[is_lost]
             table, group = _leave_out(table, group, np.flatnonzero(is_lost))
@@ -233,8 +240,9 @@ def _estimate_by_days(
     now_s: int,
     rules: RuleSet,
     calendar: DayCalendar,
+    hints: Hints | None,
 ) -> None:
-    """Fill the rows that need more than a line, with what the days around them hold."""
+    """Fill the rows that need more than a line, with what the days around them hold, or with hints before."""
     interval_s = group.grid.interval_s
     step_count = max(1, TABLE_DAYS_COUNT * DAY_S // (outer[1] - outer[0]))
     first = (group.span[0] - outer[0]) // interval_s
@@ -243,12 +251,14 @@ def _estimate_by_days(
         some = rows[start : start + step_count]
         around = _derive_over(many, group.series.take(some), outer, interval_s)
         is_left = np.ones(len(some), dtype=np.bool_)
-        if not rules.estimating_rules:
+        if not rules.estimating_rules and hints is None:
             is_left = estimate_gaps(around, first, end, calendar=calendar, now_s=now_s, rules=rules)
         done = np.flatnonzero(~is_left)
         table.fill_all(some[done], around.take(done), first)
         for i in np.flatnonzero(is_left).tolist():
-            _estimate_one(group, table, int(some[i]), around.row(i), now_s, rules, calendar)
+            derived = around.row(i)
+            candidates = candidates_for(hints, reader_of_many(many), int(around.series_id[i]), derived)
+            _estimate_one(group, table, int(some[i]), derived, now_s, rules, calendar, candidates)
 
 
 def _estimate_one(
@@ -259,6 +269,7 @@ def _estimate_one(
     now_s: int,
     rules: RuleSet,
     calendar: DayCalendar,
+    candidates: Candidates,
 ) -> None:
     """Fill one row by the functions for single series."""
     facts = group.series.facts
@@ -272,6 +283,7 @@ def _estimate_one(
         now_s=now_s,
         rules=rules,
         limits=limits,
+        candidates=candidates,
     )
     table.fill(row, window)
 

@@ -294,6 +294,15 @@ class Bills(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class CheckMeter:
+    """A series that measures the same energy as another does; its grid and the other's."""
+
+    series_id: int
+    interval_s: int
+    checked_interval_s: int
+
+
 class Hints(Protocol):
     """What is known of gaps from elsewhere than the series itself."""
 
@@ -303,6 +312,14 @@ class Hints(Protocol):
 
     def get_holidays(self, series_ids: Sequence[int]) -> Mapping[int, frozenset[date]]:
         """Return the holidays of the series that have any."""
+        ...
+
+    def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:
+        """Return the check meters of every series that has any, the one to ask first in front."""
+        ...
+
+    def mark(self, spans: "Mapping[int, Sequence[tuple[int, int]]]") -> None:
+        """Mark half-open spans of series dirty, durably: what their gaps are estimated from has changed."""
         ...
 
 

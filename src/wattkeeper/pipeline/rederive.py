@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.findings import Finding
@@ -10,6 +11,8 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.registry.virtual_series import VirtualSet
 from wattkeeper.pipeline.derive import Failure, run_once
 from wattkeeper.pipeline.ports import (
+    CheckMeter,
+    Hints,
     ManyReads,
     ManySeries,
     MeasurementRows,
@@ -46,6 +49,7 @@ def rederive(ports: Ports, series_ids: Sequence[int], from_s: int, to_s: int, no
         roll_ups=None,
         rates=None,
         bills=None,
+        hints=None if ports.hints is None else _DryHints(ports.hints),
         virtual=None if ports.virtual is None else _DryVirtual(ports.virtual),
     )
     report = run_once(dry, from_seconds(now_s), limit=len(windows))
@@ -97,6 +101,25 @@ class _DryVirtual:
 
     def load(self) -> VirtualSet:
         return self._virtual.load()
+
+    def mark(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        """Mark nothing."""
+
+
+class _DryHints:
+    """What is known elsewhere, without marking any."""
+
+    def __init__(self, hints: Hints) -> None:
+        self._hints = hints
+
+    def begin(self) -> None:
+        self._hints.begin()
+
+    def get_holidays(self, series_ids: Sequence[int]) -> Mapping[int, frozenset[date]]:
+        return self._hints.get_holidays(series_ids)
+
+    def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:
+        return self._hints.get_check_meters()
 
     def mark(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
         """Mark nothing."""

@@ -24,7 +24,7 @@ from wattkeeper.core.registry.virtual_series import (
     VirtualValues,
     evaluate,
 )
-from wattkeeper.pipeline.ports import MeasurementRows, Ports, VirtualMeters
+from wattkeeper.pipeline.ports import ManySeries, MeasurementRows, Ports, VirtualMeters
 from wattkeeper.pipeline.window import Span, floor_to_day, merge_spans
 
 DAY_S = 86_400
@@ -49,14 +49,15 @@ def mark_users(port: VirtualMeters, known: VirtualSet, rows: MeasurementRows) ->
     if not is_member.any():
         return 0
     spans: dict[int, list[Span]] = defaultdict(list)
-    for member_id, span in _changed(rows.series_id[is_member], rows.starts_at_s[is_member]):
+    for member_id, span in changed_spans(rows.series_id[is_member], rows.starts_at_s[is_member]):
         for series_id in known.users[member_id]:
             spans[series_id].append(span)
     port.mark({series_id: merge_spans(own) for series_id, own in spans.items()})
     return len(spans)
 
 
-def _changed(series_id: Int64s, starts_at_s: Int64s) -> Iterator[tuple[int, Span]]:
+def changed_spans(series_id: Int64s, starts_at_s: Int64s) -> Iterator[tuple[int, Span]]:
+    """Yield where each series changed, in spans that are more than a day apart."""
     order = np.lexsort((starts_at_s, series_id))
     series_id, starts_at_s = series_id[order], starts_at_s[order]
     is_apart = (series_id[1:] != series_id[:-1]) | (np.diff(starts_at_s) > DAY_S)
@@ -128,9 +129,13 @@ def _pieces(facts: VirtualFacts, span: Span) -> Iterator[Span]:
 def reader_of(ports: Ports) -> Reader:
     """Return how the current values of series are read: in one question where there is such a port."""
     if ports.many is not None:
-        many = ports.many
-        return lambda ids, span: many.read_measurements(np.array(ids, dtype=np.int64), *span)
+        return reader_of_many(ports.many)
     return lambda ids, span: MeasurementRows.concatenate([ports.measurements.read(own, *span) for own in ids])
+
+
+def reader_of_many(many: ManySeries) -> Reader:
+    """Return how the current values of series are read in one question."""
+    return lambda ids, span: many.read_measurements(np.array(ids, dtype=np.int64), *span)
 
 
 class _Held:

@@ -14,10 +14,12 @@ from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.tariffs.add_tariff_version import add_tariff_version
 from wattkeeper.actions.tariffs.set_contract import set_contract
+from wattkeeper.actions.virtual.accuracy_checks import add_accuracy_check, retire_accuracy_check
 from wattkeeper.bootstrap.headend_ports import StoreSink
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Method, Provenance
+from wattkeeper.data.billing.models import Tariff
 from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.pipeline.derive import run_once
@@ -177,8 +179,6 @@ def bill_by(ours: People, street: Street) -> Callable[[Sequence[date]], int]:
     def bill(holidays: Sequence[date]) -> int:
         document = tariff(1, date(2026, 1, 1), holidays)
         add_tariff_version(actor=ours.administrator, now=NOW, name="town", document=document)
-        from wattkeeper.data.billing.models import Tariff
-
         tariff_id = Tariff.objects.get(code="town").id
         set_contract(
             actor=ours.administrator,
@@ -227,3 +227,114 @@ def test_days_that_were_no_holidays_and_those_to_come_mark_nothing(
     document = tariff(2, date(2026, 11, 12), [date(2026, 11, 11), date(2027, 1, 1)])
     add_tariff_version(actor=ours.administrator, now=NOW, name="town", document=document)
     assert not DirtyWindow.objects.exists()
+
+
+GAP = range(41, 72)  # reads at its quarters are lost: what is used from 40 to 72 is not measured
+
+
+@pytest.fixture
+def compare(ours: People, street: Street) -> Callable[[], int]:
+    """Say that the second meter checks the first."""
+    return lambda: add_accuracy_check(
+        actor=ours.operator,
+        now=NOW,
+        main_id=street.point_id,
+        reference_id=street.other_point_id,
+        main_class="1",
+        reference_class="1",
+        base_power_w=1000,
+    )
+
+
+def assert_checked(town: Town, first: int = 40, end: int = 72) -> None:
+    """Assert that the gap is filled from the check meter and sums to the registers."""
+    values, provenance, methods = town.values(0, first, end)
+    assert set(methods) == {Method.CHECK_METER}
+    assert set(provenance) == {Provenance.ESTIMATED}
+    assert sum(values) == energy_of(0, first, end)
+    assert int(np.argmax(values)) == peak_of(GAP_DAY) - first
+    assert town.values(0, first - 1, first)[2] == town.values(0, end, end + 1)[2] == [Method.NONE]
+
+
+@pytest.mark.parametrize(
+    "order", [(0, 1), (1, 0), (0, -1, 1)], ids=["main first", "check first", "run between"]
+)
+def test_a_gap_is_filled_from_the_check_meter_whichever_comes_first(
+    wired: Town, compare: Callable[[], int], order: tuple[int, ...]
+) -> None:
+    compare()
+    for place in order:
+        if place < 0:
+            wired.run()
+            assert wired.values(0, 40, 72)[2] == [Method.LIKE_DAY] * 32
+        else:
+            wired.deliver(place, GAP if place == 0 else range(0))
+    wired.run()
+    assert_checked(wired)
+
+
+def test_values_of_the_check_meter_that_come_late_fill_what_others_had_filled(
+    wired: Town, compare: Callable[[], int]
+) -> None:
+    compare()
+    wired.deliver(0, GAP)
+    wired.deliver(1, range(30, 90))
+    wired.run()
+    assert (
+        Method.CHECK_METER not in wired.values(0)[2]
+    )  # what the check meter has estimated itself is no help
+    wired.deliver(1, only=range(30, 90))
+    wired.run()
+    assert_checked(wired)
+
+
+def test_a_short_gap_asks_the_check_meter_before_the_line_which_fills_the_rest(
+    wired: Town, compare: Callable[[], int]
+) -> None:
+    compare()
+    wired.deliver(0, range(57, 60))  # 56 to 60, the largest at 58
+    wired.deliver(1, range(59, 70))  # which says nothing from 58 on
+    wired.run()
+    values, _, methods = wired.values(0, 56, 60)
+    assert methods == [Method.CHECK_METER] * 2 + [Method.LINEAR] * 2
+    assert sum(values) == energy_of(0, 56, 60)
+    wired.deliver(1, only=range(59, 70))
+    wired.run()
+    assert_checked(wired, 56, 60)
+
+
+def test_a_comparison_that_comes_or_goes_has_its_gaps_estimated_again(
+    wired: Town, compare: Callable[[], int], ours: People
+) -> None:
+    wired.deliver(0, GAP)
+    wired.deliver(1)
+    wired.run()
+    plain = wired.all_values()
+    assert set(wired.values(0, 40, 72)[2]) == {Method.LIKE_DAY}
+    check_id = compare()
+    wired.run()
+    assert_checked(wired)
+    retire_accuracy_check(actor=ours.operator, now=NOW, check_id=check_id)
+    wired.run()
+    assert wired.all_values() == plain
+
+
+def test_who_asks_no_check_meter_takes_the_like_day(wired: Town, compare: Callable[[], int]) -> None:
+    """The fault to catch: candidates are left out."""
+    compare()
+    wired.deliver(0, GAP)
+    wired.deliver(1)
+    wired.run(replace(wired.ports, hints=None))
+    assert set(wired.values(0, 40, 72)[2]) == {Method.LIKE_DAY}
+
+
+def test_a_check_meter_marks_only_what_was_not_measured(town: Town, compare: Callable[[], int]) -> None:
+    compare()
+    town.deliver(0)
+    town.deliver(1)
+    DirtyWindow.objects.all().delete()
+    town.deliver(0, only=range(-96, 0))
+    town.deliver(1, only=range(-96, 0))
+    report = run_once(town.ports, NOW)
+    assert report.row_count > 100
+    assert not DirtyWindow.objects.filter(reason="check-meter").exists()

@@ -7,8 +7,10 @@ from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import change, own
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import Period
 from wattkeeper.core.vee.accuracy import get_limits
 from wattkeeper.data.alarms.queries import close_gone
+from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import UsagePoint
 from wattkeeper.data.virtual.models import AccuracyCheck
 
@@ -46,6 +48,8 @@ def add_accuracy_check(
     """
     Compare the meter at a point with the one at another, or with what the point feeds; return the id.
 
+    Gaps of the main meter are estimated from what a check meter measured while the comparison stands.
+
     :raises WattkeeperError: ``registry.not-found``, ``registry.invalid-field``, ``vee.accuracy-class``,
         ``accuracy.itself``
     """
@@ -58,6 +62,7 @@ def add_accuracy_check(
     check = AccuracyCheck(tenant_id=actor.tenant_id, main=main, reference=reference)
     entry.detail = {"main_id": main_id, "reference_id": reference_id, **change(check, fields, allowed=FIELDS)}
     entry.subject = subject_of(check.id)
+    _mark_checked(check, now=now)
     return check.id
 
 
@@ -66,6 +71,8 @@ def retire_accuracy_check(entry: Entry, *, actor: Actor, now: datetime, check_id
     """
     End a comparison; its reports stay readable and its finding is closed.
 
+    What was estimated from its check meter is estimated again without.
+
     :raises WattkeeperError: ``registry.not-found``
     """
     check = own(AccuracyCheck, check_id, actor=actor)
@@ -73,3 +80,15 @@ def retire_accuracy_check(entry: Entry, *, actor: Actor, now: datetime, check_id
     check.retired_at = now
     check.save(update_fields=["retired_at"])
     close_gone(tenant_id=actor.tenant_id, rule=RULE, subject_key=entry.subject, now=now)
+    _mark_checked(check, now=now)
+
+
+def _mark_checked(check: AccuracyCheck, *, now: datetime) -> None:
+    """Let the gaps of the main meter be estimated again, since the check meter was there."""
+    if check.reference is None:
+        return
+    first = check.reference.installations.order_by("starts_at").first()
+    if first is not None and first.starts_at < now:
+        span = Period(first.starts_at, now)
+        series = dict.fromkeys(check.main.series.values_list("id", flat=True), span)
+        mark_dirty(tenant_id=check.tenant_id, now=now, reason="check-meter", series=series)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from wattkeeper.data.virtual.models import AccuracyCheck, AccuracyResult
 
@@ -50,6 +50,20 @@ def keep_result(check_id: int, *, from_at: datetime, to_at: datetime, **figures:
     AccuracyResult.objects.update_or_create(
         comparison_id=check_id, to_at=to_at, defaults={"from_at": from_at, **figures}
     )
+
+
+def check_meter_rows(*, tenant_id: int) -> list[tuple[int, int, int, int]]:
+    """Return of each standing comparison with a check meter both series and both grids, oldest first.
+
+    A row: main series, series of the same quantity at the reference, its interval, that of the main, seconds.
+    """
+    checks = AccuracyCheck.objects.filter(
+        tenant_id=tenant_id,
+        retired_at__isnull=True,
+        reference__series__quantity=F("main__series__quantity"),
+    ).order_by("id", "main__series__id")
+    columns = ("main__series__id", "reference__series__id", "reference__series__interval_s")
+    return list(checks.values_list(*columns, "main__series__interval_s"))
 
 
 def _checks(tenant_id: int) -> QuerySet[AccuracyCheck]:
