@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from wattkeeper.bootstrap.period_facts import Off, find_dark_days, find_off_days, judge_off, load_off
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.reads import Int64s
@@ -19,6 +20,7 @@ from wattkeeper.data.vee.schedules import NO_GROUP, TenantSchedule, load_schedul
 from wattkeeper.store.api import ReadingStore
 
 LOOK_BACK_DAYS = 45  # to the first of that month: what goes on for longer goes on in a finding of its own
+IDLE = "vee.zero-consumption"
 OPEN_AT = datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -31,12 +33,12 @@ def judge_periods(store: ReadingStore, *, tenant_id: int, now: datetime, rule_se
     """
     now = now.replace(microsecond=0)
     count = 0
-    schedule = load_schedule(tenant_id)
+    schedule, off = load_schedule(tenant_id), load_off(tenant_id)
     for spans in iter_measured_spans(tenant_id):
         for zone_name in sorted({span.time_zone for span in spans}):
             own = [span for span in spans if span.time_zone == zone_name]
             for plan, part in _by_plan(schedule, own, zone_name, rule_set):
-                count += _judge_zone(store, tenant_id, part, ZoneInfo(zone_name), now, plan)
+                count += _judge_zone(store, tenant_id, part, ZoneInfo(zone_name), now, plan, off)
     return count
 
 
@@ -61,6 +63,7 @@ def _judge_zone(
     zone: ZoneInfo,
     now: datetime,
     plan: RulePlan,
+    off: Off,
 ) -> int:
     bounds_s = np.array([to_seconds(local_midnight(day, zone)) for day in _days(zone, now)], dtype=np.int64)
     ids = [span.series_id for span in spans]
@@ -75,7 +78,15 @@ def _judge_zone(
         np.array([_seconds(span.starts_at) for span in spans], dtype=np.int64),
         np.array([_seconds(span.ends_at or OPEN_AT) for span in spans], dtype=np.int64),
     )
-    found = judge_days(days, judged, day_bounds_s=bounds_s, now_s=to_seconds(now), plan=plan)
+    excused = find_off_days(spans, off, bounds_s)
+    now_s = to_seconds(now)
+    found = judge_days(days, judged, day_bounds_s=bounds_s, now_s=now_s, plan=plan, is_excused=excused)
+    idle = np.array(sorted({each.series_id or 0 for each in found if each.rule == IDLE}), dtype=np.int64)
+    if len(idle):  # only now is it worth to look for power failures among their intervals
+        is_idle = np.isin(judged.series_id, idle)
+        excused[is_idle] |= find_dark_days(store, tenant_id, idle, bounds_s)
+        found = judge_days(days, judged, day_bounds_s=bounds_s, now_s=now_s, plan=plan, is_excused=excused)
+    found += judge_off(store, tenant_id, spans, off, day_bounds_s=bounds_s, plan=plan)
     found += _judge_months(store, tenant_id, judged, bounds_s, zone, plan)
     _keep(tenant_id, spans, found, from_seconds(int(bounds_s[0])), now)
     return len(found)

@@ -13,13 +13,16 @@ from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.add_rule_set import add_rule_set
 from wattkeeper.actions.vee.assign_rule_set import assign_rule_set
 from wattkeeper.bootstrap.period_rules import judge_periods
-from wattkeeper.core.kernel.instants import local_midnight, to_seconds
+from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.readings.rollups import DAY, MONTH, RollUpRows
 from wattkeeper.core.vee.registry import PERIOD_CODES
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.alarms.queries import close_window
+from wattkeeper.data.commands.models import Command
 from wattkeeper.data.registry.models import Installation, Series
+from wattkeeper.store.api import Measurements
 from wattkeeper.store.memory import MemoryReadingStore
 
 TODAY_S = to_seconds(NOW.replace(hour=16)) - 86_400  # the last midnight in Shanghai
@@ -167,3 +170,108 @@ def test_a_month_of_other_usage_is_found_once_it_is_over(
     assert (evidence["energy_milliwh"], evidence["reference_milliwh"]) == (1600, 1000)
     assign(ours, {"code": "quiet-2", "rules": {"vee.high-usage": {"severity": "off"}}}, 300)
     assert judge(store, ours) == []
+
+
+def order(ours: People, street: Street, kind: str, days_ago: int, *, state: str = "VERIFIED") -> None:
+    """Keep a command that was sent an hour before a midnight and, if verified, read back at that midnight."""
+    at = from_seconds(TODAY_S - days_ago * 86_400)
+    is_verified = state == "VERIFIED"
+    Command.objects.create(
+        tenant_id=ours.tenant.id,
+        meter_id=street.meter_id,
+        kind=kind,
+        state=state,
+        reason="unpaid",
+        idempotency_key=f"{kind}-{days_ago}",
+        requested_by_id=ours.operator.user_id,
+        requested_at=at,
+        valid_until=at,
+        sent_at=at - timedelta(hours=1),
+        read_back_at=at if is_verified else None,
+        relay_state_code=int(kind == "RECONNECT") if is_verified else None,
+    )
+
+
+def store_quarters(
+    store: MemoryReadingStore, ours: People, series_id: int, rows: list[tuple[int, int, int]], run_id: int = 1
+) -> None:
+    """Store measured intervals: instant, milliwatt-hours, flags."""
+    starts_at_s, value, flags = np.array(rows, dtype=np.int64).T
+    same = {
+        name: np.full(len(rows), number)
+        for name, number in (("series", series_id), ("measured", Provenance.MEASURED), ("run", run_id))
+    }
+    store.insert_measurements(
+        ours.tenant.id,
+        Measurements(
+            same["series"],
+            starts_at_s,
+            value,
+            same["measured"],
+            flags,
+            np.full(len(rows), Method.NONE),
+            same["run"],
+        ),
+    )
+
+
+def store_idle(store: MemoryReadingStore, ours: People, series_id: int) -> None:
+    """Store seven weeks of whole days in which nothing was used."""
+    store_days(store, ours, series_id, dict.fromkeys(range(1, 50), 96), 1)
+    days = store.roll_ups(ours.tenant.id, [series_id], [(0, TODAY_S)])
+    days.energy_milliwh[:] = 0
+    store.insert_roll_ups(ours.tenant.id, 2, days)
+
+
+def test_nothing_used_is_found_unless_the_supply_was_off(
+    ours: People, street: Street, series: int, store: MemoryReadingStore
+) -> None:
+    store_idle(store, ours, series)
+    assert [found[:3] for found in judge(store, ours)] == [("vee.zero-consumption", 49, 0)]
+    order(ours, street, "DISCONNECT", 40, state="UNKNOWN")
+    assert len(judge(store, ours)) == 1
+    order(ours, street, "DISCONNECT", 20)
+    assert judge(store, ours) == []
+    order(ours, street, "RECONNECT", 19)
+    assert judge(store, ours) == []  # neither 29 days before nor 19 after are thirty
+
+
+def test_nothing_used_is_found_unless_the_power_was_out(
+    ours: People, series: int, store: MemoryReadingStore
+) -> None:
+    store_idle(store, ours, series)
+    quarter = (TODAY_S - 20 * 86_400 + 3600, 0)
+    store_quarters(store, ours, series, [(*quarter, 0)])
+    assert len(judge(store, ours)) == 1
+    store_quarters(store, ours, series, [(*quarter, int(Flag.POWER_LOST))], run_id=2)
+    assert judge(store, ours) == []
+
+
+def test_use_while_disconnected_is_found_until_somebody_asked_for_the_supply(
+    ours: People, street: Street, series: int, store: MemoryReadingStore
+) -> None:
+    store_days(store, ours, series, dict.fromkeys(range(1, 50), 96), 1)
+    off_s, asked_s = TODAY_S - 10 * 86_400, TODAY_S - 5 * 86_400 - 3600
+    used = [off_s - 900, off_s, off_s + 900, off_s + 1800, asked_s - 900, asked_s, asked_s + 900]
+    store_quarters(store, ours, series, [(at_s, 7, 0) for at_s in used])
+    assert judge(store, ours) == []
+    order(ours, street, "DISCONNECT", 10)
+    order(ours, street, "RECONNECT", 5)
+    (found,) = Finding.objects.filter(rule=judge(store, ours)[0][0], state="OPEN")
+    assert found.rule == "vee.usage-on-inactive"
+    assert (to_seconds(found.starts_at), found.evidence) == (off_s + 900, {"energy_milliwh": 14})
+    assign(ours, {"code": "floor-1", "rules": {"vee.usage-on-inactive": {"inactive_floor_milliwh": 7}}}, 300)
+    assert judge(store, ours) == []
+    assign(ours, {"code": "quiet-3", "rules": {"vee.usage-on-inactive": {"severity": "off"}}}, 10)
+    assign(ours, {"code": "plain-1", "rules": {}}, 300)
+    assert judge(store, ours) == []
+
+
+def test_what_is_derived_leaves_use_while_disconnected_alone(
+    ours: People, street: Street, series: int, store: MemoryReadingStore
+) -> None:
+    store_days(store, ours, series, dict.fromkeys(range(1, 50), 96), 1)
+    order(ours, street, "DISCONNECT", 10)
+    store_quarters(store, ours, series, [(TODAY_S - 3 * 86_400, 7, 0), (TODAY_S - 2 * 86_400, 0, 0)])
+    assert [found[:2] for found in judge(store, ours)] == [("vee.usage-on-inactive", 3)]
+    assert "vee.usage-on-inactive" in PERIOD_CODES

@@ -126,9 +126,7 @@ RULES: tuple[Rule, ...] = (
         _WARN,
         "Oracle Zero Consumption; AEMO 68",
     ),
-    _rule(
-        "V14", "usage-on-inactive", find_usage_on_inactive, _INTERVALS, _WARN, "Oracle Inactive Measurement"
-    ),
+    _rule("V14", "usage-on-inactive", find_usage_on_inactive, _PERIOD, _WARN, "Oracle Inactive Measurement"),
     _rule(
         "V15",
         "replacement",
