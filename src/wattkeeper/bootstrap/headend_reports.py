@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from wattkeeper.bootstrap.meter_rules import MeterRules
 from wattkeeper.bootstrap.spool_findings import SpoolFindings
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_events, keep_findings
 from wattkeeper.data.collection import status
@@ -11,16 +12,23 @@ from wattkeeper.data.collection.models import MAIN, Link
 from wattkeeper.data.registry.models import Meter
 from wattkeeper.headend.ports import DeviceReport, SpoolReport, Stranger
 
-CLOCK_TOLERANCE_S = 180
 SILENT_AFTER_COUNT = 3
 STRANGER_RULE = "collection.stranger"
+CLOCK_RULE = "collection.clock"
+IDENTITY_RULE = "vee.identity"
+IDENTITY_CODES = frozenset(("drivers.wrong-device",))
 COUNTER_RULE = "collection.counter"
 REPLAY_RULE = "collection.replay"
 REPLAY_CODES = frozenset(("headend.push-replayed",))
 STAMP_RULE = "collection.stamp"
 STAMP_CODES = frozenset(("headend.stamp-impossible", "headend.stamp-ahead"))
 COUNTER_CODES = frozenset(("drivers.counter-jump", "dlms.counter-refused"))
-FAULTS = ((COUNTER_RULE, COUNTER_CODES), (STAMP_RULE, STAMP_CODES), (REPLAY_RULE, REPLAY_CODES))
+FAULTS = (
+    (COUNTER_RULE, COUNTER_CODES),
+    (STAMP_RULE, STAMP_CODES),
+    (REPLAY_RULE, REPLAY_CODES),
+    (IDENTITY_RULE, IDENTITY_CODES),
+)
 
 
 class DataReports:
@@ -33,6 +41,7 @@ class DataReports:
         self._faults: set[tuple[int, str]] = set()
         self._tenant_of: dict[int, int] = {}
         self._spool = SpoolFindings(headend)
+        self._rules = MeterRules()
 
     def report_devices(self, reports: Sequence[DeviceReport]) -> None:
         """Keep what was learned of devices."""
@@ -71,19 +80,24 @@ class DataReports:
     def _judge_clock(self, report: DeviceReport) -> None:
         if report.clock_offset_s is None:
             return
-        is_wrong = abs(report.clock_offset_s) > CLOCK_TOLERANCE_S
+        tenant_id = self._tenant(report.device_id)
+        tolerance_s = self._rules.clock_tolerance_s(tenant_id, report.device_id, report.at)
+        is_wrong = tolerance_s is not None and abs(report.clock_offset_s) > tolerance_s
         if is_wrong and report.device_id not in self._wrong_clock_ids:
             self._wrong_clock_ids.add(report.device_id)
-            self._open("collection.clock", report, {"clock_offset_s": report.clock_offset_s})
+            evidence = {"clock_offset_s": report.clock_offset_s, "tolerance_s": tolerance_s or 0}
+            self._open(CLOCK_RULE, report, evidence)
         elif not is_wrong and report.device_id in self._wrong_clock_ids:
             self._wrong_clock_ids.discard(report.device_id)
-            self._close("collection.clock", report)
+            self._close(CLOCK_RULE, report)
 
     def _judge_faults(self, report: DeviceReport) -> None:
         """Faults that are told at once: counters and stamps that cannot be, frames said again and again."""
         for rule, codes in FAULTS:
             key = (report.device_id, rule)
             if report.error_code in codes and key not in self._faults:
+                if self._rules.is_off(rule, self._tenant(report.device_id), report.device_id, report.at):
+                    continue
                 self._faults.add(key)
                 self._open(rule, report, {"error_code": report.error_code or ""})
             elif report.is_answering and report.error_code not in codes and key in self._faults:

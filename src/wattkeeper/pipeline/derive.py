@@ -40,6 +40,7 @@ from wattkeeper.pipeline.ports import (
     SeriesFacts,
     SpanFindings,
 )
+from wattkeeper.pipeline.read_rules import KeptReads
 from wattkeeper.pipeline.rollups import refresh
 from wattkeeper.pipeline.virtual import (
     NO_VIRTUAL,
@@ -340,6 +341,8 @@ def _derive_series(
 def _derive_window(
     ports: Ports, facts: SeriesFacts, span: Span, now_s: int, rules: RuleSet, advance_rule: AdvanceRule
 ) -> _Result:
+    kept = KeptReads(ports.raw_reads)
+    ports = replace(ports, raw_reads=kept)
     wider = widen_to_estimates(ports, facts, span, now_s)
     span, derived = widen_to_brackets(ports, facts, wider, now_s, advance_rule)
     plan = facts.rules or RulePlan.of(rules)
@@ -367,7 +370,8 @@ def _derive_window(
         edits=facts.edits,
     )
     rows = find_changes(facts.series_id, intervals, ports.measurements.read(facts.series_id, *span))
-    owned = tuple(replace(finding, series_id=facts.series_id) for finding in findings)
+    in_reads = kept.judge(span, facts, plan, now_s)
+    owned = tuple(replace(finding, series_id=facts.series_id) for finding in (*findings, *in_reads))
     days = find_days(
         np.array([facts.series_id]),
         intervals.starts_at_s,

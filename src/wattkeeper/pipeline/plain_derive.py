@@ -1,6 +1,6 @@
 """Derive, validate and estimate one group of plain series as matrices; what differs from what is stored."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -26,6 +26,7 @@ from wattkeeper.core.vee.series import estimate_window
 from wattkeeper.pipeline.hints import calendars_with, candidates_for, has_hints
 from wattkeeper.pipeline.plain_groups import Group
 from wattkeeper.pipeline.ports import Hints, ManyReads, ManySeries, MeasurementRows, PlainSeries
+from wattkeeper.pipeline.read_rules import judge_table
 from wattkeeper.pipeline.virtual import reader_of_many
 from wattkeeper.pipeline.window import CONTEXT_S, Span, history_span, span_to_nearest
 
@@ -54,7 +55,12 @@ def derive_groups(
     waiting = list(reversed(groups))
     while waiting:
         group = waiting.pop()
-        table = _derive_over(many, group.series, group.span, group.grid.interval_s)
+        rows = _read_rows(many, group.series, group.span)
+        table = _derive_rows(group.series, rows, group.span, group.grid.interval_s)
+        in_reads = judge_table(
+            rows, group.series.facts, group.span, group.grid, group.grid.rules or rules, now_s
+        )
+        del rows
         wider = _find_wider(many, group, table, now_s)
         if wider:
             table, group = _leave_out(table, group, np.concatenate([rows for _, rows in wider]))
@@ -65,7 +71,7 @@ def derive_groups(
                 if held.any():
                     waiting.append(moved.take(held))
         if len(group.series):
-            yield from _finish(many, group, table, now_s, group.grid.rules or rules, hints)
+            yield from _finish(many, group, table, now_s, group.grid.rules or rules, hints, in_reads)
 
 
 def _leave_out(table: IntervalTable, group: Group, rows: Rows) -> tuple[IntervalTable, Group]:
@@ -76,10 +82,17 @@ def _leave_out(table: IntervalTable, group: Group, rows: Rows) -> tuple[Interval
 
 def _derive_over(many: ManySeries, series: PlainSeries, span: Span, interval_s: int) -> IntervalTable:
     """Return the table of a span, every row derived: the plain ones together, the others one by one."""
+    return _derive_rows(series, _read_rows(many, series, span), span, interval_s)
+
+
+def _read_rows(many: ManySeries, series: PlainSeries, span: Span) -> ReadTable:
     order = np.argsort(series.facts.channel_id)
     channel_id = series.facts.channel_id[order]
     found = many.read_raw(channel_id, span[0] - CONTEXT_S, span[1] + CONTEXT_S)
-    reads = _to_rows(found, channel_id, order)
+    return _to_rows(found, channel_id, order)
+
+
+def _derive_rows(series: PlainSeries, reads: ReadTable, span: Span, interval_s: int) -> IntervalTable:
     table, is_odd = derive_plain(series.facts, reads, *span, interval_s)
     gaps = [table.gaps]
     for row, own in _reads_by_row(reads, np.flatnonzero(is_odd)):
@@ -180,6 +193,7 @@ def _finish(
     now_s: int,
     rules: RuleSet,
     hints: Hints | None,
+    in_reads: Sequence[Finding],
 ) -> Iterator["DerivedGroup | Int64s"]:
     facts = group.series.facts
     resolution_milliwh = -(-facts.numerator // facts.denominator)
@@ -217,9 +231,11 @@ def _finish(
         rules=rules,
         now_s=now_s,
     )
-    mark_validated(table, find_disputed(table, found, rules))
+    mark_validated(table, find_disputed(table, found, rules), rules.disputing_flags)
     stored = many.read_measurements(table.series_id, *group.span)
-    findings = [*_derivation_findings(table, group.span), *found]
+    made = [each for each in _derivation_findings(table, group.span) if not rules.is_off(each.rule)]
+    own_ids = set(table.series_id.tolist()) if in_reads else set()
+    findings = [*made, *found, *(each for each in in_reads if each.series_id in own_ids)]
     days = find_days(
         table.series_id,
         table.starts_at_s,

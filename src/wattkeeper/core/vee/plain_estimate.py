@@ -104,11 +104,13 @@ def apportion_rows(shape: Int64s, energy_milliwh: Int64s) -> Int64s:
     return result
 
 
-def mark_validated(table: IntervalTable, disputed: list[tuple[int, int, int]]) -> None:
-    """Flag what was measured, is not suspect and lies in none of the `disputed` (row, first, end) spans."""
+def mark_validated(
+    table: IntervalTable, disputed: list[tuple[int, int, int]], disputing_flags: int = int(Flag.SUSPECT)
+) -> None:
+    """Flag what was measured, has no disputing flag and lies in none of the `disputed` (row, first, end)."""
     is_valid = table.provenance == Provenance.MEASURED
     if table.flags.any():
-        is_valid &= (table.flags & int(Flag.SUSPECT)) == 0
+        is_valid &= (table.flags & np.int32(disputing_flags)) == 0
     for row, first, end in disputed:
         is_valid[row, first:end] = False
     table.flags |= is_valid.astype(np.int32) * np.int32(Flag.VALIDATED)

@@ -7,6 +7,7 @@ import numpy as np
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.advance import register_advance
+from wattkeeper.core.vee.rules_delivery import Deliveries
 
 CLOCK_TOLERANCE_S = 180
 
@@ -115,27 +116,18 @@ def find_tou_mismatches(
 
 
 def find_impossible_instants(
-    *, channel_id: int, measured_at_s: Int64s, now_s: int, installed_at_s: int, future_tolerance_s: int = 600
+    reads: Deliveries, *, now_s: int, installed_at_s: Int64s, future_tolerance_s: int = 600
 ) -> list[Finding]:
     """V27 ``vee.impossible-instant``: a read from the future, or from before the installation.
 
-    A stamp up to `future_tolerance_s` ahead (default 600 s) is a clock matter, see V03. One finding for each
-    of the two, with the number of reads.
+    A stamp up to `future_tolerance_s` ahead (default 600 s) is a clock matter, see V03. `installed_at_s`
+    (reads,): of each read's channel. One finding for each channel and of the two, with the number of reads.
     """
-    findings = []
-    for cause, is_wrong in (
-        ("future", measured_at_s > now_s + future_tolerance_s),
-        ("before-installation", measured_at_s < installed_at_s),
-    ):
-        wrong_at_s = measured_at_s[is_wrong]
-        if len(wrong_at_s):
-            findings.append(
-                Finding(
-                    "vee.impossible-instant",
-                    starts_at_s=int(wrong_at_s.min()),
-                    ends_at_s=int(wrong_at_s.max()) + 1,
-                    evidence={"cause": cause, "read_count": len(wrong_at_s)},
-                    channel_id=channel_id,
-                )
-            )
-    return findings
+    return [
+        reads.finding("vee.impossible-instant", places, cause=cause, read_count=len(places))
+        for cause, is_wrong in (
+            ("future", reads.measured_at_s > now_s + future_tolerance_s),
+            ("before-installation", reads.measured_at_s < installed_at_s),
+        )
+        for places in reads.by_channel(is_wrong)
+    ]

@@ -62,7 +62,10 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `codes` are those of its findings; the first names the rule. `parameters` with defaults."""
+    """One rule. `codes` are those of its findings; the first names the rule. `parameters` with defaults.
+
+    Codes outside ``vee.`` are found where the values are made or read, and go by the rule's severity.
+    """
 
     number: str
     codes: tuple[str, ...]
@@ -85,7 +88,7 @@ def _rule(
     keywords = [each for each in signature(find).parameters.values() if each.kind is Parameter.KEYWORD_ONLY]
     return Rule(
         number=number,
-        codes=tuple(f"vee.{code}" for code in codes.split()),
+        codes=tuple(code if "." in code else f"vee.{code}" for code in codes.split()),
         scope=scope,
         severity=severity,
         source=source,
@@ -108,11 +111,18 @@ RULES: tuple[Rule, ...] = (
         _WARN,
         "Oracle Interval Size; IEC 61968-9 5.259",
     ),
-    _rule("V03", "clock", find_clock_errors, _READS, _WARN, "California MDMA: 3 minutes"),
+    _rule("V03", "clock collection.clock", find_clock_errors, _READS, _WARN, "California MDMA: 3 minutes"),
     _rule("V04", "identity", find_wrong_identities, _READS, _FAIL, "California meter identification"),
     _rule("V05", "device-status", find_device_faults, _READS, _FAIL, "IEC 61968-9 categories 1 and 4"),
     _rule("V06", "sum-check negative-gap", find_daily_sum_mismatches, _INTERVALS, _FAIL, "Oracle Sum Check"),
-    _rule("V07", "register-advance", find_impossible_advances, _READS, _FAIL, "Oracle, Itron register rules"),
+    _rule(
+        "V07",
+        "register-advance readings.register-backwards readings.jump",
+        find_impossible_advances,
+        _READS,
+        _FAIL,
+        "Oracle, Itron register rules",
+    ),
     _rule("V08", "spike", find_spikes, _INTERVALS, _FAIL, "Oracle Interval Spike; California, UBP: 180 %"),
     _rule("V09", "max-demand", find_demand_over_limit, _INTERVALS, _FAIL, "Itron Demand High Limit"),
     _rule("V10", "jump", find_jumps, _INTERVALS, _OFF, "Itron Demand Tolerance Consecutive Intervals"),
@@ -129,7 +139,7 @@ RULES: tuple[Rule, ...] = (
     _rule("V14", "usage-on-inactive", find_usage_on_inactive, _PERIOD, _WARN, "Oracle Inactive Measurement"),
     _rule(
         "V15",
-        "replacement",
+        "replacement readings.conflict",
         find_doubtful_replacements,
         _READS,
         _WARN,

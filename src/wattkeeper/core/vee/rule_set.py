@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from wattkeeper.core.kernel.quality import Flag
 from wattkeeper.core.vee.registry import RULE_BY_CODE, RULE_OF_FINDING, RULES, Rule, Scope, Severity
+
+SUSPECT = int(Flag.SUSPECT)
+FLAGS = 2**31 - 1  # what a column of flags holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,17 @@ class RuleSet:
     def is_disputing_code(self, code: str) -> bool:
         """Whether the intervals that findings of this code name are not VALIDATED."""
         return self.severity_of(code) in (Severity.FAIL, Severity.ESTIMATE)
+
+    def is_off(self, code: str) -> bool:
+        """Whether findings of this code are not wanted."""
+        return self.severity_of(code) is Severity.OFF
+
+    @property
+    def disputing_flags(self) -> int:
+        """What a device may say of its values that leaves them not VALIDATED: SUSPECT, and what V05 fails."""
+        rule = RULE_BY_CODE["vee.device-status"]
+        is_disputing = self.is_disputing_code(rule.code)
+        return SUSPECT | (self.parameters_of(rule)["failing_flags"] & FLAGS if is_disputing else 0)
 
     @property
     def estimating_rules(self) -> tuple[Rule, ...]:

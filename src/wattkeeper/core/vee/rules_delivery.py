@@ -1,6 +1,7 @@
 """Validation rules over what a device or file delivered, before anything is derived from it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,23 @@ Texts = NDArray[np.str_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deliveries:
-    """Reads of many channels as delivered, one element each, shape (reads,): counts, `Flag` sets."""
+    """Reads of many channels as delivered, one element each, shape (reads,): counts, `Flag` sets, `Source`.
+
+    `source` None: all of one.
+    """
 
     channel_id: Int64s
     measured_at_s: Int64s
     value: Int64s
-    flags: Int64s
+    flags: NDArray[np.signedinteger[Any]]
+    source: NDArray[np.signedinteger[Any]] | None = None
+
+    def take(self, rows: "NDArray[np.intp] | Mask") -> "Deliveries":
+        """Return the reads at some places, or of a mask."""
+        source = None if self.source is None else self.source[rows]
+        return Deliveries(
+            self.channel_id[rows], self.measured_at_s[rows], self.value[rows], self.flags[rows], source
+        )
 
     def finding(self, rule: str, chosen: NDArray[np.intp], **evidence: int | str) -> Finding:
         """Return a finding over the reads at the places `chosen`, all of one channel."""
@@ -50,11 +62,12 @@ class Deliveries:
 def find_repeats(reads: Deliveries) -> tuple[Mask, list[Finding]]:
     """V01 ``vee.duplicate``: return which reads to keep, and one finding for each channel with repeats.
 
-    Oracle Duplicate IMD: same channel, instant and value is dropped, all but the first. A different value is
-    kept: rule V15 chooses.
+    Oracle Duplicate IMD: same channel, source, instant and value is dropped, all but the first: a freeze and
+    a profile that say the same are two witnesses. A different value is kept: rule V15 chooses.
     """
-    order = np.lexsort((reads.value, reads.measured_at_s, reads.channel_id))
-    columns = (reads.channel_id[order], reads.measured_at_s[order], reads.value[order])
+    source = np.zeros(len(reads.value), dtype=np.int8) if reads.source is None else reads.source
+    order = np.lexsort((source, reads.value, reads.measured_at_s, reads.channel_id))
+    columns = (reads.channel_id[order], reads.measured_at_s[order], reads.value[order], source[order])
     is_same = np.zeros(len(order), dtype=np.bool_)
     is_same[1:] = np.logical_and.reduce([column[1:] == column[:-1] for column in columns])
     is_kept = np.ones(len(order), dtype=np.bool_)

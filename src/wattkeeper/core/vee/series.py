@@ -65,9 +65,10 @@ def validate_and_estimate(
         now_s=now_s,
         has_registers=limits.has_registers,
     )
-    mark_validated(table, find_disputed(table, findings, rules))
+    mark_validated(table, find_disputed(table, findings, rules), rules.disputing_flags)
     window = replace(window, flags=table.flags[0].astype(np.int64))
-    once = {each.key: each for each in (*_overlapping(window.findings, from_s, to_s), *findings)}
+    made = (each for each in _overlapping(window.findings, from_s, to_s) if not rules.is_off(each.rule))
+    once = {each.key: each for each in (*made, *findings)}
     return window, tuple(once.values())
 
 

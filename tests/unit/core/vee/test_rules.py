@@ -13,6 +13,7 @@ from wattkeeper.core.kernel.instants import local_midnight, to_seconds
 from wattkeeper.core.vee.register_rules import find_impossible_advances, find_impossible_instants
 from wattkeeper.core.vee.rules import find_negative, find_spikes
 from wattkeeper.core.vee.rules_days import find_wrong_counts
+from wattkeeper.core.vee.rules_delivery import Deliveries
 from wattkeeper.core.vee.table import EnergyTable, iter_runs
 
 QUARTER_S = 900
@@ -93,7 +94,8 @@ def test_negative_energy_is_found() -> None:
 
 def test_reads_from_the_future_and_from_before_are_found() -> None:
     at_s = np.array([5, 100, 1000, 1700, 1701])
-    found = find_impossible_instants(channel_id=1, measured_at_s=at_s, now_s=1100, installed_at_s=100)
+    reads = Deliveries(np.ones(5, dtype=np.int64), at_s, at_s, at_s * 0)
+    found = find_impossible_instants(reads, now_s=1100, installed_at_s=at_s * 0 + 100)
     assert [(f.evidence["cause"], f.starts_at_s, f.evidence["read_count"]) for f in found] == [
         ("future", 1701, 1),
         ("before-installation", 5, 1),

@@ -1,0 +1,89 @@
+"""The rules over reads, for many channels at once: clean reads cost a look, doubtful ones the rule itself.
+
+A local day decides alone, so that windows may be cut anywhere and reads come in any order. A rule of
+`Scope.READS` that is not among `SCREENS` rests here: no read tells what it needs, or it is judged where its
+findings are made (V03 by the head-end, V07 and V15 as values are derived).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.vee.registry import Rule, Scope
+from wattkeeper.core.vee.rule_set import FLAGS, RuleSet
+from wattkeeper.core.vee.rules_delivery import Deliveries, find_repeats
+from wattkeeper.core.vee.table import Mask
+
+EVER_S = -(2**62)
+Screen = Callable[[Deliveries, int, Mapping[str, int]], Mask | None]
+
+
+def judge_reads(reads: Deliveries, *, day_bounds_s: Int64s, rules: RuleSet, now_s: int) -> list[Finding]:
+    """Return what the rules over reads find on the local days between consecutive bounds.
+
+    `reads` in order of channel, instant, source, value, as many around the days as there are; each finding
+    names its channel as `reads` does. One finding for each rule, channel and day, or run of reads in it.
+    """
+    findings: list[Finding] = []
+    if not len(reads.value):
+        return findings
+    for rule in rules.rules(Scope.READS):
+        screen = SCREENS.get(rule.code)
+        if screen is None:
+            continue
+        parameters = rules.parameters_of(rule)
+        doubtful = screen(reads, now_s, parameters)
+        if doubtful is not None and doubtful.any():
+            for part in _by_day(reads, doubtful, day_bounds_s):
+                findings += _find(rule, part, now_s, parameters)
+    return findings
+
+
+def _by_day(reads: Deliveries, doubtful: Mask, day_bounds_s: Int64s) -> Iterator[Deliveries]:
+    """Yield, for each day with doubtful reads, all reads of their channels on that day."""
+    at_s, channel_id = reads.measured_at_s[doubtful], reads.channel_id[doubtful]
+    day = np.searchsorted(day_bounds_s, at_s, side="right") - 1
+    for each in np.unique(day[(day >= 0) & (day < len(day_bounds_s) - 1)]).tolist():
+        is_own = (reads.measured_at_s >= day_bounds_s[each]) & (reads.measured_at_s < day_bounds_s[each + 1])
+        places = np.flatnonzero(is_own)
+        yield reads.take(places[np.isin(reads.channel_id[places], channel_id[day == each])])
+
+
+def _find(rule: Rule, reads: Deliveries, now_s: int, parameters: Mapping[str, int]) -> list[Finding]:
+    if rule.find is find_repeats:
+        return find_repeats(reads)[1]
+    known = {"now_s": now_s, "installed_at_s": np.full(len(reads.value), EVER_S)}
+    found: list[Finding] = rule.find(reads, **{name: known[name] for name in rule.needs}, **parameters)
+    return found
+
+
+def _screen_repeats(reads: Deliveries, now_s: int, parameters: Mapping[str, int]) -> Mask | None:  # noqa: ARG001
+    at_s, value, channel_id, source = reads.measured_at_s, reads.value, reads.channel_id, reads.source
+    again = np.flatnonzero(at_s[1:] == at_s[:-1])
+    if not len(again):
+        return None
+    is_same = (value[again] == value[again + 1]) & (channel_id[again] == channel_id[again + 1])
+    if source is not None:
+        is_same &= source[again] == source[again + 1]
+    doubtful = np.zeros(len(value), dtype=np.bool_)
+    doubtful[again[is_same]] = True
+    return doubtful
+
+
+def _screen_status(reads: Deliveries, now_s: int, parameters: Mapping[str, int]) -> Mask | None:  # noqa: ARG001
+    result: Mask = (reads.flags & np.int32(parameters["failing_flags"] & FLAGS)) != 0
+    return result
+
+
+def _screen_instants(reads: Deliveries, now_s: int, parameters: Mapping[str, int]) -> Mask | None:
+    latest_s = now_s + parameters["future_tolerance_s"]
+    return reads.measured_at_s > latest_s if reads.measured_at_s.max() > latest_s else None
+
+
+SCREENS: Mapping[str, Screen] = {
+    "vee.duplicate": _screen_repeats,
+    "vee.device-status": _screen_status,
+    "vee.impossible-instant": _screen_instants,
+}
