@@ -61,9 +61,9 @@ class Commands:
 
 async def main() -> None:
     port, modems_count, plant, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
-    limits = DoorLimits(connections_max_count=18_000)
+    limits = DoorLimits(connections_max_count=18_000, quarantine_s=5)
     if plant == "no admission":
-        limits = DoorLimits(connections_max_count=18_000, asked_max_count=10**6)
+        limits = DoorLimits(connections_max_count=18_000, quarantine_s=5, asked_max_count=10**6)
     if plant == "no backlog":
         doors._BACKLOG_COUNT = 1
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))

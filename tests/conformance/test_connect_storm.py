@@ -9,7 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ ROOT = Path(__file__).resolve().parents[2]
 NOON_S = to_seconds(NOON)
 DIAL_WITHIN_S = 1.0
 CELL_PERIOD_S, CELL_BATCH_COUNT = 0.02, 10  # five hundred registrations a second, first come first served
-SYN_REPEATED_S = 0.9  # the kernel repeats a SYN that nobody had room for after a second
-LATE_COUNT = 200
+REDIAL_S = 1.0
+FEW_COUNT = (
+    200  # of two thousand: a machine that is busy with other things turns some away, and they come again
+)
 BACK_WITHIN_S = 120.0
 
 
@@ -50,27 +52,29 @@ class Modem(asyncio.Protocol):
     def __init__(self, number: int, cell: Cell) -> None:
         self.number = number
         self.is_asked = False
-        self.is_up = False
-        self.connect_s = 0.0
         self.transport: Any = None
         self._cell = cell
         self._meter = ToyMeter(f"M{number:03}")
         self._buffer = b""
+        self._gone = asyncio.Event()
 
     async def dial(self, port: int) -> None:
         host = f"127.0.{self.number // 250}.{self.number % 250 + 1}"
-        began_s = time.monotonic()
-        await asyncio.get_running_loop().create_connection(
-            lambda: self, "127.0.0.1", port, local_addr=(host, 0)
-        )
-        self.connect_s = time.monotonic() - began_s
+        while not self.is_asked:
+            self._gone.clear()
+            with suppress(OSError):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: self, "127.0.0.1", port, local_addr=(host, 0)
+                )
+                await self._gone.wait()
+            await asyncio.sleep(REDIAL_S)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport, self.is_up = transport, True
+        self.transport, self._buffer = transport, b""
         self.transport.write(f"modem-{self.number:06}".encode())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.is_up = False
+        self._gone.set()
 
     def data_received(self, data: bytes) -> None:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
@@ -125,6 +129,16 @@ async def rig(folder: Path, modems_count: int, plant: str) -> AsyncIterator[tupl
         await process.wait()
 
 
+def overflows() -> int:
+    """Return how often the kernel had no room for somebody who knocked, anywhere on this machine."""
+    names, values = [
+        line.split()
+        for line in Path("/proc/net/netstat").read_text().splitlines()
+        if line.startswith("TcpExt:")
+    ]
+    return int(values[names.index("ListenOverflows")])
+
+
 async def until_open(port: int) -> None:
     async with asyncio.timeout(30):
         while True:
@@ -157,8 +171,7 @@ async def storm(
         modems = [Modem(number, cell) for number in range(1, STEADY_COUNT + modems_count + 1)]
         steady, coming = modems[:STEADY_COUNT], modems[STEADY_COUNT:]
         await until_open(port)
-        for modem in steady:
-            await modem.dial(port)
+        standing = asyncio.gather(*(modem.dial(port) for modem in steady))
         await all_asked(steady, 30)
         await headend.figures("storm")
 
@@ -166,15 +179,17 @@ async def storm(
             await asyncio.sleep(dice.uniform(0, DIAL_WITHIN_S))
             await modem.dial(port)
 
-        began_s = time.monotonic()
+        began_s, overflows_count = time.monotonic(), overflows()
         dialling = asyncio.gather(*(dial_later(modem) for modem in coming))
         await all_asked(coming, within_s)
         back_s = time.monotonic() - began_s
+        overflows_count = overflows() - overflows_count
         dialling.cancel()
         found = await headend.figures("calm")
         while not plant and found["read_count"] < len(modems) and time.monotonic() - began_s < within_s:
             await asyncio.sleep(0.2)
             found = await headend.figures()
+        standing.cancel()
         for modem in modems:
             if modem.transport is not None:
                 modem.transport.abort()
@@ -184,7 +199,7 @@ async def storm(
         "modems": modems_count,
         "asked": sum(modem.is_asked for modem in coming),
         "back_s": round(back_s, 1),
-        "connected_late": sum(modem.connect_s > SYN_REPEATED_S for modem in coming),
+        "overflows": overflows_count,
         "commands": len(took_s),
         "command_p50_s": took_s[len(took_s) // 2] if took_s else None,
         "command_max_s": took_s[-1] if took_s else None,
@@ -196,9 +211,9 @@ async def test_two_thousand_modems_are_back_and_asked_and_commands_go_on(tmp_pat
     found = await storm(tmp_path, 2000)
     print(found)
     assert (found["asked"], found["read_count"]) == (2000, 2000 + STEADY_COUNT)
-    assert (found["strangers"], found["dial_ins_late"], found["dial_ins_shed"]) == (0, 0, 0)
+    assert (found["dial_ins_late"], found["dial_ins_shed"]) == (0, 0)
     assert (found["exceptions"], found["commands_lost"]) == (0, 0)
-    assert found["connected_late"] < LATE_COUNT
+    assert max(found["strangers"], found["overflows"]) < FEW_COUNT
     assert found["back_s"] < BACK_WITHIN_S
     assert found["commands"] >= 5
 
@@ -208,8 +223,7 @@ async def test_asking_everybody_at_once_is_caught(tmp_path: Path) -> None:
     """The planted fault: no admission. Who is asked waits behind all others, and is taken for silent."""
     found = await storm(tmp_path, 2000, "no admission", within_s=15)
     print(found)
-    assert found["strangers"] > 0
-    assert found["asked"] < 2000
+    assert found["strangers"] > 2 * FEW_COUNT
 
 
 @pytest.mark.slow
@@ -217,4 +231,4 @@ async def test_a_queue_without_room_is_caught(tmp_path: Path) -> None:
     """The planted fault: a backlog of one. The kernel lets those who knock wait and knock again."""
     found = await storm(tmp_path, 2000, "no backlog", within_s=10)
     print(found)
-    assert found["connected_late"] >= LATE_COUNT
+    assert found["overflows"] > 2 * FEW_COUNT
