@@ -77,6 +77,7 @@ def _judge_zone(
         np.array([span.interval_s for span in spans], dtype=np.int64),
         np.array([_seconds(span.starts_at) for span in spans], dtype=np.int64),
         np.array([_seconds(span.ends_at or OPEN_AT) for span in spans], dtype=np.int64),
+        np.array([span.usage_point_id for span in spans], dtype=np.int64),  # one device at a time
     )
     excused = find_off_days(spans, off, bounds_s)
     now_s = to_seconds(now)

@@ -275,3 +275,22 @@ def test_what_is_derived_leaves_use_while_disconnected_alone(
     store_quarters(store, ours, series, [(TODAY_S - 3 * 86_400, 7, 0), (TODAY_S - 2 * 86_400, 0, 0)])
     assert [found[:2] for found in judge(store, ours)] == [("vee.usage-on-inactive", 3)]
     assert "vee.usage-on-inactive" in PERIOD_CODES
+
+
+def test_a_series_without_the_days_of_its_sibling_is_found(
+    ours: People, street: Street, series: int, store: MemoryReadingStore
+) -> None:
+    own = {"tenant_id": ours.tenant.id, "usage_point_id": street.point_id, "quantity": "energy_export"}
+    sibling = Series.objects.create(**own).id
+    whole = dict.fromkeys(range(1, 50), 96)
+    store_days(store, ours, series, whole, 1)
+    assert judge(store, ours) == []  # the other has never been delivered
+    store_days(store, ours, sibling, whole, 1)
+    assert judge(store, ours) == []
+    store_days(store, ours, sibling, {8: 0, 9: 0}, 2)
+    found = {each[0]: each[1:3] for each in judge(store, ours)}
+    assert found == {"vee.interval-count": (9, 7), "vee.sibling-missing": (9, 7)}
+    assign(ours, {"code": "quiet-4", "rules": {"vee.sibling-missing": {"severity": "off"}}}, 300)
+    assert [each[0] for each in judge(store, ours)] == ["vee.interval-count"]
+    store_days(store, ours, sibling, {8: 96, 9: 96}, 3)
+    assert judge(store, ours) == []

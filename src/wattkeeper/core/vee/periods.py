@@ -11,21 +11,26 @@ from wattkeeper.core.readings.rollups import DAY, MONTH, RollUpRows
 from wattkeeper.core.vee.registry import RULE_BY_CODE, Scope, Severity
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
+from wattkeeper.core.vee.rules_days import DUE_DAY_COUNT
 from wattkeeper.core.vee.table import DAY_S, EnergyTable, Mask
 from wattkeeper.core.vee.validate import Known, run_rules, validate
+
+SIBLINGS = RULE_BY_CODE["vee.sibling-missing"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
     """Series whose days are judged together: of one zone, shape (series,), `series_id` rising.
 
-    A meter measured each in ``[installed_from_s, installed_to_s)``; intervals of `interval_s`.
+    A meter measured each in ``[installed_from_s, installed_to_s)``; intervals of `interval_s`. `device_id`:
+    what the series of one device share; None: not known.
     """
 
     series_id: Int64s
     interval_s: Int64s
     installed_from_s: Int64s
     installed_to_s: Int64s
+    device_id: Int64s | None = None
 
 
 def judge_days(
@@ -37,7 +42,7 @@ def judge_days(
     plan: RulePlan,
     is_excused: Mask | None = None,
 ) -> list[Finding]:
-    """Return what the rules over periods find in the days of some series (V02, V13, V23).
+    """Return what the rules over periods find in the days of some series (V02, V13, V22, V23).
 
     `day_bounds_s`: local midnights, one more than there are days. Of `days` only those of grain DAY, of the
     series, and that start at such a midnight count. Each day is judged by the rule set that `plan` has in
@@ -73,6 +78,15 @@ def judge_days(
         starts_s = day_bounds_s[first:end]
         table = EnergyTable(judged.series_id, starts_s, DAY_S, energy[:, part], is_present[:, part])
         findings += validate(table, known, rule_set, scope=Scope.PERIOD)
+        if rule_set.severity_of(SIBLINGS.code) is not Severity.OFF:
+            is_due = day_bounds_s[first + 1 : end + 1] <= now_s - DUE_DAY_COUNT * DAY_S
+            siblings = Known(
+                day_bounds_s=day_bounds_s[first : end + 1],
+                is_installed=is_installed[:, part] & ~is_awaited[:, part] & is_due,
+                device_id=judged.device_id,
+            )
+            has_any = replace(table, is_present=present_count[:, part] > 0)
+            findings += run_rules(has_any, siblings, rule_set, [SIBLINGS])
     return [_at_midnight(finding, day_bounds_s) for finding in findings]
 
 

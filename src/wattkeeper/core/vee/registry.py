@@ -158,7 +158,7 @@ RULES: tuple[Rule, ...] = (
         "California kVARh",
     ),
     _rule("V21", "tou-sum", find_tou_mismatches, _READS, _WARN, "IEC 61968-9 6.9"),
-    _rule("V22", "sibling-missing", find_missing_siblings, _INTERVALS, _WARN, "Oracle Sibling MCs"),
+    _rule("V22", "sibling-missing", find_missing_siblings, _PERIOD, _WARN, "Oracle Sibling MCs"),
     _rule(
         "V23",
         "prolonged-estimation",

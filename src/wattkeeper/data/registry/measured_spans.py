@@ -6,7 +6,7 @@ from datetime import datetime
 
 from wattkeeper.data.registry.models import Series
 
-CHUNK_COUNT = 4000
+CHUNK_COUNT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,15 @@ class MeasuredSpan:
 
 
 def iter_measured_spans(tenant_id: int) -> Iterator[list[MeasuredSpan]]:
-    """Yield the spans of all series of a tenant that ever had a meter, in order of id, some thousands at a
-    time."""
+    """Yield the spans of all series of a tenant that ever had a meter, the series of some thousands of usage
+    points at a time: those of a point together, in order of id."""
     last_id = 0
     while True:
         ids = list(
-            Series.objects.filter(tenant_id=tenant_id, id__gt=last_id)
-            .order_by("id")
-            .values_list("id", flat=True)[:CHUNK_COUNT]
+            Series.objects.filter(tenant_id=tenant_id, usage_point_id__gt=last_id)
+            .order_by("usage_point_id")
+            .values_list("usage_point_id", flat=True)
+            .distinct()[:CHUNK_COUNT]
         )
         if not ids:
             return
@@ -39,7 +40,7 @@ def iter_measured_spans(tenant_id: int) -> Iterator[list[MeasuredSpan]]:
 
 def _spans(tenant_id: int, first_id: int, last_id: int) -> Iterator[MeasuredSpan]:
     rows = (
-        Series.objects.filter(tenant_id=tenant_id, id__range=(first_id, last_id))
+        Series.objects.filter(tenant_id=tenant_id, usage_point_id__gte=first_id, usage_point_id__lte=last_id)
         .filter(usage_point__installations__isnull=False)
         .order_by("id", "usage_point__installations__starts_at")
         .values_list(

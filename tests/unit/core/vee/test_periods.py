@@ -1,5 +1,6 @@
 """What only shows over weeks, found from stored days."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -145,6 +146,23 @@ def test_a_run_that_is_cut_at_a_day_of_23_hours_ends_at_midnight() -> None:
     )
     assert BOUNDS[20] - BOUNDS[19] == 82_800
     assert {each[3] for each in judge(rows, plan=plan)} == {int(BOUNDS[20])}
+
+
+def test_a_series_lacks_days_that_a_sibling_has() -> None:
+    pair = replace(EVER, device_id=np.array([1, 1, 2]))
+    rows = days_of({3: [5] * 10 + [None] * 3 + [5] * 27, 5: [5] * DAYS, 8: [5] * 10 + [None] * 30})
+    found = [("vee.sibling-missing", 3, int(BOUNDS[10]), int(BOUNDS[13]))]
+    assert judge(rows, judged=pair) == found
+    assert judge(rows) == []
+    off = COUNTS_OFF.with_setting("vee.sibling-missing", Severity.OFF)
+    assert judge(rows, off, judged=pair) == []
+    days_ago = judge(rows, judged=pair, now_s=int(BOUNDS[13]) + 86_400)
+    assert days_ago == [("vee.sibling-missing", 3, int(BOUNDS[10]), int(BOUNDS[12]))]  # the last is not due
+    both = days_of({3: [5] * 10 + [None] * 3 + [5] * 27, 5: [5] * 10 + [None] * 30, 8: [5] * DAYS})
+    assert judge(both, judged=pair)[1:] == []
+    assert [each[2] for each in judge(both, judged=pair)] == [int(BOUNDS[13])]
+    never = days_of({3: [None] * 30 + [5] * 10, 5: [5] * DAYS, 8: [5] * DAYS})
+    assert judge(never, judged=pair) == []
 
 
 MONTHS = np.array(
