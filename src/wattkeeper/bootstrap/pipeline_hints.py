@@ -1,12 +1,15 @@
 """The pipeline's port for what is known of gaps from elsewhere: holidays of contracts, check meters."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from wattkeeper.bootstrap.pipeline_virtual import mark_spans
+from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.data.billing.holidays import Holidays
 from wattkeeper.data.virtual.accuracy import check_meter_rows
 from wattkeeper.pipeline.ports import CheckMeter
+
+_DAY = timedelta(days=1)
 
 
 class DataHints:
@@ -22,9 +25,12 @@ class DataHints:
         """Forget what an earlier run has read."""
         self._holidays, self._check_meters = Holidays(self._tenant_id), None
 
-    def get_holidays(self, series_ids: Sequence[int]) -> Mapping[int, frozenset[date]]:
-        """Return the holidays of the series that have any."""
-        return self._holidays.of_series(series_ids)
+    def get_holidays(
+        self, series_ids: Sequence[int], from_s: int, to_s: int
+    ) -> Mapping[int, frozenset[date]]:
+        """Return the holidays in and around a span of the series that have any."""
+        first, last = from_seconds(from_s).date() - _DAY, from_seconds(to_s).date() + _DAY
+        return self._holidays.of_series(series_ids, first, last)
 
     def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:
         """Return the check meters of the standing comparisons, by series."""

@@ -54,6 +54,7 @@ from wattkeeper.pipeline.window import (
     Span,
     align,
     derive_history,
+    history_span,
     merge_spans,
     resolution_milliwh,
     widen_to_brackets,
@@ -349,7 +350,8 @@ def _derive_window(
     calendar = DayCalendar(facts.zone, facts.holidays)
     if any(needs_history(derived, now_s, own) for _, _, own in plan.over(*span)):
         derived = derive_history(ports, facts, span, now_s, advance_rule)
-        calendar = calendar_with(ports.hints, facts.series_id, calendar)
+        outer = history_span(span, facts, now_s)
+        calendar = calendar_with(ports.hints, facts.series_id, calendar, outer)
     candidates = NO_CANDIDATES
     if derived.gaps or any(own.estimating_rules for _, _, own in plan.over(*span)):
         candidates = candidates_for(ports.hints, reader_of(ports), facts.series_id, derived)

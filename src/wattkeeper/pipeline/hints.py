@@ -18,18 +18,21 @@ from wattkeeper.pipeline.window import Span, merge_spans
 DOUBTFUL_FLAGS = int(Flag.SUSPECT | Flag.CLOCK_INVALID)
 
 
-def calendar_with(hints: Hints | None, series_id: int, calendar: DayCalendar) -> DayCalendar:
+def calendar_with(hints: Hints | None, series_id: int, calendar: DayCalendar, span: Span) -> DayCalendar:
     """Return the calendar of a series with the holidays that are known of it."""
-    found, _ = next(calendars_with(hints, np.array([series_id]), calendar))
+    found, _ = next(calendars_with(hints, np.array([series_id]), calendar, span))
     return found
 
 
 def calendars_with(
-    hints: Hints | None, series_id: Int64s, calendar: DayCalendar
+    hints: Hints | None, series_id: Int64s, calendar: DayCalendar, span: Span
 ) -> Iterator[tuple[DayCalendar, Int64s]]:
-    """Yield calendars with the holidays that are known, and the places of the series that go by each."""
+    """Yield calendars with the holidays known of a span, and the places of the series that go by each."""
     ids = series_id.tolist()
-    known = {} if hints is None else hints.get_holidays(ids)
+    known = {} if hints is None else hints.get_holidays(ids, *span)
+    if not known:
+        yield calendar, np.arange(len(ids))
+        return
     places: dict[DayCalendar, list[int]] = {}
     for place, own in enumerate(ids):
         days = known.get(own)

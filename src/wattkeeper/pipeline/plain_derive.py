@@ -213,7 +213,8 @@ def _finish(
         outer = history_span(group.span, group.grid, now_s)
         is_lost = needs_more & ~group.holds_over(outer)
         rows = np.flatnonzero(needs_more & ~is_lost)
-        for calendar, places in calendars_with(hints, facts.series_id[rows], group.grid.calendar):
+        own_id, own_calendar = facts.series_id[rows], group.grid.calendar
+        for calendar, places in calendars_with(hints, own_id, own_calendar, outer):
             some = rows[places]
             for own, each in ((some[~is_hinted[some]], None), (some[is_hinted[some]], hints)):
                 _estimate_by_days(many, group, table, own, outer, now_s, rules, calendar, each)

@@ -310,8 +310,10 @@ class Hints(Protocol):
         """Go by what is known now: called once at the start of a run."""
         ...
 
-    def get_holidays(self, series_ids: Sequence[int]) -> Mapping[int, frozenset[date]]:
-        """Return the holidays of the series that have any."""
+    def get_holidays(
+        self, series_ids: Sequence[int], from_s: int, to_s: int
+    ) -> Mapping[int, frozenset[date]]:
+        """Return the holidays in and around a span of the series that have any."""
         ...
 
     def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:

@@ -115,8 +115,10 @@ class _DryHints:
     def begin(self) -> None:
         self._hints.begin()
 
-    def get_holidays(self, series_ids: Sequence[int]) -> Mapping[int, frozenset[date]]:
-        return self._hints.get_holidays(series_ids)
+    def get_holidays(
+        self, series_ids: Sequence[int], from_s: int, to_s: int
+    ) -> Mapping[int, frozenset[date]]:
+        return self._hints.get_holidays(series_ids, from_s, to_s)
 
     def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:
         return self._hints.get_check_meters()

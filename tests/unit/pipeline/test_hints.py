@@ -30,7 +30,9 @@ class Checked:
     def begin(self) -> None:
         self.begun += 1
 
-    def get_holidays(self, series_ids: Sequence[int]) -> Mapping[int, frozenset[date]]:
+    def get_holidays(
+        self, series_ids: Sequence[int], from_s: int, to_s: int
+    ) -> Mapping[int, frozenset[date]]:
         return {}
 
     def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:
@@ -133,4 +135,4 @@ def test_what_is_looked_at_without_writing_marks_nothing() -> None:
     dry.mark({MAIN: [(0, 900)]})
     assert not street.dirty
     assert dry.get_check_meters()[MAIN] == [CheckMeter(CHECK, 3600, 3600)]
-    assert dry.get_holidays([MAIN]) == {}
+    assert dry.get_holidays([MAIN], 0, 1) == {}
