@@ -154,13 +154,21 @@ def widen_to_brackets(
 def span_to_nearest(
     span: Span, before_s: int | None, after_s: int | None, step_s: int, facts: Grid, now_s: int
 ) -> Span:
-    """Return the span moved out to the nearest reads outside, where there are any by `now_s`, by days."""
+    """Return the span moved out to the nearest reads outside, where there are any by `now_s`, by days.
+
+    An end that has no read to go to stays where it is: a read after the last whole interval moves nothing.
+    """
     wider = span
     if before_s is not None:
         wider = (min(before_s, span[0] - step_s), wider[1])
     if after_s is not None and after_s <= now_s:
         wider = (wider[0], max(after_s + 1, span[1] + step_s))
-    return span if wider == span else (align(wider, facts, now_s) or span)
+    aligned = None if wider == span else align(wider, facts, now_s)
+    if aligned is None:
+        return span
+    from_s = aligned[0] if before_s is not None else span[0]
+    to_s = max(span[1], aligned[1]) if after_s is not None else span[1]
+    return from_s, to_s - (to_s - from_s) % facts.interval_s
 
 
 def widen_to_estimates(ports: Ports, facts: SeriesFacts, span: Span, now_s: int) -> Span:

@@ -180,4 +180,4 @@ def test_a_window_that_displaces_an_earlier_one_is_caught(monkeypatch: pytest.Mo
         return kept
 
     monkeypatch.setattr(derive, "_derive_series", later_only)
-    assert count_different(Street, 3 * CAUGHT_WITHIN) > 0
+    assert count_different(Street, SHUFFLES_A_WORLD) > 0

@@ -240,6 +240,12 @@ def test_the_array_path_equals_the_path_of_single_series(seed: int, series: list
     compare(seed, series)
 
 
+def test_a_read_after_the_last_whole_interval_widens_nothing_for_ever() -> None:
+    """A window that is open at its end once went back a day a step, to 1970."""
+    odd = ["negative", "reset", "multiplier", "double"]
+    compare(7790, [["negative", "beside", "all-live"], odd, ["lost-end"], []])
+
+
 @pytest.mark.parametrize("feature", FEATURES)
 @pytest.mark.parametrize("seed", range(3))
 def test_each_thing_that_may_happen_alone(feature: str, seed: int) -> None:
