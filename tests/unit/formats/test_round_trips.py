@@ -118,8 +118,8 @@ def some_blocks(
         st.lists(
             st.tuples(
                 named,
-                (meters or named) | st.just(""),
-                channels or named,
+                (named if meters is None else meters) | st.just(""),
+                named if channels is None else channels,
                 st.sampled_from(units),
                 st.sampled_from(lengths),
             ),
