@@ -166,9 +166,8 @@ def span_to_nearest(
     aligned = None if wider == span else align(wider, facts, now_s)
     if aligned is None:
         return span
-    from_s = aligned[0] if before_s is not None else span[0]
-    to_s = max(span[1], aligned[1]) if after_s is not None else span[1]
-    return from_s, to_s - (to_s - from_s) % facts.interval_s
+    is_stuck = before_s is None and aligned[1] <= span[1]
+    return span if is_stuck else aligned
 
 
 def widen_to_estimates(ports: Ports, facts: SeriesFacts, span: Span, now_s: int) -> Span:
