@@ -19,7 +19,8 @@ from wattkeeper.bootstrap.headend_ports import StoreSink
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Method, Provenance
-from wattkeeper.data.billing.models import Tariff
+from wattkeeper.data.billing.holidays import Holidays
+from wattkeeper.data.billing.models import Tariff, TariffVersion
 from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.pipeline.derive import run_once
@@ -338,3 +339,12 @@ def test_a_check_meter_marks_only_what_was_not_measured(town: Town, compare: Cal
     report = run_once(town.ports, NOW)
     assert report.row_count > 100
     assert not DirtyWindow.objects.filter(reason="check-meter").exists()
+
+
+def test_nobody_has_no_holidays(ours: People) -> None:
+    """A group that every row left asks for nobody: on a day that a tariff names the worker once stopped there."""
+    tariff = Tariff.objects.create(tenant=ours.tenant, code="H", name="h")
+    calendar = {"kind": "energy", "calendar": {"holidays": [str(NOW.date())]}}
+    document = {"zone": "UTC", "components": [calendar]}
+    TariffVersion.objects.create(tariff=tariff, valid_from_date=LONG_AGO.date(), document=document)
+    assert Holidays(ours.tenant.id).of_series([], NOW.date(), NOW.date()) == {}

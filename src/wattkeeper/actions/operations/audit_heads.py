@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.db import transaction
 from django.db.models import Max
 
 from wattkeeper.actions.operations.places import Places
@@ -101,7 +102,8 @@ def _seal(key: Ed25519PrivateKey, path: Path, tenant_id: int, copied: int | None
     head = sign_head(
         key, tenant_id=tenant_id, sequence=sequence, record_hash=record_hash, before=before, now=now
     )
-    keep_head(head)
+    with transaction.atomic():
+        keep_head(head)
     _append(path, [head])
     return 1
 

@@ -35,9 +35,9 @@ class Holidays:
         """
         known = self._all_named()
         tariffs = {own for own, (_, days) in known.items() if any(first <= day <= last for day in days)}
-        if not tariffs:
-            return {}
         wanted = set(series_ids)
+        if not tariffs or not wanted:
+            return {}
         asked = among("usage_point__series__id", np.array(sorted(wanted), dtype=np.int64))
         found = self._of(asked & Q(tariff_id__in=tariffs))
         within = {
