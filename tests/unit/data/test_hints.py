@@ -342,7 +342,7 @@ def test_a_check_meter_marks_only_what_was_not_measured(town: Town, compare: Cal
 
 
 def test_nobody_has_no_holidays(ours: People) -> None:
-    """A group that every row left asks for nobody: on a day that a tariff names the worker once stopped there."""
+    """A group that every row left asks for nobody; on a day that a tariff names, a run once stopped there."""
     tariff = Tariff.objects.create(tenant=ours.tenant, code="H", name="h")
     calendar = {"kind": "energy", "calendar": {"holidays": [str(NOW.date())]}}
     document = {"zone": "UTC", "components": [calendar]}
