@@ -73,7 +73,7 @@ def test_the_same_batches_always_make_the_same_parcels(batch: RawBatch) -> None:
 
 
 def packed(batch: RawBatch) -> object:
-    """Return the parcels of a batch at a small limit, or how it is refused: a read and its frames may exceed it."""
+    """Return the parcels of a batch at a small limit, or how one read with its frames is refused."""
     try:
         return pack_parcels([batch], 1500)
     except BatchTooLarge as error:
