@@ -1,10 +1,12 @@
 """Leases: one holder at a time, every write of a holder checked, whatever clocks say."""
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.utils import OperationalError
 
 from relational import NOW, People
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.collection import leases
 from wattkeeper.data.collection.leases import (
     HeldLease,
     fenced,
@@ -77,3 +79,42 @@ def test_each_write_of_a_stale_holder_is_refused(ours: People) -> None:
         assert list(Counter.objects.values_list("name", "value")) == [("a", 1)], "reading goes on"
     Counter.objects.update(value=3)  # outside the block it is nobody's business
     assert not Counter.objects.filter(value=1).exists()
+
+
+def write_outside_a_transaction() -> None:
+    """Write in every way that returns rows, one transaction each."""
+    held = Waiting("one").look()
+    assert held is not None
+    table = Counter._meta.db_table
+    with fenced(held):
+        Counter.objects.create(name="a", value=1)
+        assert [made.name for made in Counter.objects.bulk_create([Counter(name="b"), Counter(name="c")])]
+        with connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO {table} (name, value) VALUES ('d', 1), ('e', 1) RETURNING name")
+            assert [cursor.fetchone(), *cursor.fetchmany(1), *cursor] == [("d",), ("e",)]
+            cursor.execute(f"DELETE FROM {table} WHERE name = 'a' RETURNING name")
+            cursor.execute(f"SELECT COUNT(*) FROM {table}")
+            assert list(cursor.fetchall()) == [(4,)], "rows nobody fetched are no answer to the next question"
+            cursor.execute(f"DELETE FROM {table} RETURNING name")
+            assert sorted(cursor.fetchall()) == [("b",), ("c",), ("d",), ("e",)]
+            cursor.executemany(f"INSERT INTO {table} (name, value) VALUES (%s, 1)", [("f",), ("g",)])
+        Lease.objects.filter(name=held.name).update(fence_id=held.fence_id + 1, holder="other")
+        with pytest.raises(WattkeeperError) as refusal:
+            Counter.objects.create(name="h", value=1)
+        assert refusal.value.code == "leases.lost"
+    assert sorted(Counter.objects.values_list("name", flat=True)) == ["f", "g"]
+
+
+def test_a_write_that_returns_rows_is_committed_by_itself(transactional_db: None) -> None:
+    write_outside_a_transaction()
+
+
+def test_rows_left_to_the_driver_would_be_caught(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: the rows wait in the driver's cursor while the write is committed."""
+    if connection.vendor != "sqlite":
+        pytest.skip("other databases commit while rows wait")
+    monkeypatch.setattr(leases, "_Fetched", lambda wrapper: wrapper.cursor)
+    with pytest.raises(OperationalError, match="SQL statements in progress"):
+        write_outside_a_transaction()

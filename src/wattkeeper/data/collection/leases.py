@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django.db import connection, transaction
@@ -87,13 +88,52 @@ class _Fence:
         if context["connection"].in_atomic_block:
             self._check()
             return execute(sql, params, many, context)
+        cursor = context["cursor"]
         with transaction.atomic():
             self._check()
-            return execute(sql, params, many, context)
+            result = execute(sql, params, many, context)
+            if cursor.description:
+                cursor.cursor = _Fetched(cursor)
+        return result
 
     def _check(self) -> None:
         if not list(_of(self._lease).select_for_update().values_list("id")):
             raise _lost(self._lease)
+
+
+class _Fetched:
+    """The rows that a write returned, fetched before its commit: SQLite does not commit while some wait.
+
+    In the place of the driver's cursor until its next statement.
+    """
+
+    def __init__(self, wrapper: Any) -> None:
+        self._wrapper = wrapper
+        self._cursor = wrapper.cursor
+        self._rows: Iterator[Any] = iter(self._cursor.fetchall())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+    def fetchone(self) -> Any:
+        return next(self._rows, None)
+
+    def fetchmany(self, size: int = 1) -> list[Any]:
+        return list(islice(self._rows, size))
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
+
+    def execute(self, *statement: Any) -> Any:
+        self._wrapper.cursor = self._cursor
+        return self._cursor.execute(*statement)
+
+    def executemany(self, *statement: Any) -> Any:
+        self._wrapper.cursor = self._cursor
+        return self._cursor.executemany(*statement)
 
 
 def _of(lease: HeldLease) -> Any:
