@@ -1,17 +1,17 @@
 """Many mutated frames with mended checksums: nothing but the protocol's own error, and never slow."""
 
 import random
-import time
 
 import pytest
 
+from cpu_time import Slowest, slowed
 from wattkeeper.protocols.dlt645.bcd import LocalTime
 from wattkeeper.protocols.dlt645.describe import decode_stream
 from wattkeeper.protocols.dlt645.frame import encode_frame
 from wattkeeper.protocols.dlt645.records import LoadRecord, encode_record
 from wattkeeper.protocols.dlt645.services import Answer, Read, encode_answer, encode_read
 
-SLOWEST_S = 0.5
+SLOWEST_RATIO = 1  # of the time that counting to a million takes
 
 
 def seeds():
@@ -43,27 +43,34 @@ def mutate(dice, octets):
     return bytes(mutated)
 
 
-def run(count):
+def decode_all(octets):
+    return list(decode_stream(octets, {}))
+
+
+def run(count, decode_all=decode_all):
     dice = random.Random(645)
     frames = list(seeds())
-    slowest_s, decoded_count = 0.0, 0
+    slowest, decoded_count = Slowest(), 0
     for _ in range(count):
         octets = mutate(dice, dice.choice(frames))
-        started_s = time.perf_counter()
-        rows = list(decode_stream(octets, {}))
-        slowest_s = max(slowest_s, time.perf_counter() - started_s)
+        rows = slowest.did(decode_all, octets)
         decoded_count += rows[0]["address"] is not None
-    return slowest_s, decoded_count
+    return slowest.ratio(), decoded_count
 
 
 def test_a_few():
-    slowest_s, decoded_count = run(3000)
+    slowest_ratio, decoded_count = run(3000)
     assert decoded_count > 2900
-    assert slowest_s < SLOWEST_S
+    assert slowest_ratio < SLOWEST_RATIO
+
+
+def test_a_slow_decoder_would_be_caught():
+    slowest_ratio, _ = run(3, slowed(decode_all))
+    assert slowest_ratio > SLOWEST_RATIO
 
 
 @pytest.mark.soak
 def test_many():
-    slowest_s, decoded_count = run(200_000)
+    slowest_ratio, decoded_count = run(200_000)
     assert decoded_count > 198_000
-    assert slowest_s < SLOWEST_S
+    assert slowest_ratio < SLOWEST_RATIO

@@ -1,15 +1,15 @@
 """Many mutated frames with mended checksums and lengths: nothing but the protocol's own error, never slow."""
 
 import random
-import time
 
 import pytest
 from fastcrc import crc16
 
+from cpu_time import Slowest, slowed
 from wattkeeper.protocols.modbus import pdu
 from wattkeeper.protocols.modbus.describe import decode_stream
 
-SLOWEST_S = 0.5
+SLOWEST_RATIO = 1  # of the time that counting to a million takes
 SEEDS = (
     pdu.encode_request(pdu.ReadRegisters(3, 0, 8)),
     pdu.encode_answer(pdu.Registers(3, bytes(range(16)))),
@@ -37,26 +37,33 @@ def mutate(dice, octets):
     return b"\x00\x07\x00\x00" + len(body).to_bytes(2, "big") + body
 
 
-def run(count):
+def decode_all(octets):
+    return list(decode_stream(octets, {}))
+
+
+def run(count, decode_all=decode_all):
     dice = random.Random(502)
-    slowest_s, decoded_count = 0.0, 0
+    slowest, decoded_count = Slowest(), 0
     for _ in range(count):
         octets = mutate(dice, dice.choice(SEEDS))
-        started_s = time.perf_counter()
-        rows = list(decode_stream(octets, {}))
-        slowest_s = max(slowest_s, time.perf_counter() - started_s)
+        rows = slowest.did(decode_all, octets)
         assert b"".join(bytes.fromhex(row["frame"]) for row in rows) == octets
         decoded_count += rows[0]["error"] is None
-    return slowest_s, decoded_count
+    return slowest.ratio(), decoded_count
 
 
 def test_a_few():
-    slowest_s, decoded_count = run(3000)
+    slowest_ratio, decoded_count = run(3000)
     assert decoded_count > 300
-    assert slowest_s < SLOWEST_S
+    assert slowest_ratio < SLOWEST_RATIO
+
+
+def test_a_slow_decoder_would_be_caught():
+    slowest_ratio, _ = run(3, slowed(decode_all))
+    assert slowest_ratio > SLOWEST_RATIO
 
 
 @pytest.mark.soak
 def test_many():
-    slowest_s, _ = run(200_000)
-    assert slowest_s < SLOWEST_S
+    slowest_ratio, _ = run(200_000)
+    assert slowest_ratio < SLOWEST_RATIO
