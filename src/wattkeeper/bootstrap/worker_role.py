@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import structlog
@@ -19,6 +19,7 @@ from wattkeeper.actions.services import Services
 from wattkeeper.actions.virtual.judge_accuracy import judge_all
 from wattkeeper.bootstrap.duty import Duty, Lane
 from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
+from wattkeeper.bootstrap.instant_rules import LOOK_BACK_DAYS, judge_instants
 from wattkeeper.bootstrap.job_runner import STOPS_WITHIN_S, JobRunner
 from wattkeeper.bootstrap.period_rules import judge_periods
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
@@ -41,6 +42,7 @@ SEAL_PERIOD_S = 1.0  # what is younger can be cut off unseen
 WATCH_PERIOD_S = 600.0
 JUDGE_FIRST_S = 120.0  # after the start, when what waited is derived
 JUDGE_PERIOD_S = 3600.0
+LATELY_DAYS = 2  # instants are judged again each hour; once a day those of the days before too
 FETCH_WAIT_MAX_S = 600.0
 LOOK_AGAIN = timedelta(hours=6)  # a silent meter sends nothing that would mark its gap
 LOOK_BACK = timedelta(hours=48)
@@ -97,6 +99,7 @@ class Worker:
         self._proposes_at_s = 0.0
         self._judges_at_s = time.monotonic() + JUDGE_FIRST_S
         self._looked_at: datetime | None = None
+        self._looked_back_date: date | None = None
         self._services = Services(now, data_folder(), store)
         self._sealer = Sealer(data_folder())
 
@@ -146,8 +149,12 @@ class Worker:
         if time.monotonic() < self._judges_at_s or self._is_fetching():
             return 0
         self._judges_at_s = time.monotonic() + JUDGE_PERIOD_S
+        now, rule_set = self._now(), RuleSet()
+        day_count = LATELY_DAYS if self._looked_back_date == now.date() else LOOK_BACK_DAYS
         for tenant_id in Tenant.objects.values_list("id", flat=True):
-            judge_periods(self._store, tenant_id=tenant_id, now=self._now(), rule_set=RuleSet())
+            judge_periods(self._store, tenant_id=tenant_id, now=self._now(), rule_set=rule_set)
+            judge_instants(self._store, tenant_id=tenant_id, now=now, rule_set=rule_set, day_count=day_count)
+        self._looked_back_date = now.date()
         judge_all(self._store, now=self._now())
         return 0
 

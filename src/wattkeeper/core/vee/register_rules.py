@@ -1,7 +1,5 @@
 """Validation rules over registers, clocks and stamps: pure array functions."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
@@ -90,28 +88,6 @@ def find_impossible_advances(
             channel_id=channel_id,
         )
         for i in np.flatnonzero(advance < 0)
-    ]
-
-
-def find_tou_mismatches(
-    *, channel_id: int, measured_at_s: Int64s, total: Int64s, rates: Sequence[Int64s]
-) -> list[Finding]:
-    """V21 ``vee.tou-sum``: the total register and the sum of its rate registers differ.
-
-    Tolerated are (rates + 1) counts, since each register drops its own remainder (IEC 61968-9 index 6.9).
-    Registers in counts of one step, shape (reads,).
-    """
-    tolerance = len(rates) + 1
-    difference = total - np.sum(np.stack(rates), axis=0)
-    return [
-        Finding(
-            "vee.tou-sum",
-            starts_at_s=int(measured_at_s[i]),
-            ends_at_s=int(measured_at_s[i]) + 1,
-            evidence={"total": int(total[i]), "difference": int(difference[i]), "tolerance": tolerance},
-            channel_id=channel_id,
-        )
-        for i in np.flatnonzero(np.abs(difference) > tolerance)
     ]
 
 

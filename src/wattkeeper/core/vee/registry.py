@@ -13,7 +13,6 @@ from wattkeeper.core.vee.register_rules import (
     find_clock_errors,
     find_impossible_advances,
     find_impossible_instants,
-    find_tou_mismatches,
 )
 from wattkeeper.core.vee.rules import find_demand_over_limit, find_jumps, find_negative, find_spikes
 from wattkeeper.core.vee.rules_constant import find_constant
@@ -32,11 +31,8 @@ from wattkeeper.core.vee.rules_delivery import (
     find_wrong_multipliers,
     find_wrong_units,
 )
-from wattkeeper.core.vee.rules_electric import (
-    find_feeder_imbalances,
-    find_phase_faults,
-    find_reactive_without_active,
-)
+from wattkeeper.core.vee.rules_electric import find_feeder_imbalances, find_reactive_without_active
+from wattkeeper.core.vee.rules_instants import find_phase_faults, find_tou_mismatches
 from wattkeeper.core.vee.rules_periods import find_high_low_usage, find_odd_statistics, find_peak_changes
 from wattkeeper.core.vee.rules_sums import find_daily_sum_mismatches
 

@@ -1,7 +1,6 @@
-"""Validation rules of electricity: reactive against active, feeder against meters, phase against phase."""
+"""Validation rules of electricity: reactive against active, feeder against meters."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import isqrt
 
 import numpy as np
@@ -9,17 +8,12 @@ import numpy as np
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.rules import carried_milliwh
-from wattkeeper.core.vee.table import EnergyTable, Mask, find_daily_runs, find_long_runs
+from wattkeeper.core.vee.table import EnergyTable, find_daily_runs
 
 REACTIVE_INTERVAL_COUNT = 3
 POWER_FACTOR_PCT = 30
 REACTIVE_FLOOR_PCT = 1
 FEEDER_PCT = 5
-VOLTAGE_MISSING_PCT = 50
-CURRENT_PRESENT_PCT = 5
-IMBALANCE_PCT = 60
-IMBALANCE_FLOOR_PCT = 20
-REVERSE_POWER_PCT = 1
 PARTS = 10_000
 
 
@@ -128,78 +122,3 @@ def find_feeder_imbalances(
         )
         for feeder, day in np.argwhere(is_off).tolist()
     ]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PhaseReads:
-    """Electrical values of one channel's device at instants, shape (reads,), and by phase (reads, phases).
-
-    `is_known` (reads, phases): where voltage and current were read. Power positive from the grid.
-    """
-
-    channel_id: int
-    measured_at_s: Int64s
-    voltage_mv: Int64s
-    current_ma: Int64s
-    power_w: Int64s
-    is_known: Mask
-
-
-def find_phase_faults(
-    reads: PhaseReads,
-    *,
-    voltage_nominal_mv: int,
-    current_max_ma: int,
-    voltage_missing_pct: int = VOLTAGE_MISSING_PCT,
-    current_present_pct: int = CURRENT_PRESENT_PCT,
-    imbalance_pct: int = IMBALANCE_PCT,
-    imbalance_floor_pct: int = IMBALANCE_FLOOR_PCT,
-    reverse_power_pct: int = REVERSE_POWER_PCT,
-) -> list[Finding]:
-    """V25 ``vee.voltage-missing``, ``vee.current-imbalance``, ``vee.reverse-power``: signs of tampering.
-
-    A phase below `voltage_missing_pct` of nominal (default 50) that carries more than `current_present_pct`
-    of the largest current (default 5); currents that differ from their mean by more than `imbalance_pct` of
-    it (default 60) where that mean exceeds `imbalance_floor_pct` of the largest current (default 20); power
-    below minus `reverse_power_pct` (default 1) of what the phases carry. Thresholds are the operator's to
-    set. One finding for each run of reads and phase set.
-    """
-    known = reads.is_known
-    phases = max(1, known.shape[1])
-    has_current = reads.current_ma * 100 > current_max_ma * current_present_pct
-    is_lost: Mask = known & has_current & (reads.voltage_mv * 100 < voltage_nominal_mv * voltage_missing_pct)
-    total = np.where(known, reads.current_ma, 0).sum(axis=1)
-    apart = np.abs(reads.current_ma * phases - total[:, np.newaxis]).max(axis=1, initial=0)
-    is_apart = known.all(axis=1) & (phases > 1) & (apart * 100 > total * imbalance_pct)
-    is_apart &= total * 100 > current_max_ma * phases * imbalance_floor_pct
-    power_max_w = voltage_nominal_mv * current_max_ma * phases // 10**6
-    is_reverse = reads.power_w * 100 < -power_max_w * reverse_power_pct
-    masks = (
-        ("vee.voltage-missing", is_lost.any(axis=1)),
-        ("vee.current-imbalance", is_apart),
-        ("vee.reverse-power", is_reverse),
-    )
-    return [
-        _phase_finding(reads, rule, first, end, is_lost)
-        for rule, mask in masks
-        for _, first, end in find_long_runs(np.atleast_2d(mask), 1)
-    ]
-
-
-def _phase_finding(reads: PhaseReads, rule: str, first: int, end: int, is_lost: Mask) -> Finding:
-    evidence: dict[str, int | str] = {
-        "read_count": end - first,
-        "power_min_w": int(reads.power_w[first:end].min()),
-    }
-    for phase in range(reads.is_known.shape[1]):
-        if rule == "vee.voltage-missing" and not is_lost[first:end, phase].any():
-            continue
-        evidence[f"voltage_l{phase + 1}_mv"] = int(reads.voltage_mv[first, phase])
-        evidence[f"current_l{phase + 1}_ma"] = int(reads.current_ma[first, phase])
-    return Finding(
-        rule,
-        starts_at_s=int(reads.measured_at_s[first]),
-        ends_at_s=int(reads.measured_at_s[end - 1]) + 1,
-        evidence=evidence,
-        channel_id=reads.channel_id,
-    )

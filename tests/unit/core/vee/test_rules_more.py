@@ -18,12 +18,7 @@ from wattkeeper.core.vee.rules_delivery import (
     find_wrong_multipliers,
     find_wrong_units,
 )
-from wattkeeper.core.vee.rules_electric import (
-    PhaseReads,
-    find_feeder_imbalances,
-    find_phase_faults,
-    find_reactive_without_active,
-)
+from wattkeeper.core.vee.rules_electric import find_feeder_imbalances, find_reactive_without_active
 from wattkeeper.core.vee.rules_periods import (
     STATISTIC_NAMES,
     find_high_low_usage,
@@ -137,48 +132,6 @@ def test_a_feeder_balances_with_its_meters_and_its_loss() -> None:
     ]
     energy.is_present[0, DAY] = False
     assert not find_feeder_imbalances(energy, **given)
-
-
-def phases(voltage: list[int], current: list[int], power_w: int = 1000) -> list[str]:
-    reads = PhaseReads(
-        5,
-        np.array([100]),
-        np.array([voltage]) * 1000,
-        np.array([current]) * 1000,
-        np.array([power_w]),
-        np.ones((1, len(voltage)), dtype=np.bool_),
-    )
-    return [f.rule for f in find_phase_faults(reads, voltage_nominal_mv=230_000, current_max_ma=60_000)]
-
-
-@pytest.mark.parametrize(
-    ("voltage", "current", "power_w", "rules"),
-    [
-        ([230, 231, 229], [20, 21, 19], 10_000, []),
-        ([230, 0, 229], [20, 21, 19], 10_000, ["vee.voltage-missing"]),
-        ([230, 0, 229], [20, 0, 19], 10_000, ["vee.current-imbalance"]),
-        ([230, 0, 229], [2, 0, 2], 1000, []),
-        ([230, 231, 229], [20, 21, 19], -10_000, ["vee.reverse-power"]),
-        ([230], [20], 1000, []),
-    ],
-)
-def test_phases_tell_of_tampering(
-    voltage: list[int], current: list[int], power_w: int, rules: list[str]
-) -> None:
-    assert phases(voltage, current, power_w) == rules
-
-
-def test_a_lost_voltage_names_its_phase() -> None:
-    reads = PhaseReads(
-        5,
-        np.array([100, 200]),
-        np.array([[230, 0, 230]] * 2) * 1000,
-        np.array([[9, 9, 9]] * 2) * 1000,
-        np.array([10, 10]),
-        np.ones((2, 3), dtype=np.bool_),
-    )
-    (found,) = find_phase_faults(reads, voltage_nominal_mv=230_000, current_max_ma=60_000)
-    assert found.evidence == {"read_count": 2, "power_min_w": 10, "voltage_l2_mv": 0, "current_l2_ma": 9000}
 
 
 def reads(

@@ -17,15 +17,12 @@ from wattkeeper.core.vee.apportion import UnableToEstimate, apportion
 from wattkeeper.core.vee.estimate import DayCalendar, estimate, interpolate
 from wattkeeper.core.vee.like_days import iter_like_days
 from wattkeeper.core.vee.ranks import judge_replacement
-from wattkeeper.core.vee.register_rules import (
-    find_clock_errors,
-    find_sum_mismatches,
-    find_tou_mismatches,
-)
+from wattkeeper.core.vee.register_rules import find_clock_errors, find_sum_mismatches
 from wattkeeper.core.vee.rules import find_demand_over_limit, find_spikes
 from wattkeeper.core.vee.rules_constant import find_constant
 from wattkeeper.core.vee.rules_days import find_usage_on_inactive, find_wrong_counts, find_zero_consumption
 from wattkeeper.core.vee.rules_electric import find_reactive_without_active
+from wattkeeper.core.vee.rules_instants import Instants, find_tou_mismatches
 from wattkeeper.core.vee.rules_periods import find_high_low_usage
 from wattkeeper.core.vee.scalars import prorate_register
 from wattkeeper.core.vee.table import EnergyTable
@@ -102,9 +99,14 @@ def test_zero_consumption_and_its_excuse() -> None:
 
 @pytest.mark.parametrize("case", of_rule("tou_sum"))
 def test_tou_sum(case: dict[str, Any]) -> None:
-    counts = [np.array([int(Fraction(str(rate)) * 100)]) for rate in case["rates"]]
-    total = np.array([int(Fraction(str(case["total"])) * 100)])
-    found = find_tou_mismatches(channel_id=1, measured_at_s=NOTHING, total=total, rates=counts)
+    found = find_tou_mismatches(
+        Instants(NOTHING, NOTHING),
+        day_bounds_s=np.array([0, 86_400]),
+        total_milliwh=np.array([milliwh(case["total"])]),
+        rates_milliwh=np.array([[milliwh(rate) for rate in case["rates"]]]),
+        resolution_milliwh=np.array([10_000]),
+        modulus_milliwh=np.array([0]),
+    )
     assert bool(found) == (case["expect"] == "fail")
 
 
