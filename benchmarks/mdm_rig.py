@@ -195,58 +195,42 @@ def add_street(tenant_id: int, first_meter: int, meters_count: int, since: datet
     from wattkeeper.data.billing.models import Contract
     from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
 
-    site = Site.objects.get_or_create(
-        tenant_id=tenant_id,
-        code="city",
-        defaults={"name": "City", "kind": "RESIDENTIAL", "time_zone": "Asia/Shanghai"},
-    )[0]
-    numbers = range(first_meter, first_meter + meters_count)
     own = {"tenant_id": tenant_id}
-    rows: list[tuple[Any, list[Any]]] = [
-        (
-            Meter,
-            [
-                Meter(id=m + 1, site=site, serial_number=f"M{m:08d}", state="INSTALLED", **own)
-                for m in numbers
-            ],
-        ),
-        (
-            UsagePoint,
-            [UsagePoint(id=m + 1, site=site, code=f"U{m:08d}", name=f"Home {m}", **own) for m in numbers],
-        ),
-        (
-            Installation,
-            [
-                Installation(meter_id=m + 1, usage_point_id=m + 1, starts_at=since, recorded_at=since, **own)
-                for m in numbers
-            ],
-        ),
+    since_now = {**own, "starts_at": since, "recorded_at": since}
+    place = {"name": "City", "kind": "RESIDENTIAL", "time_zone": "Asia/Shanghai"}
+    site = Site.objects.get_or_create(**own, code="city", defaults=place)[0]
+    pair = {"meter_id": "m + 1", "usage_point_id": "m + 1"}
+    rows: list[tuple[Any, dict[str, str]]] = [
+        (Meter(site=site, state="INSTALLED", **own), {"id": "m + 1", "serial_number": "printf('M%08d', m)"}),
+        (UsagePoint(site=site, **own), {"id": "m + 1", "code": "printf('U%08d', m)"}),
+        (Installation(**since_now), pair),
+        (Contract(tariff_id=_tariff_id(tenant_id), **since_now), {"usage_point_id": "m + 1"}),
     ]
-    pairs = [(m, 2 * m + 1 + i, kind) for m in numbers for i, kind in enumerate(("import", "export"))]
-    channels = [
-        Channel(
-            id=number,
-            meter_id=m + 1,
-            reading_type=f"energy_{kind}_register_kwh",
-            step_numerator=1,
-            step_denominator=100,
-            register_digits=8,
-            has_reads=True,
-            **own,
+    step = {"step_numerator": 1, "step_denominator": 100, "register_digits": 8, "has_reads": True}
+    for number, kind in (("2 * m + 1", "import"), ("2 * m + 2", "export")):
+        register = Channel(reading_type=f"energy_{kind}_register_kwh", **step, **own)
+        rows.append((register, {"id": number, "meter_id": "m + 1"}))
+        series = Series(quantity=f"energy_{kind}", **own)
+        rows.append((series, {"id": number, "usage_point_id": "m + 1"}))
+    for pattern, told in rows:
+        _add_rows(pattern, range(first_meter, first_meter + meters_count), told)
+
+
+def _add_rows(pattern: Any, numbers: range, told: dict[str, str]) -> None:
+    """Insert a row for each number m like a model's pattern, but for some columns, told in SQL of m."""
+    from django.db import connection
+
+    columns = [each for each in pattern._meta.concrete_fields if each.column in told or not each.primary_key]
+    same = [each for each in columns if each.column not in told]
+    values = [each.get_db_prep_save(each.pre_save(pattern, True), connection) for each in same]
+    names = ", ".join(connection.ops.quote_name(each.column) for each in columns)
+    places = ", ".join(told.get(each.column, "%s").replace("%0", "%%0") for each in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {pattern._meta.db_table} ({names}) WITH RECURSIVE street(m) AS (SELECT %s"
+            f" UNION ALL SELECT m + 1 FROM street WHERE m < %s) SELECT {places} FROM street",
+            [numbers[0], numbers[-1], *values],
         )
-        for m, number, kind in pairs
-    ]
-    series = [
-        Series(id=number, usage_point_id=m + 1, quantity=f"energy_{kind}", **own) for m, number, kind in pairs
-    ]
-    contracts = [
-        Contract(
-            usage_point_id=m + 1, tariff_id=_tariff_id(tenant_id), starts_at=since, recorded_at=since, **own
-        )
-        for m in numbers
-    ]
-    for model, made in (*rows, (Channel, channels), (Series, series), (Contract, contracts)):
-        model.objects.bulk_create(made, batch_size=2000)
 
 
 def parser_of(document: str) -> argparse.ArgumentParser:
