@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import structlog
 
@@ -19,11 +21,13 @@ from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.ports import Clock, CommandKind, CommandResult, OutboxCommand, OutboxPort
 from wattkeeper.headend.turns import Priority
 
+T = TypeVar("T")
 ReadRelay = Callable[[], Awaitable[RelayState]]
 ReadBackPolicy = Callable[[CommandKind, ReadRelay], Awaitable[RelayState]]
 FindDevice = Callable[[int], tuple[Line, DeviceState] | None]
 
 CLAIM_PERIOD_REAL_S = 0.2
+_THREADS_COUNT = 4
 _OPEN_TRIES_COUNT = 3
 _READ_BACK_TRIES_COUNT = 3
 _PAUSE_REAL_S = 0.5
@@ -53,7 +57,7 @@ class _ReadBackPause:
 
 
 class Dispatch:
-    """Carries out what the outbox hands over."""
+    """Carries out what the outbox hands over, in threads of its own: no command waits behind reads' calls."""
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class Dispatch:
         self._read_back_policy = read_back_policy
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._pauses: dict[int, _ReadBackPause] = {}
+        self._threads = ThreadPoolExecutor(_THREADS_COUNT, "commands")
 
     async def run(self) -> None:
         """Claim and carry out, for ever."""
@@ -83,9 +88,9 @@ class Dispatch:
     async def claim(self) -> None:
         """Begin what the outbox has: commands first, then relays still to be read back."""
         now = self._clock.now()
-        for command in await call_port(lambda: self._outbox.claim(now), self._metrics) or ():
+        for command in await self._ask(lambda: self._outbox.claim(now)) or ():
             self._start(command, self.execute)
-        pending = await call_port(lambda: self._outbox.pending_read_backs(now), self._metrics) or ()
+        pending = await self._ask(lambda: self._outbox.pending_read_backs(now)) or ()
         for command in pending:
             if command.command_id not in self._tasks and self._is_read_back_due(command):
                 self._start(command, self.read_back)
@@ -207,7 +212,10 @@ class Dispatch:
             self._outbox.record(result)
             return True
 
-        return await call_port(record, self._metrics) is True
+        return await self._ask(record) is True
+
+    async def _ask(self, call: Callable[[], T]) -> T | None:
+        return await call_port(call, self._metrics, self._threads)
 
     def _start(self, command: OutboxCommand, act: Callable[[OutboxCommand], Awaitable[None]]) -> None:
         task = asyncio.create_task(self._contain(command, act))

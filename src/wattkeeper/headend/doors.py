@@ -1,6 +1,7 @@
 """Every port where devices dial in, kept open as the plan has them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine
 
 import structlog
@@ -43,6 +44,7 @@ class Doors:
         self._strangers = Strangers(report, metrics)
         self._slots: dict[int, Slot] = {}
         self._by_port: dict[int, Waiting] = {}
+        self._wanted: Counter[Address] = Counter()  # how many links wait at each
         self._taken: set[Address] = set()  # ports that somebody else holds
         self._open: dict[Address, tuple[Door, asyncio.Server]] = {}
         self._changed = asyncio.Event()
@@ -58,6 +60,7 @@ class Doors:
         self._slots[plan.link_id] = slot
         if slot.dial_in is not None:
             self._by_port.pop(slot.dial_in.port, None)
+            self._wanted[_address(slot.dial_in)] += 1
             self._see(slot)
         self._changed.set()
         return slot
@@ -74,6 +77,7 @@ class Doors:
         self._slots.pop(slot.plan.link_id, None)
         if slot.dial_in is not None:
             self._by_port.pop(slot.dial_in.port, None)
+            self._wanted[_address(slot.dial_in)] -= 1
         self._changed.set()
 
     async def run(self) -> None:
@@ -93,7 +97,7 @@ class Doors:
 
     async def _follow(self) -> bool:
         """Open and close as the links ask; whether every port that is wanted is open."""
-        wanted = {_address(slot.dial_in) for slot in self._slots.values() if slot.dial_in is not None}
+        wanted = {address for address, count in self._wanted.items() if count}
         for address in self._open.keys() - wanted:
             await self._close(address)
         results = [await self._ensure_open(address) for address in sorted(wanted - self._open.keys())]
