@@ -98,6 +98,33 @@ def test_a_database_without_tls(
         assert cipher(elsewhere(url)) == ""  # the planted fault: it would have been spoken to
 
 
+def peer(settings: dict[str, Any]) -> str:
+    """Connect as the registry does and return the address that it led to."""
+    wrapper = ConnectionHandler({"default": settings})["default"]
+    with closing(wrapper.get_new_connection(wrapper.get_connection_params())) as connection:
+        return str(connection.info.hostaddr)
+
+
+@pytest.mark.parametrize("way", ["PGHOST", "PGHOSTADDR", "PGSERVICE"])
+def test_no_environment_leads_around_tls(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What PostgreSQL's library reads beside our URL sends nobody to another machine without TLS."""
+    services = tmp_path / "services"
+    services.write_text(f"[there]\nhost={ELSEWHERE}\nhostaddr={ELSEWHERE}\nsslmode=disable\n")
+    with postgres_server() as url:
+        monkeypatch.setenv("PGSERVICEFILE", str(services))
+        monkeypatch.setenv("PGSSLMODE", "disable")
+        monkeypatch.setenv(way, "there" if way == "PGSERVICE" else ELSEWHERE)
+        here = database_from_url(url, tmp_path)
+        assert peer(here) == "127.0.0.1"
+        dump(here, tmp_path / "dump")
+        without_host = database_from_url(url.replace("127.0.0.1", ""), tmp_path)
+        assert peer({**without_host, "OPTIONS": {}}) == ELSEWHERE, "the planted fault: it is spoken to"
+        with pytest.raises(OperationalError):
+            cipher(without_host)
+        with pytest.raises(WattkeeperError):
+            dump(without_host, tmp_path / "dump")
+
+
 @contextmanager
 def broker(folder: Path, certificate: Path | None = None) -> Iterator[int]:
     """Run a real broker, where there is one."""

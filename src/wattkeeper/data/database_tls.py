@@ -5,8 +5,10 @@
     ?sslmode=verify-full   PostgreSQL only; so are libpq's names sslrootcert, sslcert, sslkey
     ?insecure=true         without TLS where others can listen
 
-On any address but loopback and sockets TLS is required. PostgreSQL without ``ca`` is encrypted with a server
-that nobody vouches for (``sslmode=require``); MariaDB's has to be vouched for by the machine's own list.
+On any address but loopback and sockets TLS is required. Without a host PostgreSQL's library looks for one in
+PGHOST and service files: TLS is required of it too, and asked of no socket. PostgreSQL without ``ca`` is
+encrypted with a server that nobody vouches for (``sslmode=require``); MariaDB's has to be vouched for by the
+machine's own list.
 """
 
 import ssl
@@ -41,7 +43,7 @@ def tls_options(parts: SplitResult, *, is_postgres: bool) -> dict[str, Any]:
     is_insecure, mode = given.pop("insecure", "") == "true", given.pop("sslmode", "")
     if is_insecure and (given or mode in _STRONG_MODES):
         raise WattkeeperError("settings.database-option", name="insecure")
-    is_exposed = not _is_local(host_of(parts)) and not is_insecure
+    is_exposed = not _is_local(host_of(parts), is_postgres=is_postgres) and not is_insecure
     if is_exposed and mode in _WEAK_MODES:
         raise WattkeeperError("settings.database-insecure")
     if given and mode in _WEAK_MODES:
@@ -72,9 +74,9 @@ def _read(query: str, *, is_postgres: bool) -> dict[str, str]:
     return given
 
 
-def _is_local(host: str) -> bool:
-    """Whether nobody is on the way: loopback, a socket, or no host at all, which is a socket as well."""
-    is_socket = not host or (host.startswith("/") and "," not in host)  # libpq takes a list
+def _is_local(host: str, *, is_postgres: bool) -> bool:
+    """Whether nobody is on the way: loopback, a socket; no host at all is one for MariaDB's driver only."""
+    is_socket = host.startswith("/") and "," not in host if host else not is_postgres  # libpq takes a list
     return is_socket or is_loopback(host)
 
 

@@ -17,6 +17,7 @@ _MYSQL_OPTIONS = {
     "isolation_level": "read committed",
     "init_command": "SET sql_mode = 'TRADITIONAL,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 5",
 }
+_POSTGRES_OPTIONS = {"hostaddr": ""}  # the URL's host, whatever PGHOSTADDR or a service file says
 _ENGINES = {
     "postgresql": "django.db.backends.postgresql",
     "mysql": "django.db.backends.mysql",
@@ -89,7 +90,5 @@ def database_from_url(url: str, data_folder: Path) -> dict[str, Any]:
     }
     if not is_postgres:
         pymysql.install_as_MySQLdb()
-        options = _MYSQL_OPTIONS | options
-    if options:
-        settings["OPTIONS"] = options
+    settings["OPTIONS"] = (_POSTGRES_OPTIONS if is_postgres else _MYSQL_OPTIONS) | options
     return settings

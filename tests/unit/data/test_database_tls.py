@@ -18,16 +18,17 @@ def options(url: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name.startswith("ssl")}
 
 
-LOCAL = ["127.0.0.1", "localhost:5433", "[::1]", "127.8.8.8", "", "%2Frun%2Fsockets"]
+SCHEMES = ["postgresql", "mariadb", "mysql"]
+LOCAL = ["127.0.0.1", "localhost:5433", "[::1]", "127.8.8.8", "%2Frun%2Fsockets"]
+PLACES = [*((scheme, host) for scheme in SCHEMES for host in LOCAL), ("mariadb", ""), ("mysql", "")]
 
 
-@pytest.mark.parametrize("scheme", ["postgresql", "mariadb", "mysql"])
-@pytest.mark.parametrize("host", LOCAL)
+@pytest.mark.parametrize(("scheme", "host"), PLACES)
 def test_this_machine_stays_plain(scheme: str, host: str) -> None:
     assert options(f"{scheme}://me@{host}/meters") == {}
 
 
-@pytest.mark.parametrize("scheme", ["postgresql", "mariadb", "mysql"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("host", ["db.example", "10.0.0.5:5432"])
 def test_plain_elsewhere_by_name(scheme: str, host: str) -> None:
     assert options(f"{scheme}://me@{host}/meters?insecure=true") == {}
@@ -35,7 +36,16 @@ def test_plain_elsewhere_by_name(scheme: str, host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["db.example", "10.0.0.5", "0.0.0.0", "localhost,10.0.0.5", "%2Frun,10.0.0.5", "localhost.example"],
+    [
+        "",
+        ":5432",
+        "db.example",
+        "10.0.0.5",
+        "0.0.0.0",
+        "localhost,10.0.0.5",
+        "%2Frun,10.0.0.5",
+        "localhost.example",
+    ],
 )
 def test_postgresql_elsewhere_is_encrypted(host: str) -> None:
     assert options(f"postgresql://me@{host}/meters") == {"sslmode": "require"}
@@ -70,6 +80,7 @@ def test_mariadb_elsewhere_is_vouched_for(scheme: str) -> None:
     ("url", "code"),
     [
         ("postgresql://db/m?sslmode=disable", "settings.database-insecure"),
+        ("postgresql:///m?sslmode=disable", "settings.database-insecure"),
         ("postgresql://db/m?sslmode=prefer", "settings.database-insecure"),
         ("postgresql://db/m?sslmode=allow", "settings.database-insecure"),
         (f"postgresql://db/m?sslmode=prefer&ca={HERE}", "settings.database-insecure"),

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from psycopg.conninfo import make_conninfo
+
 from wattkeeper.core.kernel.errors import WattkeeperError
 
 _PAGES_COUNT = 4096  # copied at a time; writers go on between
@@ -72,8 +74,10 @@ def _engine(settings: dict[str, Any]) -> str:
 
 
 def _postgres(settings: dict[str, Any]) -> list[str]:
-    pairs = (("--host", "HOST"), ("--port", "PORT"), ("--username", "USER"), ("--dbname", "NAME"))
-    return [f"{option}={settings[key]}" for option, key in pairs if settings.get(key)]
+    """All in one string: libpq's tools have no options for TLS, and their environment is not asked then."""
+    pairs = (("host", "HOST"), ("port", "PORT"), ("user", "USER"), ("dbname", "NAME"))
+    told = {name: settings[key] for name, key in pairs if settings.get(key)}
+    return [f"--dbname={make_conninfo(**told, **settings.get('OPTIONS', {}))}"]
 
 
 def _mariadb(settings: dict[str, Any]) -> list[str]:
@@ -86,16 +90,10 @@ def _mariadb(settings: dict[str, Any]) -> list[str]:
     return [*told, "--ssl", "--ssl-verify-server-cert", *files]
 
 
-def _postgres_tls(settings: dict[str, Any]) -> dict[str, str]:
-    """TLS as libpq reads it from the environment: its tools have no options for it."""
-    options = settings.get("OPTIONS", {}) if _engine(settings) == "postgresql" else {}
-    return {f"PG{name.upper()}": options[name] for name in options if name.startswith("ssl")}
-
-
 def _run(command: list[str], settings: dict[str, Any], **streams: Any) -> None:
     """Run a tool; passwords go by the environment, where no list of processes shows them."""
     password = str(settings.get("PASSWORD") or "")
-    environment = {**os.environ, "PGPASSWORD": password, "MYSQL_PWD": password} | _postgres_tls(settings)
+    environment = {**os.environ, "PGPASSWORD": password, "MYSQL_PWD": password}
     try:
         done = subprocess.run(  # noqa: S603 - our own command line
             command, env=environment, stderr=subprocess.PIPE, timeout=_TIMEOUT_S, check=False, **streams
