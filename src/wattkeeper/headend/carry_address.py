@@ -13,13 +13,14 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from wattkeeper.core.kernel.addresses import is_loopback
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.headend.client_tls import TLS_OPTIONS, client_tls, read_options
 
 _DEFAULT_PORT = "4222"
-_OPTIONS = frozenset({"password_file", "ca", "cert", "key", "insecure"})
+_OPTIONS = TLS_OPTIONS | {"password_file", "insecure"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,15 @@ def parse_carrier(url: str) -> CarrierAddress:
         ``carry.no-credentials`` without a name or certificate, on an address others reach;
         ``carry.file-unreadable``
     """
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    _, _, hosts_text = parts.netloc.rpartition("@")
+    try:
+        parts = urlsplit(url)
+        options = read_options(parts.query, _OPTIONS)
+    except ValueError as error:
+        raise WattkeeperError("carry.url") from error
+    userinfo, _, hosts_text = parts.netloc.rpartition("@")
     hosts = [host for host in hosts_text.split(",") if host]
-    is_known = parts.scheme in ("nats", "tls") and options.keys() <= _OPTIONS and not parts.path.strip("/")
-    if not is_known or not hosts or options.get("insecure", "true") != "true":
+    if parts.scheme not in ("nats", "tls") or parts.path.strip("/") or not hosts:
         raise WattkeeperError("carry.url")
-    userinfo = parts.netloc.rpartition("@")[0]
     user, _, password = userinfo.partition(":")
     path = options.get("password_file")
     password = unquote(password) if path is None else _read(path).strip()
@@ -75,14 +77,10 @@ def parse_carrier(url: str) -> CarrierAddress:
 
 def _tls(options: dict[str, str]) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=options.get("ca"))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if "cert" in options:
-            context.load_cert_chain(options["cert"], options.get("key"))
+        return client_tls(options)
     except OSError as error:
         path = options.get("cert", options.get("ca", ""))
         raise WattkeeperError("carry.file-unreadable", path=path, reason=str(error)) from error
-    return context
 
 
 def _read(path: str) -> str:

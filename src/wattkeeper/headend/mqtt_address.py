@@ -9,12 +9,13 @@ kept with the link as a code alone, so these carry no parameters, and no passwor
 
 import ssl
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from wattkeeper.core.kernel.addresses import is_loopback
+from wattkeeper.headend.client_tls import TLS_OPTIONS, client_tls, read_options
 from wattkeeper.headend.errors import LinkDown
 
-_TLS_OPTIONS = frozenset({"ca", "cert", "key"})
+_KNOWN = {"mqtt": frozenset({"insecure"}), "mqtts": TLS_OPTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,47 +29,45 @@ class BrokerAddress:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
 
+def check_broker(endpoint: str) -> None:
+    """
+    Refuse an endpoint that no broker may be reached by; its files are the head-end's and not looked at.
+
+    :raises LinkDown: ``headend.broker-invalid`` if it names none; ``headend.broker-insecure`` without TLS on
+        an address others reach
+    """
+    _read(endpoint)
+
+
 def parse_broker(endpoint: str) -> BrokerAddress:
     """
     Return the broker that an endpoint names; without a scheme it is plain MQTT.
 
-    :raises LinkDown: ``headend.broker-invalid`` if it names none; ``headend.broker-insecure`` without TLS on
-        an address others reach; ``headend.broker-file-unreadable``
+    :raises LinkDown: as `check_broker`; ``headend.broker-file-unreadable``
     """
-    parts = urlsplit(endpoint if "://" in endpoint else f"mqtt://{endpoint}")
+    parts, port, options = _read(endpoint)
     try:
-        port, pairs = (
-            parts.port,
-            parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)),
-        )
-    except ValueError as error:
-        raise LinkDown("headend.broker-invalid") from error
-    options = dict(pairs)
-    is_tls = parts.scheme == "mqtts"
-    known = _TLS_OPTIONS if is_tls else {"insecure"}
-    is_known = parts.scheme in ("mqtt", "mqtts") and options.keys() <= known and not parts.path.strip("/")
-    is_blurred = len(options) != len(pairs) or "" in options.values()
-    if not is_known or is_blurred or not parts.hostname or port is None or parts.fragment:
-        raise LinkDown("headend.broker-invalid")
-    if options.get("insecure", "true") != "true" or ("key" in options and "cert" not in options):
-        raise LinkDown("headend.broker-invalid")
-    if not is_tls and not is_loopback(parts.hostname) and "insecure" not in options:
-        raise LinkDown("headend.broker-insecure")
+        tls = client_tls(options) if parts.scheme == "mqtts" else None
+    except OSError as error:
+        raise LinkDown("headend.broker-file-unreadable") from error
     return BrokerAddress(
-        parts.hostname,
+        parts.hostname or "",
         port,
         None if parts.username is None else unquote(parts.username),
         unquote(parts.password or ""),
-        _tls(options) if is_tls else None,
+        tls,
     )
 
 
-def _tls(options: dict[str, str]) -> ssl.SSLContext:
+def _read(endpoint: str) -> tuple[SplitResult, int, dict[str, str]]:
     try:
-        context = ssl.create_default_context(cafile=options.get("ca"))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if "cert" in options:
-            context.load_cert_chain(options["cert"], options.get("key"))
-    except OSError as error:
-        raise LinkDown("headend.broker-file-unreadable") from error
-    return context
+        parts = urlsplit(endpoint if "://" in endpoint else f"mqtt://{endpoint}")
+        options = read_options(parts.query, _KNOWN.get(parts.scheme, frozenset()))
+        host, port = parts.hostname, parts.port
+        if parts.scheme not in _KNOWN or not host or port is None or parts.path.strip("/") or parts.fragment:
+            raise ValueError("address")
+    except ValueError as error:
+        raise LinkDown("headend.broker-invalid") from error
+    if parts.scheme == "mqtt" and not is_loopback(host) and "insecure" not in options:
+        raise LinkDown("headend.broker-insecure")
+    return parts, port, options

@@ -31,6 +31,8 @@ def test_plain_on_this_machine_or_by_name(endpoint: str) -> None:
     [
         ("", "headend.broker-invalid"),
         ("broker", "headend.broker-invalid"),
+        ("mqtt://[::1:1883", "headend.broker-invalid"),
+        ("mqtt://:1883", "headend.broker-invalid"),
         ("mqtts://broker", "headend.broker-invalid"),
         ("mqtts://broker:x", "headend.broker-invalid"),
         ("http://127.0.0.1:1883", "headend.broker-invalid"),

@@ -6,6 +6,7 @@ from typing import Unpack
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import change, own
+from wattkeeper.actions.registry.endpoints import check_endpoint
 from wattkeeper.actions.registry.fields import LINK_FIELDS, LinkFields
 from wattkeeper.data.collection.models import Link
 from wattkeeper.data.registry.models import Site
@@ -16,10 +17,12 @@ def add_link(entry: Entry, *, actor: Actor, now: datetime, site_id: int, **field
     """
     Add a line to devices at a site and return its id.
 
-    :raises WattkeeperError: ``registry.not-found``, ``registry.taken``, ``registry.invalid-field``
+    :raises WattkeeperError: ``registry.not-found``, ``registry.taken``, ``registry.invalid-field``,
+        ``headend.broker-invalid``, ``headend.broker-insecure``
     """
     site = own(Site, site_id, actor=actor)
     link = Link(tenant_id=actor.tenant_id, site=site)
     entry.detail = {"site_id": site.id, **change(link, fields, allowed=LINK_FIELDS)}
+    check_endpoint(link)
     entry.subject = f"link:{link.id}"
     return link.id

@@ -5,6 +5,7 @@ from datetime import datetime
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import keep, own
+from wattkeeper.actions.registry.endpoints import check_endpoint
 from wattkeeper.data.collection.models import Link
 
 
@@ -13,7 +14,8 @@ def copy_link(entry: Entry, *, actor: Actor, now: datetime, link_id: int, name: 
     """
     Add a link like another under a new name and endpoint, without its meters, and return its id.
 
-    :raises WattkeeperError: ``registry.not-found``, ``registry.taken``, ``registry.invalid-field``
+    :raises WattkeeperError: ``registry.not-found``, ``registry.taken``, ``registry.invalid-field``,
+        ``headend.broker-invalid``, ``headend.broker-insecure``
     """
     original = own(Link, link_id, actor=actor)
     copy = Link(
@@ -27,6 +29,7 @@ def copy_link(entry: Entry, *, actor: Actor, now: datetime, link_id: int, name: 
         poll_s=original.poll_s,
     )
     keep(copy)
+    check_endpoint(copy)
     entry.subject = f"link:{copy.id}"
     entry.detail = {"copied_from": original.id, "name": name}
     return copy.id

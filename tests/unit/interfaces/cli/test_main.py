@@ -22,6 +22,8 @@ CSV = "usage_point,channel,starts_at,interval_s,value,unit,quality\n"
 def test_a_street_is_built_from_a_shell(ours: People) -> None:
     run("site", "add", "S", "Court", "--time-zone", "Asia/Shanghai", "--kind", "RESIDENTIAL")
     run("link", "add", "line", "127.0.0.1:9", "--site", "S")
+    broker = ("link", "add", "broker", "mqtt://10.0.0.5:1883", "--site", "S", "--transport", "MQTT")
+    assert refused(*broker) == "headend.broker-insecure"
     run("usage-point", "add", "U1", "Flat 1", "--site", "S")
     run(
         "meter",

@@ -321,3 +321,35 @@ def test_a_read_meter_is_not_deleted(call: Caller, street: Street) -> None:
     mark_read(Channel.objects.filter(meter_id=street.meter_id).values_list("id", flat=True))
     answer = call("DELETE", f"/meters/{street.meter_id}")
     assert (answer.status_code, answer.json()["code"]) == (409, "meters.has-reads")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "code"),
+    [("mqtt://10.0.0.5:1883", "headend.broker-insecure"), ("mqtts://broker", "headend.broker-invalid")],
+)
+def test_a_broker_that_is_never_dialled_is_refused_when_it_is_written(
+    call: Caller, street: Street, endpoint: str, code: str
+) -> None:
+    link = {"site_id": street.site_id, "name": "broker", "transport": "MQTT", "endpoint": endpoint}
+    good = {**link, "endpoint": "mqtts://broker.example:8883?ca=/on/another/machine.pem"}
+    link_id = call("POST", "/links", good).json()["id"]
+    for method, path, body in (
+        ("POST", "/links", {**link, "name": "other"}),
+        ("PATCH", f"/links/{link_id}", {"endpoint": endpoint}),
+        ("PATCH", f"/links/{street.link_id}", {"endpoint": endpoint, "transport": "MQTT"}),
+        ("POST", f"/links/{link_id}/copy", {"name": "other", "endpoint": endpoint}),
+    ):
+        answer = call(method, path, body)
+        assert (answer.status_code, answer.json()["code"]) == (422, code), (method, path)
+    assert {row["endpoint"] for row in call("GET", "/links").json()} == {good["endpoint"], "127.0.0.1:9"}
+    insecure = {"endpoint": "mqtt://10.0.0.5:1883?insecure=true"}
+    assert call("PATCH", f"/links/{link_id}", insecure).status_code == 204
+
+
+def test_a_broker_checked_only_when_it_is_dialled_would_be_seen(
+    call: Caller, street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: nobody looks at the endpoint when it is written."""
+    monkeypatch.setattr("wattkeeper.actions.registry.endpoints.check_broker", lambda _endpoint: None)
+    endpoint = {"endpoint": "mqtt://10.0.0.5:1883", "transport": "MQTT"}
+    assert call("PATCH", f"/links/{street.link_id}", endpoint).status_code == 204

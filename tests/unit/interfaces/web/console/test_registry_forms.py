@@ -120,6 +120,15 @@ def test_a_link_from_beginning_to_end(office: Office, street: Street) -> None:
     assert Link.objects.get(id=copy_id).retired_at == NOW
 
 
+def test_a_plain_broker_elsewhere_is_refused_by_the_form(office: Office, street: Street) -> None:
+    fields = {"name": "b", "transport": "MQTT", "timeout_ms": 1500, "retries_count": 3, "poll_s": 300}
+    answer = office.send("link_add", site=street.site_id, **fields, endpoint="mqtt://10.0.0.5:1883")
+    assert answer.status_code == 422
+    assert "mqtts://" in answer.content.decode().partition('class="errorlist')[2]
+    assert not Link.objects.filter(name="b").exists()
+    office.do("link_add", site=street.site_id, **fields, endpoint="mqtts://10.0.0.5:8883")
+
+
 def test_a_meter_from_beginning_to_end(office: Office, street: Street) -> None:
     fields = {
         "serial_number": "P7",
