@@ -1,10 +1,17 @@
 """What every test shares: a time zone that shows UTC slips, a data folder of its own."""
 
 import os
+import sqlite3
 import tempfile
 import time
+from contextlib import closing
+from typing import Any
 
+import pytest
+from django.db.backends.signals import connection_created
 from hypothesis import HealthCheck, settings
+
+from schema_file import schema
 
 os.environ["TZ"] = "America/St_Johns"
 time.tzset()
@@ -13,3 +20,17 @@ os.environ.setdefault("WATTKEEPER_DATA", tempfile.mkdtemp(prefix="wattkeeper-tes
 # Machines are shared and noisy: no test depends on how long one example takes.
 settings.register_profile("wattkeeper", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("wattkeeper")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Fill the tests' database in memory from a migrated file: what is left to migrate is nothing."""
+
+    def fill(connection: Any, **_: Any) -> None:
+        if connection.vendor == "sqlite" and connection.is_in_memory_db():
+            connection_created.disconnect(fill)
+            with closing(sqlite3.connect(":memory:")) as migrated:
+                migrated.deserialize(schema())
+                migrated.backup(connection.connection)
+
+    connection_created.connect(fill, weak=False)
