@@ -5,7 +5,13 @@ from datetime import datetime
 
 from wattkeeper.bootstrap.meter_rules import MeterRules
 from wattkeeper.bootstrap.spool_findings import SpoolFindings
-from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_events, keep_findings
+from wattkeeper.data.alarms.queries import (
+    FindingDraft,
+    close_gone,
+    keep_events,
+    keep_findings,
+    list_open_meters,
+)
 from wattkeeper.data.collection import status
 from wattkeeper.data.collection.jobs import report_job
 from wattkeeper.data.collection.models import MAIN, Link
@@ -13,10 +19,13 @@ from wattkeeper.data.registry.models import Meter
 from wattkeeper.headend.ports import DeviceReport, SpoolReport, Stranger
 
 SILENT_AFTER_COUNT = 3
+SILENT_RULE = "collection.silent"
 STRANGER_RULE = "collection.stranger"
 CLOCK_RULE = "collection.clock"
 IDENTITY_RULE = "vee.identity"
 IDENTITY_CODES = frozenset(("drivers.wrong-device",))
+UNIT_RULE = "vee.unit"
+UNIT_CODES = frozenset(("drivers.unit-mismatch",))
 COUNTER_RULE = "collection.counter"
 REPLAY_RULE = "collection.replay"
 REPLAY_CODES = frozenset(("headend.push-replayed",))
@@ -28,6 +37,7 @@ FAULTS = (
     (STAMP_RULE, STAMP_CODES),
     (REPLAY_RULE, REPLAY_CODES),
     (IDENTITY_RULE, IDENTITY_CODES),
+    (UNIT_RULE, UNIT_CODES),
 )
 
 
@@ -39,6 +49,7 @@ class DataReports:
         self._silent_ids: set[int] = set()
         self._wrong_clock_ids: set[int] = set()
         self._faults: set[tuple[int, str]] = set()
+        self._is_recalled = False
         self._tenant_of: dict[int, int] = {}
         self._spool = SpoolFindings(headend)
         self._rules = MeterRules()
@@ -47,6 +58,7 @@ class DataReports:
         """Keep what was learned of devices."""
         if not reports:
             return
+        self._recall()
         status.keep_learned(
             [
                 status.LearnedOfMeter(
@@ -66,15 +78,25 @@ class DataReports:
             self._judge_clock(report)
             self._judge_faults(report)
 
+    def _recall(self) -> None:
+        """Take up what an earlier process found, so that it is closed when it is gone."""
+        if self._is_recalled:
+            return
+        self._is_recalled = True
+        found = list_open_meters({SILENT_RULE, CLOCK_RULE, *(rule for rule, _ in FAULTS)})
+        self._silent_ids = {meter_id for rule, meter_id in found if rule == SILENT_RULE}
+        self._wrong_clock_ids = {meter_id for rule, meter_id in found if rule == CLOCK_RULE}
+        self._faults = {(meter_id, rule) for rule, meter_id in found if rule in dict(FAULTS)}
+
     def _judge_silence(self, report: DeviceReport) -> None:
         is_silent = not report.is_answering and report.failures_count >= SILENT_AFTER_COUNT
         if is_silent and report.device_id not in self._silent_ids:
             self._silent_ids.add(report.device_id)
-            self._open("collection.silent", report, {"error_code": report.error_code or ""})
+            self._open(SILENT_RULE, report, {"error_code": report.error_code or ""})
             self._tell("meter.silent", report)
         elif report.is_answering and report.device_id in self._silent_ids:
             self._silent_ids.discard(report.device_id)
-            self._close("collection.silent", report)
+            self._close(SILENT_RULE, report)
             self._tell("meter.answering", report)
 
     def _judge_clock(self, report: DeviceReport) -> None:
@@ -92,14 +114,15 @@ class DataReports:
             self._close(CLOCK_RULE, report)
 
     def _judge_faults(self, report: DeviceReport) -> None:
-        """Faults that are told at once: counters and stamps that cannot be, frames said again and again."""
+        """Faults that are told at once: counters, stamps, units that cannot be, frames said too often."""
         for rule, codes in FAULTS:
             key = (report.device_id, rule)
             if report.error_code in codes and key not in self._faults:
                 if self._rules.is_off(rule, self._tenant(report.device_id), report.device_id, report.at):
                     continue
                 self._faults.add(key)
-                self._open(rule, report, {"error_code": report.error_code or ""})
+                told = {name: str(value) for name, value in report.error_params.items()}
+                self._open(rule, report, {"error_code": report.error_code or "", **told})
             elif report.is_answering and report.error_code not in codes and key in self._faults:
                 self._faults.discard(key)
                 self._close(rule, report)

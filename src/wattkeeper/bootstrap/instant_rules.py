@@ -27,7 +27,7 @@ from wattkeeper.data.registry.instant_meters import (
 from wattkeeper.data.vee.schedules import NO_GROUP, TenantSchedule, load_schedule
 from wattkeeper.store.api import ReadingStore
 
-LOOK_BACK_DAYS = 8
+LOOK_BACK_DAYS = 4
 TOU, PHASES = RULE_BY_CODE["vee.tou-sum"], RULE_BY_CODE["vee.voltage-missing"]
 CODES = frozenset((*TOU.codes, *PHASES.codes))
 

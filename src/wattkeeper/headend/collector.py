@@ -181,7 +181,13 @@ class LinkCollector:
                 self.on_fetched(state)
             if session.error_code is not None:
                 self._report(
-                    DeviceReport(state.plan.device_id, self._services.clock.now(), True, session.error_code)
+                    DeviceReport(
+                        state.plan.device_id,
+                        self._services.clock.now(),
+                        True,
+                        session.error_code,
+                        error_params=session.error_params,
+                    )
                 )
 
     def _must_yield(self) -> bool:
@@ -223,6 +229,7 @@ class LinkCollector:
                 session.error_code,
                 state.clock_offset_s,
                 session.relay_state,
+                error_params=session.error_params,
             )
         )
 

@@ -86,7 +86,10 @@ class LinkPlan:
 
 @dataclass(frozen=True, slots=True)
 class DeviceReport:
-    """What a session learned about a device besides its reads; None where it learned nothing."""
+    """What a session learned about a device besides its reads; None where it learned nothing.
+
+    `error_params`: what the error that `error_code` names was about.
+    """
 
     device_id: int
     at: datetime
@@ -95,6 +98,7 @@ class DeviceReport:
     clock_offset_s: int | None = None
     relay_state: RelayState | None = None
     failures_count: int = 0
+    error_params: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

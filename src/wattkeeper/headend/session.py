@@ -1,6 +1,6 @@
 """One session with one device: verbs run one after another, what they bring made durable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
@@ -29,6 +29,7 @@ class Session:
         self, line: Line, state: DeviceState, services: Services, *, link_id: int, retries_count: int | None
     ) -> None:
         self.error_code: str | None = None
+        self.error_params: Mapping[str, object] = {}
         self.relay_state: RelayState | None = None
         self._line = line
         self._state = state
@@ -117,7 +118,7 @@ class Session:
         try:
             await self._services.spool.append(batch)
         except WattkeeperError as error:
-            self._note(error.code)
+            self._note(error.code, error.params)
             return False
         return True
 
@@ -129,7 +130,7 @@ class Session:
         try:
             self._builder.add(reads, now_s=self.now_s, flags=flags)
         except WattkeeperError as error:
-            self._note(error.code)
+            self._note(error.code, error.params)
             return False
         return True
 
@@ -140,7 +141,7 @@ class Session:
         except (NoAnswer, LinkDown):
             raise
         except WattkeeperError as error:
-            self._note(error.code)
+            self._note(error.code, error.params)
         except Exception:  # noqa: BLE001 - contained and counted; the rest goes on
             self._services.metrics.count("exceptions")
             _log.exception("headend.unexpected", device_id=self._state.plan.device_id)
@@ -169,8 +170,9 @@ class Session:
         self._answers_count += 1
         return self._builder.keep_frame(frame)
 
-    def _note(self, error_code: str) -> None:
-        self.error_code = self.error_code or error_code
+    def _note(self, error_code: str, error_params: Mapping[str, object] | None = None) -> None:
+        if self.error_code is None:
+            self.error_code, self.error_params = error_code, error_params or {}
 
     def _new_builder(self) -> BatchBuilder:
         return BatchBuilder(link_id=self._link_id, device=self._state.plan, now_s=self.now_s)

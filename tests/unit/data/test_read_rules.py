@@ -250,7 +250,11 @@ def test_clocks_are_judged_by_the_rule_set(
 
 @pytest.mark.parametrize(
     ("code", "told"),
-    [("vee.clock", {"seconds": 200}), ("vee.identity", {"error_code": "drivers.wrong-device"})],
+    [
+        ("vee.clock", {"seconds": 200}),
+        ("vee.identity", {"error_code": "drivers.wrong-device"}),
+        ("vee.unit", {"error_code": "drivers.unit-mismatch"}),
+    ],
 )
 def test_what_the_head_end_judges_can_be_off(
     ours: People, street: Street, series_id: int, code: str, told: dict[str, Any]
@@ -263,4 +267,17 @@ def test_what_the_head_end_judges_can_be_off(
     Finding.objects.all().delete()
     judge_by(ours, {code: {"severity": "off"}})
     reported(street, **told)
+    assert not found()
+
+
+def test_a_foreign_unit_is_found_until_it_is_right_again(street: Street, series_id: int) -> None:
+    assert series_id
+    params = {"reading_type": "energy_import_register_kwh", "unit": 32}
+    reported(street, error_code="drivers.unit-mismatch", error_params=params)
+    ((rule, subject, _, _, evidence),) = found()
+    assert (rule, subject) == ("vee.unit", f"meter:{street.meter_id}")
+    assert evidence.items() >= {"reading_type": "energy_import_register_kwh", "unit": "32"}.items()
+    reported(street, error_code="drivers.unit-mismatch", error_params=params)
+    assert len(found()) == 1
+    reported(street)  # by a process that did not see it
     assert not found()

@@ -11,6 +11,7 @@ import pytest
 from unit.headend.bench import (
     INTERVAL_S,
     NOON,
+    REGISTER,
     ManualClock,
     ToyBus,
     ToyDriver,
@@ -23,7 +24,7 @@ from unit.headend.bench import (
 )
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Source
-from wattkeeper.drivers.api import DeviceConfig, Driver, Steps
+from wattkeeper.drivers.api import AnswerDamaged, DeviceConfig, DeviceRead, Driver, Steps
 from wattkeeper.headend.plants import drop_gaps
 
 HOUR = timedelta(hours=1)
@@ -304,6 +305,26 @@ async def test_a_driver_that_breaks_does_not_stop_the_others(tmp_path: Path) -> 
         assert headend.counts["exceptions"] > 0
     assert len(world.stamps(Source.PROFILE)[10]) == len(world.stamps(Source.PROFILE)[20]) == 192
     assert "headend.unexpected" in {report.error_code for report in world.reports}
+
+
+class Foreign(ToyDriver):
+    """Its meter counts live values in a unit of its own."""
+
+    def read_live(self) -> Steps[list[DeviceRead]]:
+        yield from ()
+        raise AnswerDamaged("drivers.unit-mismatch", reading_type=REGISTER, unit=32)
+
+
+async def test_a_foreign_unit_is_reported_with_what_it_was_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
+    clock = ManualClock()
+    bus = await bus_with(clock, ToyMeter("M001"))
+    world = World([link(bus, [device(1)])])
+    async with running_headend(world, clock, tmp_path, make_driver=lambda _family, config: Foreign(config)):
+        pass
+    told = {report.error_code: report.error_params for report in world.reports}
+    assert told == {"drivers.unit-mismatch": {"reading_type": REGISTER, "unit": 32}}
+    assert not world.stamps(Source.LIVE)
+    assert len(world.stamps(Source.PROFILE)[10]) == 192
 
 
 @pytest.mark.slow

@@ -235,6 +235,12 @@ def list_findings(
     return Page(page, query.count(), offset_index, limit_count)
 
 
+def list_open_meters(rules: Set[str]) -> list[tuple[str, int]]:
+    """Return (rule, meter) of the open findings of some rules, whosever meters they are."""
+    rows = Finding.objects.filter(rule__in=rules, state=Finding.State.OPEN, meter__isnull=False)
+    return [(rule, meter_id) for rule, meter_id in rows.values_list("rule", "meter_id") if meter_id]
+
+
 def get_finding(*, tenant_id: int, finding_id: int) -> FindingRow | None:
     """Return one finding, None where the tenant has none of that id."""
     finding = (
