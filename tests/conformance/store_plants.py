@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.readings.rollups import Peaks
 from wattkeeper.store.api import LatestRead, Measurements, RawBatch, RawReads
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -118,6 +120,27 @@ class SumsIn64Bits(MemoryReadingStore):
         return {id_: [(value + 2**63) % 2**64 - 2**63 for value in row] for id_, row in sums.items()}
 
 
+class PeaksOfAnyRun(MemoryReadingStore):
+    """Keeps the highest value that was ever stored."""
+
+    def peaks(
+        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int], provenances: Sequence[int]
+    ) -> Peaks:
+        own = MemoryReadingStore()
+        for id_, rows in self._measured.items():
+            own._measured[id_] = {key: {0: max(runs.values())} for key, runs in rows.items()}
+        return own.peaks(tenant_id, series_ids, bounds_s, provenances)
+
+
+class PeaksOfEstimates(MemoryReadingStore):
+    """Does not look at provenances."""
+
+    def peaks(
+        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int], provenances: Sequence[int]
+    ) -> Peaks:
+        return super().peaks(tenant_id, series_ids, bounds_s, list(Provenance))
+
+
 class LooksBackOneMonth(MemoryReadingStore):
     """Knows no latest read but of the newest month."""
 
@@ -159,6 +182,8 @@ PLANTS = (
     IgnoresAsOf,
     SumsEveryRun,
     SumsIn64Bits,
+    PeaksOfAnyRun,
+    PeaksOfEstimates,
     LooksBackOneMonth,
     NearestIncludesItsInstant,
     NearestOfAnySource,

@@ -9,8 +9,9 @@ import numpy as np
 from wattkeeper.bootstrap.period_facts import Off, find_dark_days, find_off_days, judge_off, load_off
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
+from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.vee.periods import Judged, judge_days, judge_months
+from wattkeeper.core.vee.periods import Judged, iter_ruled_days, judge_days, judge_months, judge_peaks
 from wattkeeper.core.vee.registry import PERIOD_CODES
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
@@ -20,6 +21,7 @@ from wattkeeper.data.vee.schedules import NO_GROUP, TenantSchedule, load_schedul
 from wattkeeper.store.api import ReadingStore
 
 LOOK_BACK_DAYS = 45  # to the first of that month: what goes on for longer goes on in a finding of its own
+PRESENT = (int(Provenance.MEASURED), int(Provenance.EDITED))
 IDLE = "vee.zero-consumption"
 OPEN_AT = datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -96,7 +98,7 @@ def _judge_zone(
 def _judge_months(
     store: ReadingStore, tenant_id: int, judged: Judged, day_bounds_s: Int64s, zone: ZoneInfo, plan: RulePlan
 ) -> list[Finding]:
-    """Return what is found in the whole months among days, against the month and the year before."""
+    """Return what is found in the months among days, against the month and the year before (V11, V12)."""
     last = from_seconds(int(day_bounds_s[-1])).astimezone(zone).date().replace(day=1)
     first = from_seconds(int(day_bounds_s[0])).astimezone(zone).date()
     month, dates = last, [last]
@@ -106,7 +108,12 @@ def _judge_months(
     bounds_s = np.array([to_seconds(local_midnight(day, zone)) for day in reversed(dates)], dtype=np.int64)
     months = store.roll_ups(tenant_id, judged.series_id.tolist(), [], bounds_s[:-1].tolist())
     found = judge_months(months, judged, month_bounds_s=bounds_s, plan=plan)
-    return [finding for finding in found if finding.starts_at_s >= day_bounds_s[0]]
+    found = [finding for finding in found if finding.starts_at_s >= day_bounds_s[0]]
+    ruled_s = [int(day_bounds_s[day]) for day, _, _ in iter_ruled_days(plan, day_bounds_s)]
+    before = np.searchsorted(bounds_s, day_bounds_s[0]) - 1
+    cuts_s = np.unique(np.concatenate((bounds_s[before:], ruled_s, day_bounds_s[-1:])))
+    peaks = store.peaks(tenant_id, judged.series_id.tolist(), cuts_s.tolist(), PRESENT)
+    return found + judge_peaks(peaks, months, judged, month_bounds_s=bounds_s, bounds_s=cuts_s, plan=plan)
 
 
 def _days(zone: ZoneInfo, now: datetime) -> Iterator[date]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.billing.determinants import RateDayRows
-from wattkeeper.core.readings.rollups import RollUpRows
+from wattkeeper.core.readings.rollups import Peaks, RollUpRows
 
 Int64s = NDArray[np.int64]
 
@@ -147,6 +147,15 @@ class ReadingStore(Protocol):
         self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]
     ) -> dict[int, list[int]]:
         """Return, per series, the sum of current values (milliwatt-hours) between consecutive `bounds_s`."""
+        ...
+
+    def peaks(
+        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int], provenances: Sequence[int]
+    ) -> Peaks:
+        """Return, per series, the highest current value of some provenances between consecutive bounds.
+
+        Of several as high the first; where there is none there is no row.
+        """
         ...
 
     def insert_roll_ups(self, tenant_id: int, run_id: int, rows: RollUpRows) -> None:

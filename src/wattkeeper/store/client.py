@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from wattkeeper.core.billing.determinants import RateDayRows
-from wattkeeper.core.readings.rollups import RollUpRows
+from wattkeeper.core.readings.rollups import Peaks, RollUpRows
 from wattkeeper.store import bulk, queries, rate_days, rollup_queries
 from wattkeeper.store.api import (
     Int64s,
@@ -41,6 +41,7 @@ from wattkeeper.store.transport import StoreRefused, Transport, address_in, addr
 from wattkeeper.store.windows import FIRST_WINDOW_S, Window, windows
 
 _IDS_COUNT = 10_000  # a slice of ids keeps a query below the engine's 256 KiB
+_SEARCHED_COUNT = 200  # and one that looks at every interval of months short for those who wait
 _ROWS_COUNT = 1_000_000  # and a slice of rows an insert below 64 MB
 
 
@@ -172,6 +173,16 @@ class HttpReadingStore:
             for row in self._select(queries.daily_energy(tenant_id, ids, bounds_s)).to_pylist():
                 sums[row["series_id"]][position[row["bound_s"]]] = int(row["energy_milliwh"])
         return sums
+
+    def peaks(
+        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int], provenances: Sequence[int]
+    ) -> Peaks:
+        """Return, per series, the highest current value of some provenances between consecutive bounds."""
+        tables = [
+            self._select(queries.peaks(tenant_id, ids, bounds_s, provenances))
+            for ids in _slices(series_ids, _SEARCHED_COUNT)
+        ]
+        return Peaks(*(column_of(tables, name) for name in Peaks.__slots__))
 
     def insert_roll_ups(self, tenant_id: int, run_id: int, rows: RollUpRows) -> None:
         """Append the days and months of one run durably."""
@@ -328,7 +339,7 @@ def _insert_path(table_name: str, column_names: Sequence[str], format_name: str)
     return f"/?{settings}&query={quote(statement)}"
 
 
-def _slices(ids: Sequence[int]) -> list[list[int]]:
+def _slices(ids: Sequence[int], count: int = _IDS_COUNT) -> list[list[int]]:
     """The distinct ids in rising order, in lists short enough for a query."""
     rising = sorted({int(id_) for id_ in ids})
-    return [rising[start : start + _IDS_COUNT] for start in range(0, len(rising), _IDS_COUNT)]
+    return [rising[start : start + count] for start in range(0, len(rising), count)]

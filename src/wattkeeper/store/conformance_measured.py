@@ -93,6 +93,28 @@ def check_series_are_found_by_the_methods_of_their_values(store: ReadingStore) -
     assert store.series_with_methods(37, [1, 3], *ALWAYS, [Method.LIKE_DAY]).tolist() == [1, 3]
 
 
+def check_a_peak_is_the_first_highest_current_value(store: ReadingStore) -> None:
+    """Of the provenances asked for, within uneven bounds; what a later run lowered is no peak any more."""
+    rows = [(1, MONTH_START_S + 900 * place, value, 1) for place, value in enumerate((3, 9, 9, -7, 8, 5))]
+    store.insert_measurements(
+        38, measured([*rows, (2, MONTH_START_S + 900, -4, 1), (3, MONTH_START_S, 1, 1)])
+    )
+    store.insert_measurements(38, measured([(1, MONTH_START_S + 4500, 50, 2)]))
+    store.insert_measurements(38, measured([(1, MONTH_START_S + 4500, 4, 3)]))
+    estimate = measured([(1, MONTH_START_S + 3600, 80, 2), (1, MONTH_START_S + 5400, 7, 2)])
+    provenance = np.array([Provenance.ESTIMATED, Provenance.EDITED], np.int64)
+    store.insert_measurements(38, replace(estimate, provenance=provenance))
+    bounds = [MONTH_START_S, MONTH_START_S + 2700, MONTH_START_S + 3600, MONTH_START_S + 5401]
+    found = store.peaks(38, [2, 1], bounds, [Provenance.MEASURED, Provenance.EDITED])
+    assert [getattr(found, name).tolist() for name in type(found).__slots__] == [
+        [1, 1, 1, 2],
+        [bounds[0], bounds[1], bounds[2], bounds[0]],
+        [MONTH_START_S + 900, bounds[1], MONTH_START_S + 5400, MONTH_START_S + 900],
+        [9, -7, 7, -4],
+    ]
+    assert not len(store.peaks(38, [], bounds, [Provenance.MEASURED]).series_id)
+
+
 def check_sums_are_exact_within_uneven_bounds(store: ReadingStore) -> None:
     """Days of 23 and 25 hours, and sums that no 64-bit number holds."""
     hours = [(1, MONTH_START_S + 3600 * index, 2**62, 1) for index in range(48)]

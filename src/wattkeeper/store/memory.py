@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wattkeeper.core.billing.determinants import RateDayRows
-from wattkeeper.core.readings.rollups import DAY, MONTH, RollUpRows
+from wattkeeper.core.readings.rollups import DAY, MONTH, Peaks, RollUpRows
 from wattkeeper.store.api import (
     Int64s,
     LatestRead,
@@ -142,6 +142,21 @@ class MemoryReadingStore:
         for series_id, place, value in zip(current.series_id, places, current.value_milliwh, strict=True):
             sums[int(series_id)][int(place)] += int(value)
         return sums
+
+    def peaks(
+        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int], provenances: Sequence[int]
+    ) -> Peaks:
+        """Return, per series, the highest current value of some provenances between consecutive bounds."""
+        current = self.measurements(tenant_id, series_ids, bounds_s[0], bounds_s[-1])
+        columns = (current.series_id, current.starts_at_s, current.value_milliwh, current.provenance)
+        found: dict[tuple[int, int], tuple[int, int]] = {}
+        for series_id, starts_at_s, value, provenance in zip(*(c.tolist() for c in columns), strict=True):
+            if provenance in provenances:
+                key = series_id, max(bound_s for bound_s in bounds_s if bound_s <= starts_at_s)
+                found[key] = max(found.get(key, (value, -starts_at_s)), (value, -starts_at_s))
+        rows = [(*key, -before_s, value) for key, (value, before_s) in sorted(found.items())]
+        table = np.array(rows, np.int64).reshape(-1, len(Peaks.__slots__))
+        return Peaks(*(np.ascontiguousarray(column) for column in table.T))
 
     def insert_roll_ups(self, tenant_id: int, run_id: int, rows: RollUpRows) -> None:
         """Append the days and months of one run."""

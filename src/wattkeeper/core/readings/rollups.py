@@ -64,6 +64,19 @@ class RollUpRows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Peaks:
+    """The highest value of series between bounds; arrays of shape (n,), int64, in order of series and bound.
+
+    It began at `starts_at_s`, in the span that begins at the bound `from_s`.
+    """
+
+    series_id: Int64s
+    from_s: Int64s
+    starts_at_s: Int64s
+    value_milliwh: Int64s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SpanDays:
     """The day figures of some series over one span of whole local days; `series_id` rises."""
 

@@ -7,15 +7,18 @@ import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.readings.rollups import DAY, MONTH, RollUpRows
+from wattkeeper.core.readings.rollups import DAY, MONTH, Peaks, RollUpRows
 from wattkeeper.core.vee.registry import RULE_BY_CODE, Scope, Severity
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.core.vee.rules_days import DUE_DAY_COUNT
+from wattkeeper.core.vee.rules_periods import REFERENCE_ESTIMATED_PCT
 from wattkeeper.core.vee.table import DAY_S, EnergyTable, Mask
 from wattkeeper.core.vee.validate import Known, run_rules, validate
 
 SIBLINGS = RULE_BY_CODE["vee.sibling-missing"]
+USAGE = RULE_BY_CODE["vee.high-usage"]
+PEAKS = RULE_BY_CODE["vee.peak-change"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,24 +102,13 @@ def judge_months(
     last thirteen and earlier are compared, those without anything to compare with are not. A month counts if
     it had a meter and none of its intervals is missing, and is judged by the rule set of its last day.
     """
-    rule = RULE_BY_CODE["vee.high-usage"]
-    is_own = (months.grain == MONTH) & np.isin(months.series_id, judged.series_id)
-    own = months.take(is_own & np.isin(months.starts_at_s, month_bounds_s[:-1]))
-    at = np.searchsorted(judged.series_id, own.series_id), np.searchsorted(month_bounds_s, own.starts_at_s)
     length_s = np.diff(month_bounds_s)
-    shape = (len(judged.series_id), len(length_s))
-    energy, there_count, estimated_count = (np.zeros(shape, dtype=np.int64) for _ in range(3))
-    energy[at] = own.energy_milliwh
-    there_count[at] = own.measured_count + own.edited_count + own.estimated_count
-    estimated_count[at] = own.estimated_count
-    is_whole = there_count == length_s // judged.interval_s[:, np.newaxis]
-    is_whole &= judged.installed_from_s[:, np.newaxis] <= month_bounds_s[:-1]
-    is_whole &= judged.installed_to_s[:, np.newaxis] >= month_bounds_s[1:]
+    energy, there_count, estimated_count, is_whole = _by_month(months, judged, month_bounds_s)
     estimated = energy * estimated_count // np.maximum(1, there_count)
     findings: list[Finding] = []
     for place in range(1, len(length_s)):
         rule_set = plan.at(int(month_bounds_s[place + 1]) - 1)
-        if rule_set.severity_of(rule.code) is Severity.OFF:
+        if rule_set.severity_of(USAGE.code) is Severity.OFF:
             continue
         year = max(0, place - 12)
         before = np.where(is_whole[:, place - 1] | (place < 12) | ~is_whole[:, year], place - 1, year)
@@ -133,7 +125,44 @@ def judge_months(
             reference_s=length_s[before],
             reference_estimated_milliwh=estimated[row, before],
         )
-        findings += run_rules(table, known, rule_set, [rule])
+        findings += run_rules(table, known, rule_set, [USAGE])
+    return findings
+
+
+def judge_peaks(
+    peaks: Peaks,
+    months: RollUpRows,
+    judged: Judged,
+    *,
+    month_bounds_s: Int64s,
+    bounds_s: Int64s,
+    plan: RulePlan,
+) -> list[Finding]:
+    """Return where the highest interval of a month, whole or not, is far above the month before (V12).
+
+    `peaks`: measured ones between consecutive `bounds_s`, which are the starts of months and the instants
+    within them from which other rules hold. `months`, `month_bounds_s`: as of `judge_months`; nothing of the
+    month before may be missing, and no more of it estimated than V11 allows by default.
+    """
+    _, there_count, estimated_count, is_whole = _by_month(months, judged, month_bounds_s)
+    is_whole &= estimated_count * 100 <= there_count * REFERENCE_ESTIMATED_PCT
+    peak, starts_at_s = np.zeros((2, len(judged.series_id), len(bounds_s) - 1), dtype=np.int64)
+    at = np.searchsorted(judged.series_id, peaks.series_id), np.searchsorted(bounds_s, peaks.from_s)
+    peak[at], starts_at_s[at] = peaks.value_milliwh, peaks.starts_at_s
+    month_of = np.searchsorted(month_bounds_s, bounds_s[:-1], side="right") - 1
+    findings: list[Finding] = []
+    for part, month in enumerate(month_of.tolist()):
+        rule_set = plan.at(int(bounds_s[part]))
+        is_before = month_of == month - 1
+        if not is_before.any() or rule_set.severity_of(PEAKS.code) is Severity.OFF:
+            continue
+        reference = np.where(is_whole[:, month - 1], peak[:, is_before].max(axis=1), 0)
+        one = slice(part, part + 1)
+        table = EnergyTable(judged.series_id, bounds_s[one], 1, peak[:, one], peak[:, one] > 0)
+        for found in run_rules(table, Known(reference_peak_milliwh=reference), rule_set, [PEAKS]):
+            row = int(np.searchsorted(judged.series_id, found.series_id or 0))
+            at_s = int(starts_at_s[row, part])
+            findings.append(replace(found, starts_at_s=at_s, ends_at_s=at_s + int(judged.interval_s[row])))
     return findings
 
 
@@ -157,6 +186,24 @@ def _at_midnight(finding: Finding, day_bounds_s: Int64s) -> Finding:
     """Return a finding whose last day ends when it does: a day of a changing clock has no 24 hours."""
     end = int(np.searchsorted(day_bounds_s, finding.ends_at_s - DAY_S // 2))
     return replace(finding, ends_at_s=int(day_bounds_s[end]))
+
+
+def _by_month(
+    months: RollUpRows, judged: Judged, month_bounds_s: Int64s
+) -> tuple[Int64s, Int64s, Int64s, Mask]:
+    """Return energy, intervals there and estimated, and which months are whole, shape (series, months)."""
+    is_own = (months.grain == MONTH) & np.isin(months.series_id, judged.series_id)
+    own = months.take(is_own & np.isin(months.starts_at_s, month_bounds_s[:-1]))
+    at = np.searchsorted(judged.series_id, own.series_id), np.searchsorted(month_bounds_s, own.starts_at_s)
+    shape = (len(judged.series_id), len(month_bounds_s) - 1)
+    energy, there_count, estimated_count = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+    energy[at] = own.energy_milliwh
+    there_count[at] = own.measured_count + own.edited_count + own.estimated_count
+    estimated_count[at] = own.estimated_count
+    is_whole = there_count == np.diff(month_bounds_s) // judged.interval_s[:, np.newaxis]
+    is_whole &= judged.installed_from_s[:, np.newaxis] <= month_bounds_s[:-1]
+    is_whole &= judged.installed_to_s[:, np.newaxis] >= month_bounds_s[1:]
+    return energy, there_count, estimated_count, is_whole
 
 
 def _own_days(days: RollUpRows, series_id: Int64s, day_bounds_s: Int64s) -> RollUpRows:
