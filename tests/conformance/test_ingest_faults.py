@@ -24,7 +24,7 @@ from wattkeeper.headend.errors import SpoolFailed, SpoolFull
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.ports import SinkPort
 from wattkeeper.headend.spool import Spool
-from wattkeeper.headend.timetable import Sleeper
+from wattkeeper.headend.timetable import Dues, Sleeper
 from wattkeeper.store.api import RawBatch
 from wattkeeper.store.batch_codec import encode_batch
 from wattkeeper.store.client import HttpReadingStore
@@ -198,7 +198,7 @@ async def kill_the_store(
     client(folder, process)
     store = HttpReadingStore.of_file(folder / "run" / "store.json")
     spool = Spool(folder / "spool")
-    drain = Drain(spool, sink_of(store), ManualClock(), Sleeper(asyncio.Event()), HeadendMetrics())
+    drain = Drain(spool, sink_of(store), ManualClock(), Sleeper(Dues()), HeadendMetrics())
     numbers: list[int] = []
 
     async def append() -> None:

@@ -1,6 +1,5 @@
 """Poison batches leave the way free, are kept with a reason and can be replayed; a full spool refuses."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -31,7 +30,7 @@ from wattkeeper.headend.drain import Drain
 from wattkeeper.headend.errors import SpoolFailed
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.spool import Spool
-from wattkeeper.headend.timetable import Sleeper
+from wattkeeper.headend.timetable import Dues, Sleeper
 from wattkeeper.store.api import RawBatch
 from wattkeeper.store.batch_codec import decode_batch, encode_batch
 from wattkeeper.store.ranges import StoreOutOfRange
@@ -63,7 +62,7 @@ class Sink:
 
 def drain_of(spool: Spool, sink: Sink) -> tuple[Drain, HeadendMetrics]:
     metrics = HeadendMetrics()
-    return Drain(spool, sink, ManualClock(), Sleeper(asyncio.Event()), metrics), metrics
+    return Drain(spool, sink, ManualClock(), Sleeper(Dues()), metrics), metrics
 
 
 @pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])

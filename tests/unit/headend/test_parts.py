@@ -23,7 +23,7 @@ from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.schedule import Cadence, LinkBackoff, backoff_s, next_multiple
 from wattkeeper.headend.stamps import HeldStamps, to_runs
 from wattkeeper.headend.tcp import split_endpoint
-from wattkeeper.headend.timetable import Timetable
+from wattkeeper.headend.timetable import Sleeper, Timetable
 from wattkeeper.headend.turns import Priority, Turns
 
 
@@ -205,6 +205,37 @@ async def test_nothing_is_settled_while_somebody_works() -> None:
     await clock.settle(1)
     task.cancel()
     sleeping.cancel()
+
+
+async def test_each_wakes_when_due_and_whoever_was_poked_leaves_nothing_behind() -> None:
+    clock, dice = ManualClock(), random.Random(3)
+    timetable = Timetable(clock, on_moved=nothing)
+    woken: dict[int, list[datetime]] = {}
+    due_at = {number: NOON + timedelta(seconds=1 + dice.randrange(number + 1) // 2) for number in range(200)}
+
+    async def act(number: int, sleeper: Sleeper) -> None:
+        while True:
+            await sleeper.sleep_until(due_at[number])
+            woken.setdefault(number, []).append(clock.now())
+            if clock.now() >= due_at[number]:
+                due_at[number] = NOON + timedelta(hours=1)
+
+    sleepers = {number: timetable.add() for number in due_at}
+    tasks = [asyncio.create_task(timetable.run())]
+    tasks += [asyncio.create_task(act(number, sleeper)) for number, sleeper in sleepers.items()]
+    await clock.settle(1)
+    first_due_at = dict(due_at)
+    for _ in range(50):
+        for number in range(1, len(sleepers)):  # the first, due before all others, sleeps on
+            sleepers[number].poke()
+        await asyncio.sleep(0)
+    assert len(timetable._dues._heap) < 3 * len(sleepers)
+    woken.clear()
+    for _ in range(100):
+        await clock.advance(1)
+    for task in tasks:
+        task.cancel()
+    assert woken == {number: [at] for number, at in first_due_at.items()}
 
 
 def test_only_the_newest_stamp_is_regular() -> None:
