@@ -21,7 +21,7 @@ from pydifact.segmentcollection import Interchange
 
 from format_files import shared_files
 from shared import shared_path
-from wattkeeper.core.kernel.quality import Method, Provenance
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_aemo
 from wattkeeper.formats.api import IntervalBlock, LossList
 from wattkeeper.formats.blocks import kinds_of, make_block
@@ -36,18 +36,19 @@ ATOM = "{http://www.w3.org/2005/Atom}"
 
 
 def blocks(unit: str = "Wh") -> list[IntervalBlock]:
-    """Return three days of two channels with every provenance that all formats know."""
+    """Return three days of two channels: provenances that all formats know, and a quality that few do."""
     rng = np.random.default_rng(11)
     kinds = [
         (Quality(Provenance.MEASURED), ""),
         (Quality(Provenance.ESTIMATED, method=Method.LINEAR), ""),
         (Quality(Provenance.PROJECTED), ""),
+        (Quality(Provenance.ESTIMATED, Flag.SUSPECT | Flag.LATE, Method.CHECK_METER), ""),
     ]
     found = []
     for channel in ("E1", "B1"):
         starts = MARKET_MIDNIGHT_S + 900 * np.arange(3 * 96)
         values = rng.integers(0, 5_000_000, len(starts)) * 1000
-        place = np.where(np.arange(len(starts)) < 96, 0, rng.integers(0, 3, len(starts)))
+        place = np.where(np.arange(len(starts)) < 96, 0, rng.integers(0, 4, len(starts)))
         found.append(make_block(("6001234567", "METER1", channel, unit, 900), starts, values, kinds, place))
     return found
 
@@ -216,7 +217,9 @@ def test_our_mscons_in_an_independent_reader(tmp_path: Path) -> None:
     ]
     assert list(zip(starts, values, strict=True)) == ours
     estimated = sum(int((block.provenance == Provenance.ESTIMATED).sum()) for block in content)
+    suspect = sum(int((block.method == Method.CHECK_METER).sum()) for block in content)
     assert sum(parts[0] == "67" for parts in quantities) == estimated
-    assert sum(segment.tag == "STS" for segment in segments) == estimated
+    statuses = [segment.elements[0] for segment in segments if segment.tag == "STS"]
+    assert [statuses.count(category) for category in ("Z32", "Z40")] == [estimated, 2 * suspect]
     items = [segment.elements[1] for segment in segments if segment.tag == "PIA"]
     assert items == [["E1", "SRW"], ["B1", "SRW"]]

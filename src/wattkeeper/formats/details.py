@@ -20,6 +20,7 @@ from wattkeeper.formats.espi import READING_FIELDS, TYPE_FIELDS
 from wattkeeper.formats.mscons import status_codes
 from wattkeeper.formats.nem12_quality import is_reason, parse_quality
 from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST, pack_note, unpack_note
+from wattkeeper.formats.quality_words import MARK
 
 CanSay = Callable[[Quality, str, str], bool]
 
@@ -111,6 +112,8 @@ def _say_aemo(quality: Quality, name: str, text: str) -> bool:
         return parse_quality(text, "0") == quality == decode_aemo(text)
     if name == "aemo.reason":
         return is_reason(text)
+    if name == "aemo.text" and text.startswith(MARK):
+        return False  # it would say a quality
     is_number = name in ("aemo.previous_read", "aemo.current_read")
     return all(
         cell == cell.strip()
@@ -131,7 +134,7 @@ def _say_espi(quality: Quality, name: str, text: str) -> bool:
 
 
 def _say_mscons(quality: Quality, name: str, text: str) -> bool:
-    if not _MSCONS_NAME.fullmatch(name) or not _MSCONS_TEXT.fullmatch(text):
+    if not _MSCONS_NAME.fullmatch(name) or not _MSCONS_TEXT.fullmatch(text) or MARK in text:
         return False
     came = text.split(";")
     return name != "mscons.quality" or decode_mscons(came[0], status_codes(came[1:])) == quality

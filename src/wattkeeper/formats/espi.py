@@ -14,6 +14,7 @@ from wattkeeper.core.kernel.quality_codes import decode_espi, encode_espi
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.notes import pack_note
+from wattkeeper.formats.quality_words import heed_words
 from wattkeeper.formats.xml_elements import Element, iter_elements
 
 GENERATOR = "Wattkeeper"
@@ -61,6 +62,7 @@ class _Reading(NamedTuple):
     duration: str
     value: str
     qualities: tuple[str, ...]
+    words: str
     more: tuple[tuple[str, str], ...]
 
 
@@ -125,9 +127,10 @@ def _reading(element: Element) -> _Reading:
     qualities = tuple(
         one.text_of("quality") or one.text.strip() for one in element.find_all("ReadingQuality")
     )
+    words = element.text_of("ReadingQuality", "extension")
     more = tuple((name, text) for name in READING_FIELDS if (text := element.text_of(name)))
     start, duration = element.text_of("timePeriod", "start"), element.text_of("timePeriod", "duration")
-    return _Reading(element.line, start, duration, element.text_of("value"), qualities, more)
+    return _Reading(element.line, start, duration, element.text_of("value"), qualities, words, more)
 
 
 def _entry(element: Element, readings: list[_Reading]) -> _Entry:
@@ -199,6 +202,7 @@ class _Feed:
         if quality is None:
             errors.add(reading.line, 0, "espi.quality-unknown")
             return
+        quality = heed_words(reading.words, quality, "greenbutton") or quality
         interval_s = 0 if is_register else int(duration)
         usual = default_type(names[2], names[3], interval_s)
         note = {

@@ -14,6 +14,7 @@ from wattkeeper.formats.api import IntervalBlock, LossList
 from wattkeeper.formats.blocks import kinds_of, newest_end, note_folding
 from wattkeeper.formats.espi import GENERATOR, READING_FIELDS, TYPE_FIELDS, UNITS, default_type
 from wattkeeper.formats.notes import unpack_note
+from wattkeeper.formats.quality_words import words_of
 
 _CODES = {unit: code for code, unit in UNITS.items()}
 _ORDER = (
@@ -46,8 +47,8 @@ _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 def write_espi(blocks: Sequence[IntervalBlock], losses: LossList, *, updated: str = "") -> Iterator[bytes]:
     """Yield a feed: one MeterReading a block and type of reading. Missing intervals are left out.
 
-    What ESPI can't hold goes to `losses`: units, flags, most methods. `updated`: the end of the data unless
-    given.
+    What ESPI can't hold goes to `losses`: units, what is known of missing intervals. A quality that its codes
+    do not say is in an extension beside them. `updated`: the end of the data unless given.
     """
     updated = updated or f"{newest_end(blocks):%Y-%m-%dT%H:%M:%SZ}"
     yield _HEAD.format(uuid=uuid5(NAMESPACE_URL, "feed"), updated=updated, generator=GENERATOR).encode()
@@ -78,9 +79,10 @@ def _write_block(
     notes = [unpack_note(note) for _quality, note in kinds]
     counts = np.bincount(place, minlength=len(kinds)).tolist()
     codes = [_quality_codes(quality, note) for (quality, _text), note in zip(kinds, notes, strict=True)]
-    for (quality, _note), held, count in zip(kinds, codes, counts, strict=True):
-        is_missing = quality.provenance is Provenance.MISSING
-        note_folding(losses, quality, Quality(Provenance.MISSING) if is_missing else decode_espi(held), count)
+    for (quality, _note), count in zip(kinds, counts, strict=True):
+        if quality.provenance is Provenance.MISSING:
+            note_folding(losses, quality, Quality(Provenance.MISSING), count)
+    said = [_said(quality, held) for (quality, _note), held in zip(kinds, codes, strict=True)]
     is_whole = bool((block.value_milli % 1000 == 0).all())
     values = (block.value_milli // 1000 if is_whole else block.value_milli).tolist()
     kind_of_type = [_type_fields(block, note, is_whole=is_whole) for note in notes]
@@ -102,7 +104,7 @@ def _write_block(
         readings = list(run)
         for first in range(0, len(readings), _BLOCK_COUNT):
             some = readings[first : first + _BLOCK_COUNT]
-            texts = [_reading(block, at_s, value, codes[k], notes[k]) for _fields, at_s, value, k in some]
+            texts = [_reading(block, at_s, value, said[k], notes[k]) for _fields, at_s, value, k in some]
             content = _block_content(some[0][1], some[-1][1] + block.interval_s, texts)
             yield _entry(f"{reading}/IntervalBlock/{first}", [], "", content, updated)
 
@@ -112,6 +114,15 @@ def _quality_codes(quality: Quality, note: dict[str, str]) -> tuple[int, ...]:
     text = note.get("espi.quality", "")
     codes = tuple(int(code) for code in text.split(",") if code.isdecimal())
     return codes if text and decode_espi(codes) == quality else encode_espi(quality)
+
+
+def _said(quality: Quality, codes: tuple[int, ...]) -> str:
+    """Return the quality as codes, in words too where they say less."""
+    words = "" if decode_espi(codes) == quality else f"<extension>{words_of(quality)}</extension>"
+    return "".join(
+        f"<ReadingQuality>{words if place == 0 else ''}<quality>{code}</quality></ReadingQuality>"
+        for place, code in enumerate(codes)
+    )
 
 
 def _type_fields(
@@ -137,12 +148,9 @@ def _block_content(start_s: int, end_s: int, readings: Sequence[str]) -> str:
     return f"<IntervalBlock xmlns='http://naesb.org/espi'>{interval}\n{inner}\n</IntervalBlock>"
 
 
-def _reading(
-    block: IntervalBlock, at_s: int, value: int, codes: tuple[int, ...], note: dict[str, str]
-) -> str:
+def _reading(block: IntervalBlock, at_s: int, value: int, quality: str, note: dict[str, str]) -> str:
     more = {name: note.get(f"espi.reading.{name}", "") for name in READING_FIELDS}
     cost = f"<cost>{escape(more['cost'])}</cost>" if more["cost"] else ""
-    quality = "".join(f"<ReadingQuality><quality>{code}</quality></ReadingQuality>" for code in codes)
     duration = block.interval_s or note.get("espi.duration", "0")
     start = note.get("espi.start", at_s)
     period = f"<timePeriod><duration>{duration}</duration><start>{start}</start></timePeriod>"

@@ -15,6 +15,7 @@ from wattkeeper.core.kernel.quality_codes import decode_mscons, encode_mscons
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
 from wattkeeper.formats.intervals import IntervalCollector, Kind
 from wattkeeper.formats.notes import pack_note
+from wattkeeper.formats.quality_words import heed_words
 
 SIZE_BYTES_AT_MOST = 512 * 1024 * 1024
 UNITS = {
@@ -360,6 +361,10 @@ class _Reader:
         quality = decode_mscons(qualifier, codes)
         if quality is None:
             return None
+        for status in statuses:
+            if (told := heed_words(self._text(status), quality, "mscons")) is not None:
+                quality, statuses = told, [one for one in statuses if one != status]
+                break
         usual = encode_mscons(quality)
         note = {**self._point_note, **self._item_note}
         if UNITS[unit] != UNITS[""] or unit != "KWH":
@@ -373,16 +378,27 @@ class _Reader:
 
     def _codes(self, status: str) -> list[str]:
         """Return the status codes of an STS: every component after its category that is one."""
-        elements = self._split(f"STS{self._marks.element}{status}")[2:]
-        return [part for element in elements for part in element if _STATUS.fullmatch(part)]
+        return [part for element in self._elements(status) for part in element if _STATUS.fullmatch(part)]
+
+    def _text(self, status: str) -> str:
+        """Return the text of an STS's reason."""
+        return next((part for element in self._elements(status) for part in element[3:]), "")
+
+    def _elements(self, status: str) -> list[list[str]]:
+        return self._split(f"STS{self._marks.element}{status}")[2:]
 
 
-def status_texts(codes: tuple[str, ...]) -> list[str]:
+def status_texts(codes: Sequence[str]) -> list[str]:
     """Return the STS segments of status codes, without their tag: category, empty, code."""
     return [
         f"{'Z33' if code in ('Z86', 'Z87') else 'Z32' if code in _METHODS else 'Z40'}++{code}"
         for code in codes
     ]
+
+
+def status_of_words(words: str) -> str:
+    """Return the STS segment of words beside codes, without its tag: no reason that others know (ZZZ)."""
+    return f"Z40++ZZZ:::{words}"
 
 
 def status_codes(statuses: Sequence[str]) -> list[str]:

@@ -4,13 +4,11 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 
-import numpy as np
-
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_mscons, encode_mscons
 from wattkeeper.formats.api import IntervalBlock, LossList
-from wattkeeper.formats.blocks import kinds_of, newest_end, note_folding, to_texts
+from wattkeeper.formats.blocks import kinds_of, newest_end, to_texts
 from wattkeeper.formats.mscons import (
     UNITS,
     USUAL_LOC,
@@ -18,9 +16,11 @@ from wattkeeper.formats.mscons import (
     USUAL_PIA,
     USUAL_UNITS,
     status_codes,
+    status_of_words,
     status_texts,
 )
 from wattkeeper.formats.notes import unpack_note
+from wattkeeper.formats.quality_words import words_of
 
 _PARTY = "9900000000000"
 
@@ -28,7 +28,8 @@ _PARTY = "9900000000000"
 def write_mscons(blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = "") -> Iterator[bytes]:
     """Yield an interchange, one message a block; `created` is YYYYMMDDhhmm in UTC, else the end of the data.
 
-    What MSCONS can't hold goes to `losses`: units, seconds, flags, some methods.
+    What MSCONS can't hold goes to `losses`: units, seconds. A quality that its codes do not say is in words
+    beside them.
     """
     created = created or f"{newest_end(blocks):%Y%m%d%H%M}"
     day, clock = created[2:8], created[8:12]
@@ -67,10 +68,7 @@ def _segments(block: IntervalBlock, created: str, losses: LossList) -> Iterator[
     yield "UNS+D"
     kinds, place = kinds_of(block)
     notes = [unpack_note(note) for _quality, note in kinds]
-    counts = np.bincount(place, minlength=len(kinds)).tolist()
     held = [_quality(quality, note) for (quality, _text), note in zip(kinds, notes, strict=True)]
-    for (quality, _note), codes, count in zip(kinds, held, counts, strict=True):
-        note_folding(losses, quality, decode_mscons(codes[0], status_codes(codes[1:])), count)
     units = [_unit(block, note) for note in notes]
     texts = [to_texts(block.value_milli, power) for _code, power in dict.fromkeys(units)]
     columns = dict(zip(dict.fromkeys(units), texts, strict=True))
@@ -116,8 +114,9 @@ def _quality(quality: Quality, note: dict[str, str]) -> tuple[str, ...]:
     came = tuple(text.split(";"))
     if text and decode_mscons(came[0], status_codes(came[1:])) == quality:
         return came
-    usual = encode_mscons(quality)
-    return usual[0], *status_texts(usual[1:])
+    qualifier, *codes = encode_mscons(quality)
+    is_said = decode_mscons(qualifier, codes) == quality
+    return qualifier, *status_texts(codes), *([] if is_said else [status_of_words(words_of(quality))])
 
 
 def _unit(block: IntervalBlock, note: dict[str, str]) -> tuple[str, int]:

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from wattkeeper.core.kernel.quality_codes import AEMO_METHODS, Quality, decode_aemo, encode_aemo
 from wattkeeper.formats.notes import pack_note
+from wattkeeper.formats.quality_words import heed_words
 
 VARIABLE = "V"
+FREE_TEXT = "0"  # the ReasonCode of a description that is no other reason's
 TAIL_COUNT = 5  # quality, reason, its description, when it was updated, when it was loaded
 _QUALITY = re.compile(r"[AEFNS](\d\d)?", re.ASCII)
 _REASON = re.compile(r"\d{1,3}", re.ASCII)
@@ -58,6 +60,9 @@ def parse_tail(cells: Sequence[str], more: dict[str, str]) -> Kind | str:
     quality = parse_quality(code, reason)
     if isinstance(quality, str):
         return quality
+    told = heed_words(text, quality, "nem12")
+    if told is not None:
+        quality, text, reason = told, "", "" if reason == FREE_TEXT else reason
     note = {
         **more,
         "aemo.quality": code if encode_aemo(quality) != code else "",

@@ -16,7 +16,9 @@ from wattkeeper.formats.details import tell_details
 from wattkeeper.formats.nem12 import INTERVAL_MINUTES
 from wattkeeper.formats.nem12_days import MARKET_OFFSET
 from wattkeeper.formats.nem12_kinds import DAY_S
+from wattkeeper.formats.nem12_quality import FREE_TEXT, parse_tail
 from wattkeeper.formats.notes import unpack_note
+from wattkeeper.formats.quality_words import words_of
 from wattkeeper.formats.units import written_unit
 
 _OFFSET_S = int(MARKET_OFFSET.total_seconds())
@@ -57,7 +59,7 @@ def write_nem12(blocks: Sequence[IntervalBlock], losses: LossList, *, created: s
     """Yield the lines of a file; `created` is YYYYMMDDhhmm in market time, the end of the data unless given.
 
     What NEM12 can't hold goes to `losses`: units, lengths, names that are no NMI or suffix, instants off its
-    grid, negative and suspect values (these are kept back), flags, details that differ within a day.
+    grid, negative and suspect values (these are kept back), details that differ within a day.
     """
     yield head_record("NEM12", blocks, created)
     days_of: dict[Key, set[int]] = {}
@@ -111,9 +113,23 @@ def code_of(quality: Quality, note: dict[str, str]) -> str:
     return code if decode_aemo(code) == quality else encode_aemo(quality)
 
 
-def reason_of(code: str, note: dict[str, str]) -> str:
-    """Return the ReasonCode: as it came; a substitute must have one, so that of any where it has none."""
-    return note.get("aemo.reason", "") or (_REASON_UNKNOWN if code[0] in "FS" else "")
+def cells_of(quality: Quality, note: dict[str, str]) -> tuple[str, str, str]:
+    """Return QualityMethod, ReasonCode and ReasonDescription.
+
+    The reason is as it came; a substitute must have one, so that of any where it has none. A quality that no
+    code says is described, unless there is a description already or the value is kept back.
+    """
+    code, reason, text = code_of(quality, note), note.get("aemo.reason", ""), note.get("aemo.text", "")
+    is_kept_back = code[0] == _NULL and quality.provenance is not Provenance.MISSING
+    if decode_aemo(code) == quality or is_kept_back or text or reason == FREE_TEXT:
+        return code, reason or (_REASON_UNKNOWN if code[0] in "FS" else ""), text
+    return code, reason or FREE_TEXT, words_of(quality)
+
+
+def note_folded(losses: LossList, quality: Quality, note: dict[str, str], count: int) -> None:
+    """Note a quality that is read as another one."""
+    kind = parse_tail(cells_of(quality, note), {})
+    note_folding(losses, quality, None if isinstance(kind, str) else kind.quality, count)
 
 
 def _has_length(block: IntervalBlock, losses: LossList) -> bool:
@@ -176,7 +192,7 @@ def _held(
     """Return which intervals have a place in the file, and the kinds: what is kept back is null."""
     counts = np.bincount(place, minlength=len(kinds)).tolist()
     for (quality, note), count in zip(kinds, counts, strict=True):
-        note_folding(losses, quality, decode_aemo(code_of(quality, unpack_note(note))), count)
+        note_folded(losses, quality, unpack_note(note), count)
     is_off = (block.starts_at_s + _OFFSET_S) % block.interval_s != 0
     is_negative = block.value_milli < 0
     if is_off.any():
@@ -191,12 +207,9 @@ def _held(
 
 def _tail(quality: Quality, note_text: str) -> _Tail:
     note = unpack_note(note_text)
-    code = code_of(quality, note)
-    reason = reason_of(code, note)
+    code, reason, text = cells_of(quality, note)
     config, register, stream, following = (note.get(name, "") for name in _HEADER_NAMES)
-    text, updated, loaded, reads = (
-        note.get(f"aemo.{name}", "") for name in ("text", "updated", "loaded", "reads")
-    )
+    updated, loaded, reads = (note.get(f"aemo.{name}", "") for name in ("updated", "loaded", "reads"))
     return _Tail(code, reason, text, updated, loaded, reads, (config, register, stream, following))
 
 

@@ -18,7 +18,7 @@ from wattkeeper.formats.decimals import CODES, FINE, to_integers, to_signed
 from wattkeeper.formats.lines import iter_lines
 from wattkeeper.formats.nem12_days import MARKET_OFFSET
 from wattkeeper.formats.nem12_quality import Kind, parse_quality, parse_tail
-from wattkeeper.formats.nem12_write import can_hold, code_of, head_record, reason_of, suffix_of, unit_of
+from wattkeeper.formats.nem12_write import can_hold, cells_of, head_record, note_folded, suffix_of, unit_of
 from wattkeeper.formats.notes import pack_note, unpack_note
 from wattkeeper.formats.units import base_unit
 
@@ -130,6 +130,7 @@ def write_nem13(blocks: Sequence[IntervalBlock], losses: LossList, *, created: s
             if not _has_reads(note, exponent):
                 losses.add("nem13.no-reads", 1, usage_point=block.usage_point)
                 continue
+            note_folded(losses, quality, note, 1)
             yield _record(block, start, text, unit, quality, note)
             if note.get("aemo.transactions"):
                 yield f"550,{note['aemo.transactions']}\r\n".encode()
@@ -226,8 +227,7 @@ def _record(
     for name, index in _FIELDS.items():
         cells[index] = note.get(name, "")
     cells[9], cells[14] = _stamp(start_s), _stamp(start_s + block.interval_s)
-    code = code_of(quality, note)
-    cells[15:18] = code, reason_of(code, note), note.get("aemo.text", "")
+    cells[15:18] = cells_of(quality, note)
     cells[18], cells[19] = text, unit
     cells[21:23] = note.get("aemo.updated", ""), note.get("aemo.loaded", "")
     return (",".join(cells) + "\r\n").encode()

@@ -2,7 +2,8 @@
 
 A quality is a provenance, flags and a method. Its name (``raw``, ``est.linear+power_lost``) is total and one
 to one; so is its list of IEC 61968-9 codes. The other standards say less: what they can't say is folded into
-the nearest thing they can, and decoding what was encoded never changes it a second time.
+the nearest thing they can, and decoding what was encoded never changes it a second time; files say the rest
+in words beside the codes (formats.quality_words).
 
 Sources: AEMO Meter Data File Format v2.6 (QualityMethod); NAESB REQ.21 ESPI 4.0 (QualityOfReading); IEC
 61968-9 annex of reading quality codes (system.category.index); EDI@Energy MSCONS (QTY 6063 and STS 9013);
@@ -361,10 +362,10 @@ _PLAUSIBLE = ("Z86", "Z87")
 
 @cache
 def encode_mscons(quality: Quality) -> tuple[str, ...]:
-    """Return the QTY qualifier of a quality, then its STS codes."""
-    return row_of(quality).mscons + tuple(
-        code for code, flag in _MSCONS_FLAGS.items() if flag in quality.flags
-    )
+    """Return the QTY qualifier of a quality, then its STS codes; a suspect measured value's is 20."""
+    is_implausible = quality.provenance is not Provenance.MEASURED and Flag.SUSPECT in quality.flags
+    flags = tuple(code for code, flag in _MSCONS_FLAGS.items() if flag in quality.flags)
+    return row_of(quality).mscons + flags + ("ZA1",) * is_implausible
 
 
 def decode_mscons(qualifier: str, statuses: Iterable[str] = ()) -> Quality | None:

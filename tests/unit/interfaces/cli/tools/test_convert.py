@@ -68,9 +68,12 @@ def test_wrong_rows_are_named_and_all_or_nothing_writes_nothing(file: Path, tmp_
 
 def test_what_is_lost_is_told(file: Path, tmp_path: Path) -> None:
     file.write_text(HEAD + ROWS.replace(",raw", ",raw+power_lost"))
+    assert convert(file, "--to", "nem12", "-o", tmp_path / "out").exit_code == 0
+    assert "+power_lost" in convert(tmp_path / "out", "--to", "csv").stdout
+    file.write_text(HEAD + ROWS.replace(",raw", ",suspect+power_lost"))
     result = convert(file, "--to", "nem12", "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert "raw+power_lost" in result.stderr
+    assert "suspect+power_lost" in result.stderr
     assert "formats.quality-folded" in result.stderr
 
 
