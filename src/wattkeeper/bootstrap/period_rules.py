@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from wattkeeper.bootstrap.period_facts import Off, find_dark_days, find_off_days, judge_off, load_off
+from wattkeeper.bootstrap.period_intervals import PRESENT, judge_formulas
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
-from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.periods import Judged, iter_ruled_days, judge_days, judge_months, judge_peaks
 from wattkeeper.core.vee.registry import PERIOD_CODES
@@ -21,7 +21,6 @@ from wattkeeper.data.vee.schedules import NO_GROUP, TenantSchedule, load_schedul
 from wattkeeper.store.api import ReadingStore
 
 LOOK_BACK_DAYS = 45  # to the first of that month: what goes on for longer goes on in a finding of its own
-PRESENT = (int(Provenance.MEASURED), int(Provenance.EDITED))
 IDLE = "vee.zero-consumption"
 OPEN_AT = datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -90,6 +89,7 @@ def _judge_zone(
         excused[is_idle] |= find_dark_days(store, tenant_id, idle, bounds_s)
         found = judge_days(days, judged, day_bounds_s=bounds_s, now_s=now_s, plan=plan, is_excused=excused)
     found += judge_off(store, tenant_id, spans, off, day_bounds_s=bounds_s, plan=plan)
+    found += judge_formulas(store, tenant_id, spans, day_bounds_s=bounds_s, zone=zone, plan=plan)
     found += _judge_months(store, tenant_id, judged, bounds_s, zone, plan)
     _keep(tenant_id, spans, found, from_seconds(int(bounds_s[0])), now)
     return len(found)

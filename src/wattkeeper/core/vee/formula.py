@@ -3,7 +3,7 @@
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 
 LENGTH_MAX = 500
 DEPTH_MAX = 20
+NUMBER_MAX = 10**18
 
 Array = NDArray[Any]
 
@@ -42,7 +43,7 @@ class Formula:
     """A parsed formula: true for what is in order, as in ``max < 3 * mean and zero_count < 20``."""
 
     text: str
-    _body: ast.expr
+    _body: ast.expr = field(compare=False, repr=False)
 
     def holds(self, named: Mapping[str, Array]) -> NDArray[np.bool_]:
         """Return where the formula is true; a division by zero is true: nothing was shown to be wrong."""
@@ -85,7 +86,7 @@ def _parts(node: ast.expr, text: str) -> list[ast.expr]:
             return []
         case ast.Constant(value=bool()):
             pass
-        case ast.Constant(value=int() | float()):
+        case ast.Constant(value=int() | float() as number) if -NUMBER_MAX <= number <= NUMBER_MAX:
             return []
         case ast.BinOp(left, op, right) if type(op) in _BINARY:
             return [left, right]
@@ -105,15 +106,21 @@ def _evaluate(node: ast.expr, named: Mapping[str, Array]) -> Any:
         case ast.Constant(int() | float() as value):
             return np.float64(value)
         case ast.BinOp(left, op, right):
-            return _BINARY[type(op)](_evaluate(left, named), _evaluate(right, named))
+            return _BINARY[type(op)](_number(left, named), _number(right, named))
         case ast.UnaryOp(op, operand):
-            value = _evaluate(operand, named)
-            return -value if isinstance(op, ast.USub) else ~np.asarray(value, dtype=np.bool_)
+            if isinstance(op, ast.USub):
+                return -_number(operand, named)
+            return ~np.asarray(_evaluate(operand, named), dtype=np.bool_)
         case ast.BoolOp(op, values):
             parts = [np.asarray(_evaluate(each, named), dtype=np.bool_) for each in values]
             joined = np.broadcast_arrays(*parts)
             return np.all(joined, axis=0) if isinstance(op, ast.And) else np.any(joined, axis=0)
     return _compare(node, named)
+
+
+def _number(node: ast.expr, named: Mapping[str, Array]) -> Array:
+    """Return a part of arithmetic: what is true counts 1, what is false 0."""
+    return np.asarray(_evaluate(node, named), dtype=np.float64)
 
 
 def _compare(node: ast.expr, named: Mapping[str, Array]) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -178,8 +179,9 @@ def iter_ruled_days(plan: RulePlan, day_bounds_s: Int64s) -> Iterator[tuple[int,
     yield from joined
 
 
-def _settings(rule_set: RuleSet) -> list[tuple[str, dict[str, int]]]:
-    return [(rule.code, dict(rule_set.parameters_of(rule))) for rule in rule_set.rules(Scope.PERIOD)]
+def _settings(rule_set: RuleSet) -> tuple[Any, ...]:
+    own = [(rule.code, dict(rule_set.parameters_of(rule))) for rule in rule_set.rules(Scope.PERIOD)]
+    return own, rule_set.formulas
 
 
 def _at_midnight(finding: Finding, day_bounds_s: Int64s) -> Finding:

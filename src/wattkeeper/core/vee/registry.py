@@ -172,7 +172,7 @@ RULES: tuple[Rule, ...] = (
         _WARN,
         "tamper signs of a three-phase meter",
     ),
-    _rule("V26", "statistics", find_odd_statistics, _PERIOD, _OFF, "Oracle Dynamic Comparison"),
+    _rule("V26", "statistics", find_odd_statistics, _PERIOD, _WARN, "Oracle Dynamic Comparison"),
     _rule(
         "V27",
         "impossible-instant",

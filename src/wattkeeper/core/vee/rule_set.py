@@ -1,9 +1,10 @@
 """Rule sets: which rules run for a group of series, with which thresholds, and what a failure does."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wattkeeper.core.kernel.quality import Flag
+from wattkeeper.core.vee.formula import Formula
 from wattkeeper.core.vee.registry import RULE_BY_CODE, RULE_OF_FINDING, RULES, Rule, Scope, Severity
 
 SUSPECT = int(Flag.SUSPECT)
@@ -37,11 +38,15 @@ class Estimation:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Rules with their thresholds; `code` is stored with every run. `settings` by rule code."""
+    """Rules with their thresholds; `code` is stored with every run. `settings` by rule code.
+
+    `formulas`: what has to be true of each day (V26).
+    """
 
     code: str = "default-2"
     settings: Mapping[str, Setting] = field(default_factory=dict)
     estimation: Estimation = field(default_factory=Estimation)
+    formulas: tuple[Formula, ...] = ()
 
     @property
     def estimate_after_s(self) -> int:
@@ -97,7 +102,7 @@ class RuleSet:
         rule = RULE_BY_CODE[code]
         for name in parameters:
             rule.parameters[name]
-        return RuleSet(self.code, {**self.settings, code: Setting(severity, parameters)}, self.estimation)
+        return replace(self, settings={**self.settings, code: Setting(severity, parameters)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,15 @@ from dataclasses import fields
 from typing import Any
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.vee.formula import LENGTH_MAX, Formula, parse_formula
 from wattkeeper.core.vee.registry import RULE_BY_CODE, Rule, Severity
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet, Setting
+from wattkeeper.core.vee.rules_periods import STATISTIC_NAMES
 from wattkeeper.core.vee.schedule import Assignment, RuleSchedule
 
 NUMBER_MAX = 10**9
 CODE_MAX = 64
+FORMULAS_MAX_COUNT = 20
 
 
 class InvalidRuleSet(WattkeeperError):
@@ -30,7 +33,9 @@ def dump_rule_set(rule_set: RuleSet) -> dict[str, Any]:
     for code, setting in sorted(rule_set.settings.items()):
         severity = {} if setting.severity is None else {"severity": setting.severity.value}
         rules[code] = {**severity, **setting.parameters}
-    return {"code": rule_set.code, "rules": rules, "estimation": estimation}
+    texts = [formula.text for formula in rule_set.formulas]
+    formulas = {"formulas": texts} if texts else {}
+    return {"code": rule_set.code, "rules": rules, "estimation": estimation, **formulas}
 
 
 def parse_rule_set(value: object) -> RuleSet:
@@ -38,13 +43,19 @@ def parse_rule_set(value: object) -> RuleSet:
 
     ``{"code": "shops-1", "rules": {"vee.spike": {"severity": "fail", "spike_pct": 300}}, "estimation": {}}``
 
+    ``"formulas": ["max < 4 * mean"]`` beside them: what has to be true of each day, of `STATISTIC_NAMES`.
+
     :raises InvalidRuleSet: at the first unknown field, rule or parameter, and the first wrong value
+    :raises InvalidFormula: ``vee.formula-*`` of the first text that is no formula
     """
-    record = _object(value, "rule set", required={"code"}, optional={"rules", "estimation"})
+    optional = {"rules", "estimation", "formulas"}
+    record = _object(value, "rule set", required={"code"}, optional=optional)
     code = _text(record["code"], "code")
     rules = _object(record.get("rules", {}), "rules", optional=set(RULE_BY_CODE), unknown="vee.rule-set-rule")
     settings = {name: _setting(RULE_BY_CODE[name], each) for name, each in rules.items()}
-    return RuleSet(code, settings, _estimation(record.get("estimation", {})))
+    return RuleSet(
+        code, settings, _estimation(record.get("estimation", {})), _formulas(record.get("formulas", []))
+    )
 
 
 def dump_schedule(schedule: RuleSchedule) -> str:
@@ -117,6 +128,16 @@ def _estimation(value: object) -> Estimation:
     return Estimation(**record)
 
 
+def _formulas(value: object) -> tuple[Formula, ...]:
+    if not isinstance(value, list) or len(value) > FORMULAS_MAX_COUNT:
+        wanted = f"a list of at most {FORMULAS_MAX_COUNT}"
+        raise InvalidRuleSet(
+            "vee.rule-set-value", place="formulas", wanted=wanted, value=str(value)[:CODE_MAX]
+        )
+    texts = [_text(each, f"formulas[{i}]", length_max=LENGTH_MAX) for i, each in enumerate(value)]
+    return tuple(parse_formula(text, STATISTIC_NAMES) for text in texts)
+
+
 def _object(
     value: object,
     place: str,
@@ -140,9 +161,9 @@ def _object(
     return value
 
 
-def _text(value: object, place: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= CODE_MAX:
-        wanted = f"a text of 1 to {CODE_MAX} characters"
+def _text(value: object, place: str, *, length_max: int = CODE_MAX) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= length_max:
+        wanted = f"a text of 1 to {length_max} characters"
         raise InvalidRuleSet("vee.rule-set-value", place=place, wanted=wanted, value=str(value)[:CODE_MAX])
     return value
 

@@ -1,6 +1,7 @@
 """Validation rules that compare a period with another, or with what is known of a place."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.formula import Formula
-from wattkeeper.core.vee.table import EnergyTable, Mask
+from wattkeeper.core.vee.table import EnergyTable, Mask, find_places
 
 LOW_PCT = 50
 HIGH_PCT = 150
@@ -104,25 +105,20 @@ def find_odd_statistics(
     """V26 ``vee.statistics``: a formula of the user's about each local day of a series does not hold.
 
     Oracle Dynamic Comparison. The formulas (see `formula`) may name what `describe_days` computes; each day
-    for which one is false is a finding.
+    for which one is false is a finding, which names all that are.
     """
-    findings = []
     statistics = describe_days(table, day_bounds_s=day_bounds_s, is_excused=is_excused)
+    shape = statistics["sum"].shape
+    is_false = np.stack([~np.broadcast_to(formula.holds(statistics), shape) for formula in formulas])
     edges = table.edges(day_bounds_s)
-    for place, formula in enumerate(formulas):
-        holds = np.broadcast_to(formula.holds(statistics), statistics["sum"].shape)
-        for series, day in np.argwhere(~holds & (statistics["count"] > 0)).tolist():
-            seen = {f"{name}_milliwh": int(statistics[name][series, day]) for name in ("sum", "max", "mean")}
-            findings.append(
-                table.finding(
-                    "vee.statistics",
-                    series,
-                    int(edges[day]),
-                    int(edges[day + 1]),
-                    formula_index=place,
-                    **seen,
-                )
-            )
+    findings = []
+    for series, day in find_places(is_false.any(axis=0) & (statistics["count"] > 0)):
+        seen = {f"{name}_milliwh": int(statistics[name][series, day]) for name in ("sum", "max", "mean")}
+        found = table.finding("vee.statistics", series, int(edges[day]), int(edges[day + 1]), **seen)
+        own = [
+            formula.text for formula, is_own in zip(formulas, is_false, strict=True) if is_own[series, day]
+        ]
+        findings.append(replace(found, evidence={**found.evidence, "formula": "; ".join(own)}))
     return findings
 
 

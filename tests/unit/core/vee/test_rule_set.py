@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wattkeeper.core.vee.formula import InvalidFormula, parse_formula
 from wattkeeper.core.vee.registry import RULE_BY_CODE, RULES, Scope, Severity
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet, Setting
 from wattkeeper.core.vee.rule_set_json import (
@@ -16,6 +17,7 @@ from wattkeeper.core.vee.rule_set_json import (
     parse_rule_set,
     parse_schedule,
 )
+from wattkeeper.core.vee.rules_periods import STATISTIC_NAMES
 from wattkeeper.core.vee.schedule import Assignment, OverlappingRuleSets, RuleSchedule
 
 
@@ -25,11 +27,13 @@ def settings_of(code: str) -> st.SearchStrategy[Setting]:
     return st.builds(Setting, st.none() | st.sampled_from(Severity), numbers)
 
 
+FORMULAS = [parse_formula(text, STATISTIC_NAMES) for text in ("max < 3 * mean", "not zero_count > 20")]
 RULE_SETS = st.builds(
     RuleSet,
     st.text(min_size=1, max_size=20),
     st.fixed_dictionaries({}, optional={code: settings_of(code) for code in RULE_BY_CODE}),
     st.builds(Estimation, st.integers(0, 10**9), st.integers(0, 10**9), *[st.booleans()] * 3),
+    st.lists(st.sampled_from(FORMULAS), max_size=2).map(tuple),
 )
 
 
@@ -44,6 +48,9 @@ def test_a_rule_set_survives_json(rule_set: RuleSet) -> None:
         ([], "vee.rule-set-value", {"place": "rule set"}),
         ({}, "vee.rule-set-field", {"field": "code"}),
         ({"code": ""}, "vee.rule-set-value", {"place": "code"}),
+        ({"code": "a", "formulas": "max < 1"}, "vee.rule-set-value", {"place": "formulas"}),
+        ({"code": "a", "formulas": ["max < 1"] * 21}, "vee.rule-set-value", {"place": "formulas"}),
+        ({"code": "a", "formulas": ["max < 1", 7]}, "vee.rule-set-value", {"place": "formulas[1]"}),
         ({"code": "a", "extra": 1}, "vee.rule-set-field", {"field": "extra"}),
         ({"code": "a", "rules": {"vee.spikes": {}}}, "vee.rule-set-rule", {"rule": "vee.spikes"}),
         (
@@ -74,6 +81,20 @@ def test_what_is_no_rule_set_is_refused_with_its_place(value: Any, code: str, pa
         parse_rule_set(value)
     assert refused.value.code == code
     assert params.items() <= refused.value.params.items()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("max <", "vee.formula-syntax"),
+        ("top < 1", "vee.formula-name"),
+        ("-" * 30 + "max", "vee.formula-too-long"),
+    ],
+)
+def test_what_is_no_formula_is_refused(text: str, code: str) -> None:
+    with pytest.raises(InvalidFormula) as refused:
+        parse_rule_set({"code": "a", "formulas": ["max < 1", text]})
+    assert refused.value.code == code
 
 
 @pytest.mark.parametrize(

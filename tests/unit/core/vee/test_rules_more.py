@@ -73,7 +73,7 @@ def test_a_formula_judges_each_day() -> None:
     found = find_odd_statistics(
         energy, day_bounds_s=bounds(2), is_excused=nowhere((1, 2 * DAY)), formulas=formulas
     )
-    assert [(f.evidence["formula_index"], f.starts_at_s // DAY_S) for f in found] == [(0, 1)]
+    assert [(f.evidence["formula"], f.starts_at_s // DAY_S) for f in found] == [(formulas[0].text, 1)]
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,33 @@ def test_a_formula_judges_each_day() -> None:
         "True",
         "max " + "+ max " * 200,
         "-" * 60 + "max",
+        "max < 1" + "0" * 400,
+        "max < 1e999",
     ],
 )
 def test_what_is_no_arithmetic_is_refused(text: str) -> None:
     with pytest.raises(InvalidFormula):
         parse_formula(text, STATISTIC_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_true"),
+    [
+        ("(max > 1) + (max > 2) == 2", True),
+        ("-(max > 1) < 0", True),
+        ("(max > 1) - 1", False),
+        ("not 3", False),
+    ],
+)
+def test_what_is_true_counts_one(text: str, is_true: bool) -> None:
+    assert bool(parse_formula(text, STATISTIC_NAMES).holds({"max": np.array([3.0])}).all()) is is_true
+
+
+def test_a_day_names_every_formula_that_does_not_hold() -> None:
+    formulas = tuple(parse_formula(text, STATISTIC_NAMES) for text in ("max < 5", "min > 0", "sum > 1"))
+    given = {"day_bounds_s": bounds(1), "is_excused": nowhere((1, DAY))}
+    (found,) = find_odd_statistics(table([[0] + [9] * 95]), formulas=formulas, **given)
+    assert found.evidence["formula"] == "max < 5; min > 0"
 
 
 def test_a_division_by_zero_shows_nothing_wrong() -> None:

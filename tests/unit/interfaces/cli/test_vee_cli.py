@@ -28,6 +28,9 @@ def test_rule_sets_by_shell(home: Home, tmp_path: Path) -> None:
     run("rule-set", "add", str(file))
     assert json.loads(run("rule-set", "show", "shops-1"))["document"]["rules"]
     assert refused("rule-set", "add", str(file)) == "registry.taken"
+    odd = tmp_path / "odd.json"
+    odd.write_text('{"code": "shops-2", "formulas": ["max <"]}')
+    assert refused("rule-set", "add", str(odd)) == "vee.formula-syntax"
     run("rule-set", "add-group", "shops")
     assert run("rule-set", "put", "shops", "U1").strip() == "0"
     assignment_id = run("rule-set", "assign", "shops-1", "2026-11-01", "--group", "shops").strip()

@@ -47,7 +47,10 @@ class RuleSetForm(forms.Form):
     document = forms.CharField(
         label=_("Rule set, JSON"),
         widget=forms.Textarea(attrs={"rows": 16, "spellcheck": "false", "class": "code"}),
-        help_text=_("Only what differs from the defaults. A severity is off, warn, fail or estimate."),
+        help_text=_(
+            "Only what differs from the defaults. A severity is off, warn, fail or estimate. Formulas say"
+            " what has to be true of each day, as in max < 6 * mean."
+        ),
     )
 
     def clean_document(self) -> dict[str, Any]:

@@ -48,6 +48,8 @@ def test_rule_sets_groups_and_assignments(call: Caller, ours: People, home: Home
     assert code_of(call("POST", "/rule-sets", {"document": document})) == (409, "registry.taken")
     wrong = {"document": {"code": "x", "rules": {"vee.spike": {"spike_percent": 1}}}}
     assert code_of(call("POST", "/rule-sets", wrong)) == (422, "vee.rule-set-parameter")
+    odd = {"document": {"code": "x", "formulas": ["max < 9", "top < 9"]}}
+    assert code_of(call("POST", "/rule-sets", odd)) == (422, "vee.formula-name")
     group_id = call("POST", "/series-groups", {"code": "shops"}).json()["id"]
     assert code_of(call("POST", "/series-groups", {"code": "*"})) == (422, "vee.group-everyone")
     members = {"series_ids": [home.series_id]}

@@ -48,6 +48,8 @@ def test_rules_are_added_assigned_and_withdrawn(ours: People, home: Home, log_in
     assert answer.status_code == 422
     answer = client.post("/rules/sets/add/", {"document": '{"code": "x", "rules": {"vee.no": {}}}'})
     assert "vee.no" in answer.content.decode()
+    answer = client.post("/rules/sets/add/", {"document": '{"code": "x", "formulas": ["top < 9"]}'})
+    assert "The formula uses top" in answer.content.decode()
     client.post("/rules/sets/add/", {"document": DOCUMENT})
     rule_set = StoredRuleSet.objects.get()
     page = text_of(client, f"/rules/sets/{rule_set.id}/")
