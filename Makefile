@@ -1,6 +1,7 @@
 # The words to learn: setup, demo, check, test, soak, bench.
 PYTHON ?= python3
 BIN := .venv/bin
+unexport PYTHONDONTWRITEBYTECODE # what was compiled once is kept: tests start hundreds of processes
 
 .PHONY: setup demo check test soak bench lock clean
 
@@ -19,8 +20,10 @@ check: setup
 
 test: check
 	@$(PYTHON) tools/system_packages.py
-	$(BIN)/pytest -m "slow and not soak" tests/unit tests/tidy
-	$(BIN)/pytest tests/conformance tests/golden tests/journeys -m "not soak"
+	$(BIN)/pytest tests/unit tests/tidy -m "slow and not soak" -n 2 --dist loadfile
+	$(BIN)/pytest tests/conformance tests/golden -m "not soak and not alone" -n 2 --dist loadfile
+	$(BIN)/pytest tests/conformance -m "alone and not soak"
+	$(BIN)/pytest tests/journeys -m "not soak"
 
 soak: setup
 	@$(PYTHON) tools/system_packages.py

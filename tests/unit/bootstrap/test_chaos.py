@@ -21,9 +21,14 @@ REGRESSIONS: tuple[int, ...] = ()  # seeds that failed once
 
 
 def differing(
-    people: People, channel_ids: list[int], seeds: Iterable[int], plant: str = ""
+    people: People,
+    channel_ids: list[int],
+    seeds: Iterable[int],
+    plant: str = "",
+    *,
+    is_one_enough: bool = False,
 ) -> tuple[list[int], Counter[str]]:
-    """Return the seeds whose end differs from a quiet day's, and what happened in all of them."""
+    """Return the seeds whose end differs from a quiet day's, or the first, and what happened until then."""
     tenant_id, bad, happened = people.tenant.id, [], Counter[str]()
     DirtyWindow.objects.all().delete()
     Finding.objects.all().delete()
@@ -41,6 +46,8 @@ def differing(
                 bad.append(seed)
             transaction.set_rollback(True)
         happened.update(chaos.happened)
+        if bad and is_one_enough:
+            break
     return bad, happened
 
 
@@ -71,7 +78,7 @@ def test_two_thousand_seeds(ours: People, channels: list[int]) -> None:
 
 
 def test_a_delivery_that_is_not_told_again_is_seen(ours: People, channels: list[int]) -> None:
-    assert differing(ours, channels, range(12), plant="not told again")[0]
+    assert differing(ours, channels, range(12), "not told again", is_one_enough=True)[0]
 
 
 @pytest.mark.slow
@@ -87,4 +94,4 @@ def test_values_numbered_when_they_are_written_are_seen(
         "append",
         lambda self, run_id, rows: StoreMeasurements.append(self, next(numbers), rows),
     )
-    assert differing(ours, channels, range(380, 420))[0]
+    assert differing(ours, channels, range(380, 420), is_one_enough=True)[0]
