@@ -14,6 +14,7 @@ from wattkeeper.formats.api import ErrorList, FormatError
 _CHUNK_BYTES = 64 * 1024
 _DEPTH_AT_MOST = 100
 _NAME_SEPARATOR = "\x1f"
+_ENCODING_UNKNOWN = (LookupError, ValueError)  # what Python's codecs raise through the parser
 
 
 class Element:
@@ -65,6 +66,9 @@ def iter_elements(source: BinaryIO | bytes, names: frozenset[str], errors: Error
             reason = expat.errors.messages.get(error.code, "")
             errors.add(error.lineno, error.offset + 1, "xml.broken", reason=reason)
             return
+        except _ENCODING_UNKNOWN as error:
+            errors.add(builder.parser.CurrentLineNumber, 0, "xml.broken", reason=str(error))
+            return
         yield from builder.drain()
 
 
@@ -88,7 +92,7 @@ def refuse_doctype(content: bytes) -> None:
     for first in range(0, len(content), _CHUNK_BYTES):
         try:
             parser.Parse(content[first : first + _CHUNK_BYTES], False)
-        except expat.ExpatError:
+        except (expat.ExpatError, *_ENCODING_UNKNOWN):
             return
         if is_past:
             return

@@ -8,7 +8,9 @@ from format_files import expected, shared_files
 from shared import shared_path
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.formats.api import FormatError
+from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.espi import read_espi
+from wattkeeper.formats.files import read_file
 
 READING = (
     "<IntervalReading>{quality}<timePeriod><duration>900</duration><start>{start}</start></timePeriod>"
@@ -144,6 +146,18 @@ def test_document_types_are_refused_with_an_error(bomb: str) -> None:
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(FormatError, match=r"xml\.too-deep"):
         read_espi(b"<feed>" + b"<a>" * 200)
+
+
+@pytest.mark.parametrize("encoding", ["UTF-4", "rot13", "hex", "undefined", "gb18030", "utf-7"])
+def test_an_encoding_that_nobody_can_read_is_an_error(encoding: str) -> None:
+    """Found by the fuzzer: the parser lets what Python's codecs raise through."""
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'.encode()
+    assert [error.code for error in read_espi(head + b'<feed xmlns="http://naesb.org/espi"/>').errors] == [
+        "xml.broken"
+    ]
+    with pytest.raises(FormatError) as caught:
+        read_file(head + b"<other/>", CsvOptions())
+    assert caught.value.code == "formats.unknown"
 
 
 @given(st.integers(0, 900), st.binary(max_size=12), st.integers(0, 12))
