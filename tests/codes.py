@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "wattkeeper"
@@ -10,6 +11,7 @@ CODE = re.compile(r"[a-z][a-z0-9-]*\.(?!log$|json$|toml$|html$)[a-z0-9-]+")
 NOT_FOR_PEOPLE = ("simulators", "protocols", "migrations")
 
 
+@cache
 def codes_raised() -> dict[str, str]:
     """Return {code: file that raises it}, what only simulators and wire decoders say left out."""
     return {
