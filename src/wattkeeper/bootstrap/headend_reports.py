@@ -16,6 +16,7 @@ from wattkeeper.data.collection import status
 from wattkeeper.data.collection.jobs import report_job
 from wattkeeper.data.collection.models import MAIN, Link
 from wattkeeper.data.registry.models import Meter
+from wattkeeper.data.registry.told import keep_told_multiplier
 from wattkeeper.headend.ports import DeviceReport, SpoolReport, Stranger
 
 SILENT_AFTER_COUNT = 3
@@ -77,6 +78,8 @@ class DataReports:
             self._judge_silence(report)
             self._judge_clock(report)
             self._judge_faults(report)
+            if report.multiplier is not None:
+                keep_told_multiplier(meter_id=report.device_id, at=report.at, ratio=report.multiplier)
 
     def _recall(self) -> None:
         """Take up what an earlier process found, so that it is closed when it is gone."""

@@ -10,6 +10,7 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
+from wattkeeper.data.registry.told import list_told_otherwise
 from wattkeeper.data.vee.queries import edited_series
 from wattkeeper.data.vee.schedules import NO_GROUP, TenantSchedule, load_schedule
 from wattkeeper.pipeline.plain_groups import REACH_S
@@ -39,13 +40,15 @@ class DataRules:
         return None if schedule.is_default else schedule.plan_of(series_id, zone)
 
     def plain(self, found: PlainSeries, at_s: Int64s) -> PlainSeries:
-        """Return plain series with the rule set in force at `at_s` (series,), without those edited.
+        """Return plain series with the rule set in force at `at_s` (series,).
 
-        Where facts are said to hold is cut to where the rule set does, with room for the reads around.
+        Those edited are left out, and those whose meter tells another multiplier than is registered. Where
+        facts are said to hold is cut to where the rule set does, with room for the reads around.
         """
-        is_edited = np.isin(found.facts.series_id, np.array(edited_series(self._tenant_id), dtype=np.int64))
-        if is_edited.any():
-            found, at_s = found.take(~is_edited), at_s[~is_edited]
+        special = [*edited_series(self._tenant_id), *list_told_otherwise(self._tenant_id)]
+        is_special = np.isin(found.facts.series_id, np.array(special, dtype=np.int64))
+        if is_special.any():
+            found, at_s = found.take(~is_special), at_s[~is_special]
         if self.schedule.is_default or not len(found):
             return found
         return _with_rules(found, at_s, self._groups(found.facts.series_id), self.schedule.plan_of_group)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
-from typing import Protocol, TypeVar
+from fractions import Fraction
+from typing import Protocol, TypeVar, runtime_checkable
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Source
@@ -171,4 +172,13 @@ class Driver(Protocol):
 
     def on_push(self, payload: bytes, frame_index: int) -> list[DeviceRead]:
         """Return the readings of a frame that the device sent by itself."""
+        ...
+
+
+@runtime_checkable
+class TellsMultiplier(Protocol):
+    """A driver whose device knows the ratios of its transformers; its registers are secondary nonetheless."""
+
+    def read_multiplier(self) -> Steps[Fraction]:
+        """Return by what the transformers multiply, as the device was told; 1 where it was not."""
         ...

@@ -166,6 +166,7 @@ class LinkCollector:
             await backfill.fetch_regular(state, session)
             await session.read_freezes()
             await session.read_relay()
+            await session.read_multiplier()
         finally:
             await session.store()
         await session.close()
@@ -230,6 +231,7 @@ class LinkCollector:
                 state.clock_offset_s,
                 session.relay_state,
                 error_params=session.error_params,
+                multiplier=session.multiplier,
             )
         )
 

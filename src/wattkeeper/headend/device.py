@@ -17,6 +17,7 @@ class DeviceState:
     here were missed because its link was down. `unripe_s`: the newest stamp, when the device did not have it
     yet. `clock_offset_s`: its clock less ours. `expected_count`: stamps of the first fetch still to come.
     `heard_at_s`: when it last sent something by itself. `asked_s`: stamps asked for and not yet got.
+    `multiplier_due_s`: when to ask again what it knows of its transformers.
     """
 
     plan: DevicePlan
@@ -30,6 +31,7 @@ class DeviceState:
     clock_offset_s: int | None = None
     has_work_left: bool = False
     freezes_until_s: int = 0
+    multiplier_due_s: int = 0
     expected_count: int = 0
     heard_at_s: int = 0
     asked_s: set[int] = field(default_factory=set)

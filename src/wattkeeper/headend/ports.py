@@ -88,7 +88,8 @@ class LinkPlan:
 class DeviceReport:
     """What a session learned about a device besides its reads; None where it learned nothing.
 
-    `error_params`: what the error that `error_code` names was about.
+    `error_params`: what the error that `error_code` names was about. `multiplier`: of its transformers, as it
+    says itself; 1 where nobody told it of any.
     """
 
     device_id: int
@@ -99,6 +100,7 @@ class DeviceReport:
     relay_state: RelayState | None = None
     failures_count: int = 0
     error_params: Mapping[str, object] = field(default_factory=dict)
+    multiplier: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)

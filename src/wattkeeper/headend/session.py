@@ -1,6 +1,7 @@
 """One session with one device: verbs run one after another, what they bring made durable."""
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import TypeVar
 
 import structlog
@@ -8,7 +9,7 @@ import structlog
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag
 from wattkeeper.core.kernel.relay import RelayState
-from wattkeeper.drivers.api import Capability, DeviceRead, Steps
+from wattkeeper.drivers.api import Capability, DeviceRead, Steps, TellsMultiplier
 from wattkeeper.headend.batch import BatchBuilder
 from wattkeeper.headend.device import DeviceState
 from wattkeeper.headend.errors import LinkDown, NoAnswer
@@ -18,6 +19,7 @@ from wattkeeper.headend.stamps import Run
 
 T = TypeVar("T")
 CLOCK_OFFSET_MAX_S = 180
+DAY_S = 86_400
 _REOPENINGS_MAX_COUNT = 2
 _log = structlog.get_logger(__name__)
 
@@ -31,6 +33,7 @@ class Session:
         self.error_code: str | None = None
         self.error_params: Mapping[str, object] = {}
         self.relay_state: RelayState | None = None
+        self.multiplier: Fraction | None = None
         self._line = line
         self._state = state
         self._services = services
@@ -84,12 +87,28 @@ class Session:
         """Read frozen registers, at most once a day and never twice the same span."""
         state, now_s = self._state, self.now_s
         from_s = max(state.freezes_until_s, state.plan.reads_from_s, now_s - state.plan.memory_s)
-        if Capability.FREEZES not in state.driver.capabilities or now_s - from_s < 86_400:
+        if Capability.FREEZES not in state.driver.capabilities or now_s - from_s < DAY_S:
             return
         until_s = now_s // 3600 * 3600
         reads = await self._attempt(lambda: state.driver.read_freezes(from_s, until_s))
         if reads is not None and self._add(reads, flags=self._clock_flags()) and await self.store():
             state.freezes_until_s = until_s - 3600
+
+    async def read_multiplier(self) -> None:
+        """Note by what the device says that its transformers multiply, once a day.
+
+        One that does not answer this is none the worse for it.
+        """
+        state, driver = self._state, self._state.driver
+        if not isinstance(driver, TellsMultiplier) or self.now_s < state.multiplier_due_s:
+            return
+        state.multiplier_due_s = self.now_s + DAY_S
+        try:
+            self.multiplier = await self._run_once(driver.read_multiplier)
+        except LinkDown:
+            raise
+        except WattkeeperError as error:
+            _log.info("headend.no-multiplier", device_id=state.plan.device_id, code=error.code)
 
     async def read_run(self, run: Run) -> bool:
         """Read one run of profile stamps and make it durable; whether the device answered and it is kept."""

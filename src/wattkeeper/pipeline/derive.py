@@ -23,6 +23,7 @@ from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.registry.virtual_series import VirtualSet
 from wattkeeper.core.vee.candidates import NO_CANDIDATES
+from wattkeeper.core.vee.disputes import unmark_validated
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.plain_validate import as_table
 from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
@@ -40,7 +41,7 @@ from wattkeeper.pipeline.ports import (
     SeriesFacts,
     SpanFindings,
 )
-from wattkeeper.pipeline.read_rules import KeptReads
+from wattkeeper.pipeline.read_rules import KeptReads, disputed_in_reads
 from wattkeeper.pipeline.rollups import refresh
 from wattkeeper.pipeline.virtual import (
     NO_VIRTUAL,
@@ -371,8 +372,9 @@ def _derive_window(
         candidates=candidates,
         edits=facts.edits,
     )
+    in_reads = list(kept.judge(span, facts, plan, now_s))
+    intervals = unmark_validated(intervals, disputed_in_reads(in_reads, plan))
     rows = find_changes(facts.series_id, intervals, ports.measurements.read(facts.series_id, *span))
-    in_reads = kept.judge(span, facts, plan, now_s)
     owned = tuple(replace(finding, series_id=facts.series_id) for finding in (*findings, *in_reads))
     days = find_days(
         np.array([facts.series_id]),

@@ -20,7 +20,7 @@ def to_plain(facts: Iterable[tuple[SeriesFacts, int]]) -> PlainSeries:
     """Return the plain ones among series, each by the facts in force at the instant beside it (UTC seconds).
 
     Plain is a series of registers alone that one installation with one multiplier and no reset measured at
-    that instant, and nobody edited.
+    that instant, whose meter tells no other, and nobody edited.
     """
     kinds: dict[tuple[DayCalendar, str | None], int] = {}
     rule_sets: list[RuleSet | None] = []
@@ -55,7 +55,9 @@ def _in_force(facts: SeriesFacts, at_s: int) -> Iterator[tuple[ChannelInstallati
     if facts.kind is not Kind.CUMULATIVE or facts.profiles or facts.edits:
         return
     for installation in facts.installations:
-        if not installation.resets and installation.starts_at_s <= at_s < _end(installation.ends_at_s):
+        if installation.resets or installation.is_told_otherwise:
+            continue
+        if installation.starts_at_s <= at_s < _end(installation.ends_at_s):
             for period in installation.multipliers:
                 if period.starts_at_s <= at_s < _end(period.ends_at_s):
                     yield installation, period

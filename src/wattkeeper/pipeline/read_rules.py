@@ -1,6 +1,6 @@
 """Rules over reads in a run: the reads that values were derived from, judged by the rule set of each day."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from wattkeeper.core.readings.plain import PlainFacts, ReadTable
 from wattkeeper.core.readings.rollups import day_bounds
 from wattkeeper.core.readings.settle import take
 from wattkeeper.core.registry.installations import ChannelInstallation
-from wattkeeper.core.vee.read_rules import judge_reads
+from wattkeeper.core.vee.read_rules import MULTIPLIER, judge_multipliers, judge_reads, ratios_of
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.core.vee.rules_delivery import Deliveries
@@ -54,9 +54,23 @@ class KeptReads:
         order = np.lexsort((flags, value, source, at_s, channel_id))
         delivered = Deliveries(channel_id, at_s, value, flags, source).take(order)
         bounds_s = np.array(day_bounds(*span, facts.zone), dtype=np.int64)
+        installations = (*facts.installations, *facts.profiles)
+        is_told = any(each.told for each in installations)
         for from_s, to_s, rules in plan.over(int(bounds_s[0]), int(bounds_s[-1])):
             own = bounds_s[(bounds_s >= from_s) & (bounds_s <= to_s)]
             yield from judge_reads(delivered, day_bounds_s=own, rules=rules, now_s=now_s)
+            if is_told:
+                ratios = ratios_of(delivered, installations)
+                yield from judge_multipliers(delivered, ratios, day_bounds_s=own, rules=rules)
+
+
+def disputed_in_reads(found: Iterable[Finding], plan: RulePlan) -> list[Finding]:
+    """Return what leaves values not VALIDATED though their reads say nothing of it: multipliers (V17)."""
+    return [
+        each
+        for each in found
+        if each.rule == MULTIPLIER.code and plan.at(each.starts_at_s).is_disputing_code(each.rule)
+    ]
 
 
 def _while_installed(

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from fractions import Fraction
 from random import Random
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from relational import NOW, People, Street
+from wattkeeper.actions.registry.change_multiplier import change_multiplier
 from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.add_rule_set import add_rule_set
@@ -17,12 +19,12 @@ from wattkeeper.actions.vee.assign_rule_set import assign_rule_set
 from wattkeeper.bootstrap.headend_ports import StoreSink
 from wattkeeper.bootstrap.headend_reports import DataReports
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
-from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.instants import from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.core.vee.registry import RULE_OF_FINDING
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import DirtyWindow
-from wattkeeper.data.registry.models import Channel, Series
+from wattkeeper.data.registry.models import Channel, Series, ToldMultiplier
 from wattkeeper.headend.ports import DeviceReport
 from wattkeeper.pipeline.derive import run_once
 from wattkeeper.store.api import RawBatch
@@ -281,3 +283,74 @@ def test_a_foreign_unit_is_found_until_it_is_right_again(street: Street, series_
     assert len(found()) == 1
     reported(street)  # by a process that did not see it
     assert not found()
+
+
+def tell(street: Street, ratio: int, at: datetime) -> None:
+    """Let the meter say by what its transformers multiply."""
+    reported(street, at=at, multiplier=Fraction(ratio))
+
+
+def multiply(ours: People, street: Street, by: int, at: datetime) -> None:
+    """Record a multiplier."""
+    change_multiplier(actor=ours.operator, now=NOW, usage_point_id=street.point_id, at=at, numerator=by)
+
+
+@BOTH_WAYS
+def test_a_multiplier_told_otherwise_is_found_and_its_values_are_not_validated(
+    ours: People,
+    street: Street,
+    series_id: int,
+    deliver: Callable[..., MemoryReadingStore],
+    is_many: bool,
+) -> None:
+    at_s = CLEAN[40][0]
+
+    def validated(store: MemoryReadingStore) -> dict[int, bool]:
+        rows = store.measurements(ours.tenant.id, [series_id], at_s - 2 * QUARTER_S, at_s + 2 * QUARTER_S)
+        assert len(set(rows.value_milliwh.tolist())) == 1  # nothing is ever multiplied by it
+        return {
+            (at - at_s) // QUARTER_S: bool(flags & Flag.VALIDATED)
+            for at, flags in zip(rows.starts_at_s.tolist(), rows.flags.tolist(), strict=True)
+        }
+
+    tell(street, 1, NOW - timedelta(days=90))
+    assert all(validated(deliver(CLEAN, is_many=is_many)).values())
+    assert not found("vee.multiplier")
+
+    tell(street, 80, from_seconds(at_s))
+    store = deliver(CLEAN, is_many=is_many)
+    assert validated(store) == {-2: True, -1: False, 0: False, 1: False}
+    (first, *_) = found("vee.multiplier")
+    assert first[:3] == ("vee.multiplier", f"series:{series_id}", from_seconds(at_s))
+    assert first[4].items() >= {"told": "80/1", "known": "1/1"}.items()
+    assert sum(row[4]["read_count"] for row in found("vee.multiplier")) == 41
+
+    judge_by(ours, {"vee.multiplier": {"severity": "warn"}})
+    run_once(pipeline_ports(store, ours.tenant.id, lambda: NOW), NOW)
+    assert all(validated(store).values())
+    assert found("vee.multiplier")
+
+
+@BOTH_WAYS
+def test_a_multiplier_that_is_registered_at_last_closes_what_was_found(
+    ours: People, street: Street, deliver: Callable[..., MemoryReadingStore], is_many: bool
+) -> None:
+    multiply(ours, street, 40, NOW - timedelta(days=90))
+    tell(street, 80, from_seconds(CLEAN[40][0]))
+    store = deliver(CLEAN, is_many=is_many)
+    assert {row[4]["known"] for row in found("vee.multiplier")} == {"40/1"}
+    multiply(ours, street, 80, from_seconds(CLEAN[20][0]))
+    ports = pipeline_ports(store, ours.tenant.id, lambda: NOW)
+    run_once(ports if is_many else replace(ports, many=None), NOW)
+    assert [row[4]["read_count"] for row in found("vee.multiplier")] == [20]
+    multiply(ours, street, 80, from_seconds(CLEAN[40][0]))
+    run_once(ports if is_many else replace(ports, many=None), NOW)
+    assert not found("vee.multiplier")
+
+
+def test_what_a_meter_tells_is_kept_when_it_changes(street: Street, series_id: int) -> None:
+    assert series_id
+    for days_ago, ratio in ((9, 1), (8, 80), (7, 80), (6, 1), (5, 80), (4, 2**31)):
+        tell(street, ratio, NOW - timedelta(days=days_ago))
+    kept = ToldMultiplier.objects.order_by("told_at").values_list("told_at", "numerator")
+    assert [((NOW - at).days, numerator) for at, numerator in kept] == [(8, 80), (6, 1), (5, 80)]

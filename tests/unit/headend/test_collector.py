@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,11 @@ from unit.headend.bench import (
     grid,
     link,
     running_headend,
+    toy_frame,
 )
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Source
-from wattkeeper.drivers.api import AnswerDamaged, DeviceConfig, DeviceRead, Driver, Steps
+from wattkeeper.drivers.api import AnswerDamaged, DeviceConfig, DeviceRead, Driver, Request, Steps
 from wattkeeper.headend.plants import drop_gaps
 
 HOUR = timedelta(hours=1)
@@ -325,6 +327,29 @@ async def test_a_foreign_unit_is_reported_with_what_it_was_and_nothing_of_it_is_
     assert told == {"drivers.unit-mismatch": {"reading_type": REGISTER, "unit": 32}}
     assert not world.stamps(Source.LIVE)
     assert len(world.stamps(Source.PROFILE)[10]) == 192
+
+
+class Telling(ToyDriver):
+    """Its meter was told of transformers, or falls silent when it is asked."""
+
+    def read_multiplier(self) -> Steps[Fraction]:
+        if self._address == "M002":
+            yield Request(toy_frame("?", "nobody", "ratio"), lambda _frame: False)
+        yield from self._ask("live")
+        return Fraction(80)
+
+
+async def test_a_meter_is_asked_once_a_day_for_its_transformers(tmp_path: Path) -> None:
+    clock = ManualClock()
+    bus = await bus_with(clock, ToyMeter("M001"), ToyMeter("M002"))
+    world = World([link(bus, [device(1), device(2)])])
+    async with running_headend(world, clock, tmp_path, make_driver=lambda _family, config: Telling(config)):
+        for _ in range(4):
+            await clock.advance(6 * 3600)
+            await clock.advance(INTERVAL_S)
+    told = [(r.device_id, r.multiplier) for r in world.reports if r.multiplier is not None]
+    assert told == [(1, Fraction(80)), (1, Fraction(80))]
+    assert all(report.is_answering for report in world.reports)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from wattkeeper.actions.records import own
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.alarms.models import EndDeviceEvent, Finding
 from wattkeeper.data.collection.models import DeviceKey, FieldRead, InvocationCounter, MeterStatus
-from wattkeeper.data.registry.models import Installation, Meter
+from wattkeeper.data.registry.models import Installation, Meter, ToldMultiplier
 
 
 @audited("registry.delete-meter")
@@ -27,7 +27,7 @@ def delete_meter(entry: Entry, *, actor: Actor, now: datetime, meter_id: int) ->
     if has_reads or FieldRead.objects.filter(channel__meter=meter).exists():
         raise WattkeeperError("meters.has-reads", serial_number=meter.serial_number)
     try:
-        for model in (DeviceKey, InvocationCounter, MeterStatus, Installation):
+        for model in (DeviceKey, InvocationCounter, MeterStatus, ToldMultiplier, Installation):
             model._default_manager.filter(meter=meter).delete()
         Finding.objects.filter(meter=meter).update(meter=None)
         EndDeviceEvent.objects.filter(meter=meter).delete()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 
@@ -40,12 +40,21 @@ class RegisterReset:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldRatio:
+    """From `at_s` on the device says that its transformers multiply by `ratio`; 1: nobody told it of any."""
+
+    at_s: int
+    ratio: Fraction
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelInstallation:
     """Over ``[starts_at_s, ends_at_s)`` the channel measured the series.
 
     `step_milliwh`: secondary milliwatt-hours of one count of the channel. `register_modulus`: the count at
     which the register starts again at 0 (10 to the number of its digits), None for one that never does.
     `multipliers` are in order, without holes, and cover the installation. `resets` are in order, inside it.
+    `told`: what the device itself says of its multiplier, in order; it multiplies nothing.
 
     :raises InvalidInstallation: if the facts contradict each other
     """
@@ -57,6 +66,18 @@ class ChannelInstallation:
     register_modulus: int | None
     multipliers: tuple[MultiplierPeriod, ...]
     resets: tuple[RegisterReset, ...] = ()
+    told: tuple[ToldRatio, ...] = ()
+
+    @property
+    def is_told_otherwise(self) -> bool:
+        """Whether the device ever told another multiplier than the one that is registered for that time."""
+        return any(
+            told.ratio not in (1, period.ratio)
+            and (period.ends_at_s is None or told.at_s < period.ends_at_s)
+            and (later is None or period.starts_at_s < later.at_s)
+            for told, later in zip_longest(self.told, self.told[1:])
+            for period in self.multipliers
+        )
 
     def __post_init__(self) -> None:
         _check_period("installations.period", self.starts_at_s, self.ends_at_s)

@@ -1,5 +1,6 @@
-"""Measured intervals that a rule set wants estimated anew: taken out before estimation, SUSPECT after it."""
+"""Measured intervals in dispute: estimated anew where a rule set wants it, else used but not VALIDATED."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,3 +78,14 @@ def put_back(disputed: Disputed, estimated: Intervals, measured: Intervals) -> I
         flags=np.where(disputed.is_disputed, flags | int(Flag.SUSPECT), flags),
         gaps=tuple(gap for gap in measured.gaps if is_missing[gap.first_index : gap.end_index].any()),
     )
+
+
+def unmark_validated(intervals: Intervals, found: Iterable[Finding]) -> Intervals:
+    """Return the series with the measured intervals that the reads of findings begin or end not VALIDATED."""
+    is_named = np.zeros(len(intervals), dtype=np.bool_)
+    for finding in found:
+        ends_at_s = intervals.starts_at_s + intervals.interval_s
+        is_named |= (ends_at_s >= finding.starts_at_s) & (intervals.starts_at_s < finding.ends_at_s)
+    is_named &= intervals.provenance == Provenance.MEASURED
+    flags = np.where(is_named, intervals.flags & ~int(Flag.VALIDATED), intervals.flags)
+    return replace(intervals, flags=flags)

@@ -5,18 +5,22 @@ A local day decides alone, so that windows may be cut anywhere and reads come in
 findings are made (V03 by the head-end, V07 and V15 as values are derived).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.vee.registry import Rule, Scope
+from wattkeeper.core.registry.installations import ChannelInstallation
+from wattkeeper.core.vee.registry import RULE_BY_CODE, Rule, Scope
 from wattkeeper.core.vee.rule_set import FLAGS, RuleSet
 from wattkeeper.core.vee.rules_delivery import Deliveries, find_repeats
 from wattkeeper.core.vee.table import Mask
 
 EVER_S = -(2**62)
+MULTIPLIER = RULE_BY_CODE["vee.multiplier"]
 Screen = Callable[[Deliveries, int, Mapping[str, int]], Mask | None]
 
 
@@ -36,19 +40,63 @@ def judge_reads(reads: Deliveries, *, day_bounds_s: Int64s, rules: RuleSet, now_
         parameters = rules.parameters_of(rule)
         doubtful = screen(reads, now_s, parameters)
         if doubtful is not None and doubtful.any():
-            for part in _by_day(reads, doubtful, day_bounds_s):
-                findings += _find(rule, part, now_s, parameters)
+            for places in _by_day(reads, doubtful, day_bounds_s):
+                findings += _find(rule, reads.take(places), now_s, parameters)
     return findings
 
 
-def _by_day(reads: Deliveries, doubtful: Mask, day_bounds_s: Int64s) -> Iterator[Deliveries]:
-    """Yield, for each day with doubtful reads, all reads of their channels on that day."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Ratios:
+    """The multiplier that a device told, and the registered one, by read: numerators and denominators.
+
+    A told denominator of 0: none was told.
+    """
+
+    told_numerator: Int64s
+    told_denominator: Int64s
+    known_numerator: Int64s
+    known_denominator: Int64s
+
+
+def ratios_of(reads: Deliveries, installations: Iterable[ChannelInstallation]) -> Ratios:
+    """Return the multipliers of reads by the installations of their channels."""
+    table = np.tile(np.array([[0], [0], [1], [1]], dtype=np.int64), len(reads.value))
+    for each in installations:
+        is_own = reads.channel_id == each.channel_id
+        for period in each.multipliers:
+            is_within = is_own & (reads.measured_at_s >= period.starts_at_s)
+            table[2:, is_within] = np.array([period.ratio.as_integer_ratio()]).T
+        for told in each.told:
+            said = (0, 0) if told.ratio == 1 else told.ratio.as_integer_ratio()
+            table[:2, is_own & (reads.measured_at_s >= told.at_s)] = np.array([said]).T
+    return Ratios(*table)
+
+
+def judge_multipliers(
+    reads: Deliveries, ratios: Ratios, *, day_bounds_s: Int64s, rules: RuleSet
+) -> list[Finding]:
+    """Return where devices tell another multiplier than is registered (V17), by channel and local day."""
+    if rules.is_off(MULTIPLIER.code):
+        return []
+    columns = [getattr(ratios, name) for name in MULTIPLIER.needs]
+    is_told = ratios.told_denominator != 0
+    return [
+        finding
+        for places in _by_day(reads, is_told, day_bounds_s)
+        for finding in MULTIPLIER.find(
+            reads.take(places), **dict(zip(MULTIPLIER.needs, (each[places] for each in columns), strict=True))
+        )
+    ]
+
+
+def _by_day(reads: Deliveries, doubtful: Mask, day_bounds_s: Int64s) -> Iterator[NDArray[np.intp]]:
+    """Yield, for each day with doubtful reads, the places of all reads of their channels on that day."""
     at_s, channel_id = reads.measured_at_s[doubtful], reads.channel_id[doubtful]
     day = np.searchsorted(day_bounds_s, at_s, side="right") - 1
     for each in np.unique(day[(day >= 0) & (day < len(day_bounds_s) - 1)]).tolist():
         is_own = (reads.measured_at_s >= day_bounds_s[each]) & (reads.measured_at_s < day_bounds_s[each + 1])
         places = np.flatnonzero(is_own)
-        yield reads.take(places[np.isin(reads.channel_id[places], channel_id[day == each])])
+        yield places[np.isin(reads.channel_id[places], channel_id[day == each])]
 
 
 def _find(rule: Rule, reads: Deliveries, now_s: int, parameters: Mapping[str, int]) -> list[Finding]:

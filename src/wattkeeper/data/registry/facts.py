@@ -8,10 +8,11 @@ from fractions import Fraction
 
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
-from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
+from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod, ToldRatio
 from wattkeeper.core.registry.topology import TopologyLink
 from wattkeeper.data.registry.models import Channel, Installation, Multiplier, Series, Topology
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE, step_milliwh
+from wattkeeper.data.registry.told import get_told_ratios
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,11 @@ def get_series_facts(series_ids: Sequence[int]) -> dict[int, SeriesFacts]:
         meter_id__in=meter_ids, reading_type__in=QUANTITY_OF_READING_TYPE
     ).order_by("id"):
         channels[channel.meter_id].append(channel)
+    told = get_told_ratios(meter_ids)
     return {
-        row.id: _facts(row, installations[row.usage_point_id], multipliers[row.usage_point_id], channels)
+        row.id: _facts(
+            row, installations[row.usage_point_id], multipliers[row.usage_point_id], channels, told
+        )
         for row in series
     }
 
@@ -79,6 +83,7 @@ def _facts(
     installations: Sequence[Installation],
     multipliers: Sequence[Multiplier],
     channels: Mapping[int, Sequence[Channel]],
+    told: Mapping[int, Sequence[ToldRatio]],
 ) -> SeriesFacts:
     kinds: dict[Kind, list[ChannelInstallation]] = {Kind.CUMULATIVE: [], Kind.INTERVAL: []}
     meter_of_channel: dict[int, int] = {}
@@ -88,7 +93,8 @@ def _facts(
                 continue
             meter_of_channel[channel.id] = channel.meter_id
             kind = READING_TYPES[channel.reading_type].kind
-            kinds[kind].append(_installed(channel, installation, multipliers))
+            own = told.get(channel.meter_id, ())
+            kinds[kind].append(_installed(channel, installation, multipliers, own))
     point = series.usage_point
     return SeriesFacts(
         series_id=series.id,
@@ -106,7 +112,7 @@ def _facts(
 
 
 def _installed(
-    channel: Channel, installation: Installation, multipliers: Sequence[Multiplier]
+    channel: Channel, installation: Installation, multipliers: Sequence[Multiplier], told: Sequence[ToldRatio]
 ) -> ChannelInstallation:
     starts_at_s, ends_at_s = to_seconds(installation.starts_at), _seconds(installation.ends_at)
     step = Fraction(channel.step_numerator, channel.step_denominator)
@@ -118,6 +124,7 @@ def _installed(
         step_milliwh=step_milliwh(channel.reading_type, step, constant_imp_per_kwh),
         register_modulus=None if channel.register_digits is None else 10**channel.register_digits,
         multipliers=_covering(starts_at_s, ends_at_s, multipliers),
+        told=tuple(told),
     )
 
 

@@ -201,6 +201,23 @@ class Multiplier(DatedFact):
         ]
 
 
+class ToldMultiplier(models.Model):
+    """What a meter itself says that its transformers multiply by, until it says something else."""
+
+    meter = models.ForeignKey(Meter, models.PROTECT, related_name="told_multipliers")
+    told_at = models.DateTimeField()
+    numerator = models.BigIntegerField()
+    denominator = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["meter", "told_at"], name="told_multiplier_once"),
+            models.CheckConstraint(
+                condition=Q(numerator__gt=0) & Q(denominator__gt=0), name="told_multiplier_positive"
+            ),
+        ]
+
+
 class Topology(DatedFact):
     """`child` is fed through `parent`."""
 

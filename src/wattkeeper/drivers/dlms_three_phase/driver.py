@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import TypeVar
 
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -41,6 +42,10 @@ _CONTROL_STATE = Descriptor(objects.CLASS_DISCONNECT_CONTROL, objects.DISCONNECT
 _PROFILE_BUFFER = Descriptor(objects.CLASS_PROFILE, objects.LOAD_PROFILE, 2)
 _SERIAL_NUMBER = Descriptor(objects.CLASS_DATA, objects.SERIAL_NUMBER, 2)
 _LOGICAL_DEVICE_NAME = Descriptor(objects.CLASS_DATA, objects.LOGICAL_DEVICE_NAME, 2)
+_RATIOS = tuple(
+    Descriptor(objects.CLASS_DATA, Obis(1, 0, 0, 4, number), 2)
+    for number in (2, 5, 3, 6)  # current, then voltage: numerator, denominator
+)
 _INVOCATION_COUNTER = Descriptor(objects.CLASS_DATA, objects.INVOCATION_COUNTER, 2)
 _ARMING_MODES = frozenset((1, 3, 5, 6))  # control modes in which a remote reconnect only makes ready
 _CLOSING_MODES = frozenset((2, 4))
@@ -146,6 +151,13 @@ class DlmsThreePhase:
                 raise DeviceRefused("drivers.control-mode", mode=mode, command=command.value)
         method = 1 if command is RelayCommand.DISCONNECT else 2
         yield from self._run(self._session.act(_CONTROL_STATE._replace(attribute=method), integer(0)))
+
+    def read_multiplier(self) -> Steps[Fraction]:
+        """Return the product of the transformers' ratios; what the meter lacks or was not told is 1."""
+        results = yield from self._get_many(_RATIOS)
+        values = (result.value if result.result == 0 else None for result in results)
+        numbers = [value if isinstance(value, int) and value > 0 else 1 for value in values]
+        return Fraction(numbers[0], numbers[1]) * Fraction(numbers[2], numbers[3])
 
     def on_push(self, payload: bytes, frame_index: int) -> list[DeviceRead]:  # noqa: ARG002
         """Return nothing: these meters are polled."""

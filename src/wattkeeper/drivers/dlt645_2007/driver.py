@@ -4,6 +4,8 @@ The table is `registers.toml`. No socket, no clock, no log of its own.
 """
 
 from datetime import date
+from decimal import Decimal
+from fractions import Fraction
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -42,6 +44,8 @@ DATE = "04000101"
 TIME_OF_DAY = "04000102"
 ADDRESS = "04000401"
 SERIAL_NUMBER = "04000402"
+CURRENT_RATIO = "04000306"
+VOLTAGE_RATIO = "04000307"
 
 _CONTROLS = {
     RelayCommand.DISCONNECT: Control.TRIP,
@@ -176,6 +180,22 @@ class Dlt645Driver:
         valid_until = LocalTime.from_seconds(clock_s + COMMAND_VALID_S, self._zone)
         request = RelayControl(_CONTROLS[command], valid_until, self._password, self._operator)
         yield from self._line.ask(encode_relay_control(self._line.address, request), is_empty)
+
+    def read_multiplier(self) -> Steps[Fraction]:
+        """Return the product of the transformers' ratios; one that the meter lacks or was not told is 1."""
+        product = Fraction(1)
+        for di in (CURRENT_RATIO, VOLTAGE_RATIO):
+            try:
+                _, data = yield from self._line.read(Read(di))
+            except DeviceRefused as refused:
+                if not is_absent_answer(refused):
+                    raise
+                continue
+            with damage_named():
+                (ratio,) = decode_values(di, data)
+            if isinstance(ratio.value, Decimal):
+                product *= int(ratio.value) or 1
+        return product
 
     def on_push(self, payload: bytes, frame_index: int) -> list[DeviceRead]:
         """Return nothing: these meters never speak first."""

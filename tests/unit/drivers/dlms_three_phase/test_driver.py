@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import TypeVar
 
 import pytest
@@ -21,6 +22,7 @@ from wattkeeper.drivers.api import (
     RelayCommand,
     Request,
     Steps,
+    TellsMultiplier,
 )
 from wattkeeper.drivers.dlms_three_phase.driver import make_driver
 from wattkeeper.protocols.dlms import objects, wrapper
@@ -47,6 +49,7 @@ class Meter:
     relay: int = 1
     energy_unit: int = 30
     statuses: dict[int, int] = field(default_factory=dict)
+    ratios: dict[int, int] = field(default_factory=dict)
     security: ServerSecurity = field(default_factory=lambda: ServerSecurity(b"SIM00001", Keys(GUEK, GAK)))
 
     def rows(self, from_s: int | None, to_s: int | None) -> list[list[bytes]]:
@@ -69,6 +72,8 @@ class Meter:
         model.add_data(objects.SERIAL_NUMBER, lambda: octet_string(self.serial))
         counter = lambda: double_long_unsigned(self.security.latest_client_counter)  # noqa: E731
         model.add_data(objects.INVOCATION_COUNTER, counter)
+        for number, value in self.ratios.items():
+            model.add_data(Obis(1, 0, 0, 4, number), lambda value=value: double_long_unsigned(value))
         energy = Obis(1, 0, 1, 8, 0)
         model.add_register(energy, lambda: double_long_unsigned(123_456), scaler=0, unit=self.energy_unit)
         model.add_register(Obis(1, 0, 32, 7, 0), lambda: long_unsigned(2301), scaler=-1, unit=35)
@@ -302,6 +307,22 @@ def test_a_foreign_unit_is_refused() -> None:
     with pytest.raises(AnswerDamaged) as caught:
         line.run(driver, driver.read_live())
     assert caught.value.code == "drivers.unit-mismatch"
+
+
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [
+        ({}, 1),
+        ({2: 400, 5: 5}, 80),
+        ({2: 400, 5: 5, 3: 10_000, 6: 100}, 8000),
+        ({2: 1000, 5: 3, 3: 0}, Fraction(1000, 3)),
+    ],
+)
+def test_the_ratios_of_transformers_are_multiplied(ratios: dict[int, int], expected: Fraction) -> None:
+    line, driver = Line(Meter(ratios=ratios)), make_driver(config())
+    line.run(driver, driver.open())
+    assert isinstance(driver, TellsMultiplier)
+    assert line.run(driver, driver.read_multiplier()) == expected
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,20 @@ def test_open_falls_back_to_the_address():
     assert meter.requests == [services.Read("04000402"), services.Read("04000401")]
 
 
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [
+        ({}, 1),
+        ({"04000306": 80}, 80),
+        ({"04000306": 80, "04000307": 100}, 8000),
+        ({"04000306": 0, "04000307": None}, 1),
+    ],
+)
+def test_the_ratios_of_transformers_are_multiplied(ratios, expected):
+    meter = Meter({di: encode_value(di, ratio) for di, ratio in ratios.items()})
+    assert run_steps(make_driver("dlt645_2007", config()).read_multiplier(), meter) == expected
+
+
 def test_live_reads_what_the_meter_has():
     meter = Meter(
         {
