@@ -7,10 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 from django.test import Client
 
-from relational import LONG_AGO, NOW, People, Street
+from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.billing.run_billing import run_billing
-from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.tariffs.add_tariff_version import add_tariff_version
 from wattkeeper.actions.tariffs.set_contract import set_contract
@@ -49,14 +48,7 @@ def make_home(people: People, street: Street, services: Services) -> Home:
     """Let the street's first meter be read since October and billed for it."""
     store = services.store
     assert store is not None
-    install_meter(
-        actor=people.operator,
-        now=NOW,
-        services=services,
-        meter_id=street.meter_id,
-        usage_point_id=street.point_id,
-        at=LONG_AGO,
-    )
+    install_first(people, street, services)
     Meter.objects.filter(id=street.meter_id).update(has_relay=True)
     channel = Channel.objects.get(meter_id=street.meter_id, reading_type="energy_import_register_kwh")
     batch = register_batch(people.tenant.id, channel.id)

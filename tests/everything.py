@@ -2,9 +2,8 @@
 
 from datetime import timedelta
 
-from relational import LONG_AGO, NOW, People, Street
+from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.accounts.create_api_key import create_api_key
-from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.data.accounts.models import User
 from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
@@ -19,14 +18,7 @@ from wattkeeper.formats.mapping import PLAIN
 
 def everything_of(people: People, street: Street, services: Services) -> dict[str, int]:
     """Make one of everything for a tenant and return the ids by path parameter."""
-    install_meter(
-        actor=people.operator,
-        now=NOW,
-        services=services,
-        meter_id=street.meter_id,
-        usage_point_id=street.point_id,
-        at=LONG_AGO,
-    )
+    install_first(people, street, services)
     tenant_id = people.tenant.id
     draft = FindingDraft(tenant_id, "vee.spike", "series:1", LONG_AGO, usage_point_id=street.point_id)
     keep_findings([draft], now=NOW)

@@ -12,6 +12,7 @@ from wattkeeper.actions.registry.add_link import add_link
 from wattkeeper.actions.registry.add_meter import add_meter
 from wattkeeper.actions.registry.add_site import add_site
 from wattkeeper.actions.registry.add_usage_point import add_usage_point
+from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.data.accounts.models import Role, User
 from wattkeeper.data.registry.models import Tenant
@@ -114,6 +115,18 @@ def make_street_of(people: People, services: Services) -> Street:
         for serial in ("260100000001", "260100000002")
     ]
     return Street(site_id, link_id, points[0], points[1], meters[0], meters[1])
+
+
+def install_first(people: People, street: Street, services: Services, *, at: datetime = LONG_AGO) -> None:
+    """Install the first meter of a street at its first usage point."""
+    install_meter(
+        actor=people.operator,
+        now=NOW,
+        services=services,
+        meter_id=street.meter_id,
+        usage_point_id=street.point_id,
+        at=at,
+    )
 
 
 @pytest.fixture

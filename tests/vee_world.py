@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from relational import NOW, People, Street
+from relational import NOW, People, Street, install_first
 from wattkeeper.actions.actor import Actor
-from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.edit_values import edit_values
 from wattkeeper.bootstrap.headend_ports import StoreSink
@@ -30,14 +29,7 @@ class World:
 
     def __init__(self, people: People, services: Services, store: MemoryReadingStore, street: Street) -> None:
         self.people, self.store, self.street, self.now = people, store, street, NOW
-        install_meter(
-            actor=people.operator,
-            now=NOW,
-            services=services,
-            meter_id=street.meter_id,
-            usage_point_id=street.point_id,
-            at=NOW - timedelta(days=20),
-        )
+        install_first(people, street, services, at=NOW - timedelta(days=20))
         self.series = Series.objects.get(usage_point_id=street.point_id, quantity="energy_import")
         self.channel = Channel.objects.get(
             meter_id=street.meter_id, reading_type="energy_import_register_kwh"

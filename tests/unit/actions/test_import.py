@@ -2,9 +2,8 @@
 
 import pytest
 
-from relational import LONG_AGO, NOW, People, Street
+from relational import NOW, People, Street, install_first
 from wattkeeper.actions.collection.import_file import import_file
-from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Source
@@ -107,14 +106,7 @@ def test_a_second_channel_of_the_same_quantity_is_refused_not_mixed(
 def test_a_point_that_has_a_meter_refuses_the_block_and_takes_the_rest(
     ours: People, street: Street, services: Services, store: MemoryReadingStore
 ) -> None:
-    install_meter(
-        actor=ours.operator,
-        now=NOW,
-        services=services,
-        meter_id=street.meter_id,
-        usage_point_id=street.point_id,
-        at=LONG_AGO,
-    )
+    install_first(ours, street, services)
     assert send(ours, services, row(2, 0, "1", point="U1"), row(2, 0, "1")) == (
         1,
         1,

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relational import LONG_AGO, NOW, People, Street
+from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
 from wattkeeper.actions.registry.deliver_field_reads import deliver_field_reads
 from wattkeeper.actions.registry.display_reads import DisplayRead
@@ -26,14 +26,7 @@ AT = datetime.fromisoformat("2026-11-20T02:07:00+00:00")  # 10:07 in Shanghai
 @pytest.fixture
 def installed(ours: People, street: Street, services: Services) -> Street:
     """A street whose first meter has been at its first point for two months."""
-    install_meter(
-        actor=ours.operator,
-        now=NOW,
-        services=services,
-        meter_id=street.meter_id,
-        usage_point_id=street.point_id,
-        at=LONG_AGO,
-    )
+    install_first(ours, street, services)
     DirtyWindow.objects.all().delete()
     return street
 

@@ -8,11 +8,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from relational import LONG_AGO, NOW, People, Street
+from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.billing.request_billing import period_text, request_billing
 from wattkeeper.actions.collection.request_import import request_import
 from wattkeeper.actions.jobs import heart, run_job
-from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.tariffs.add_tariff_version import add_tariff_version
 from wattkeeper.actions.tariffs.set_contract import set_contract
@@ -88,14 +87,7 @@ def world(services: Services, clock: Clock) -> Services:
 @pytest.fixture
 def home(ours: People, street: Street, services: Services, store: MemoryReadingStore) -> int:
     """A usage point with a tariff and every interval of October."""
-    install_meter(
-        actor=ours.operator,
-        now=NOW,
-        services=services,
-        meter_id=street.meter_id,
-        usage_point_id=street.point_id,
-        at=LONG_AGO,
-    )
+    install_first(ours, street, services)
     series = Series.objects.get(usage_point_id=street.point_id, quantity="energy_import")
     zone = ZoneInfo("Asia/Shanghai")
     span_s = (int(local_midnight(day, zone).timestamp()) for day in (FIRST, END))

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from period_world import TODAY_S, assign, judge, store_days, store_months, store_quarters
-from relational import NOW, People, Street
-from wattkeeper.actions.registry.install_meter import install_meter
+from relational import NOW, People, Street, install_first
 from wattkeeper.actions.services import Services
 from wattkeeper.data.registry.models import Installation, Series
 from wattkeeper.store.memory import MemoryReadingStore
@@ -18,14 +17,7 @@ OCTOBER_S, NOVEMBER_S = TODAY_S - 40 * DAY_S, TODAY_S - 10 * DAY_S  # a quarter 
 @pytest.fixture
 def series(ours: People, street: Street, services: Services, store: MemoryReadingStore) -> int:
     """The import series of a meter of long standing; two whole months and weeks of a third are stored."""
-    install_meter(
-        actor=ours.operator,
-        now=NOW,
-        services=services,
-        meter_id=street.meter_id,
-        usage_point_id=street.point_id,
-        at=NOW - timedelta(days=200),
-    )
+    install_first(ours, street, services, at=NOW - timedelta(days=200))
     series_id = Series.objects.get(usage_point_id=street.point_id, quantity="energy_import").id
     store_days(store, ours, series_id, dict.fromkeys(range(1, 60), 96), 1)
     store_months(store, ours, series_id, {2: 1000, 1: 1000}, 1)

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from period_world import TODAY_S, assign, judge, store_days, store_months, store_quarters
-from relational import LONG_AGO, NOW, People, Street
-from wattkeeper.actions.registry.install_meter import install_meter
+from relational import NOW, People, Street, install_first
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.instants import from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Flag
@@ -21,14 +20,7 @@ from wattkeeper.store.memory import MemoryReadingStore
 @pytest.fixture
 def series(ours: People, street: Street, services: Services) -> int:
     """The import series of a usage point with a meter of long standing."""
-    install_meter(
-        actor=ours.operator,
-        now=NOW,
-        services=services,
-        meter_id=street.meter_id,
-        usage_point_id=street.point_id,
-        at=LONG_AGO,
-    )
+    install_first(ours, street, services)
     return Series.objects.get(usage_point_id=street.point_id, quantity="energy_import").id
 
 

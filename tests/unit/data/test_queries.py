@@ -3,9 +3,8 @@
 from datetime import timedelta
 from fractions import Fraction
 
-from relational import LONG_AGO, NOW, People, Street
+from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.findings.close_finding import close_finding
-from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.data.alarms.models import EndDeviceEvent, Finding
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_findings, list_findings
@@ -18,14 +17,7 @@ from wattkeeper.data.registry.queries import get_usage_point, list_sites, list_u
 
 
 def install(ours: People, street: Street, services: Services) -> None:
-    install_meter(
-        actor=ours.operator,
-        now=NOW,
-        services=services,
-        meter_id=street.meter_id,
-        usage_point_id=street.point_id,
-        at=LONG_AGO,
-    )
+    install_first(ours, street, services)
     point = UsagePoint.objects.get(id=street.point_id)
     point.customer_name = "Li Hua"
     point.save()

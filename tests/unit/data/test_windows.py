@@ -4,8 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relational import LONG_AGO, NOW, People, Street
-from wattkeeper.actions.registry.install_meter import install_meter
+from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, to_seconds
@@ -21,14 +20,7 @@ LATER = NOW + timedelta(minutes=10)
 @pytest.fixture
 def channel_id(ours: People, street: Street, services: Services) -> int:
     """The energy channel of a meter that was installed a month after LONG_AGO."""
-    install_meter(
-        actor=ours.operator,
-        now=NOW,
-        services=services,
-        meter_id=street.meter_id,
-        usage_point_id=street.point_id,
-        at=LONG_AGO + timedelta(days=31),
-    )
+    install_first(ours, street, services, at=LONG_AGO + timedelta(days=31))
     DirtyWindow.objects.all().delete()
     return Channel.objects.get(meter_id=street.meter_id, reading_type="energy_import_register_kwh").id
 

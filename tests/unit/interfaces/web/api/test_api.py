@@ -11,9 +11,8 @@ from django.test import Client
 
 from api_caller import BASE, Caller
 from everything import everything_of
-from relational import LONG_AGO, NOW, People, Street
+from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.jobs.run_job import run_job
-from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
@@ -151,14 +150,7 @@ def test_a_refused_request_may_be_tried_again_under_its_key(call: Caller) -> Non
 def test_measurements_carry_quality_and_missing_is_null(
     ours: People, call: Caller, street: Street, services: Services, store: MemoryReadingStore
 ) -> None:
-    install_meter(
-        actor=ours.operator,
-        now=NOW,
-        services=services,
-        meter_id=street.meter_id,
-        usage_point_id=street.point_id,
-        at=LONG_AGO,
-    )
+    install_first(ours, street, services)
     series_id = Series.objects.get().id
     start_s = to_seconds(LONG_AGO)
     store.insert_measurements(
