@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from wattkeeper.bootstrap.period_facts import Off, find_dark_days, find_off_days, judge_off, load_off
-from wattkeeper.bootstrap.period_intervals import PRESENT, judge_formulas
+from wattkeeper.bootstrap.period_intervals import PRESENT, judge_formulas, judge_reactive
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.reads import Int64s
@@ -17,6 +17,7 @@ from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.data.alarms.queries import FindingDraft, close_rules, keep_findings
 from wattkeeper.data.registry.measured_spans import MeasuredSpan, iter_measured_spans
+from wattkeeper.data.registry.quantities import REACTIVE_QUANTITIES
 from wattkeeper.data.vee.schedules import NO_GROUP, TenantSchedule, load_schedule
 from wattkeeper.store.api import ReadingStore
 
@@ -73,14 +74,10 @@ def _judge_zone(
     spans = [span for span in spans if span.series_id in held]
     if not spans:
         return 0
-    judged = Judged(
-        np.array([span.series_id for span in spans], dtype=np.int64),
-        np.array([span.interval_s for span in spans], dtype=np.int64),
-        np.array([_seconds(span.starts_at) for span in spans], dtype=np.int64),
-        np.array([_seconds(span.ends_at or OPEN_AT) for span in spans], dtype=np.int64),
-        np.array([span.usage_point_id for span in spans], dtype=np.int64),  # one device at a time
-    )
+    judged = _judged(spans)
+    active = [span for span in spans if span.quantity not in REACTIVE_QUANTITIES]
     excused = find_off_days(spans, off, bounds_s)
+    excused[~np.isin(judged.series_id, [span.series_id for span in active])] = True  # none is ordinary
     now_s = to_seconds(now)
     found = judge_days(days, judged, day_bounds_s=bounds_s, now_s=now_s, plan=plan, is_excused=excused)
     idle = np.array(sorted({each.series_id or 0 for each in found if each.rule == IDLE}), dtype=np.int64)
@@ -90,9 +87,20 @@ def _judge_zone(
         found = judge_days(days, judged, day_bounds_s=bounds_s, now_s=now_s, plan=plan, is_excused=excused)
     found += judge_off(store, tenant_id, spans, off, day_bounds_s=bounds_s, plan=plan)
     found += judge_formulas(store, tenant_id, spans, day_bounds_s=bounds_s, zone=zone, plan=plan)
-    found += _judge_months(store, tenant_id, judged, bounds_s, zone, plan)
+    found += judge_reactive(store, tenant_id, spans, day_bounds_s=bounds_s, plan=plan)
+    found += _judge_months(store, tenant_id, _judged(active), bounds_s, zone, plan)
     _keep(tenant_id, spans, found, from_seconds(int(bounds_s[0])), now)
     return len(found)
+
+
+def _judged(spans: Sequence[MeasuredSpan]) -> Judged:
+    return Judged(
+        np.array([span.series_id for span in spans], dtype=np.int64),
+        np.array([span.interval_s for span in spans], dtype=np.int64),
+        np.array([_seconds(span.starts_at) for span in spans], dtype=np.int64),
+        np.array([_seconds(span.ends_at or OPEN_AT) for span in spans], dtype=np.int64),
+        np.array([span.usage_point_id for span in spans], dtype=np.int64),  # one device at a time
+    )
 
 
 def _judge_months(

@@ -149,7 +149,7 @@ RULES: tuple[Rule, ...] = (
         "V20",
         "reactive-only power-factor",
         find_reactive_without_active,
-        _INTERVALS,
+        _PERIOD,
         _WARN,
         "California kVARh",
     ),

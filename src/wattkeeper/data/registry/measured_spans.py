@@ -1,7 +1,7 @@
 """Since when, and until when, meters have measured the series of a tenant without a break."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wattkeeper.data.registry.models import Series
@@ -15,7 +15,9 @@ class MeasuredSpan:
 
     series_id: int
     usage_point_id: int
+    quantity: str
     interval_s: int
+    power_max_w: int
     time_zone: str
     starts_at: datetime
     ends_at: datetime | None
@@ -46,7 +48,9 @@ def _spans(tenant_id: int, first_id: int, last_id: int) -> Iterator[MeasuredSpan
         .values_list(
             "id",
             "usage_point_id",
+            "quantity",
             "interval_s",
+            "usage_point__power_max_w",
             "usage_point__site__time_zone",
             "usage_point__installations__starts_at",
             "usage_point__installations__ends_at",
@@ -58,7 +62,7 @@ def _spans(tenant_id: int, first_id: int, last_id: int) -> Iterator[MeasuredSpan
         if latest is not None and latest.series_id != span.series_id:
             yield latest
         elif latest is not None and latest.ends_at == span.starts_at:
-            span = MeasuredSpan(*row[:4], latest.starts_at, span.ends_at)
+            span = replace(span, starts_at=latest.starts_at)
         latest = span
     if latest is not None:
         yield latest

@@ -1,12 +1,16 @@
-"""Which reading types of a channel measure which quantity of a series, and what one count is worth."""
+"""Which reading types of a channel measure which quantity of a series, and what one count is worth.
+
+A series of reactive energy counts millivar-hours where one of active energy counts milliwatt-hours.
+"""
 
 from fractions import Fraction
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.reading_types import READING_TYPES
 
-MILLIWH_PER_UNIT = {"kWh": 1_000_000}
+MILLIWH_PER_UNIT = {"kWh": 1_000_000, "kvarh": 1_000_000}
 DEFAULT_QUANTITY = "energy_import"
+REACTIVE_QUANTITIES = ("energy_reactive_import", "energy_reactive_export")
 
 QUANTITY_OF_READING_TYPE = {
     "energy_import_register_kwh": "energy_import",
@@ -14,6 +18,8 @@ QUANTITY_OF_READING_TYPE = {
     "pulses_imp": "energy_import",
     "energy_export_register_kwh": "energy_export",
     "energy_export_interval_kwh": "energy_export",
+    "energy_reactive_import_register_kvarh": "energy_reactive_import",
+    "energy_reactive_export_register_kvarh": "energy_reactive_export",
 }
 
 
