@@ -14,6 +14,7 @@ from conformance.nats_server import NatsServer
 from conformance.spool_rig import Clients
 from conformance.stores import running_store
 from conformance.test_operations import environment, rig
+from schema_file import place_schema
 from wattkeeper.store.client import HttpReadingStore
 
 GATEWAY = Path(__file__).with_name("carry_gateway.py")
@@ -36,7 +37,7 @@ class Home:
 @contextmanager
 def home_at(folder: Path) -> Iterator[Home]:
     """Make a data folder and serve its store."""
-    folder.mkdir()
+    place_schema(folder)
     made = rig(folder, "upgrade")
     assert made.returncode == 0, made.stderr
     with running_store(folder) as store:

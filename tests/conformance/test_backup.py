@@ -14,6 +14,7 @@ import pytest
 
 from conformance.backup_home import main_of
 from conformance.stores import client, spawn
+from schema_file import place_schema
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.conformance_data import ALWAYS, MONTH_START_S, batch
 
@@ -27,6 +28,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
     process = spawn(folder)
     client(folder, process)
+    place_schema(folder)
     subprocess.run(
         [sys.executable, "-m", "conformance.backup_home", str(folder)],
         env=environment(folder),
@@ -36,6 +38,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
     process.terminate()
     process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def backup(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup for tests that leave it as it is."""
+    return back_up(home, tmp_path_factory.mktemp("backup"))
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -98,16 +106,15 @@ def test_an_empty_folder_becomes_the_same_installation(home: Path, tmp_path: Pat
     assert not list(home.glob("backup-*")), "nothing unsealed is left"
 
 
-def test_nothing_in_the_file_can_be_read_without_the_secret(home: Path, tmp_path: Path) -> None:
-    file = back_up(home, tmp_path)
-    content = file.read_bytes()
+def test_nothing_in_the_file_can_be_read_without_the_secret(backup: Path, tmp_path: Path) -> None:
+    content = backup.read_bytes()
     for secret in (b"SQLite format", b"registry_tenant", b"260100000001", b"checksums.txt"):
         assert secret not in content
-    assert file.stat().st_mode & 0o077 == 0
+    assert backup.stat().st_mode & 0o077 == 0
     wrong = run(
         tmp_path,
         "restore",
-        str(file),
+        str(backup),
         str(tmp_path / "new"),
         WATTKEEPER_BACKUP_PASSPHRASE="another one, wrong",
     )
@@ -116,9 +123,8 @@ def test_nothing_in_the_file_can_be_read_without_the_secret(home: Path, tmp_path
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut"])
-def test_a_damaged_backup_is_refused(home: Path, tmp_path: Path, damage: str) -> None:
-    file = back_up(home, tmp_path)
-    content = bytearray(file.read_bytes())
+def test_a_damaged_backup_is_refused(backup: Path, tmp_path: Path, damage: str) -> None:
+    file, content = tmp_path / backup.name, bytearray(backup.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content if damage == "flip" else content[: len(content) // 2])
     done = run(tmp_path, "restore", str(file), str(tmp_path / "new"))
@@ -126,12 +132,11 @@ def test_a_damaged_backup_is_refused(home: Path, tmp_path: Path, damage: str) ->
     assert "operations.sealed-wrong" in done.stderr
 
 
-def test_a_folder_that_holds_anything_is_left_alone(home: Path, tmp_path: Path) -> None:
-    file = back_up(home, tmp_path / "backups")
+def test_a_folder_that_holds_anything_is_left_alone(backup: Path, tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "thesis.txt").write_text("mine")
-    done = run(tmp_path, "restore", str(file), str(taken))
+    done = run(tmp_path, "restore", str(backup), str(taken))
     assert "operations.folder-not-empty" in done.stderr
     assert [path.name for path in taken.iterdir()] == ["thesis.txt"]
 

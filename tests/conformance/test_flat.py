@@ -16,6 +16,7 @@ import pytest
 
 from conformance.servers import free_port
 from conformance.test_operations import SHELL, environment
+from schema_file import place_schema
 
 pytestmark = pytest.mark.slow
 PATHS = ("/login/", "/healthz", "/metrics", "/api/v1/meters", "/static/icon.svg", "/nothing-here")
@@ -64,6 +65,7 @@ def growth(port: int, pids: list[int], count: int) -> tuple[int, int]:
 @contextmanager
 def serving(folder: Path) -> Iterator[tuple[int, list[int]]]:
     """Run `wattkeeper serve` and give its port and the ids of all its processes."""
+    place_schema(folder)
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", SHELL, "serve", "--port", str(port)],

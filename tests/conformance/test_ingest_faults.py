@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from conformance.stores import client, spawn
+from schema_file import place_schema
 from unit.headend.bench import ManualClock
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.headend.batch import new_batch_id
@@ -42,6 +43,7 @@ START_S = 1_700_000_000 // 900 * 900
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry with one meter, to be copied."""
     folder = tmp_path_factory.mktemp("registry")
+    place_schema(folder)
     subprocess.run([sys.executable, str(RIG), "", "prepare"], env=environment(folder), check=True)
     return folder
 

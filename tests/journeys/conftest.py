@@ -15,6 +15,8 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from schema_file import place_schema
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -77,6 +79,7 @@ def browser() -> Iterator[Browser]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A street served by the web server in a process of its own."""
     folder = tmp_path_factory.mktemp("street")
+    place_schema(folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

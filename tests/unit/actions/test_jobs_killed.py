@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from job_worker import HOMES_COUNT
+from schema_file import place_schema
 
 SCRIPT = Path(__file__).resolve().parents[2] / "job_worker.py"
 WITHIN_S = 40.0
@@ -49,6 +50,7 @@ def kill_after(folder: Path, bills_count: int) -> None:
 
 
 def test_a_job_goes_on_after_two_kills(tmp_path: Path) -> None:
+    place_schema(tmp_path)
     assert start(tmp_path, "make").wait(WITHIN_S) == 0
     kill_after(tmp_path, 5)
     first_count = count_bills(tmp_path)
