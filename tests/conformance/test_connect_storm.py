@@ -20,6 +20,7 @@ from conformance.storm_rig import STEADY_COUNT
 from unit.headend.bench import NOON, ToyMeter, toy_frame
 from wattkeeper.core.kernel.instants import to_seconds
 
+pytestmark = pytest.mark.alone  # how long commands take, and the kernel's own counts for the whole machine
 RIG = Path(__file__).with_name("storm_rig.py")
 ROOT = Path(__file__).resolve().parents[2]
 NOON_S = to_seconds(NOON)
