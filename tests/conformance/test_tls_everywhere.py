@@ -130,7 +130,7 @@ def broker(folder: Path, certificate: Path | None = None) -> Iterator[int]:
     """Run a real broker, where there is one."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
-        pytest.skip("no mosquitto on this machine")
+        pytest.skip("no mosquitto on this machine: apt-get install -y mosquitto")
     port = free_port()
     lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "user root"]
     if certificate is not None:

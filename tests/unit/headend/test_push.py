@@ -199,7 +199,7 @@ def broker(folder: Path) -> Iterator[int]:
     """Run a real broker, where there is one."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
-        pytest.skip("no mosquitto on this machine")
+        pytest.skip("no mosquitto on this machine: apt-get install -y mosquitto")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -85,7 +85,7 @@ def test_a_world_that_is_none_is_one_sentence(tmp_path: Path) -> None:
 def broker(tmp_path: Path) -> Iterator[int]:
     program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if program is None:
-        pytest.skip("mosquitto is not installed")
+        pytest.skip("no mosquitto on this machine: apt-get install -y mosquitto")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

@@ -11,7 +11,9 @@ import pytest
 
 from wattkeeper.interfaces.cli.demo.street import find_mosquitto
 
-pytestmark = pytest.mark.skipif(find_mosquitto() is None, reason="no mosquitto on this machine")
+pytestmark = pytest.mark.skipif(
+    find_mosquitto() is None, reason="no mosquitto on this machine: apt-get install -y mosquitto"
+)
 DEMO = """
 import sys, time
 from pathlib import Path
