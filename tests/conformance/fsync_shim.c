@@ -148,3 +148,18 @@ int close(int fd) {
     }
     return REAL(close)(fd);
 }
+
+int rename(const char *old, const char *new) {
+    int result = REAL(rename)(old, new);
+    const char *folder = getenv("SHIM_FOLDER");
+    if (result || !folder || strncmp(old, folder, strlen(folder))) return result;
+    char from[4096], to[4096];
+    snprintf(from, sizeof from, "%s/%s", getenv("SHIM_SHADOW"), leaf(old));
+    snprintf(to, sizeof to, "%s/%s", getenv("SHIM_SHADOW"), leaf(new));
+    pthread_mutex_lock(&mutex);
+    REAL(rename)(from, to);
+    for (struct change *change = pending; change; change = change->next)
+        if (!strcmp(change->path, old)) { free(change->path); change->path = strdup(new); }
+    pthread_mutex_unlock(&mutex);
+    return 0;
+}

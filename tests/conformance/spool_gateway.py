@@ -12,6 +12,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
+import structlog
 from fastcrc import crc32
 
 from wattkeeper.headend.errors import SpoolFailed, SpoolFull
@@ -89,6 +90,7 @@ class Gateway:
 
 async def main(folder: Path, mode: str) -> None:
     """Print the port once serving."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for the port
     plant(mode)
     gateway = Gateway(folder, mode)
     server = await asyncio.start_server(gateway.serve, "127.0.0.1", 0)

@@ -1,6 +1,8 @@
 """kill -9 at random moments: whatever was acknowledged is in the spool."""
 
+import os
 import random
+import signal
 import time
 from dataclasses import dataclass
 from itertools import count
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conformance.spool_rig import Clients, gateway, stored
+from wattkeeper.headend.spool import Spool
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,35 @@ def test_nothing_acknowledged_is_lost_in_a_few_kills(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_loop_sees_an_acknowledgement_before_the_write(tmp_path: Path) -> None:
     assert kill_loop(tmp_path, "ack-first", cycles_count=3).lost_count > 0
+
+
+def begin_for_ever(folder: Path) -> None:
+    for number in count():
+        Spool(folder / f"{number:04}").append([b"a"])
+
+
+@pytest.mark.slow
+def test_a_kill_while_files_are_begun_stops_nobody_and_sets_nothing_aside(tmp_path: Path) -> None:
+    dice, opened_count = random.Random(2), 0
+    for cycle in range(100):
+        pid = os.fork()
+        if pid == 0:
+            begin_for_ever(tmp_path / f"{cycle}")
+        time.sleep(dice.uniform(0.01, 0.05))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        for folder in sorted((tmp_path / f"{cycle}").glob("*"))[-1:]:
+            spool = Spool(folder)
+            spool.append([b"b"])
+            found = []
+            while batches := spool.peek(9):
+                found += [batch.content for batch in batches]
+                spool.delete(batches)
+            assert found in ([b"b"], [b"a", b"b"])
+            assert spool.quarantined_count == 0
+            spool.close()
+            opened_count += 1
+    assert opened_count > 50
 
 
 @pytest.mark.soak

@@ -50,7 +50,7 @@ class Segment:
         try:
             self._connection = self._connect()
             self._count()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise _explain(error, path) from error
 
     def append(self, contents: Sequence[bytes]) -> None:
@@ -145,7 +145,7 @@ class Segment:
         ).fetchone()
 
     def _has_begun(self) -> bool:
-        """Whether the table is there: a process may have ended before its first commit, and nothing is lost.
+        """Whether the table is there: a process of an older release may have ended before its first commit.
 
         A log beside a file without it may hold more than that.
 
@@ -159,7 +159,9 @@ class Segment:
         return False
 
     def _connect(self) -> sqlite3.Connection:
-        mode = "ro" if self.is_sealed else "rwc"
+        if not self.is_sealed and not self.path.exists():
+            self._begin()
+        mode = "ro" if self.is_sealed else "rw"
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode={mode}",
             uri=True,
@@ -167,16 +169,25 @@ class Segment:
             isolation_level=None,
             check_same_thread=False,
         )
-        if self.is_sealed:
-            return connection
-        connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
-        if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
-            raise sqlite3.OperationalError("this file system takes no write-ahead log")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA wal_autocheckpoint=0")
-        connection.execute(_SCHEMA)
-        fsync_folder(self.path.parent)
+        if not self.is_sealed:
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA wal_autocheckpoint=0")
         return connection
+
+    def _begin(self) -> None:
+        """Make the file, durably, and only then name it: whoever is killed before leaves no segment."""
+        begun = self.path.with_name("begun.sqlite")
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            begun.with_name(begun.name + suffix).unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(begun, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+            if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+                raise sqlite3.OperationalError("this file system takes no write-ahead log")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(_SCHEMA)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        begun.rename(self.path)
+        fsync_folder(self.path.parent)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -206,7 +217,7 @@ def fsync_folder(folder: Path) -> None:
         raise SpoolFailed("headend.spool-failed", is_permanent=False, path=str(folder)) from error
 
 
-def _explain(error: sqlite3.Error, path: Path) -> SpoolFailed | SpoolBusy:
+def _explain(error: sqlite3.Error | OSError, path: Path) -> SpoolFailed | SpoolBusy:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return SpoolBusy("headend.spool-busy", path=str(path))
