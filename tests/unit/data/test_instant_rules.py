@@ -10,11 +10,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from relational import LONG_AGO, NOW, People, Street
-from unit.data.test_period_rules import assign
+from period_world import assign
+from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
 from wattkeeper.actions.registry.channels import ChannelSpec, make_channels
-from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap.headend_ports import StoreSink
 from wattkeeper.bootstrap.instant_rules import judge_instants
@@ -48,14 +47,8 @@ def meter(ours: People, street: Street, services: Services) -> Meter:
     """A meter of three phases and four rates, installed long ago on a service of 20 kW."""
     meter = Meter.objects.get(id=street.meter_id)
     make_channels(meter, [ChannelSpec(code, step, 8) for code, step in (RATES | PHASES).items()])
-    install(ours, street, services)
+    install_first(ours, street, services)
     return meter
-
-
-def install(ours: People, street: Street, services: Services) -> None:
-    """Install the meter of the street."""
-    where = {"meter_id": street.meter_id, "usage_point_id": street.point_id, "at": LONG_AGO}
-    install_meter(actor=ours.operator, now=NOW, services=services, **where)  # type: ignore[arg-type]
 
 
 def say(
@@ -122,7 +115,10 @@ def test_registers_roll_over_one_after_the_other(
         ({"voltage_l2_v": 3}, ["vee.voltage-missing"]),
         ({"voltage_l2_v": 3, "current_l2_a": 0}, ["vee.current-imbalance"]),
         ({"power_import_w": -130_000}, ["vee.reverse-power"]),
-        ({f"current_l{phase}_a": -20_000 for phase in (1, 2, 3)}, []),
+        (
+            {"voltage_l2_v": 3, **{f"current_l{phase}_a": -20_000 for phase in (1, 2, 3)}},
+            ["vee.voltage-missing"],
+        ),
     ],
 )
 def test_phases_are_judged(

@@ -24,7 +24,7 @@ from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.core.vee.registry import RULE_OF_FINDING
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import DirtyWindow
-from wattkeeper.data.registry.models import Channel, Series, ToldMultiplier
+from wattkeeper.data.registry.models import Channel, Installation, Series, ToldMultiplier
 from wattkeeper.headend.ports import DeviceReport
 from wattkeeper.pipeline.derive import run_once
 from wattkeeper.store.api import RawBatch
@@ -354,3 +354,16 @@ def test_what_a_meter_tells_is_kept_when_it_changes(street: Street, series_id: i
         tell(street, ratio, NOW - timedelta(days=days_ago))
     kept = ToldMultiplier.objects.order_by("told_at").values_list("told_at", "numerator")
     assert [((NOW - at).days, numerator) for at, numerator in kept] == [(8, 80), (6, 1), (5, 80)]
+
+
+@BOTH_WAYS
+def test_a_meter_installed_lately_that_was_told_of_nothing_more_tells_nothing(
+    ours: People, street: Street, deliver: Callable[..., MemoryReadingStore], is_many: bool
+) -> None:
+    Installation.objects.update(starts_at=NOW - timedelta(days=30))
+    multiply(ours, street, 40, NOW - timedelta(days=29))
+    DirtyWindow.objects.all().delete()
+    tell(street, 80, from_seconds(CLEAN[40][0]))
+    tell(street, 1, from_seconds(CLEAN[10][0]))
+    deliver(CLEAN, is_many=is_many)
+    assert sum(row[4]["read_count"] for row in found("vee.multiplier")) == 30
