@@ -160,6 +160,13 @@ NONSENSE = {
         f"{MULTIPLY} VALUES (9, 1, 2, 0, 1, '', '2026-06-01 00:00:00', NULL, {NOW})",
         "multiplier_positive",
     ),
+    "told multiplier of zero": (
+        (
+            "INSERT INTO registry_toldmultiplier (id, meter_id, told_at, numerator, denominator)"
+            f" VALUES (9, 1, {NOW}, 0, 1)"
+        ),
+        "told_multiplier_positive",
+    ),
     "feeds itself": (f"{FEED} VALUES (9, 1, 1, 1, '2026-05-01 00:00:00', NULL, {NOW})", "topology_no_loop"),
 }
 SENSE = {

@@ -1,6 +1,7 @@
 """Sites, usage points, links and meters: add, edit, copy, retire; never across tenants."""
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import pytest
 
@@ -28,6 +29,7 @@ from wattkeeper.data.collection.models import DeviceKey
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.registry.meters import get_meter
 from wattkeeper.data.registry.models import Channel, Meter, Site, UsagePoint
+from wattkeeper.data.registry.told import keep_told_multiplier
 
 
 def code_of(action: Callable[[], object]) -> str:
@@ -121,6 +123,7 @@ def test_a_meter_that_was_read_is_retired_never_deleted(
     assert refused == "meters.has-reads"
     retire_meter(actor=ours.operator, now=NOW, meter_id=street.meter_id, at=NOW)
     assert Meter.objects.get(id=street.meter_id).state == "RETIRED"
+    keep_told_multiplier(meter_id=street.other_meter_id, at=NOW, ratio=Fraction(80))
     delete_meter(actor=ours.operator, now=NOW, meter_id=street.other_meter_id)
     assert not Meter.objects.filter(id=street.other_meter_id).exists()
 
