@@ -27,6 +27,7 @@ test: check
 
 soak: setup
 	@$(PYTHON) tools/system_packages.py
+	$(BIN)/pip install -q --require-hashes -r requirements/fuzz.txt || echo "the fuzzer is left out"
 	$(BIN)/pytest -m soak
 
 bench: setup
