@@ -25,7 +25,6 @@ from wattkeeper.pipeline.ports import (
     SeriesFacts,
     SpanFindings,
 )
-from wattkeeper.pipeline.window import UNLEARNT_METHODS
 
 Row = tuple[int, int, int, int]
 Value = tuple[int, int, int, int]
@@ -210,11 +209,12 @@ class _Many:
         self.street.step("read_values")
         return _columns([row for own in series_id.tolist() for row in self.street.rows(own, from_s, to_s)])
 
-    def find_learnt(self, series_id: Int64s, from_s: int, to_s: int) -> tuple[Int64s, Int64s]:
-        self.street.step("find_learnt")
+    def find_methods(
+        self, series_id: Int64s, from_s: int, to_s: int, methods: Sequence[int]
+    ) -> MeasurementRows:
+        self.street.step("find_methods")
         rows = _columns([row for own in series_id.tolist() for row in self.street.rows(own, from_s, to_s)])
-        is_learnt = ~np.isin(rows.method, UNLEARNT_METHODS)
-        return rows.series_id[is_learnt], rows.starts_at_s[is_learnt]
+        return rows.where(np.isin(rows.method, methods))
 
     def record_findings(self, found: Sequence[SpanFindings], run_id: int) -> None:
         self.street.step("record")

@@ -38,6 +38,11 @@ class Holding:
         """The clock."""
         return self._now
 
+    @property
+    def fence_id(self) -> int | None:
+        """The claim that is worked under."""
+        return self._fence_id
+
     def begin(self, fence_id: int) -> None:
         """Work under a new claim."""
         self._fence_id, self._extended_s = fence_id, time.monotonic()

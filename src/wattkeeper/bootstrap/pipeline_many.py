@@ -10,7 +10,6 @@ from wattkeeper.bootstrap.pipeline_rules import DataRules
 from wattkeeper.bootstrap.pipeline_single import ALL_SOURCES, DataRegistry
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds
-from wattkeeper.core.kernel.quality import Method
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.plain import PlainFacts
 from wattkeeper.core.vee.estimate import DayCalendar
@@ -19,11 +18,9 @@ from wattkeeper.data.alarms.queries import FindingDraft, close_windows, keep_fin
 from wattkeeper.data.registry.plain_facts import PlainRows, get_plain_rows
 from wattkeeper.pipeline.plain_facts import OPEN_S, to_plain
 from wattkeeper.pipeline.ports import ManyReads, MeasurementRows, PlainSeries, SpanFindings
-from wattkeeper.pipeline.window import UNLEARNT_METHODS
 from wattkeeper.store.api import ReadingStore
 
 STEADY_S = 60 * 86_400  # facts that have stood so long before a window need no dates
-LEARNT_METHODS = tuple(int(m) for m in Method if m not in UNLEARNT_METHODS)
 
 
 class DataMany:
@@ -85,16 +82,15 @@ class DataMany:
             found.method,
         )
 
-    def find_learnt(self, series_id: Int64s, from_s: int, to_s: int) -> tuple[Int64s, Int64s]:
-        """Return series and starts of current estimates that other days may have shaped."""
-        ids = self._store.series_with_methods(
-            self._tenant_id, series_id.tolist(), from_s, to_s, LEARNT_METHODS
-        )
+    def find_methods(
+        self, series_id: Int64s, from_s: int, to_s: int, methods: Sequence[int]
+    ) -> MeasurementRows:
+        """Return the current values of a span that were made by some methods."""
+        ids = self._store.series_with_methods(self._tenant_id, series_id.tolist(), from_s, to_s, methods)
         if not len(ids):
-            return ids, ids
+            return MeasurementRows.concatenate([])
         rows = self.read_measurements(ids, from_s, to_s)
-        is_learnt = np.isin(rows.method, LEARNT_METHODS)
-        return rows.series_id[is_learnt], rows.starts_at_s[is_learnt]
+        return rows.where(np.isin(rows.method, methods))
 
     def record_findings(self, found: Sequence[SpanFindings], run_id: int) -> None:  # noqa: ARG002
         """Let the findings stand for their spans."""

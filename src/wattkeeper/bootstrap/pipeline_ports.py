@@ -40,7 +40,7 @@ def pipeline_ports(store: ReadingStore, tenant_id: int, now: Callable[[], dateti
         rates=HeldRates(store, tenant_id, holding),
         virtual=DataVirtual(tenant_id, now),
         bills=DataBills(tenant_id),
-        hints=DataHints(tenant_id, now),
+        hints=DataHints(tenant_id, holding),
     )
 
 

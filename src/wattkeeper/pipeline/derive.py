@@ -22,7 +22,7 @@ from wattkeeper.core.readings.advance import AdvanceRule, register_advance
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.registry.virtual_series import VirtualSet
-from wattkeeper.core.vee.candidates import NO_CANDIDATES
+from wattkeeper.core.vee.candidates import NO_CANDIDATES, Candidates
 from wattkeeper.core.vee.disputes import unmark_validated
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.plain_validate import as_table
@@ -30,7 +30,8 @@ from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.rule_set_plan import RulePlan, validate_by_plan
 from wattkeeper.core.vee.series import needs_history
 from wattkeeper.pipeline.determinants import append_determinants
-from wattkeeper.pipeline.hints import calendar_with, candidates_for, mark_checked
+from wattkeeper.pipeline.hints import calendar_with, candidates_before, mark_checked
+from wattkeeper.pipeline.later import candidates_after, find_told_next_year, mark_next_year
 from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
 from wattkeeper.pipeline.plain_groups import group_windows
 from wattkeeper.pipeline.ports import (
@@ -212,7 +213,7 @@ def _derive_slice(
         tables = [(as_table(r.intervals, r.series_id), r.rows, r.days.zone) for r in results]
         tables += [(derived.table, derived.rows, derived.days.zone) for derived in groups]
         append_determinants(ports.rates, run_id, tables)
-    _append(ports, virtual, run_id, rows)
+    _append(ports, virtual, run_id, rows, now_s)
     if ports.roll_ups is not None:
         days = [*(derived.days for derived in groups), *(result.days for result in results)]
         refresh(ports.roll_ups, run_id, days)
@@ -239,20 +240,24 @@ def _by_series(windows: ClaimedWindows, series_id: Int64s) -> dict[int, list[Cla
     return found
 
 
-def _append(ports: Ports, virtual: VirtualSet, run_id: int, rows: MeasurementRows) -> None:
-    """Append what changed, and mark before and after what rests on it: virtual series and bills."""
+def _append(ports: Ports, virtual: VirtualSet, run_id: int, rows: MeasurementRows, now_s: int) -> None:
+    """Append what changed, and mark before and after what rests on it: series, estimates and bills."""
     if not len(rows):
         return
-    _mark_dependents(ports, virtual, rows)
+    next_year = rows if ports.hints is None else find_told_next_year(ports, rows, now_s)
+    _mark_dependents(ports, virtual, rows, next_year)
     ports.measurements.append(run_id, rows)
-    _mark_dependents(ports, virtual, rows)
+    _mark_dependents(ports, virtual, rows, next_year)
 
 
-def _mark_dependents(ports: Ports, virtual: VirtualSet, rows: MeasurementRows) -> None:
+def _mark_dependents(
+    ports: Ports, virtual: VirtualSet, rows: MeasurementRows, next_year: MeasurementRows
+) -> None:
     if ports.virtual is not None and virtual.users:
         mark_users(ports.virtual, virtual, rows)
     if ports.hints is not None:
         mark_checked(ports.hints, reader_of(ports), rows)
+        mark_next_year(ports, next_year)
     if ports.bills is not None:
         ports.bills.mark(rows)
 
@@ -278,7 +283,7 @@ def _derive_virtual(
         if ports.rates is not None:
             tables = [(as_table(r.intervals, r.series_id), r.rows, r.days.zone) for r in results]
             append_determinants(ports.rates, run_id, tables)
-        _append(ports, virtual, run_id, rows)
+        _append(ports, virtual, run_id, rows, now_s)
         if ports.roll_ups is not None:
             refresh(ports.roll_ups, run_id, [result.days for result in results])
         done = (window for series_id in series_ids if series_id not in failed for window in own[series_id])
@@ -349,13 +354,16 @@ def _derive_window(
     span, derived = widen_to_brackets(ports, facts, wider, now_s, advance_rule)
     plan = facts.rules or RulePlan.of(rules)
     calendar = DayCalendar(facts.zone, facts.holidays)
-    if any(needs_history(derived, now_s, own) for _, _, own in plan.over(*span)):
+    has_history = any(needs_history(derived, now_s, own) for _, _, own in plan.over(*span))
+    if has_history:
         derived = derive_history(ports, facts, span, now_s, advance_rule)
         outer = history_span(span, facts, now_s)
         calendar = calendar_with(ports.hints, facts.series_id, calendar, outer)
     candidates = NO_CANDIDATES
     if derived.gaps or any(own.estimating_rules for _, _, own in plan.over(*span)):
-        candidates = candidates_for(ports.hints, reader_of(ports), facts.series_id, derived)
+        before = candidates_before(ports.hints, reader_of(ports), facts.series_id, derived)
+        after = candidates_after(ports, facts, derived, advance_rule) if has_history else ()
+        candidates = Candidates(before, after)
     intervals, findings = validate_by_plan(
         derived,
         plan=plan,

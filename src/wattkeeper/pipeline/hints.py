@@ -1,21 +1,20 @@
 """What is known of gaps from elsewhere than the series itself, asked only for series that have such gaps."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wattkeeper.core.kernel.quality import Flag, Provenance
+from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
-from wattkeeper.core.vee.candidates import Candidate, Candidates, from_check_meter
+from wattkeeper.core.vee.candidates import Candidate, from_check_meter, from_known_zero
 from wattkeeper.core.vee.estimate import DayCalendar
-from wattkeeper.pipeline.ports import CheckMeter, Hints, MeasurementRows
+from wattkeeper.pipeline.nodes import candidate_in_node, measured_on, members_of
+from wattkeeper.pipeline.ports import Hints, MeasurementRows
 from wattkeeper.pipeline.virtual import Reader, changed_spans
 from wattkeeper.pipeline.window import Span, merge_spans
-
-DOUBTFUL_FLAGS = int(Flag.SUSPECT | Flag.CLOCK_INVALID)
 
 
 def calendar_with(hints: Hints | None, series_id: int, calendar: DayCalendar, span: Span) -> DayCalendar:
@@ -43,70 +42,128 @@ def calendars_with(
 
 
 def has_hints(hints: Hints | None, series_id: Int64s) -> NDArray[np.bool_]:
-    """Which series have a check meter, shape (series,)."""
-    checked = {} if hints is None else hints.get_check_meters()
-    if not checked:
+    """Which series have a check meter, a node or a supply that was off at some time, shape (series,)."""
+    if hints is None:
         return np.zeros(len(series_id), dtype=np.bool_)
-    return np.isin(series_id, np.array(list(checked), dtype=np.int64))
+    hinted = {*hints.get_check_meters(), *hints.get_off_spans()}
+    for node in hints.get_nodes():
+        hinted.update(members_of(node))
+    return np.isin(series_id, np.array(sorted(hinted), dtype=np.int64))
 
 
-def candidates_for(hints: Hints | None, read: Reader, series_id: int, derived: Intervals) -> Candidates:
-    """Return what is known elsewhere of a series, one element for each of its intervals."""
-    meters = () if hints is None else hints.get_check_meters().get(series_id, ())
-    found = [_of_check_meter(read, meter, derived) for meter in meters]
-    return Candidates(before=tuple(each for each in found if each is not None))
+def candidates_before(
+    hints: Hints | None, read: Reader, series_id: int, derived: Intervals
+) -> tuple[Candidate, ...]:
+    """Return what is asked of a series before its own neighbours and days, in order of preference.
+
+    Check meters and what a meter feeds, the zero of a supply that was off, the balance of a node.
+    """
+    if hints is None:
+        return ()
+    found: list[Candidate | None] = []
+    for meter in hints.get_check_meters().get(series_id, ()):
+        span = int(derived.starts_at_s[0]), int(derived.starts_at_s[-1]) + derived.interval_s
+        rows = read([meter.series_id], span)
+        found.append(from_check_meter(*measured_on(rows, meter.series_id, meter.interval_s, derived)))
+    nodes = hints.get_nodes()
+    found += [candidate_in_node(read, own, series_id, derived) for own in nodes if own.feeder_id == series_id]
+    if off := hints.get_off_spans().get(series_id):
+        found.append(from_known_zero(_is_within(derived, off)))
+    found += [candidate_in_node(read, own, series_id, derived) for own in nodes if own.feeder_id != series_id]
+    return tuple(each for each in found if each is not None)
 
 
-def _of_check_meter(read: Reader, meter: CheckMeter, derived: Intervals) -> Candidate | None:
-    """Return what a check meter measured of each interval; None where its grid does not fit into them."""
-    parts_count, rest_s = divmod(derived.interval_s, meter.interval_s)
-    if rest_s:
-        return None
-    from_s = int(derived.starts_at_s[0])
-    rows = read([meter.series_id], (from_s, from_s + len(derived) * derived.interval_s))
-    is_good = (rows.provenance == Provenance.MEASURED) & ((rows.flags & DOUBTFUL_FLAGS) == 0)
-    is_good &= (rows.starts_at_s - from_s) % meter.interval_s == 0
-    place = (rows.starts_at_s[is_good] - from_s) // derived.interval_s
-    energy = np.zeros(len(derived), dtype=np.int64)
-    np.add.at(energy, place, rows.value_milliwh[is_good])
-    count = np.bincount(place, minlength=len(derived))
-    return from_check_meter(energy, count == parts_count)
+def _is_within(derived: Intervals, spans: Iterable[tuple[int, int | None]]) -> NDArray[np.bool_]:
+    """Which intervals lie wholly within one of some spans."""
+    found = np.zeros(len(derived), dtype=np.bool_)
+    ends_s = derived.starts_at_s + derived.interval_s
+    for from_s, to_s in spans:
+        found |= (derived.starts_at_s >= from_s) & (ends_s <= (ends_s[-1] if to_s is None else to_s))
+    return found
 
 
 def mark_checked(hints: Hints, read: Reader, rows: MeasurementRows) -> None:
-    """Mark where check meters' rows change, except where the other meter has measured all of it itself.
+    """Mark what check meters and members of nodes tell of others where their rows change.
 
-    Called before the rows are appended and after: so an interruption forgets nobody.
+    Except where the other meter has measured all of it itself; one that another run derives meanwhile may
+    not have stored yet that it has not. Called before the rows are appended and after: so an interruption
+    forgets nobody.
     """
-    checked = hints.get_check_meters()
-    if not checked:
+    spans, interval_s_of = _told_by(hints, rows)
+    if not spans:
         return
-    users: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for series_id, meters in checked.items():
-        for meter in meters:
-            users[meter.series_id].append((series_id, meter.checked_interval_s))
-    is_check = np.isin(rows.series_id, np.array(list(users), dtype=np.int64))
-    if not is_check.any():
-        return
-    spans: dict[int, list[Span]] = defaultdict(list)
-    for check_id, span in changed_spans(rows.series_id[is_check], rows.starts_at_s[is_check]):
-        for series_id, interval_s in users[check_id]:
-            if not _is_measured(read, rows, series_id, interval_s, span):
-                spans[series_id].append(span)
-    if spans:
-        hints.mark({series_id: merge_spans(own) for series_id, own in spans.items()})
+    claimed = hints.find_claimed(sorted(spans))  # before the store is asked: whoever is done has stored
+    rows = rows.where(np.isin(rows.series_id, np.array(sorted(spans), dtype=np.int64)))
+    wanted: dict[int, list[Span]] = defaultdict(list)
+    asked: dict[Span, list[int]] = defaultdict(list)
+    for series_id, told in spans.items():
+        for span in told:
+            asked[span].append(series_id)
+    for span, ids in asked.items():
+        free = [own for own in ids if own not in claimed]
+        for own in sorted(claimed & set(ids) | _unmeasured(read, rows, free, interval_s_of, span)):
+            wanted[own].append(span)
+    if wanted:
+        hints.mark(wanted)
 
 
-def _is_measured(read: Reader, rows: MeasurementRows, series_id: int, interval_s: int, span: Span) -> bool:
-    """Whether a series has measured all of a span, by what is stored and by what is about to be."""
-    stored = read([series_id], (span[0] - interval_s + 1, span[1]))
-    own = rows.series_id == series_id
-    known = dict(zip(stored.starts_at_s.tolist(), stored.provenance.tolist(), strict=True))
-    known |= zip(rows.starts_at_s[own].tolist(), rows.provenance[own].tolist(), strict=True)
-    first_s, end_s = span[0] - interval_s, span[1]
-    measured = [
-        at_s for at_s, own in sorted(known.items()) if own == Provenance.MEASURED and first_s < at_s < end_s
-    ]
-    if not measured or measured[0] > span[0] or measured[-1] + interval_s < span[1]:
+def _told_by(hints: Hints, rows: MeasurementRows) -> tuple[dict[int, list[Span]], dict[int, int]]:
+    """Return of which series changed rows may tell something, and their grids."""
+    groups: list[tuple[frozenset[int], dict[int, int]]] = []  # who tells something, and of whom
+    for series_id, meters in hints.get_check_meters().items():
+        own = frozenset(meter.series_id for meter in meters)
+        groups.append((own, {series_id: meters[0].checked_interval_s}))
+    groups += [(frozenset(own), dict(own)) for own in map(members_of, hints.get_nodes())]
+    tellers = sorted({own for tellers, _ in groups for own in tellers})
+    is_teller = np.isin(rows.series_id, np.array(tellers, dtype=np.int64))
+    changed: dict[int, list[Span]] = defaultdict(list)
+    for series_id, span in changed_spans(rows.series_id[is_teller], rows.starts_at_s[is_teller]):
+        changed[series_id].append(span)
+    found: dict[int, list[Span]] = defaultdict(list)
+    interval_s_of: dict[int, int] = {}
+    for own, told in groups:
+        changing = own & changed.keys()
+        spans = merge_spans(span for series_id in changing for span in changed[series_id])
+        for series_id, interval_s in told.items() if spans else ():
+            if changing != {series_id}:  # nobody tells of itself
+                found[series_id] += spans
+                interval_s_of[series_id] = interval_s
+    return {own: merge_spans(spans) for own, spans in found.items()}, interval_s_of
+
+
+def _unmeasured(
+    read: Reader,
+    rows: MeasurementRows,
+    series_ids: Sequence[int],
+    interval_s_of: Mapping[int, int],
+    span: Span,
+) -> set[int]:
+    """Return which series have not measured all of a span, by what is stored and by what is about to be."""
+    if not series_ids:
+        return set()
+    widest_s = max(interval_s_of[own] for own in series_ids)
+    stored = read(series_ids, (span[0] - widest_s + 1, span[1]))
+    every = MeasurementRows.concatenate([stored, rows])
+    is_asked = np.isin(every.series_id, np.array(series_ids, dtype=np.int64))
+    is_asked &= (every.starts_at_s > span[0] - widest_s) & (every.starts_at_s < span[1])
+    place = np.flatnonzero(is_asked)
+    place = place[np.lexsort((place, every.starts_at_s[place], every.series_id[place]))]
+    key = np.stack((every.series_id[place], every.starts_at_s[place]))
+    is_newest = np.append((np.diff(key, axis=1) != 0).any(axis=0), True) if len(place) else place == 0
+    place = place[is_newest & (every.provenance[place] == Provenance.MEASURED)]
+    found = every.series_id[place]
+    starts = np.searchsorted(found, np.array(series_ids, dtype=np.int64), side="left").tolist()
+    ends = np.searchsorted(found, np.array(series_ids, dtype=np.int64), side="right").tolist()
+    return {
+        own
+        for own, first, end in zip(series_ids, starts, ends, strict=True)
+        if not _is_covered(every.starts_at_s[place[first:end]], interval_s_of[own], span)
+    }
+
+
+def _is_covered(starts_at_s: Int64s, interval_s: int, span: Span) -> bool:
+    """Whether intervals that start at rising instants cover a span without a hole."""
+    own = starts_at_s[starts_at_s > span[0] - interval_s]
+    if not len(own) or own[0] > span[0] or own[-1] + interval_s < span[1]:
         return False
-    return bool((np.diff(measured) == interval_s).all())
+    return bool((np.diff(own) == interval_s).all())

@@ -15,7 +15,6 @@ from wattkeeper.core.readings.plain import NO_MODULUS, ReadTable, derive_plain
 from wattkeeper.core.readings.plain_table import IntervalTable, gaps_of, join_gaps
 from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
-from wattkeeper.core.vee.candidates import Candidates
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.core.vee.plain_estimate import estimate_lines, mark_validated
@@ -23,11 +22,11 @@ from wattkeeper.core.vee.plain_gaps import estimate_gaps
 from wattkeeper.core.vee.plain_validate import find_disputed, find_rows_to_estimate, validate_table
 from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.series import estimate_window
-from wattkeeper.pipeline.hints import calendars_with, candidates_for, has_hints
+from wattkeeper.pipeline.hints import calendars_with, has_hints
+from wattkeeper.pipeline.later import LAST_METHODS, find_later
 from wattkeeper.pipeline.plain_groups import Group
 from wattkeeper.pipeline.ports import Hints, ManyReads, ManySeries, MeasurementRows, PlainSeries
 from wattkeeper.pipeline.read_rules import judge_table
-from wattkeeper.pipeline.virtual import reader_of_many
 from wattkeeper.pipeline.window import CONTEXT_S, Span, history_span, span_to_nearest
 
 Rows = NDArray[np.intp]
@@ -205,19 +204,22 @@ def _finish(
         rules=rules,
         now_s=now_s,
     )
-    is_hinted = has_hints(hints, facts.series_id)
-    if is_hinted.any():
-        is_hinted &= np.isin(np.arange(len(table)), table.gaps.row) | is_disputed
-    needs_more = estimate_lines(table, now_s=now_s, rules=rules, is_left=is_disputed | is_hinted)
+    is_asking = np.isin(np.arange(len(table)), table.gaps.row) | is_disputed
+    if is_asking.any():
+        is_asking &= has_hints(hints, facts.series_id)
+    needs_more = estimate_lines(table, now_s=now_s, rules=rules, is_left=is_disputed | is_asking)
     if needs_more.any():
         outer = history_span(group.span, group.grid, now_s)
-        is_lost = needs_more & ~group.holds_over(outer)
+        is_lost = needs_more & (is_asking | ~group.holds_over(outer))
         rows = np.flatnonzero(needs_more & ~is_lost)
         own_id, own_calendar = facts.series_id[rows], group.grid.calendar
         for calendar, places in calendars_with(hints, own_id, own_calendar, outer):
-            some = rows[places]
-            for own, each in ((some[~is_hinted[some]], None), (some[is_hinted[some]], hints)):
-                _estimate_by_days(many, group, table, own, outer, now_s, rules, calendar, each)
+            _estimate_by_days(many, group, table, rows[places], outer, now_s, rules, calendar)
+        if hints is not None:
+            late = rows[np.isin(table.method[rows], LAST_METHODS).any(axis=1)]
+            is_open = table.position_chain[late, -1] < 0
+            channel_id = facts.channel_id[late]
+            is_lost[late] = find_later(many, facts.series_id[late], channel_id, is_open, group.span)
         if is_lost.any():
             yield group.series.facts.series_id[is_lost]
             table, group = _leave_out(table, group, np.flatnonzero(is_lost))
@@ -257,9 +259,8 @@ def _estimate_by_days(
     now_s: int,
     rules: RuleSet,
     calendar: DayCalendar,
-    hints: Hints | None,
 ) -> None:
-    """Fill the rows that need more than a line, with what the days around them hold, or with hints before."""
+    """Fill the rows that need more than a line, with what the days around them hold."""
     interval_s = group.grid.interval_s
     step_count = max(1, TABLE_DAYS_COUNT * DAY_S // (outer[1] - outer[0]))
     first = (group.span[0] - outer[0]) // interval_s
@@ -268,14 +269,12 @@ def _estimate_by_days(
         some = rows[start : start + step_count]
         around = _derive_over(many, group.series.take(some), outer, interval_s)
         is_left = np.ones(len(some), dtype=np.bool_)
-        if not rules.estimating_rules and hints is None:
+        if not rules.estimating_rules:
             is_left = estimate_gaps(around, first, end, calendar=calendar, now_s=now_s, rules=rules)
         done = np.flatnonzero(~is_left)
         table.fill_all(some[done], around.take(done), first)
         for i in np.flatnonzero(is_left).tolist():
-            derived = around.row(i)
-            candidates = candidates_for(hints, reader_of_many(many), int(around.series_id[i]), derived)
-            _estimate_one(group, table, int(some[i]), derived, now_s, rules, calendar, candidates)
+            _estimate_one(group, table, int(some[i]), around.row(i), now_s, rules, calendar)
 
 
 def _estimate_one(
@@ -286,7 +285,6 @@ def _estimate_one(
     now_s: int,
     rules: RuleSet,
     calendar: DayCalendar,
-    candidates: Candidates,
 ) -> None:
     """Fill one row by the functions for single series."""
     facts = group.series.facts
@@ -300,7 +298,6 @@ def _estimate_one(
         now_s=now_s,
         rules=rules,
         limits=limits,
-        candidates=candidates,
     )
     table.fill(row, window)
 

@@ -14,7 +14,14 @@ from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.pipeline.ports import ManySeries, PlainSeries
-from wattkeeper.pipeline.window import CONTEXT_S, Span, align, learning_span, span_with
+from wattkeeper.pipeline.window import (
+    CONTEXT_S,
+    LEARNT_METHODS,
+    Span,
+    align,
+    learning_span,
+    span_with,
+)
 
 SLACK_S = 3600  # an exchange this near to the reads around a window may lend it one
 REACH_S = CONTEXT_S + SLACK_S
@@ -146,7 +153,8 @@ def widen_to_learnt(many: ManySeries, group: Group, now_s: int) -> list[Span]:
     """Return each series' span with every stored estimate that may have learnt from its days."""
     spans = [group.span] * len(group.series)
     ids = group.series.facts.series_id
-    series_id, starts_at_s = many.find_learnt(ids, *learning_span(group.span))
+    rows = many.find_methods(ids, *learning_span(group.span), LEARNT_METHODS)
+    series_id, starts_at_s = rows.series_id, rows.starts_at_s
     known: dict[Span, Span] = {}
     for row in np.unique(np.searchsorted(ids, series_id)).tolist():
         own_at_s = starts_at_s[series_id == ids[row]]

@@ -1,6 +1,6 @@
 """What the pipeline asks of the world; `bootstrap` wires these for one tenant. Instants in UTC seconds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
@@ -65,6 +65,10 @@ class MeasurementRows:
 
     def __len__(self) -> int:
         return len(self.series_id)
+
+    def where(self, chosen: NDArray[np.bool_]) -> "MeasurementRows":
+        """Return the rows of a mask."""
+        return MeasurementRows(*(getattr(self, name)[chosen] for name in self.__slots__))
 
     @classmethod
     def concatenate(cls, parts: "Sequence[MeasurementRows]") -> "MeasurementRows":
@@ -222,8 +226,10 @@ class ManySeries(Protocol):
         """Return the current values with ``from_s <= starts_at_s < to_s``, by series and time."""
         ...
 
-    def find_learnt(self, series_id: Int64s, from_s: int, to_s: int) -> tuple[Int64s, Int64s]:
-        """Return series and starts of the current estimates of a span that other days may have shaped."""
+    def find_methods(
+        self, series_id: Int64s, from_s: int, to_s: int, methods: Sequence[int]
+    ) -> MeasurementRows:
+        """Return the current values of a span that were made by some methods, by series and time."""
         ...
 
     def record_findings(self, found: Sequence[SpanFindings], run_id: int) -> None:
@@ -303,6 +309,19 @@ class CheckMeter:
     checked_interval_s: int
 
 
+@dataclass(frozen=True, slots=True)
+class NodeMeters:
+    """A meter and those that it feeds, said to hold the same energy but for the loss between them.
+
+    `parts`: series and the half-open span in which each is fed, None while it is. `interval_s_of`: grids.
+    """
+
+    feeder_id: int
+    parts: tuple[tuple[int, int, int | None], ...]
+    interval_s_of: Mapping[int, int]
+    loss_ppm: int = 0
+
+
 class Hints(Protocol):
     """What is known of gaps from elsewhere than the series itself."""
 
@@ -318,6 +337,18 @@ class Hints(Protocol):
 
     def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:
         """Return the check meters of every series that has any, the one to ask first in front."""
+        ...
+
+    def get_nodes(self) -> Sequence[NodeMeters]:
+        """Return the nodes that are balanced, the one to ask first in front."""
+        ...
+
+    def get_off_spans(self) -> Mapping[int, Sequence[tuple[int, int | None]]]:
+        """Return when supplies were surely off, half-open, None while they are, by series."""
+        ...
+
+    def find_claimed(self, series_ids: Sequence[int]) -> Set[int]:
+        """Return those of which another run holds a window now."""
         ...
 
     def mark(self, spans: "Mapping[int, Sequence[tuple[int, int]]]") -> None:

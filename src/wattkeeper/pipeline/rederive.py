@@ -1,6 +1,6 @@
 """Derive again without writing: what a run would append is what the stored values are wrong by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -17,6 +17,7 @@ from wattkeeper.pipeline.ports import (
     ManySeries,
     MeasurementRows,
     Measurements,
+    NodeMeters,
     PlainSeries,
     Ports,
     SpanFindings,
@@ -123,6 +124,15 @@ class _DryHints:
     def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:
         return self._hints.get_check_meters()
 
+    def get_nodes(self) -> Sequence[NodeMeters]:
+        return self._hints.get_nodes()
+
+    def get_off_spans(self) -> Mapping[int, Sequence[tuple[int, int | None]]]:
+        return self._hints.get_off_spans()
+
+    def find_claimed(self, series_ids: Sequence[int]) -> Set[int]:
+        return self._hints.find_claimed(series_ids)
+
     def mark(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
         """Mark nothing."""
 
@@ -145,8 +155,10 @@ class _DryMany:
     def read_measurements(self, series_id: Int64s, from_s: int, to_s: int) -> MeasurementRows:
         return self._many.read_measurements(series_id, from_s, to_s)
 
-    def find_learnt(self, series_id: Int64s, from_s: int, to_s: int) -> tuple[Int64s, Int64s]:
-        return self._many.find_learnt(series_id, from_s, to_s)
+    def find_methods(
+        self, series_id: Int64s, from_s: int, to_s: int, methods: Sequence[int]
+    ) -> MeasurementRows:
+        return self._many.find_methods(series_id, from_s, to_s, methods)
 
     def record_findings(self, found: Sequence[SpanFindings], run_id: int) -> None:
         """Keep nothing."""

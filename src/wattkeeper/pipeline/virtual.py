@@ -61,8 +61,8 @@ def changed_spans(series_id: Int64s, starts_at_s: Int64s) -> Iterator[tuple[int,
     order = np.lexsort((starts_at_s, series_id))
     series_id, starts_at_s = series_id[order], starts_at_s[order]
     is_apart = (series_id[1:] != series_id[:-1]) | (np.diff(starts_at_s) > DAY_S)
-    first = np.flatnonzero(np.append(True, is_apart))
-    last = np.append(first[1:], len(series_id)) - 1
+    first = np.flatnonzero(np.append(True, is_apart)[: len(series_id)])
+    last = np.append(first, len(series_id))[1:] - 1
     for own, from_s, last_s in zip(
         series_id[first].tolist(), starts_at_s[first].tolist(), starts_at_s[last].tolist(), strict=True
     ):

@@ -22,7 +22,9 @@ from wattkeeper.core.vee.like_days import AHEAD_DAYS, DAY_S, HISTORY_DAYS
 from wattkeeper.pipeline.ports import Ports, SeriesFacts
 
 Span = tuple[int, int]
-UNLEARNT_METHODS = (Method.NONE, Method.LINEAR, Method.EXCHANGE)
+LEARNT_METHODS = tuple(
+    int(each) for each in Method if each not in (Method.NONE, Method.LINEAR, Method.EXCHANGE)
+)
 CONTEXT_S = DAY_S  # reads this far around a window help to tell a wrong read from a right one
 
 
@@ -174,11 +176,11 @@ def widen_to_estimates(ports: Ports, facts: SeriesFacts, span: Span, now_s: int)
     """Return the span with every stored estimate that may have learnt, or may now learn, from its days.
 
     An estimate looks back at most `HISTORY_DAYS` and ahead at most `AHEAD_DAYS`. One on a line between its
-    own neighbours has learnt from no other day. What was left UNFILLED may be estimated now.
+    own neighbours has learnt from no other day. What was left UNFILLED may be estimated now. A daily load is
+    looked for farther back, but its gap lasts to this day and is derived with each look at the last days.
     """
     rows = ports.measurements.read(facts.series_id, *learning_span(span))
-    is_learnt = ~np.isin(rows.method, UNLEARNT_METHODS)
-    learnt_at_s = rows.starts_at_s[is_learnt]
+    learnt_at_s = rows.starts_at_s[np.isin(rows.method, LEARNT_METHODS)]
     if not len(learnt_at_s):
         return span
     return span_with(span, int(learnt_at_s.min()), int(learnt_at_s.max()), facts, now_s)

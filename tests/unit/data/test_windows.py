@@ -10,7 +10,14 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, to_seconds
 from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.collection.watch import Watch
-from wattkeeper.data.collection.windows import ClaimedWindow, claim, complete, extend_claim, mark_dirty
+from wattkeeper.data.collection.windows import (
+    ClaimedWindow,
+    claim,
+    complete,
+    extend_claim,
+    find_claimed,
+    mark_dirty,
+)
 from wattkeeper.data.registry.models import Channel, Series
 
 HOUR = timedelta(hours=1)
@@ -171,3 +178,19 @@ def test_marking_is_a_handful_of_statements(
     with django_assert_max_num_queries(9):  # type: ignore[operator]
         mark(ours, channel_id, NOW - HOUR, NOW)
     assert DirtyWindow.objects.count() == 1
+
+
+def test_what_another_claim_holds_is_told_and_not_what_only_waits(ours: People, channel_id: int) -> None:
+    series_id = Series.objects.get(quantity="energy_import", usage_point__installations__isnull=False).id
+
+    def others(besides: int | None) -> set[int]:
+        asked = [series_id, series_id + 1]
+        return find_claimed(tenant_id=ours.tenant.id, series_ids=asked, besides=besides)
+
+    mark(ours, channel_id, NOW - HOUR, NOW)
+    assert others(None) == set()
+    (window,) = claim(tenant_id=ours.tenant.id, now=NOW, lease_s=60, limit=9)
+    assert others(None) == others(window.fence_id + 1) == {series_id}
+    assert others(window.fence_id) == set()
+    complete([window])
+    assert others(None) == set()

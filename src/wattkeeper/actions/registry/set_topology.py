@@ -8,6 +8,7 @@ from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import check_instant, own
 from wattkeeper.actions.virtual.formulas import follow_topology
+from wattkeeper.actions.virtual.marked_nodes import follow_nodes
 from wattkeeper.core.registry.topology import check_topology
 from wattkeeper.data.registry.facts import get_topology
 from wattkeeper.data.registry.models import Topology, UsagePoint
@@ -42,6 +43,7 @@ def set_topology(
         )
         check_topology(get_topology(tenant_id=actor.tenant_id))
     follow_topology(actor.tenant_id, mains, at=at, now=now)
+    follow_nodes(tenant_id=actor.tenant_id, main_ids=mains, child_id=child.id, at=at, now=now)
 
 
 def _cut(child: UsagePoint, at: datetime) -> datetime | None:

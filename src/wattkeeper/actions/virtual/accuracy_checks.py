@@ -6,6 +6,7 @@ from typing import TypedDict, Unpack
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import change, own
+from wattkeeper.actions.virtual.marked_nodes import mark_nodes
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period
 from wattkeeper.core.vee.accuracy import get_limits
@@ -48,7 +49,8 @@ def add_accuracy_check(
     """
     Compare the meter at a point with the one at another, or with what the point feeds; return the id.
 
-    Gaps of the main meter are estimated from what a check meter measured while the comparison stands.
+    While the comparison stands gaps of the main meter are estimated from what the check meter or the meters
+    below measured, and gaps of one below from what the main meter and the others leave.
 
     :raises WattkeeperError: ``registry.not-found``, ``registry.invalid-field``, ``vee.accuracy-class``,
         ``accuracy.itself``
@@ -84,8 +86,9 @@ def retire_accuracy_check(entry: Entry, *, actor: Actor, now: datetime, check_id
 
 
 def _mark_checked(check: AccuracyCheck, *, now: datetime) -> None:
-    """Let the gaps of the main meter be estimated again, since the check meter was there."""
+    """Let the gaps be estimated again that the comparison tells something of."""
     if check.reference is None:
+        mark_nodes(tenant_id=check.tenant_id, main_ids={check.main_id}, now=now)
         return
     first = check.reference.installations.order_by("starts_at").first()
     if first is not None and first.starts_at < now:

@@ -1,10 +1,10 @@
 """Estimation: a value for each missing interval, beside what was measured, scaled to the registers.
 
-The order, for each gap: check meter, network balance and known zero (candidates before); a straight line of
+The order, for each gap: check meter, known zero and network balance (candidates before); a straight line of
 up to two hours between two good neighbours (E1); like day (E2), average like day (E3); previous year (E5) and
-class profile (E6, candidates after); a flat line from one good neighbour; zero, if the rule set says so. Each
-interval takes the first that knows it. Where two registers bracket the gap the result is scaled to their
-advance (E4), to the last milliwatt-hour.
+daily load (E8, candidates after); the class profile of the rule set (E6); a flat line from one good
+neighbour; zero, if the rule set says so. Each interval takes the first that knows it. Where two registers
+bracket the gap the result is scaled to their advance (E4), to the last milliwatt-hour.
 
 End points of a line are measured intervals without a power failure (California, CPUC working group). With a
 failure on one side the gap goes on to the next method, and only where none knows anything does it take the
@@ -102,6 +102,11 @@ def estimate(
     if not gaps:
         return intervals
     days = DayTable.build(intervals, calendar.zone, calendar.holidays)
+    if estimation.profile is not None:
+        profile = estimation.profile.candidate(
+            intervals.starts_at_s, intervals.interval_s, calendar.zone, calendar.holidays
+        )
+        candidates = replace(candidates, after=(*candidates.after, profile))
     value, method = intervals.value_milliwh.copy(), intervals.method.copy()
     provenance, flags = intervals.provenance.copy(), intervals.flags.copy()
     for gap in gaps:

@@ -34,6 +34,12 @@ def estimate_gaps(
     cells.fill(*_on_lines(cells, gaps, ends), ends.has_line, Method.LINEAR)
     cells.fill(cells.energy_milliwh, np.ones(len(cells.gap), dtype=np.bool_), ends.is_dark, Method.KNOWN_ZERO)
     _take_days(cells, PlainDays.of(table, calendar), gaps, ends, rules.estimation)
+    if rules.estimation.profile is not None:
+        profile = rules.estimation.profile.candidate(
+            table.starts_at_s, table.interval_s, calendar.zone, calendar.holidays
+        )
+        every = np.ones(len(gaps), dtype=np.bool_)
+        cells.fill(profile.energy_milliwh[cells.place], profile.is_known[cells.place], every, profile.method)
     _take_last(cells, gaps, ends, rules.estimation)
     is_left = np.zeros(len(table), dtype=np.bool_)
     is_left[gaps.row[_scale(cells, gaps, ends)]] = True

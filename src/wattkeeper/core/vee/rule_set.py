@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from wattkeeper.core.kernel.quality import Flag
 from wattkeeper.core.vee.formula import Formula
+from wattkeeper.core.vee.profile import ClassProfile
 from wattkeeper.core.vee.registry import RULE_BY_CODE, RULE_OF_FINDING, RULES, Rule, Scope, Severity
 
 SUSPECT = int(Flag.SUSPECT)
@@ -26,7 +27,7 @@ class Estimation:
     `after_s`: how long to wait for reads before estimating what no register brackets. `linear_max_s`: the
     longest gap that a line closes (E1). `is_average_first`: E3 before E2. `is_zero_last`: zero where nothing
     at all is known (Texas ``0,E``), else it stays missing. `is_checked_again`: rules that dispute look at
-    estimates too.
+    estimates too. `profile`: what such customers use, where nothing is known of the series itself (E6).
     """
 
     after_s: int = 86_400
@@ -34,6 +35,7 @@ class Estimation:
     is_average_first: bool = False
     is_zero_last: bool = False
     is_checked_again: bool = False
+    profile: ClassProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)

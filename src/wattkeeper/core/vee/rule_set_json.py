@@ -7,6 +7,7 @@ from typing import Any
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.vee.formula import LENGTH_MAX, Formula, parse_formula
+from wattkeeper.core.vee.profile import ClassProfile
 from wattkeeper.core.vee.registry import RULE_BY_CODE, Rule, Severity
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet, Setting
 from wattkeeper.core.vee.rules_periods import STATISTIC_NAMES
@@ -15,6 +16,8 @@ from wattkeeper.core.vee.schedule import Assignment, RuleSchedule
 NUMBER_MAX = 10**9
 CODE_MAX = 64
 FORMULAS_MAX_COUNT = 20
+DAY_CURVES = ("workday_milliwh", "saturday_milliwh", "sunday_milliwh")
+YEAR_CURVE, HOURS = "hours_milliwh", 24
 
 
 class InvalidRuleSet(WattkeeperError):
@@ -29,6 +32,8 @@ def dump_rule_set(rule_set: RuleSet) -> dict[str, Any]:
         for each in fields(Estimation)
         if getattr(rule_set.estimation, each.name) != getattr(own, each.name)
     }
+    if (profile := rule_set.estimation.profile) is not None:
+        estimation["profile"] = _dump_profile(profile)
     rules = {}
     for code, setting in sorted(rule_set.settings.items()):
         severity = {} if setting.severity is None else {"severity": setting.severity.value}
@@ -43,9 +48,13 @@ def parse_rule_set(value: object) -> RuleSet:
 
     ``{"code": "shops-1", "rules": {"vee.spike": {"severity": "fail", "spike_pct": 300}}, "estimation": {}}``
 
+    ``"estimation": {"profile": {"annual_kwh": 3500, "workday_milliwh": [...], "saturday_milliwh": [...],
+    "sunday_milliwh": [...]}}``: a class profile (`ClassProfile`), or ``"hours_milliwh"`` with 8760 values.
+
     ``"formulas": ["max < 4 * mean"]`` beside them: what has to be true of each day, of `STATISTIC_NAMES`.
 
     :raises InvalidRuleSet: at the first unknown field, rule or parameter, and the first wrong value
+    :raises InvalidProfile: ``vee.profile-*`` if numbers are no profile
     :raises InvalidFormula: ``vee.formula-*`` of the first text that is no formula
     """
     optional = {"rules", "estimation", "formulas"}
@@ -119,13 +128,42 @@ def _setting(rule: Rule, value: object) -> Setting:
 def _estimation(value: object) -> Estimation:
     own = Estimation()
     record = _object(value, "estimation", optional={each.name for each in fields(Estimation)})
+    if record.get("profile") is not None:
+        record = {**record, "profile": _profile(record["profile"])}
     for name, each in record.items():
+        if name == "profile":
+            continue
         if not isinstance(getattr(own, name), bool):
             _number(each, f"estimation.{name}")
         elif not isinstance(each, bool):
             place = f"estimation.{name}"
             raise InvalidRuleSet("vee.rule-set-value", place=place, wanted="true | false", value=str(each))
     return Estimation(**record)
+
+
+def _profile(value: object) -> ClassProfile:
+    place = "estimation.profile"
+    record = _object(value, place, required={"annual_kwh"}, optional={*DAY_CURVES, YEAR_CURVE})
+    names = (YEAR_CURVE,) if YEAR_CURVE in record else DAY_CURVES
+    _object(value, place, required={"annual_kwh", *names})
+    annual_kwh = _number(record["annual_kwh"], f"{place}.annual_kwh")
+    curves = [_curve(record[name], f"{place}.{name}") for name in names]
+    if names == (YEAR_CURVE,):
+        curves = [curves[0][first : first + HOURS] for first in range(0, len(curves[0]), HOURS)]
+    return ClassProfile(annual_kwh, tuple(curves))
+
+
+def _curve(value: object, place: str) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise InvalidRuleSet("vee.rule-set-value", place=place, wanted="a list", value=str(value)[:CODE_MAX])
+    return tuple(_number(each, f"{place}[{i}]") for i, each in enumerate(value))
+
+
+def _dump_profile(profile: ClassProfile) -> dict[str, Any]:
+    named = zip(DAY_CURVES, map(list, profile.curves), strict=False)
+    hours = [each for curve in profile.curves for each in curve]
+    curves = dict(named) if len(profile.curves) == len(DAY_CURVES) else {YEAR_CURVE: hours}
+    return {"annual_kwh": profile.annual_kwh, **curves}
 
 
 def _formulas(value: object) -> tuple[Formula, ...]:

@@ -122,6 +122,16 @@ def complete(claimed: Iterable[ClaimedWindow]) -> int:
         )
 
 
+def find_claimed(*, tenant_id: int, series_ids: Iterable[int], besides: int | None) -> set[int]:
+    """Return which of some series lie in windows that a claim other than `besides` holds."""
+    ids = np.array(sorted(series_ids), dtype=np.int64)
+    shards = np.unique(ids // SHARD_SERIES_COUNT).tolist()
+    rows = DirtyWindow.objects.filter(tenant_id=tenant_id, shard_index__in=shards, fence_id__isnull=False)
+    packed = rows.exclude(fence_id=besides).values_list("spans", flat=True)
+    held = [Spans.unpack(bytes(spans)).series_id for spans in packed]
+    return set(ids[np.isin(ids, np.concatenate(held))].tolist()) if held else set()
+
+
 def next_value(name: str) -> int:
     """Return the next value of a counter that only rises, inside the caller's transaction."""
     Counter.objects.get_or_create(name=name)

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 
+from wattkeeper.data.registry.models import Series, Topology
 from wattkeeper.data.virtual.models import AccuracyCheck, AccuracyResult
+
+TAKEN, GIVEN_BACK = "energy_import", "energy_export"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,28 @@ def check_meter_rows(*, tenant_id: int) -> list[tuple[int, int, int, int]]:
     ).order_by("id", "main__series__id")
     columns = ("main__series__id", "reference__series__id", "reference__series__interval_s")
     return list(checks.values_list(*columns, "main__series__interval_s"))
+
+
+def node_rows(*, tenant_id: int) -> list[tuple[int, int, int, int]]:
+    """Return of each standing comparison with sub-meters what is balanced by it, oldest first.
+
+    A row: main point, series of what it takes, interval in seconds, loss. Left out are nodes of which a point
+    also gives energy back or is not measured: the others say nothing then.
+    """
+    unmeasured = Topology.objects.filter(parent=OuterRef("main")).exclude(child__series__quantity=TAKEN)
+    checks = AccuracyCheck.objects.filter(
+        tenant_id=tenant_id,
+        retired_at__isnull=True,
+        reference__isnull=True,
+        loss_ppm__lt=1_000_000,
+        main__series__quantity=TAKEN,
+    ).exclude(Exists(unmeasured))
+    given_back = Series.objects.filter(quantity=GIVEN_BACK)
+    at_main = given_back.filter(usage_point=OuterRef("main"))
+    below = given_back.filter(usage_point__fed_by__parent=OuterRef("main"))
+    checks = checks.exclude(Exists(at_main)).exclude(Exists(below))
+    columns = ("main_id", "main__series__id", "main__series__interval_s", "loss_ppm")
+    return list(checks.order_by("id").values_list(*columns))
 
 
 def _checks(tenant_id: int) -> QuerySet[AccuracyCheck]:

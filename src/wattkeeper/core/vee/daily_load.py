@@ -1,0 +1,32 @@
+"""The average daily load: what is used until a register is read again, by the last actual period (E8)."""
+
+import numpy as np
+
+from wattkeeper.core.kernel.quality import Method
+from wattkeeper.core.readings.intervals import Intervals
+from wattkeeper.core.vee.candidates import Candidate
+from wattkeeper.core.vee.like_days import DAY_S
+from wattkeeper.core.vee.scalars import forecast_by_daily_load
+
+LEAST_PERIOD_S = 28 * DAY_S  # the least that reads of a month lie apart
+LONGEST_PERIOD_S = 100 * DAY_S  # the most that reads of a quarter do
+
+
+def from_daily_load(intervals: Intervals, energy_milliwh: int, period_s: int) -> Candidate:
+    """Return the load of a period, `energy_milliwh` in `period_s`, for the last gap of `intervals` (E8).
+
+    Spread evenly: whatever the interval, the estimate of a span is the same to the milliwatt-hour.
+
+    :raises UnableToEstimate: if the period has no length or went backwards
+    """
+    gap = intervals.gaps[-1]
+    until = [
+        forecast_by_daily_load(
+            energy_milliwh=energy_milliwh, period_s=period_s, forecast_s=count * intervals.interval_s
+        )
+        for count in range(gap.end_index - gap.first_index + 1)
+    ]
+    energy, is_known = np.zeros(len(intervals), dtype=np.int64), np.zeros(len(intervals), dtype=np.bool_)
+    energy[gap.first_index : gap.end_index] = np.diff(np.array(until, dtype=np.int64))
+    is_known[gap.first_index : gap.end_index] = True
+    return Candidate(Method.DAILY_AVERAGE, energy, is_known)

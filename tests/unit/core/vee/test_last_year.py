@@ -1,0 +1,103 @@
+"""Estimates from the same days a year ago and from the daily load of the last actual period."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from unit.core.vee.energy_tables import series
+from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
+from wattkeeper.core.kernel.quality import Flag, Method
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.readings.intervals import Intervals
+from wattkeeper.core.vee.apportion import UnableToEstimate
+from wattkeeper.core.vee.candidates import Candidate
+from wattkeeper.core.vee.daily_load import from_daily_load
+from wattkeeper.core.vee.last_year import from_last_year
+
+BERLIN = ZoneInfo("Europe/Berlin")
+HOUR_S, DAY = 3600, 24
+FIRST = date(2030, 2, 25)
+KNOWN_DAYS = 28
+
+
+def midnight(day: date) -> int:
+    return to_seconds(local_midnight(day, BERLIN))
+
+
+def this_year(gap_days: int, *, registers: bool = False, known: int = 30) -> Intervals:
+    """Return hours from FIRST on: 28 days of so much, then a gap."""
+    hours = (midnight(FIRST + timedelta(days=KNOWN_DAYS + gap_days)) - midnight(FIRST)) // HOUR_S
+    first = (midnight(FIRST + timedelta(days=KNOWN_DAYS)) - midnight(FIRST)) // HOUR_S
+    found = series([known] * first + [None] * (hours - first), interval_s=HOUR_S, registers=registers)
+    return replace(found, starts_at_s=found.starts_at_s + midnight(FIRST))
+
+
+def last_year(days: int, value: int | None = None) -> tuple[Int64s, Int64s]:
+    """Return hours of the days 364 days before; without a value each is its wall-clock hour plus ten."""
+    then = FIRST - timedelta(days=364)
+    starts_s = np.arange(midnight(then), midnight(then + timedelta(days=days)), HOUR_S, dtype=np.int64)
+    hours = [10 + from_seconds(at_s).astimezone(BERLIN).hour for at_s in starts_s.tolist()]
+    return starts_s, np.array(hours, dtype=np.int64) if value is None else np.full(len(starts_s), value)
+
+
+def in_gap(found: Candidate, intervals: Intervals) -> list[int | None]:
+    (gap,) = intervals.gaps
+    places = range(gap.first_index, gap.end_index)
+    return [int(found.energy_milliwh[i]) if found.is_known[i] else None for i in places]
+
+
+def test_hours_meet_by_the_wall_clock_across_a_change_of_time() -> None:
+    """Clocks change on 31 March in 2030, on 25 March in 2029: between, days begin elsewhere in UTC."""
+    intervals = this_year(2, registers=True)
+    found = from_last_year(intervals, BERLIN, *last_year(40))
+    assert found.method == Method.PREVIOUS_YEAR
+    assert in_gap(found, intervals) == [10 + hour for hour in range(24)] * 2
+
+
+def test_growth_is_that_of_the_last_actual_period() -> None:
+    intervals = this_year(1, known=30)
+    assert in_gap(from_last_year(intervals, BERLIN, *last_year(40, 20)), intervals) == [30] * DAY
+    assert in_gap(from_last_year(this_year(1, known=10), BERLIN, *last_year(40, 20)), intervals) == [10] * DAY
+
+
+def test_where_registers_say_how_much_was_used_growth_is_not_asked() -> None:
+    intervals = this_year(1, registers=True, known=30)
+    assert in_gap(from_last_year(intervals, BERLIN, *last_year(40, 20)), intervals) == [20] * DAY
+
+
+@pytest.mark.parametrize(("days", "knows"), [(7, True), (6, False)])
+def test_less_than_a_week_in_common_tells_no_growth(days: int, *, knows: bool) -> None:
+    intervals = this_year(1)
+    starts_s, values = last_year(40, 20)
+    kept = (starts_s < starts_s[0] + days * DAY * HOUR_S) | (starts_s >= starts_s[KNOWN_DAYS * DAY] - HOUR_S)
+    kept[KNOWN_DAYS * DAY - 1] = False
+    found = from_last_year(intervals, BERLIN, starts_s[kept], values[kept])
+    assert bool(found.is_known.any()) is knows
+
+
+def test_doubtful_hours_of_this_year_tell_no_growth() -> None:
+    intervals = this_year(1)
+    intervals.flags[:] = int(Flag.SUSPECT)
+    assert not from_last_year(intervals, BERLIN, *last_year(40, 20)).is_known.any()
+
+
+def test_what_was_not_measured_a_year_ago_stays_unknown() -> None:
+    intervals = this_year(2, registers=True)
+    starts_s, values = last_year(KNOWN_DAYS + 1, 20)
+    assert in_gap(from_last_year(intervals, BERLIN, starts_s, values), intervals) == [20] * DAY + [None] * DAY
+    nothing = np.zeros(0, dtype=np.int64)
+    assert not from_last_year(intervals, BERLIN, nothing, nothing).is_known.any()
+
+
+def test_the_daily_load_goes_on_to_the_milliwatt_hour() -> None:
+    intervals = this_year(3)
+    found = from_daily_load(intervals, 1000, KNOWN_DAYS * DAY * HOUR_S)
+    values = in_gap(found, intervals)
+    assert found.method == Method.DAILY_AVERAGE
+    assert sum(each or 0 for each in values) == 1000 * 3 // KNOWN_DAYS
+    assert set(values) == {1, 2}
+    with pytest.raises(UnableToEstimate, match="no-daily-load"):
+        from_daily_load(intervals, -1, KNOWN_DAYS * DAY * HOUR_S)
