@@ -15,12 +15,13 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "src" / "wattkeeper" / "data"
 MADE = ROOT / "build" / "schemas"
+MADE_OF = ("*/migrations/*.py", "*/models.py", "sealing/*.py", "rules.py", "settings.py")
 
 
 def digest_of(folder: Path) -> str:
-    """Return what a schema depends on as one number: all Python of a folder, names too, and Django."""
+    """Return what a schema depends on as one number: what it is made of in a folder, by name, and Django."""
     seen = hashlib.sha256(version("django").encode())
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted({path for pattern in MADE_OF for path in folder.glob(pattern)}):
         seen.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
     return seen.hexdigest()[:16]
 
