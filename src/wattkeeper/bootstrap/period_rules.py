@@ -1,6 +1,6 @@
 """The rules over periods, wired: stored days of every series are judged, findings kept and closed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,7 @@ from wattkeeper.bootstrap.period_intervals import PRESENT, judge_formulas, judge
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.vee.feeders import Feeder, judge_feeders, list_series
 from wattkeeper.core.vee.periods import Judged, iter_ruled_days, judge_days, judge_months, judge_peaks
 from wattkeeper.core.vee.registry import PERIOD_CODES
 from wattkeeper.core.vee.rule_set import RuleSet
@@ -19,6 +20,7 @@ from wattkeeper.data.alarms.queries import FindingDraft, close_rules, keep_findi
 from wattkeeper.data.registry.measured_spans import MeasuredSpan, iter_measured_spans
 from wattkeeper.data.registry.quantities import REACTIVE_QUANTITIES
 from wattkeeper.data.vee.schedules import NO_GROUP, TenantSchedule, load_schedule
+from wattkeeper.data.virtual.feeders import load_feeders
 from wattkeeper.store.api import ReadingStore
 
 LOOK_BACK_DAYS = 45  # to the first of that month: what goes on for longer goes on in a finding of its own
@@ -35,12 +37,12 @@ def judge_periods(store: ReadingStore, *, tenant_id: int, now: datetime, rule_se
     """
     now = now.replace(microsecond=0)
     count = 0
-    schedule, off = load_schedule(tenant_id), load_off(tenant_id)
+    schedule, off, feeders = load_schedule(tenant_id), load_off(tenant_id), load_feeders(tenant_id)
     for spans in iter_measured_spans(tenant_id):
         for zone_name in sorted({span.time_zone for span in spans}):
             own = [span for span in spans if span.time_zone == zone_name]
             for plan, part in _by_plan(schedule, own, zone_name, rule_set):
-                count += _judge_zone(store, tenant_id, part, ZoneInfo(zone_name), now, plan, off)
+                count += _judge_zone(store, tenant_id, part, ZoneInfo(zone_name), now, plan, off, feeders)
     return count
 
 
@@ -66,6 +68,7 @@ def _judge_zone(
     now: datetime,
     plan: RulePlan,
     off: Off,
+    feeders: Mapping[int, Feeder],
 ) -> int:
     bounds_s = np.array([to_seconds(local_midnight(day, zone)) for day in _days(zone, now)], dtype=np.int64)
     ids = [span.series_id for span in spans]
@@ -88,6 +91,9 @@ def _judge_zone(
     found += judge_off(store, tenant_id, spans, off, day_bounds_s=bounds_s, plan=plan)
     found += judge_formulas(store, tenant_id, spans, day_bounds_s=bounds_s, zone=zone, plan=plan)
     found += judge_reactive(store, tenant_id, spans, day_bounds_s=bounds_s, plan=plan)
+    fed = [feeders[span.series_id] for span in spans if span.series_id in feeders]
+    behind = store.roll_ups(tenant_id, list_series(fed), [(int(bounds_s[0]), int(bounds_s[-1]))])
+    found += judge_feeders(behind, fed, day_bounds_s=bounds_s, plan=plan)
     found += _judge_months(store, tenant_id, _judged(active), bounds_s, zone, plan)
     _keep(tenant_id, spans, found, from_seconds(int(bounds_s[0])), now)
     return len(found)

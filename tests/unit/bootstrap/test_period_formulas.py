@@ -1,5 +1,7 @@
 """V26, wired: formulas of a rule set about each stored day."""
 
+from typing import Any
+
 import pytest
 
 from period_world import TODAY_S, assign, judge, store_days, store_quarters
@@ -32,10 +34,10 @@ def store_day(store: MemoryReadingStore, ours: People, series_id: int, ago: int,
     store_quarters(store, ours, series_id, [(at_s + 900 * i, value, 0) for i, value in enumerate(energy)])
 
 
-def odd(store: MemoryReadingStore, ours: People) -> dict[int, str]:
+def odd(store: MemoryReadingStore, ours: People) -> dict[int, Any]:
     """Return what does not hold by the day, counted back."""
     found = [each for each in judge(store, ours) if each[0] == "vee.statistics"]
-    return {ago: evidence["formula"] for _, ago, _, evidence in found}  # type: ignore[misc]
+    return {ago: evidence["formula"] for _, ago, _, evidence in found}
 
 
 def test_a_day_is_found_for_which_a_formula_is_false(

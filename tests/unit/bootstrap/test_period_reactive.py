@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -28,14 +29,14 @@ REGISTERS = (
 @pytest.fixture
 def series(ours: People, street: Street, services: Services, store: MemoryReadingStore) -> dict[str, int]:
     """The series of a meter with four registers, by quantity; weeks of days are stored."""
-    given = {"actor": ours.operator, "now": NOW, "services": services}
+    given: dict[str, Any] = {"actor": ours.operator, "now": NOW, "services": services}
     meter_id = add_meter(
-        **given,  # type: ignore[arg-type]
+        **given,
         site_id=street.site_id,
         serial_number="four",
         channels=[ChannelSpec(name, Fraction(1, 100)) for name in REGISTERS],
     )
-    install_meter(**given, meter_id=meter_id, usage_point_id=street.point_id, at=LONG_AGO)  # type: ignore[arg-type]
+    install_meter(**given, meter_id=meter_id, usage_point_id=street.point_id, at=LONG_AGO)
     found = dict(Series.objects.filter(usage_point_id=street.point_id).values_list("quantity", "id"))
     for series_id in found.values():
         store_days(store, ours, series_id, dict.fromkeys(range(1, 60), 96), 1)
