@@ -25,6 +25,8 @@ STRANGER_RULE = "collection.stranger"
 CLOCK_RULE = "collection.clock"
 IDENTITY_RULE = "vee.identity"
 IDENTITY_CODES = frozenset(("drivers.wrong-device",))
+EARLY_RULE = "vee.impossible-instant"
+EARLY_CODES = frozenset(("headend.stamp-too-early",))
 UNIT_RULE = "vee.unit"
 UNIT_CODES = frozenset(("drivers.unit-mismatch",))
 COUNTER_RULE = "collection.counter"
@@ -39,6 +41,7 @@ FAULTS = (
     (REPLAY_RULE, REPLAY_CODES),
     (IDENTITY_RULE, IDENTITY_CODES),
     (UNIT_RULE, UNIT_CODES),
+    (EARLY_RULE, EARLY_CODES),
 )
 
 

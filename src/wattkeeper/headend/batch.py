@@ -15,6 +15,7 @@ from wattkeeper.store.api import RawBatch, RawFrame
 from wattkeeper.store.ranges import INSTANT_MAX_S
 
 AHEAD_MAX_S = 600  # a clock is corrected before it is this far ahead
+EARLY_MAX_S = 86_400  # an installation may be recorded a day late
 _RANDOM_BITS = 30
 _SECONDS_MASK = (1 << 33) - 1
 _serial = itertools.count(secrets.randbits(_RANDOM_BITS))
@@ -69,7 +70,8 @@ class BatchBuilder:
         Add reads; those without a time stamp are stamped `now_s`, all get `flags` besides their own.
 
         A stamp is kept as the device says it. One that no store can hold leaves its read out, one that lies
-        ahead of the head-end's clock makes its read suspect: `stamp_error_code` tells of either.
+        ahead of the head-end's clock makes its read suspect, one from before the device was installed changes
+        nothing: `stamp_error_code` tells of each.
 
         :raises AnswerDamaged: if a value is not a whole number of steps; then none of them is added
         """
@@ -97,6 +99,8 @@ class BatchBuilder:
 
     def _doubts(self, measured_at_s: int, now_s: int) -> int:
         if measured_at_s <= now_s + AHEAD_MAX_S:
+            if measured_at_s < self._device.reads_from_s - EARLY_MAX_S:
+                self.stamp_error_code = self.stamp_error_code or "headend.stamp-too-early"
             return 0
         self.stamp_error_code = self.stamp_error_code or "headend.stamp-ahead"
         return int(Flag.SUSPECT | Flag.CLOCK_INVALID)

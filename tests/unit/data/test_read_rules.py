@@ -256,6 +256,7 @@ def test_clocks_are_judged_by_the_rule_set(
         ("vee.clock", {"seconds": 200}),
         ("vee.identity", {"error_code": "drivers.wrong-device"}),
         ("vee.unit", {"error_code": "drivers.unit-mismatch"}),
+        ("vee.impossible-instant", {"error_code": "headend.stamp-too-early"}),
     ],
 )
 def test_what_the_head_end_judges_can_be_off(

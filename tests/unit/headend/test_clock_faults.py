@@ -32,7 +32,7 @@ from wattkeeper.core.kernel.reads import ReadColumns
 from wattkeeper.core.readings.intervals import derive_intervals
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.drivers.api import DeviceRead, Steps
-from wattkeeper.headend.batch import AHEAD_MAX_S, BatchBuilder
+from wattkeeper.headend.batch import AHEAD_MAX_S, EARLY_MAX_S, BatchBuilder
 from wattkeeper.headend.session import CLOCK_OFFSET_MAX_S
 from wattkeeper.store.ranges import INSTANT_MAX_S, check_batch
 
@@ -61,7 +61,23 @@ def test_a_batch_always_fits_the_store_and_keeps_every_stamp_it_can(stamps: list
         check_batch(batch)
         assert batch.measured_at_s.tolist() == kept
         assert [bool(flags & DOUBTS) for flags in batch.flags] == [s > NOW_S + AHEAD_MAX_S for s in kept]
-    assert (builder.stamp_error_code is None) == all(0 <= stamp <= NOW_S + AHEAD_MAX_S for stamp in told)
+    earliest_s = device(1).reads_from_s - EARLY_MAX_S
+    is_told = any(not earliest_s <= stamp <= NOW_S + AHEAD_MAX_S for stamp in told)
+    assert (builder.stamp_error_code is not None) == is_told
+
+
+@pytest.mark.parametrize(
+    ("early_s", "code"),
+    [(DAY_S, None), (DAY_S + 1, "headend.stamp-too-early"), (20 * 365 * DAY_S, "headend.stamp-too-early")],
+)
+def test_a_stamp_from_before_the_installation_is_told_and_kept(early_s: int, code: str | None) -> None:
+    builder = BatchBuilder(link_id=1, device=device(1), now_s=NOW_S)
+    builder.keep_frame(b"frame")
+    builder.add([read_at(device(1).reads_from_s - early_s)], now_s=NOW_S)
+    assert builder.stamp_error_code == code
+    batch = builder.build()
+    assert batch is not None
+    assert batch.flags.tolist() == [0]
 
 
 async def test_an_impossible_stamp_costs_only_its_own_read(tmp_path: Path) -> None:

@@ -236,8 +236,8 @@ def list_findings(
 
 
 def list_open_meters(rules: Set[str]) -> list[tuple[str, int]]:
-    """Return (rule, meter) of the open findings of some rules, whosever meters they are."""
-    rows = Finding.objects.filter(rule__in=rules, state=Finding.State.OPEN, meter__isnull=False)
+    """Return (rule, meter) of the open findings of some rules about meters, whosever meters they are."""
+    rows = Finding.objects.filter(rule__in=rules, state=Finding.State.OPEN, subject_key__startswith="meter:")
     return [(rule, meter_id) for rule, meter_id in rows.values_list("rule", "meter_id") if meter_id]
 
 
