@@ -123,7 +123,10 @@ def _judge_months(
     months = store.roll_ups(tenant_id, judged.series_id.tolist(), [], bounds_s[:-1].tolist())
     found = judge_months(months, judged, month_bounds_s=bounds_s, plan=plan)
     found = [finding for finding in found if finding.starts_at_s >= day_bounds_s[0]]
-    ruled_s = [int(day_bounds_s[day]) for day, _, _ in iter_ruled_days(plan, day_bounds_s)]
+    ruled = list(iter_ruled_days(plan, day_bounds_s))
+    if all(rule_set.is_off("vee.peak-change") for _, _, rule_set in ruled):
+        return found
+    ruled_s = [int(day_bounds_s[day]) for day, _, _ in ruled]
     before = np.searchsorted(bounds_s, day_bounds_s[0]) - 1
     cuts_s = np.unique(np.concatenate((bounds_s[before:], ruled_s, day_bounds_s[-1:])))
     peaks = store.peaks(tenant_id, judged.series_id.tolist(), cuts_s.tolist(), PRESENT)
