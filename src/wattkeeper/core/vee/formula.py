@@ -2,7 +2,7 @@
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -18,11 +18,16 @@ NUMBER_MAX = 10**18
 
 Array = NDArray[Any]
 
+
+def _divide(left: Array, right: Array) -> Array:
+    return np.divide(left, np.where(right == 0, np.nan, right))
+
+
 _BINARY: dict[type[ast.operator], Callable[[Array, Array], Array]] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
     ast.Mult: np.multiply,
-    ast.Div: np.divide,
+    ast.Div: _divide,
 }
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -46,11 +51,12 @@ class Formula:
     _body: ast.expr = field(compare=False, repr=False)
 
     def holds(self, named: Mapping[str, Array]) -> NDArray[np.bool_]:
-        """Return where the formula is true; a division by zero is true: nothing was shown to be wrong."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = np.asarray(_evaluate(self._body, named))
-        if value.dtype == np.bool_:
-            return value
+        """Return where the formula is true.
+
+        What a division by zero leaves unknown is true: nothing was shown to be wrong.
+        """
+        with np.errstate(all="ignore"):
+            value = _evaluate(self._body, named)
         result: NDArray[np.bool_] = np.isnan(value) | (value != 0)
         return result
 
@@ -99,35 +105,40 @@ def _parts(node: ast.expr, text: str) -> list[ast.expr]:
     raise InvalidFormula("vee.formula-syntax", text=text)
 
 
-def _evaluate(node: ast.expr, named: Mapping[str, Array]) -> Any:
+def _evaluate(node: ast.expr, named: Mapping[str, Array]) -> Array:
+    """Return the value of a part, in floats: true is 1, false 0, unknown not a number."""
     match node:
         case ast.Name(name):
-            return named[name]
+            return np.asarray(named[name], dtype=np.float64)
         case ast.Constant(int() | float() as value):
-            return np.float64(value)
+            return np.asarray(value, dtype=np.float64)
         case ast.BinOp(left, op, right):
-            return _BINARY[type(op)](_number(left, named), _number(right, named))
+            return _BINARY[type(op)](_evaluate(left, named), _evaluate(right, named))
         case ast.UnaryOp(op, operand):
-            if isinstance(op, ast.USub):
-                return -_number(operand, named)
-            return ~np.asarray(_evaluate(operand, named), dtype=np.bool_)
+            inner = _evaluate(operand, named)
+            return -inner if isinstance(op, ast.USub) else 1 - _truth(inner)
         case ast.BoolOp(op, values):
-            parts = [np.asarray(_evaluate(each, named), dtype=np.bool_) for each in values]
-            joined = np.broadcast_arrays(*parts)
-            return np.all(joined, axis=0) if isinstance(op, ast.And) else np.any(joined, axis=0)
+            parts = [_truth(_evaluate(each, named)) for each in values]
+            return _all(parts) if isinstance(op, ast.And) else 1 - _all([1 - part for part in parts])
     return _compare(node, named)
 
 
-def _number(node: ast.expr, named: Mapping[str, Array]) -> Array:
-    """Return a part of arithmetic: what is true counts 1, what is false 0."""
-    return np.asarray(_evaluate(node, named), dtype=np.float64)
-
-
-def _compare(node: ast.expr, named: Mapping[str, Array]) -> Any:
+def _compare(node: ast.expr, named: Mapping[str, Array]) -> Array:
     assert isinstance(node, ast.Compare)
     values = [_evaluate(each, named) for each in (node.left, *node.comparators)]
-    holds: Any = True
-    for compare, (left, right) in zip(node.ops, pairwise(values), strict=True):
-        is_unknown = np.isnan(left) | np.isnan(right)
-        holds = holds & (_COMPARE[type(compare)](left, right) | is_unknown)
-    return holds
+    return _all(
+        [
+            np.where(np.isnan(left) | np.isnan(right), np.nan, _COMPARE[type(compare)](left, right))
+            for compare, (left, right) in zip(node.ops, pairwise(values), strict=True)
+        ]
+    )
+
+
+def _truth(value: Array) -> Array:
+    return np.where(np.isnan(value), np.nan, value != 0)
+
+
+def _all(parts: Sequence[Array]) -> Array:
+    """Return whether all are true: one that is false decides, else one that is unknown."""
+    joined = np.stack(np.broadcast_arrays(*parts))
+    return np.where((joined == 0).any(axis=0), 0.0, joined.min(axis=0))

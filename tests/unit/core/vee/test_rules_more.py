@@ -7,7 +7,7 @@ import pytest
 
 from unit.core.vee.energy_tables import DAY, DAY_S, bounds, nowhere, table
 from wattkeeper.core.kernel.quality import Flag, Provenance
-from wattkeeper.core.vee.formula import Formula, InvalidFormula, parse_formula
+from wattkeeper.core.vee.formula import InvalidFormula, parse_formula
 from wattkeeper.core.vee.rules import find_jumps
 from wattkeeper.core.vee.rules_delivery import (
     Deliveries,
@@ -121,12 +121,22 @@ def test_a_day_names_every_formula_that_does_not_hold() -> None:
     assert found.evidence["formula"] == "max < 5; min > 0"
 
 
-def test_a_division_by_zero_shows_nothing_wrong() -> None:
-    formula = parse_formula("max / mean < 2", STATISTIC_NAMES)
-    assert isinstance(formula, Formula)
-    named = {"max": np.array([0.0, 3.0]), "mean": np.array([0.0, 1.0])}
-    assert formula.holds(named).tolist() == [True, False]
-    assert parse_formula("max", STATISTIC_NAMES).holds(named).tolist() == [False, True]
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("max / mean < 2", [True, False]),
+        ("max", [False, True]),
+        ("sum / mean < 2", [True, True]),  # five divided by nothing
+        ("not max / mean > 2", [True, False]),
+        ("max / mean > 2 and sum < 5", [False, True]),
+        ("max / mean > 4 or sum > 5", [True, False]),
+        ("not (max / mean > 4 or sum > 5)", [True, True]),
+        ("0 < max / mean < 2", [True, False]),
+    ],
+)
+def test_a_division_by_zero_shows_nothing_wrong(text: str, holds: list[bool]) -> None:
+    named = {"max": np.array([0.0, 3.0]), "mean": np.array([0.0, 1.0]), "sum": np.array([5.0, 1.5])}
+    assert parse_formula(text, STATISTIC_NAMES).holds(named).tolist() == holds
 
 
 def test_a_poor_power_factor_counts_by_day() -> None:
