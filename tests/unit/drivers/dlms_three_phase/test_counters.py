@@ -99,6 +99,63 @@ def test_a_jump_to_the_end_does_not_lock_the_meter_out() -> None:
     line.run(driver, driver.open())
 
 
+class Blocks:
+    """Reservations that begin at 100, 10 000, 20 000 ...: others reserve in between."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def __call__(self, count: int) -> int:
+        self.asked.append(count)
+        return 10_000 * (len(self.asked) - 1) or 100
+
+
+def test_sixty_four_are_reserved_at_a_time_and_used_up() -> None:
+    blocks = Blocks()
+    counters = Counters(blocks)
+    assert [counters.take() for _ in range(65)] == [*range(100, 164), 10_000]
+    assert blocks.asked == [64, 64]
+
+
+@pytest.mark.parametrize(
+    ("latest", "following", "asked"),
+    [(0, 100, [64]), (99, 100, [64]), (100, 101, [64]), (162, 163, [64]), (163, 10_000, [64, 64])],
+)
+def test_what_the_meter_has_seen_is_skipped(latest: int, following: int, asked: list[int]) -> None:
+    blocks = Blocks()
+    counters = Counters(blocks)
+    counters.skip_past(latest)
+    assert (counters.take(), blocks.asked) == (following, asked)
+
+
+def test_a_jump_beyond_what_is_reserved_reserves_it_too() -> None:
+    reserve = Reservations(next_value=100)
+    counters = Counters(reserve)
+    counters.skip_past(164)
+    assert reserve.next_value == 100 + 64 + 65 + 64
+    assert [counters.take() for _ in range(128)] == list(range(165, 293))
+    assert reserve.next_value == 293
+
+
+@pytest.mark.parametrize("ours", [100, 10_000])
+def test_two_to_the_twenty_may_be_skipped_and_not_one_more(ours: int) -> None:
+    """Counted from the counter that would be next; what lies behind ours costs nothing."""
+
+    def about_to_hand_out() -> Counters:
+        counters = Counters(Blocks())
+        for _ in range(64 if ours == 10_000 else 0):
+            counters.take()
+        counters.skip_past(3)
+        counters.skip_past(ours - 1)
+        return counters
+
+    counters = about_to_hand_out()
+    counters.skip_past(ours + 2**20 - 1)
+    assert counters.take() >= ours + 2**20
+    with pytest.raises(DeviceRefused, match=r"drivers\.counter-jump"):
+        about_to_hand_out().skip_past(ours + 2**20)
+
+
 class Believing(Counters):
     """The planted fault: ours is whatever the meter says it has seen last."""
 
