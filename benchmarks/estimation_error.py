@@ -6,7 +6,9 @@ For each length of gap, that many gaps a home at random places of the last three
 the four weeks before (and up to three days after). Ours: the documented order of `core.vee.estimate`, once
 knowing what the registers advanced over the gap and once not; and with average like day before like day, as a
 rule set may say. Baselines: a straight line between the two neighbours, the same hours a week before, both
-also scaled to the registers. Homes that use nothing in a gap are left out of it.
+also scaled to the registers. Beside them the class profile of the other half of the homes, with their mean as
+annual estimate. The data hold no two years, so last year is not measured. Homes that use nothing in a gap are
+left out of it.
 
 Mean absolute error in Wh a quarter-hour and as part of the mean of the truth; the error of the gap's energy;
 both together, since the best shape by absolute error loses energy. The oracle: every estimate that knows the
@@ -15,6 +17,7 @@ registers sums to their advance, to the last milliwatt-hour, and none touches wh
 
 import time
 from collections import defaultdict
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,9 @@ from vee_homes import DAY_INTERVALS, INTERVAL_S, ZONE, Homes, Int64s, describe, 
 
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.readings.intervals import Gap, Intervals
+from wattkeeper.core.vee.candidates import PROFILE_YEAR_MILLIWH
 from wattkeeper.core.vee.estimate import DayCalendar, estimate
+from wattkeeper.core.vee.profile import ClassProfile
 from wattkeeper.core.vee.rule_set import Estimation
 
 LENGTHS_H = (0.5, 2, 6, 24, 72, 168)
@@ -106,6 +111,9 @@ def fill(homes: Homes, home: int, first: int, length: int) -> dict[str, Int64s]:
     line = np.interp(np.arange(length) + 1, [0, length + 1], [own[first - 1], own[first + length]])
     weeks_back = -(-length // WEEK)
     like = own[first - weeks_back * WEEK : first - weeks_back * WEEK + length].astype(np.float64)
+    profile = class_profile(homes, home % 2 == 0).candidate(
+        homes.starts_at_s[first : first + length], INTERVAL_S, ZONE
+    )
     return {
         "ours, registers known": ours(homes, home, first, length, total),
         "ours, average first, registers known": ours(homes, home, first, length, total, AVERAGE_FIRST),
@@ -113,9 +121,23 @@ def fill(homes: Homes, home: int, first: int, length: int) -> dict[str, Int64s]:
         "like day, scaled": scaled(like, total),
         "ours": ours(homes, home, first, length, None),
         "ours, average first": ours(homes, home, first, length, None, AVERAGE_FIRST),
+        "class profile, scaled": scaled(profile.energy_milliwh.astype(np.float64), total),
+        "class profile": profile.energy_milliwh,
         "line": line.astype(np.int64),
         "like day": like.astype(np.int64),
     }
+
+
+@cache
+def class_profile(homes: Homes, is_of_odd: bool) -> ClassProfile:
+    """Return the mean days of every other home as 1000 kWh a year, and what those homes use in a year."""
+    mean = homes.energy_milliwh[int(is_of_odd) :: 2].mean(axis=0)
+    days = mean[: homes.days_count * DAY_INTERVALS].reshape(-1, DAY_INTERVALS)
+    weekday = np.arange(len(days)) % 7  # the first is a Monday
+    curves = [days[chosen].mean(axis=0) for chosen in (weekday < 5, weekday == 5, weekday == 6)]
+    year = (5 * curves[0].sum() + curves[1].sum() + curves[2].sum()) * 365 / 7
+    shares = [np.round(curve * PROFILE_YEAR_MILLIWH / year).astype(np.int64).tolist() for curve in curves]
+    return ClassProfile(round(year / 1e6), tuple(map(tuple, shares)))
 
 
 def scaled(shape: Any, total: int) -> Int64s:

@@ -20,7 +20,7 @@ MILLIWH_PER_WH = 1000
 Int64s = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Homes:
     """Energy (homes, intervals) from local midnight on; step and contract power of each home (homes,)."""
 

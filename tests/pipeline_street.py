@@ -1,7 +1,8 @@
 """Every port of the pipeline for a street of series, in memory; with or without the array path."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from datetime import date
 from itertools import count
 from typing import Any
 
@@ -16,9 +17,11 @@ from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.pipeline.derive import PipelineReport, run_once
 from wattkeeper.pipeline.plain_facts import to_plain
 from wattkeeper.pipeline.ports import (
+    CheckMeter,
     Hints,
     ManyReads,
     MeasurementRows,
+    NodeMeters,
     PlainSeries,
     Ports,
     RollUps,
@@ -113,6 +116,47 @@ class Street:
         ]:
             del self.recorded[key]
         self.recorded |= {finding.key: finding for finding in findings}
+
+
+class StreetHints:
+    """Hints that know nothing but when supplies were off; what they mark is dirty."""
+
+    def __init__(
+        self, street: Street, off: Mapping[int, Sequence[tuple[int, int | None]]] | None = None
+    ) -> None:
+        self.street = street
+        self.off = off or {}
+
+    def begin(self) -> None:
+        """Know the same as before."""
+
+    def get_holidays(
+        self, series_ids: Sequence[int], from_s: int, to_s: int
+    ) -> Mapping[int, frozenset[date]]:
+        """Return no holidays."""
+        return {}
+
+    def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:
+        """Return no check meters."""
+        return {}
+
+    def get_nodes(self) -> Sequence[NodeMeters]:
+        """Return no nodes."""
+        return ()
+
+    def get_off_spans(self) -> Mapping[int, Sequence[tuple[int, int | None]]]:
+        """Return when supplies were off."""
+        return self.off
+
+    def find_claimed(self, series_ids: Sequence[int]) -> Set[int]:
+        """Return none."""
+        return set()
+
+    def mark(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        """Mark spans dirty."""
+        for series_id, own in spans.items():
+            for span in own:
+                self.street.mark(series_id, *span)
 
 
 class _Single:

@@ -62,7 +62,7 @@ def _actual_period(
 ) -> tuple[int, int] | None:
     """Return energy and length of the last period between two reads before a gap that no read has ended yet.
 
-    It ends with the read that the gap begins with, and begins with the newest one at least 28 days earlier.
+    It ends with the read that the gap begins with, and begins with the newest one at least 27 days earlier.
     """
     gap = derived.gaps[-1]
     is_open = gap.end_index == len(derived) and derived.position_chain[-1] < 0
@@ -77,7 +77,7 @@ def _actual_period(
     before = derive_span(ports, replace(facts, profiles=()), span, advance_rule)
     known = np.flatnonzero(before.position_chain == before.position_chain[-1])
     period_s = (len(before) - int(known[0])) * facts.interval_s
-    if before.position_chain[-1] < 0 or period_s < LEAST_PERIOD_S:
+    if before.position_chain[-1] < 0 or period_s < LEAST_PERIOD_S - facts.interval_s:
         return None
     return int(before.position_milliwh[-1] - before.position_milliwh[known[0]]), period_s
 
@@ -102,7 +102,10 @@ def find_later(
 
 def find_told_next_year(ports: Ports, rows: MeasurementRows, now_s: int) -> MeasurementRows:
     """Return those of the rows to be appended that next year rests on: measured now, or measured before."""
-    rows = rows.where(rows.starts_at_s + YEAR_S - CLOCKS_S < now_s)
+    begins_s = now_s - YEAR_S + CLOCKS_S
+    if int(rows.starts_at_s.min()) >= begins_s:
+        return MeasurementRows.concatenate([])
+    rows = rows.where(rows.starts_at_s < begins_s)
     is_told = rows.provenance == Provenance.MEASURED
     if is_told.all():
         return rows

@@ -1,12 +1,11 @@
 """Gaps filled from elsewhere: any order of arrival, on either path, ends in the same values."""
 
 from collections.abc import Mapping, Sequence, Set
-from datetime import date
 from random import Random
 
 import pytest
 
-from pipeline_street import Row, Street
+from pipeline_street import Row, Street, StreetHints
 from unit.pipeline.test_metamorphic import LOOK_BACK_S, Delivery, shuffled
 from unit.pipeline.test_plain import DAY_S, DAYS, FEATURES, make_series, start_of
 from wattkeeper.core.kernel.quality import Method
@@ -18,26 +17,17 @@ MAIN, CHECK = 1, 2
 GAPS = ("gaps", "long-gap")
 
 
-class Checked:
+class Checked(StreetHints):
     """A street's second series checks its first; `is_forgetful` plants marks that are lost.
 
-    `claimed`: what another run holds; `nodes`: what is balanced.
+    `claimed`: what another run holds; `nodes`: what is balanced instead.
     """
 
     def __init__(self, street: Street, *, is_forgetful: bool = False) -> None:
-        self.street = street
+        super().__init__(street)
         self.is_forgetful = is_forgetful
-        self.begun = 0
         self.claimed: set[int] = set()
         self.nodes: list[NodeMeters] = []
-
-    def begin(self) -> None:
-        self.begun += 1
-
-    def get_holidays(
-        self, series_ids: Sequence[int], from_s: int, to_s: int
-    ) -> Mapping[int, frozenset[date]]:
-        return {}
 
     def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:
         return {} if self.nodes else {MAIN: [CheckMeter(CHECK, 3600, 3600)]}
@@ -45,16 +35,12 @@ class Checked:
     def get_nodes(self) -> Sequence[NodeMeters]:
         return self.nodes
 
-    def get_off_spans(self) -> Mapping[int, Sequence[tuple[int, int | None]]]:
-        return {}
-
     def find_claimed(self, series_ids: Sequence[int]) -> Set[int]:
         return self.claimed & set(series_ids)
 
     def mark(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
-        for series_id, own in spans.items():
-            for span in () if self.is_forgetful else own:
-                self.street.mark(series_id, *span)
+        if not self.is_forgetful:
+            super().mark(spans)
 
 
 def make_world(seed: int) -> tuple[list[SeriesFacts], list[Delivery], int]:

@@ -11,8 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pipeline_street import Row, Street
-from unit.pipeline.test_hints import Checked
+from pipeline_street import Row, Street, StreetHints
 from wattkeeper.core.kernel.instants import local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Method, Source
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
@@ -20,7 +19,7 @@ from wattkeeper.core.vee.profile import ClassProfile
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.pipeline import derive
-from wattkeeper.pipeline.ports import CheckMeter, SeriesFacts
+from wattkeeper.pipeline.ports import SeriesFacts
 
 OWN, CHANNEL = 1, 10
 ZONE = ZoneInfo("Europe/Berlin")
@@ -31,19 +30,18 @@ UNKNOWN_DAY = 34  # of the gap: no measured day lies four weeks before it
 STEP = 1000
 
 
-class Alone(Checked):
-    """Hints of a street whose series have no others; `marked`: what was marked."""
+class Alone(StreetHints):
+    """Hints of a street whose series have no others; `marked`: what was marked, unless it is forgotten."""
 
     def __init__(self, street: Street, *, is_forgetful: bool = False) -> None:
-        super().__init__(street, is_forgetful=is_forgetful)
+        super().__init__(street)
+        self.is_forgetful = is_forgetful
         self.marked: list[tuple[int, int]] = []
-
-    def get_check_meters(self) -> Mapping[int, Sequence[CheckMeter]]:
-        return {}
 
     def mark(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
         self.marked += [span for own in spans.values() for span in own]
-        super().mark(spans)
+        if not self.is_forgetful:
+            super().mark(spans)
 
 
 def facts_of(rules: RuleSet | None = None) -> SeriesFacts:
@@ -197,8 +195,9 @@ def arrived(order: Sequence[Row], *, is_many: bool) -> object:
 
 
 @pytest.mark.parametrize("is_many", [True, False])
-def test_the_order_in_which_reads_of_months_arrive_changes_nothing(*, is_many: bool) -> None:
-    first, *others = permutations(MONTHS)
+@pytest.mark.parametrize("later_s", [0, 8 * HOUR_S + 780], ids=["at midnight", "by hand"])
+def test_the_order_in_which_reads_of_months_arrive_changes_nothing(*, is_many: bool, later_s: int) -> None:
+    first, *others = permutations([(at_s + later_s, *read) for at_s, *read in MONTHS])
     plain = arrived(first, is_many=is_many)
     assert all(arrived(order, is_many=is_many) == plain for order in others)
 

@@ -16,6 +16,7 @@ from wattkeeper.core.readings.resets import Part, cut_at_resets, describe_reset
 CUT_READ_SLACK_S = (
     300  # a removal or installation read this close to the instant still serves, as an estimate
 )
+FAR_S = 86_400  # reads farther apart than this are no polling of intervals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,8 +151,9 @@ def add_boundaries(knots: Knots, boundaries: Int64s, interval_s: int) -> Knots:
     """Return `knots` with interpolated ones at boundaries between close reads.
 
     Interpolated are boundaries between two reads of one stretch at most one interval apart (a device polled
-    off the grid), and the last boundary before the end of a chain (its newest read brackets what came
-    before).
+    off the grid), the last boundary before the end of a chain (its newest read brackets what came before),
+    and of two reads more than a day apart (a register read by hand) the first boundary after the one and the
+    last before the other (E7), so that each read begins and ends what is estimated beside it.
     """
     if not len(knots):
         return knots
@@ -165,6 +167,8 @@ def add_boundaries(knots: Knots, boundaries: Int64s, interval_s: int) -> Knots:
     is_chain_end[:-1] = knots.chain[1:] != knots.chain[:-1]
     is_close = knots.at_s[after] - knots.at_s[before] <= interval_s
     is_close |= is_chain_end[after] & (knots.at_s[after] - boundaries < interval_s)
+    is_beside = np.minimum(boundaries - knots.at_s[before], knots.at_s[after] - boundaries) < interval_s
+    is_close |= is_beside & (knots.at_s[after] - knots.at_s[before] > FAR_S)
     places = np.flatnonzero(is_open & is_close)
     if not len(places):
         return knots

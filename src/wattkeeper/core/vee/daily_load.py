@@ -8,7 +8,7 @@ from wattkeeper.core.vee.candidates import Candidate
 from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.core.vee.scalars import forecast_by_daily_load
 
-LEAST_PERIOD_S = 28 * DAY_S  # the least that reads of a month lie apart
+LEAST_PERIOD_S = 27 * DAY_S  # the least that reads of a month lie apart
 LONGEST_PERIOD_S = 100 * DAY_S  # the most that reads of a quarter do
 
 

@@ -282,6 +282,31 @@ def test_a_device_polled_off_the_grid_is_interpolated_and_conserves() -> None:
     assert found.value_milliwh.tolist() == [150_000] * 4
 
 
+DAY_MIN = 24 * 60
+
+
+@pytest.mark.parametrize(("apart_min", "is_bracketed"), [(DAY_MIN + 1, True), (DAY_MIN, False)])
+def test_reads_by_hand_more_than_a_day_apart_begin_and_end_what_lies_between(
+    apart_min: int, *, is_bracketed: bool
+) -> None:
+    """A straight line leads from each read to the boundary beside it; nothing is lost or counted twice."""
+    at = [7, 7 + apart_min, 7 + 2 * apart_min]
+    by_hand = reads(*((minutes, 100 + 2 * minutes, Source.FIELD) for minutes in at))
+    found = derive([meter()], {1: by_hand}, quarters=2 * DAY_MIN // 15 + 2, power_max_w=10**6)
+    energies = [gap.energy_milliwh for gap in found.gaps if gap.end_index < len(found)]
+    if not is_bracketed:
+        assert None in energies
+        return
+    first, middle, last = 15, at[1] // 15 * 15, at[2] // 15 * 15
+    assert [each for each in energies if each is not None] == [
+        2000 * (middle - first),
+        2000 * (last - middle - 15),
+    ]
+    assert found.value_milliwh[middle // 15] == 2000 * 15
+    assert found.method[middle // 15] == Method.LINEAR
+    assert not any(gap.is_exact for gap in found.gaps)
+
+
 def test_the_newest_live_read_brackets_an_open_gap() -> None:
     found = derive([meter()], {1: reads((0, 100), (50, 150, Source.LIVE))})
     assert found.gaps == (Gap(0, 3, 45_000, is_exact=False), Gap(3, 4, None, is_exact=False))
