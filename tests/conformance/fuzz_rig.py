@@ -19,7 +19,7 @@ from fastcrc import crc16
 
 SLOWEST_S = 0.05
 MEMORY_MAX_MB = 1024
-FRAME_MAX_BYTES, FILE_MAX_BYTES = 300, 2048
+FRAME_MAX_BYTES, FILE_MAX_BYTES = 300, 4096
 
 with atheris.instrument_imports(include=["wattkeeper"], enable_loader_override=False):
     from conformance.fuzz_seeds import DLMS_APDUS, DLMS_FRAMES, VALUES, batches, files, frames_645, pdus

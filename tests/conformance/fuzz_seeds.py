@@ -18,7 +18,8 @@ from wattkeeper.store.api import RawBatch, RawFrame
 from wattkeeper.store.batch_codec import encode_batch
 
 MARKET_MIDNIGHT_S = 1_772_287_200  # 2026-03-01 in market time, UTC+10
-DAY_COUNT = 48
+DAY_COUNT = 48  # a file of that market has whole days
+FEW_COUNT = 2
 
 VALUES = [
     bytes.fromhex(each)
@@ -71,14 +72,15 @@ def batches() -> tuple[bytes, bytes]:
 
 
 def files(form: Format) -> list[bytes]:
-    """Return a file of one meter's day, or of its register."""
+    """Return a small file of one meter: its day, a few of its values, or its register."""
     if form == "nem13":
         return [nem13(GOOD, "550,N,,A,")]
+    count = DAY_COUNT if form == "nem12" else FEW_COUNT
     block = make_block(
         ("ABCDEFGHIJ", "M1", "E1", "Wh", 1800),
-        [MARKET_MIDNIGHT_S + 1800 * place for place in range(DAY_COUNT)],
-        list(range(1000, 1000 + DAY_COUNT)),
+        [MARKET_MIDNIGHT_S + 1800 * place for place in range(count)],
+        list(range(1000, 1000 + count)),
         [(Quality(Provenance.MEASURED), ""), (Quality(Provenance.ESTIMATED), "")],
-        [place % 2 for place in range(DAY_COUNT)],
+        [place % 2 for place in range(count)],
     )
     return [b"".join(write_file(form, [block], LossList()))]

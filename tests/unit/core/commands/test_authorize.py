@@ -45,6 +45,7 @@ REFUSALS: list[tuple[str, Command, dict[str, Any], datetime]] = [
     ("cap-operator", CUT, {"disconnects_by_operator_last_hour": 20}, NOON),
     ("cap-operator", CUT, {"disconnects_by_operator_last_hour": 15, "pending_count": 5}, NOON),
     ("cap-tenant", CUT, {"disconnects_by_tenant_last_hour": 3}, NOON),
+    ("cap-tenant", CUT, {"disconnects_by_tenant_last_hour": 1, "pending_count": 2}, NOON),
     ("cap-tenant", CUT, {"disconnects_by_tenant_last_hour": 4, "tenant_meter_count": 4999}, NOON),
     ("meter-retired", CUT, {"is_retired": True}, NOON),
     ("no-relay", CUT, {"has_relay": False}, NOON),
@@ -67,6 +68,16 @@ REFUSALS: list[tuple[str, Command, dict[str, Any], datetime]] = [
     ("approval-stale", BATCH, {"second_approver": replace(OTHER, approved_at=NOON + timedelta(1))}, NOON),
 ]
 
+MAY_PASS = {  # with time, or once a second person has looked
+    "no-notice",
+    "calendar-day",
+    "calendar-eve",
+    "calendar-hours",
+    "cap-operator",
+    "cap-tenant",
+    "second-person-needed",
+}
+
 
 @pytest.mark.parametrize(
     ("code", "command", "changes", "now"), REFUSALS, ids=[f"{i}-{r[0]}" for i, r in enumerate(REFUSALS)]
@@ -76,6 +87,7 @@ def test_refusal(code: str, command: Command, changes: dict[str, Any], now: date
         authorize(command=command, facts=replace(FACTS, **changes), now=now)
     assert caught.value.code == f"commands.{code}"
     assert caught.value.quarantines is code.startswith("cap-")
+    assert caught.value.is_permanent is (code not in MAY_PASS)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +100,7 @@ def test_refusal(code: str, command: Command, changes: dict[str, Any], now: date
         (CUT, {"disconnects_by_tenant_last_hour": 3, "tenant_meter_count": 4000}, NOON),
         (CUT, {"is_for_debt": True, "notice_served_at": NOON - timedelta(days=3)}, NOON),
         (BATCH, {"second_approver": OTHER}, NOON),
+        (BATCH, {"second_approver": replace(OTHER, approved_at=NOON)}, NOON),
     ],
 )
 def test_leave(command: Command, changes: dict[str, Any], now: datetime) -> None:
