@@ -29,7 +29,8 @@ from wattkeeper.core.billing.intervals import IntervalColumns, take_billable
 from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Flag, Provenance, Source
 from wattkeeper.core.kernel.reads import ReadColumns
-from wattkeeper.core.readings.intervals import derive_intervals
+from wattkeeper.core.readings import trace
+from wattkeeper.core.readings.intervals import Intervals, derive_intervals
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.drivers.api import DeviceRead, Steps
 from wattkeeper.headend.batch import AHEAD_MAX_S, EARLY_MAX_S, BatchBuilder
@@ -162,12 +163,14 @@ def test_a_clock_that_is_believed_is_caught() -> None:
     assert sum(misattributed(case, is_flagging=False) for _ in range(50)) > 0
 
 
-def billed(case: Random, *, is_flagging: bool, is_true_read: bool) -> tuple[int, int]:
+def derived_day(
+    case: Random, *, is_flagging: bool, is_true_read: bool
+) -> tuple[NDArray[np.int64], int, Intervals]:
     """
-    Return by how many mWh a bill of a day is wrong, interval by interval, and how many of them are doubtful.
+    Return what a register showed at 25 hours, which of them is told, and the intervals derived from it.
 
-    Within the day one read came more than ten minutes before its stamp, with a value of its own; the true
-    read of that instant is there too, or never came.
+    Of that hour one read came more than ten minutes before its stamp, with a value of its own; the true read
+    is there too, or never came.
     """
     from_s = NOW_S // DAY_S * DAY_S
     at_s = from_s + HOUR_S * np.arange(25, dtype=np.int64)
@@ -188,7 +191,7 @@ def billed(case: Random, *, is_flagging: bool, is_true_read: bool) -> tuple[int,
         np.append(np.zeros(len(kept), dtype=np.int64), flags),
         np.full(len(kept) + 1, int(Source.PROFILE)),
     ]
-    order = np.argsort(columns[0], kind="stable")
+    order = case.sample(range(len(columns[0])), len(columns[0]))  # any order of arrival
     derived = derive_intervals(
         installations=(METER,),
         reads={1: ReadColumns(*(column[order] for column in columns))},
@@ -197,30 +200,51 @@ def billed(case: Random, *, is_flagging: bool, is_true_read: bool) -> tuple[int,
         interval_s=HOUR_S,
         power_max_w=10**6,
     )
-    rows = IntervalColumns(at_s[:-1], derived.value_milliwh, derived.provenance, derived.flags)
+    return value, place, derived
+
+
+def wrong_milliwh(case: Random, *, is_flagging: bool) -> int:
+    """Return by how many mWh a bill of such a day is wrong, interval by interval."""
+    value, _, derived = derived_day(case, is_flagging=is_flagging, is_true_read=True)
+    rows = IntervalColumns(derived.starts_at_s, derived.value_milliwh, derived.provenance, derived.flags)
+    from_s = int(derived.starts_at_s[0])
     period = Period(from_seconds(from_s), from_seconds(from_s + DAY_S))
     taken = take_billable(rows, period, HOUR_S, accept_estimates=False)
-    assert int(taken.energy_milliwh.sum()) == int(value[-1] - value[0]) * 1000
-    wrong_milliwh = int(np.abs(taken.energy_milliwh - np.diff(value) * 1000).sum())
-    return wrong_milliwh, int(np.count_nonzero(taken.flags & DOUBTS))
+    assert not (taken.flags & DOUBTS).any()
+    return int(np.abs(taken.energy_milliwh - np.diff(value) * 1000).sum())
+
+
+def left_out(case: Random, *, is_flagging: bool) -> bool:
+    """Return whether both intervals beside such a read wait for an estimate of what they hold together."""
+    value, place, derived = derived_day(case, is_flagging=is_flagging, is_true_read=False)
+    missing = np.flatnonzero(derived.provenance == Provenance.MISSING).tolist()
+    gaps = [(gap.first_index, gap.end_index, gap.energy_milliwh) for gap in derived.gaps]
+    both = int(value[place + 1] - value[place - 1]) * 1000
+    return missing == [place - 1, place] and gaps == [(place - 1, place + 1, both)]
 
 
 def test_a_bill_leaves_out_a_read_from_the_future_once_the_true_one_has_come() -> None:
     case = Random(19)
-    assert {billed(case, is_flagging=True, is_true_read=True) for _ in range(300)} == {(0, 0)}
+    assert {wrong_milliwh(case, is_flagging=True) for _ in range(300)} == {0}
 
 
 def test_a_bill_that_takes_a_read_from_the_future_is_caught() -> None:
     """The planted fault: a stamp ahead of time is a stamp like any other, and the higher value counts."""
     case = Random(19)
-    assert any(billed(case, is_flagging=False, is_true_read=True)[0] for _ in range(300))
+    assert any(wrong_milliwh(case, is_flagging=False) for _ in range(300))
 
 
-def test_what_a_bill_takes_of_a_read_from_the_future_is_marked() -> None:
-    """Where the true read never came both intervals beside it are doubtful; their sum is right."""
+def test_a_bill_leaves_out_a_read_from_the_future_whose_true_one_never_comes() -> None:
     case = Random(19)
-    assert {billed(case, is_flagging=True, is_true_read=False)[1] for _ in range(300)} == {2}
-    assert {billed(case, is_flagging=False, is_true_read=False)[1] for _ in range(300)} == {0}
+    assert {left_out(case, is_flagging=True) for _ in range(300)} == {True}
+
+
+def test_a_read_from_the_future_that_is_billed_as_measured_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted faults: the stamp believed, and the read marked but measured by all the same."""
+    case = Random(19)
+    assert not any(left_out(case, is_flagging=False) for _ in range(300))
+    monkeypatch.setattr(trace, "is_untrusted", lambda flags: np.zeros_like(flags, dtype=np.bool_))
+    assert not any(left_out(case, is_flagging=True) for _ in range(300))
 
 
 async def test_a_clock_that_is_off_is_told_in_seconds(tmp_path: Path) -> None:

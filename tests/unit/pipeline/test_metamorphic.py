@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pipeline_street import Row, Street, StreetHints
-from unit.pipeline.test_plain import DAY_S, DAYS, FEATURES, ZONES, make_series, start_of
+from unit.pipeline.test_plain import AHEADS, DAY_S, DAYS, FEATURES, ZONES, make_series, start_of
 from unit.pipeline.test_rollups import RollUpsOf, held
 from wattkeeper.core.billing.compute import compute_bill
 from wattkeeper.core.billing.intervals import IntervalColumns
@@ -44,10 +44,10 @@ class LastDeliveryWins(Street):
             super().deliver(series_id, channel_id, [row])
 
 
-def make_world(seed: int) -> tuple[list[SeriesFacts], list[Delivery], int]:
-    """Return a series with drawn features, all its reads, and the instant at which they are judged."""
+def make_world(seed: int, always: tuple[str, ...] = ()) -> tuple[list[SeriesFacts], list[Delivery], int]:
+    """Return a series with some and with drawn features, all its reads, and the instant of judgement."""
     chance = Random(seed)
-    facts, reads = make_series(1, ["double", *chance.sample(FEATURES, 3)], chance)
+    facts, reads = make_series(1, ["double", *always, *chance.sample(FEATURES, 3)], chance)
     deliveries = [(1, channel_id, row) for channel_id, rows in reads.items() for row in rows]
     return [facts], deliveries, start_of(facts.zone) + (DAYS + 3) * DAY_S
 
@@ -136,10 +136,12 @@ def tariff_of(zone: str) -> Any:
     )
 
 
-def differs(kind: type[Street], shuffles: int, *, seed: int = 0) -> Iterator[bool]:
+def differs(
+    kind: type[Street], shuffles: int, *, seed: int = 0, always: tuple[str, ...] = ()
+) -> Iterator[bool]:
     """Yield of each of so many shuffles whether it ends in another state than the plain order does."""
     for first in range(0, shuffles, SHUFFLES_A_WORLD):
-        facts, deliveries, now_s = make_world(seed + first)
+        facts, deliveries, now_s = make_world(seed + first, always)
         plain = live(kind([], is_many=True), facts, iter([deliveries]), now_s)
         for index in range(first, min(first + SHUFFLES_A_WORLD, shuffles)):
             chance = Random((seed + index) * 7919 + 1)
@@ -173,8 +175,13 @@ def test_worlds_hold_zeros_of_supplies_that_were_off() -> None:
     assert Method.KNOWN_ZERO in methods
 
 
-def test_a_winner_by_arrival_is_caught() -> None:
-    assert any(differs(LastDeliveryWins, CAUGHT_WITHIN))
+def test_whether_a_read_ahead_comes_before_the_true_one_changes_nothing() -> None:
+    assert sum(differs(Street, 100, seed=500, always=AHEADS)) == 0
+
+
+@pytest.mark.parametrize("always", [(), AHEADS], ids=["drawn", "ahead"])
+def test_a_winner_by_arrival_is_caught(always: tuple[str, ...]) -> None:
+    assert any(differs(LastDeliveryWins, CAUGHT_WITHIN, always=always))
 
 
 def test_a_window_that_is_not_widened_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ ZONES = (ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Ka
 FIRST = date(2026, 3, 26)  # Berlin's short day is the fourth from here
 DAYS = 4
 FLAGS = (Flag.POWER_LOST, Flag.SUSPECT, Flag.CLOCK_INVALID, Flag.CLOCK_ADJUSTED, Flag.DST_AMBIGUOUS)
+AHEAD = int(Flag.SUSPECT | Flag.CLOCK_INVALID)
 FEATURES = (
     "gaps",
     "long-gap",
@@ -50,6 +51,8 @@ FEATURES = (
     "lost-end",
     "silent",
 )
+AHEADS = ("ahead", "ahead-too")  # reads before their time: in the place of true ones, and beside them
+EVERY = (*FEATURES, *AHEADS)
 
 
 def start_of(zone: ZoneInfo) -> int:
@@ -143,6 +146,13 @@ def _flag(rows: dict[int, Row], chance: Random) -> None:
         rows[i] = (*rows[i][:2], int(flag), rows[i][3])
 
 
+def _ahead(rows: dict[int, Row], chance: Random) -> None:
+    """Let reads come before their time, with other values; the true ones never come."""
+    for i in chance.sample(sorted(rows), 3):
+        at_s, value, _, source = rows[i]
+        rows[i] = (at_s, value + chance.choice((-40, 3, 9, 10**9)), AHEAD, source)
+
+
 def _only_live(rows: dict[int, Row], _: Random) -> None:
     for i, row in rows.items():
         rows[i] = (*row[:3], int(Source.LIVE))
@@ -174,6 +184,7 @@ ALTER: dict[str, Callable[[dict[int, Row], Random], None]] = {
     "negative": lambda rows, chance: _change(rows, chance, lambda value: chance.choice((-5, 10**9))),
     "all-live": _only_live,
     "flags": _flag,
+    "ahead": _ahead,
     "poor-gap": _drop_beside_flag,
     "lost-end": lambda rows, chance: _drop(rows, chance.randrange(50, 90), DAYS * 24),
     "silent": lambda rows, _: rows.clear(),
@@ -182,6 +193,8 @@ ALTER: dict[str, Callable[[dict[int, Row], Random], None]] = {
 
 def _extra_reads(rows: dict[int, Row], features: list[str], chance: Random) -> Iterator[Row]:
     for at_s, value, _, _ in chance.sample(sorted(rows.values()), min(3, len(rows))):
+        if "ahead-too" in features:
+            yield at_s, value + chance.choice((-7, 0, 7)), AHEAD, int(Source.PUSH)
         if "double" in features:
             yield at_s, value + chance.choice((0, 0, 1, 7)), 0, int(Source.PUSH)
         if "beside" in features:
@@ -234,7 +247,7 @@ def compare(seed: int, series: list[list[str]]) -> Street:
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    series=st.lists(st.lists(st.sampled_from(FEATURES), max_size=4), min_size=1, max_size=4),
+    series=st.lists(st.lists(st.sampled_from(EVERY), max_size=4), min_size=1, max_size=4),
 )
 def test_the_array_path_equals_the_path_of_single_series(seed: int, series: list[list[str]]) -> None:
     compare(seed, series)
@@ -246,7 +259,7 @@ def test_a_read_after_the_last_whole_interval_widens_nothing_for_ever() -> None:
     compare(7790, [["negative", "beside", "all-live"], odd, ["lost-end"], []])
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("feature", EVERY)
 @pytest.mark.parametrize("seed", range(3))
 def test_each_thing_that_may_happen_alone(feature: str, seed: int) -> None:
     compare(seed, [[feature], [], [feature, "gaps"]])
@@ -282,6 +295,7 @@ PLANTS: dict[str, tuple[object, str, object]] = {
         "_without_live_beside_stored",
         lambda reads, interval_s: reads.where(reads.source != Source.LIVE),
     ),
+    "reads ahead of their time believed": (plain, "is_untrusted", lambda flags: np.zeros_like(flags, bool)),
     "flags of the start forgotten": (plain, "START_FLAGS", 0),
     "shares rounded down": (plain_estimate, "apportion_rows", _even_shares),
     "poor neighbours": (plain_estimate, "BAD_END_FLAGS", 0),
@@ -312,6 +326,7 @@ def test_a_planted_difference_is_seen(name: str, monkeypatch: pytest.MonkeyPatch
                     ["stairs"],
                 ],
             )
+            compare(seed, [["ahead"]])
         except (AssertionError, IndexError, ValueError):
             return
     pytest.fail(f"nobody noticed: {name}")

@@ -20,7 +20,7 @@ from wattkeeper.core.readings.intervals import (
     find_installed,
 )
 from wattkeeper.core.readings.knots import scale_counts
-from wattkeeper.core.readings.settle import settle_reads, take
+from wattkeeper.core.readings.settle import is_untrusted, settle_reads, take
 
 
 def collect_intervals(
@@ -39,9 +39,9 @@ def collect_intervals(
     the sum of what both meters hold of it (method EXCHANGE), MISSING and a
     ``readings.exchange-read-missing`` finding where one of them holds nothing. A multiplier change inside an
     interval is shared out by time: ESTIMATED, EXCHANGE and ``readings.multiplier-read-missing``. A negative
-    value, or more than the service can carry, is a ``readings.out-of-range`` finding and not used. No
-    register brackets a gap here, so its energy is unknown; a position is the sum since the window began,
-    known beside measured intervals.
+    value, or more than the service can carry, is a ``readings.out-of-range`` finding and not used, nor are
+    untrusted reads. No register brackets a gap here, so its energy is unknown; a position is the sum since
+    the window began, known beside measured intervals.
 
     :raises InvalidWindow: if the window is not a whole number of intervals
     """
@@ -144,10 +144,11 @@ class _Sheet:
 def _select(
     installation: InstallationFact, reads: ReadColumns | None, sheet: _Sheet
 ) -> tuple[ReadColumns, list[Finding]]:
-    """Return one read for each interval of the grid that overlaps the installation."""
+    """Return one trusted read for each interval of the grid that overlaps the installation."""
     if reads is None:
         return ReadColumns.of([]), []
     is_own = np.isin(reads.measured_at_s, sheet.starts_at_s[sheet.touched_by(installation)])
+    is_own &= ~is_untrusted(reads.flags)
     return settle_reads(installation.channel_id, take(reads, is_own), interval_s=sheet.interval_s)
 
 

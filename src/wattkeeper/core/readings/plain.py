@@ -17,6 +17,7 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import INTERVAL_FLAGS, START_FLAGS
 from wattkeeper.core.readings.knots import INT64_SAFE
 from wattkeeper.core.readings.plain_table import UNKNOWN, GapColumns, IntervalTable
+from wattkeeper.core.readings.settle import is_untrusted
 
 Mask = NDArray[np.bool_]
 NO_MODULUS = 0
@@ -77,9 +78,11 @@ def derive_plain(
     The rows of the latter (shape (series,)) are left empty: two reads at one instant, one beside the grid or
     beyond the register, a step that the service can't carry, that goes backwards, or that may hide another
     turn of the register, or a clock that was set; but for one read alone that both its neighbours contradict,
-    which is rejected. `reads` may hold any time around the window, as brackets.
+    which is rejected; untrusted reads are none. `reads` may hold any time around the window, as brackets.
     """
     table = IntervalTable.empty(facts.series_id, from_s, to_s, interval_s)
+    if reads.flags.any():
+        reads = reads.where(~is_untrusted(reads.flags))
     reads = _without_live_beside_stored(reads, interval_s)
     place, is_beside = _find_places(reads, from_s, interval_s)
     is_odd = _out_of_range(facts)

@@ -7,6 +7,18 @@ from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.core.kernel.reads import ReadColumns
 
+_UNTRUSTED = int(Flag.SUSPECT | Flag.CLOCK_INVALID)
+
+
+def is_untrusted(flags: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return which reads nobody vouches for, neither for the value nor for the instant.
+
+    So the head-end marks a stamp more than ten minutes ahead of its own clock. They measure nothing; the true
+    read of the instant does, whenever it comes.
+    """
+    result: NDArray[np.bool_] = (flags & _UNTRUSTED) == _UNTRUSTED
+    return result
+
 
 def take(reads: ReadColumns, index: NDArray[np.intp] | NDArray[np.bool_]) -> ReadColumns:
     """Return the rows of `reads` that `index` (positions or mask) names."""

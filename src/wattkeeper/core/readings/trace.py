@@ -12,6 +12,7 @@ from wattkeeper.core.readings.facts import InstallationFact
 from wattkeeper.core.readings.knots import Knots, join_knots, no_knots
 from wattkeeper.core.readings.positions import Limits, trace_installation
 from wattkeeper.core.readings.resets import Part, cut_at_resets, describe_reset
+from wattkeeper.core.readings.settle import is_untrusted, take
 
 CUT_READ_SLACK_S = (
     300  # a removal or installation read this close to the instant still serves, as an estimate
@@ -41,11 +42,12 @@ def trace_series(
     knows what was used between; with a read beside the instant the cut is an estimate. Both are
     ``readings.exchange-read-missing`` findings where they lie between the first and last of `boundaries`.
     While no channel is installed the position stands still. A told reset of a register is an exchange of the
-    register by itself, and a ``readings.register-reset`` finding.
+    register by itself, and a ``readings.register-reset`` finding. Untrusted reads are none.
     """
     findings: list[Finding] = []
     pieces = []
-    parts = [part for each in installations for part in cut_at_resets(each, reads.get(each.channel_id))]
+    trusted = {channel_id: take(own, ~is_untrusted(own.flags)) for channel_id, own in reads.items()}
+    parts = [part for each in installations for part in cut_at_resets(each, trusted.get(each.channel_id))]
     for installation, own in parts:
         if own is None:
             pieces.append(_Piece(installation, no_knots(), is_start_known=False, is_end_known=False))

@@ -6,6 +6,7 @@ import pytest
 
 from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.core.kernel.reads import ReadColumns
+from wattkeeper.core.readings import interval_reads
 from wattkeeper.core.readings.interval_reads import collect_intervals
 from wattkeeper.core.readings.intervals import Gap, Intervals, InvalidWindow
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
@@ -13,10 +14,10 @@ from wattkeeper.core.registry.installations import ChannelInstallation, Multipli
 HOUR_S = 3600
 
 
-def collect(*rows: tuple[int, int], hours: int = 4) -> Intervals:
+def collect(*rows: tuple[int, int], hours: int = 4, flags: Flag = Flag.LATE) -> Intervals:
     change = (MultiplierPeriod(0, 2 * HOUR_S, Fraction(1)), MultiplierPeriod(2 * HOUR_S, None, Fraction(40)))
     installation = ChannelInstallation(1, 0, None, Fraction(1000), None, change)
-    reads = ReadColumns.of([(hour * HOUR_S, value, int(Flag.LATE), int(Source.FILE)) for hour, value in rows])
+    reads = ReadColumns.of([(hour * HOUR_S, value, int(flags), int(Source.FILE)) for hour, value in rows])
     return collect_intervals(
         installations=[installation],
         reads={1: reads},
@@ -45,6 +46,14 @@ def test_impossible_values_are_not_used() -> None:
     found = collect((0, -1), (1, 1001), (2, 25), (3, 26))
     assert found.provenance.tolist() == [0, 0, 1, 0]
     assert [finding.rule for finding in found.findings] == ["readings.out-of-range"] * 3
+
+
+def test_reads_that_nobody_vouches_for_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the planted fault: they are."""
+    ahead = Flag.SUSPECT | Flag.CLOCK_INVALID
+    assert set(collect((0, 1), (1, 2), flags=ahead).provenance.tolist()) == {0}
+    monkeypatch.setattr(interval_reads, "is_untrusted", lambda flags: flags < 0)
+    assert collect((0, 1), (1, 2), flags=ahead).provenance.tolist() == [1, 1, 0, 0]
 
 
 def test_a_conflict_is_decided_and_said() -> None:
