@@ -52,7 +52,7 @@ class Scope(Enum):
     """Over what a rule looks, and so when it can be run."""
 
     INTERVALS = "intervals"  # whole local days of a window, whenever they are derived
-    PERIOD = "period"  # a billing period or longer, once it is over
+    PERIOD = "period"  # stored days and months, every hour
     READS = "reads"  # what was delivered, as it comes
 
 
