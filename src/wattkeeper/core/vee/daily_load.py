@@ -4,12 +4,24 @@ import numpy as np
 
 from wattkeeper.core.kernel.quality import Method
 from wattkeeper.core.readings.intervals import Intervals
+from wattkeeper.core.vee.apportion import UnableToEstimate
 from wattkeeper.core.vee.candidates import Candidate
 from wattkeeper.core.vee.like_days import DAY_S
-from wattkeeper.core.vee.scalars import forecast_by_daily_load
 
 LEAST_PERIOD_S = 27 * DAY_S  # the least that reads of a month lie apart
 LONGEST_PERIOD_S = 100 * DAY_S  # the most that reads of a quarter do
+
+
+def forecast_by_daily_load(*, energy_milliwh: int, period_s: int, forecast_s: int) -> int:
+    """Return the energy of a coming period by the average daily load of the last actual one (rule E8).
+
+    AEMO methods 25 and 65: ``ADL = energy / days``, estimate ``ADL * days``; in seconds, rounded down once.
+
+    :raises UnableToEstimate: if the actual period has no length or went backwards
+    """
+    if period_s <= 0 or energy_milliwh < 0:
+        raise UnableToEstimate("vee.no-daily-load", period_s=period_s)
+    return energy_milliwh * forecast_s // period_s
 
 
 def from_daily_load(intervals: Intervals, energy_milliwh: int, period_s: int) -> Candidate:

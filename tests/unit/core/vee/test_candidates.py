@@ -24,7 +24,6 @@ from wattkeeper.core.vee.candidates import (
 )
 from wattkeeper.core.vee.estimate import DayCalendar, estimate
 from wattkeeper.core.vee.rule_set import Estimation
-from wattkeeper.core.vee.scalars import average_daily_load_milliwh, forecast_by_daily_load, prorate_by_profile
 
 CALENDAR = DayCalendar(ZoneInfo("UTC"))
 ALL = np.ones(6, dtype=np.bool_)
@@ -161,15 +160,9 @@ def test_nothing_known_stays_missing_unless_the_rule_set_says_zero() -> None:
 
 
 def test_a_register_is_prorated_by_a_profile() -> None:
-    assert prorate_by_profile(weight_before=1, weight_total=4, from_value=100, to_value=180) == 120
-    assert prorate_by_profile(weight_before=0, weight_total=0, from_value=100, to_value=180) == 100
-
-
-def test_the_average_daily_load_carries_on() -> None:
-    assert average_daily_load_milliwh(energy_milliwh=300, period_s=30 * 86_400) == 10
-    assert forecast_by_daily_load(energy_milliwh=310, period_s=31 * 86_400, forecast_s=3 * 86_400) == 30
-    with pytest.raises(UnableToEstimate, match="no-daily-load"):
-        average_daily_load_milliwh(energy_milliwh=300, period_s=0)
+    lost = series([10, *[None] * 4, 60])
+    profile = Candidates(after=(candidate(Method.CLASS_PROFILE, 0, 1, 1, 0, 2, 0),))
+    assert fill(lost, profile, linear_max_s=0)[0] == [10, 1000, 1000, 0, 2000, 60]
 
 
 def test_a_line_fills_what_candidates_leave_of_a_short_gap() -> None:

@@ -14,7 +14,7 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.vee.apportion import UnableToEstimate
 from wattkeeper.core.vee.candidates import Candidate
-from wattkeeper.core.vee.daily_load import from_daily_load
+from wattkeeper.core.vee.daily_load import forecast_by_daily_load, from_daily_load
 from wattkeeper.core.vee.last_year import from_last_year
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -90,6 +90,12 @@ def test_what_was_not_measured_a_year_ago_stays_unknown() -> None:
     assert in_gap(from_last_year(intervals, BERLIN, starts_s, values), intervals) == [20] * DAY + [None] * DAY
     nothing = np.zeros(0, dtype=np.int64)
     assert not from_last_year(intervals, BERLIN, nothing, nothing).is_known.any()
+
+
+def test_the_average_daily_load_carries_on() -> None:
+    assert forecast_by_daily_load(energy_milliwh=310, period_s=31 * 86_400, forecast_s=3 * 86_400) == 30
+    with pytest.raises(UnableToEstimate, match="no-daily-load"):
+        forecast_by_daily_load(energy_milliwh=300, period_s=0, forecast_s=1)
 
 
 def test_the_daily_load_goes_on_to_the_milliwatt_hour() -> None:

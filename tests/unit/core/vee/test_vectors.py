@@ -12,7 +12,9 @@ import pytest
 from shared import shared_path
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
-from wattkeeper.core.readings.intervals import Gap, Intervals
+from wattkeeper.core.kernel.reads import ReadColumns
+from wattkeeper.core.readings.intervals import Gap, Intervals, derive_intervals
+from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.core.vee.apportion import UnableToEstimate, apportion
 from wattkeeper.core.vee.estimate import DayCalendar, estimate, interpolate
 from wattkeeper.core.vee.like_days import iter_like_days
@@ -24,7 +26,6 @@ from wattkeeper.core.vee.rules_days import find_usage_on_inactive, find_wrong_co
 from wattkeeper.core.vee.rules_electric import find_reactive_without_active
 from wattkeeper.core.vee.rules_instants import Instants, find_tou_mismatches
 from wattkeeper.core.vee.rules_periods import find_high_low_usage
-from wattkeeper.core.vee.scalars import prorate_register
 from wattkeeper.core.vee.table import EnergyTable
 
 QUARTER_S = 900
@@ -278,10 +279,21 @@ def test_a_sunday_is_before_the_holiday(weekday: int) -> None:
 def test_register_only() -> None:
     case = CASES["register_only_gap"]
     t0, at, t1 = (to_seconds(datetime.fromisoformat(case[key])) for key in ("t0", "at", "t1"))
-    value = prorate_register(
-        at_s=at, from_s=t0, from_value=milliwh(case["r0"]), to_s=t1, to_value=milliwh(case["r1"])
+    ratio = (MultiplierPeriod(t0, None, Fraction(1)),)
+    rows = [(at_s, milliwh(case[key]), 0, 0) for at_s, key in ((t0, "r0"), (t1, "r1"))]
+    derived = derive_intervals(
+        installations=[ChannelInstallation(1, t0, None, Fraction(1), None, ratio)],
+        reads={1: ReadColumns.of(rows)},
+        from_s=t0,
+        to_s=t1,
+        interval_s=3600,
+        power_max_w=10**6,
     )
-    assert value == milliwh(case["expect"])
+    estimated = estimate(derived, DayCalendar(ZoneInfo("UTC")), derived.gaps)
+    before = estimated.value_milliwh[estimated.starts_at_s < at]
+    off = milliwh(case["r0"]) + int(before.sum()) - milliwh(case["expect"])
+    assert 0 <= off < len(before)  # each interval takes less than one milliwatt-hour more, the first ones
+    assert estimated.value_milliwh.sum() == milliwh(case["r1"]) - milliwh(case["r0"])
 
 
 NAMES = {
