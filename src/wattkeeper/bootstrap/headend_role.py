@@ -8,6 +8,7 @@ import uvloop
 from prometheus_client import generate_latest
 
 from wattkeeper.bootstrap.engines import carrier_address, data_folder, make_clock, open_store
+from wattkeeper.bootstrap.fresh_threads import FreshThreads
 from wattkeeper.bootstrap.headend_ports import DataPlan, StoreHoldings, StoreSink
 from wattkeeper.bootstrap.headend_reports import DataReports
 from wattkeeper.bootstrap.headend_share import OwnedPlan, metrics_path, own_headend, spool_folder
@@ -16,7 +17,7 @@ from wattkeeper.bootstrap.services import DataOutbox
 from wattkeeper.data.collection.models import MAIN
 from wattkeeper.headend.carry import Carrier
 from wattkeeper.headend.carry_link import check_name
-from wattkeeper.headend.dispatch import read_relay_back
+from wattkeeper.headend.dispatch import COMMAND_THREADS_COUNT, read_relay_back
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.plants import drop_gaps, trust_acknowledgement
 from wattkeeper.headend.ports import Clock
@@ -41,6 +42,7 @@ def run_headend_role(name: str = MAIN) -> None:
 async def _run_headend(name: str, clock: Clock, plant: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(FreshThreads())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     folder = data_folder()
@@ -69,6 +71,7 @@ async def _run_headend(name: str, clock: Clock, plant: str) -> None:
             metrics=metrics,
             backfill_policy=drop_gaps if plant == "drop-backfill" else fetch_every_gap,
             read_back_policy=trust_acknowledgement if plant == "trust-ack" else read_relay_back,
+            command_threads=FreshThreads(COMMAND_THREADS_COUNT, "commands"),
         )
     finally:
         publisher.cancel()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ ReadBackPolicy = Callable[[CommandKind, ReadRelay], Awaitable[RelayState]]
 FindDevice = Callable[[int], tuple[Line, DeviceState] | None]
 
 CLAIM_PERIOD_REAL_S = 0.2
-_THREADS_COUNT = 4
+COMMAND_THREADS_COUNT = 4
 _OPEN_TRIES_COUNT = 3
 _READ_BACK_TRIES_COUNT = 3
 _PAUSE_REAL_S = 0.5
@@ -68,6 +68,7 @@ class Dispatch:
         find_device: FindDevice,
         busy: Callable[[], AbstractContextManager[None]],
         read_back_policy: ReadBackPolicy = read_relay_back,
+        threads: Executor | None = None,
     ) -> None:
         self._outbox = outbox
         self._clock = clock
@@ -77,7 +78,7 @@ class Dispatch:
         self._read_back_policy = read_back_policy
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._pauses: dict[int, _ReadBackPause] = {}
-        self._threads = ThreadPoolExecutor(_THREADS_COUNT, "commands")
+        self._threads = threads or ThreadPoolExecutor(COMMAND_THREADS_COUNT, "commands")
 
     async def run(self) -> None:
         """Claim and carry out, for ever."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from datetime import timedelta
 
 import structlog
@@ -56,11 +57,13 @@ async def run_headend(
     read_back_policy: ReadBackPolicy = read_relay_back,
     seed: int | None = None,
     limits: DoorLimits | None = None,
+    command_threads: Executor | None = None,
 ) -> None:
     """
     Collect, hand over and dispatch until `stop` is set.
 
-    `seed` makes the jitter repeatable; `spool` stays open and is closed by who opened it.
+    `seed` makes the jitter repeatable; `spool` stays open and is closed by who opened it; `command_threads`
+    ask the outbox, all else is asked in the loop's own.
     """
     counters = metrics or HeadendMetrics()
     headend = Headend(plan=plan, clock=clock, metrics=counters)
@@ -90,6 +93,7 @@ async def run_headend(
         find_device=headend.find_device,
         busy=headend.timetable.busy,
         read_back_policy=read_back_policy,
+        threads=command_threads,
     )
     watch = SpoolWatch(headend.services.spool, report, clock, counters)
     await headend.run(stop, [drain.run, dispatch.run, doors.run, watch.run])
