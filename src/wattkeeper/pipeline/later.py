@@ -25,15 +25,18 @@ from wattkeeper.pipeline.window import Span, derive_span, merge_spans
 
 YEAR_S = YEAR_DAYS * DAY_S
 CLOCKS_S = 2 * 3600  # how far a day of last year may begin off the same instant
-LAST_METHODS = (
-    Method.PREVIOUS_YEAR,
-    Method.DAILY_AVERAGE,
-    Method.CLASS_PROFILE,
-    Method.EVEN_SPREAD,
-    Method.FLAT_LINE,
-    Method.KNOWN_ZERO,
-    Method.UNFILLED,
-)
+LAST_METHODS = tuple(
+    int(each)
+    for each in (
+        Method.PREVIOUS_YEAR,
+        Method.DAILY_AVERAGE,
+        Method.CLASS_PROFILE,
+        Method.EVEN_SPREAD,
+        Method.FLAT_LINE,
+        Method.KNOWN_ZERO,
+        Method.UNFILLED,
+    )
+)  # of what may know better once those of last year are known
 
 
 def candidates_after(
