@@ -38,6 +38,41 @@ class FormPage:
     facts: tuple[tuple[Text, Text], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a form is about: the page of a thing, its name, the zone of its times."""
+
+    url: str
+    name: str
+    zone: str
+
+
+def answer_about(
+    visit: Visit,
+    about: About,
+    title: Text,
+    button_label: Text,
+    make: Make,
+    do: Do,
+    *,
+    lead: Text = "",
+    is_dangerous: bool = False,
+) -> HttpResponse:
+    """Return a form about a thing, or where its action leads; back is the thing's own page."""
+    form_page = FormPage(
+        title=title,
+        back_url=about.url,
+        back_label=about.name,
+        button_label=button_label,
+        make=make,
+        do=do,
+        lead=lead,
+        is_dangerous=is_dangerous,
+        zone=about.zone,
+    )
+    return answer_form(visit, form_page)
+
+
 def answer_form(visit: Visit, page: FormPage) -> HttpResponse:
     """Return the form, or where its action leads; local times are read in the page's zone."""
     zone = page.zone or main_zone(visit.tenant_id)

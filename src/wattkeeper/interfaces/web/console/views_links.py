@@ -16,7 +16,7 @@ from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.models import Link
 from wattkeeper.data.collection.queries import LinkRow, list_links
 from wattkeeper.data.registry.models import Site
-from wattkeeper.interfaces.web.console.form_page import Do, FormPage, Make, Text, answer_form
+from wattkeeper.interfaces.web.console.form_page import About, FormPage, answer_about, answer_form
 from wattkeeper.interfaces.web.console.forms import LinkForm, with_site
 from wattkeeper.interfaces.web.console.forms_work import ConfirmForm, CopyLinkForm
 from wattkeeper.interfaces.web.console.show import asked_id, show
@@ -96,7 +96,9 @@ def link_edit(visit: Visit, link_id: int) -> HttpResponse:
         edit_link(actor=visit.actor, now=visit.services.now(), link_id=link_id, **fields)
         return _url(link_id)
 
-    return _answer(visit, row, _("Edit the link"), _("Save"), partial(LinkForm, instance=row), edit)
+    return answer_about(
+        visit, _about(row), _("Edit the link"), _("Save"), partial(LinkForm, instance=row), edit
+    )
 
 
 @page(Role.OPERATOR)
@@ -107,7 +109,7 @@ def link_copy(visit: Visit, link_id: int) -> HttpResponse:
     def copy(fields: dict[str, Any]) -> str:
         return _url(copy_link(actor=visit.actor, now=visit.services.now(), link_id=link_id, **fields))
 
-    return _answer(visit, row, _("Copy the link"), _("Copy"), CopyLinkForm, copy)
+    return answer_about(visit, _about(row), _("Copy the link"), _("Copy"), CopyLinkForm, copy)
 
 
 @page(Role.OPERATOR)
@@ -119,30 +121,13 @@ def link_retire(visit: Visit, link_id: int) -> HttpResponse:
         retire_link(actor=visit.actor, now=visit.services.now(), link_id=link_id)
         return reverse("console:links")
 
-    return _answer(visit, row, _("Retire the link"), _("Retire"), ConfirmForm, retire, is_dangerous=True)
-
-
-def _answer(
-    visit: Visit,
-    row: Link,
-    title: Text,
-    button_label: Text,
-    make: Make,
-    do: Do,
-    *,
-    is_dangerous: bool = False,
-) -> HttpResponse:
-    form_page = FormPage(
-        title=title,
-        back_url=_url(row.id),
-        back_label=row.name,
-        button_label=button_label,
-        make=make,
-        do=do,
-        is_dangerous=is_dangerous,
-        zone=row.site.time_zone,
+    return answer_about(
+        visit, _about(row), _("Retire the link"), _("Retire"), ConfirmForm, retire, is_dangerous=True
     )
-    return answer_form(visit, form_page)
+
+
+def _about(row: Link) -> About:
+    return About(_url(row.id), row.name, row.site.time_zone)
 
 
 def _cells(row: LinkRow, zone: str) -> tuple[Cell, ...]:

@@ -19,7 +19,7 @@ from wattkeeper.actions.registry.remove_meter import remove_meter
 from wattkeeper.actions.registry.retire_meter import retire_meter
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.registry.models import Meter
-from wattkeeper.interfaces.web.console.form_page import Do, FormPage, Make, Text, answer_form
+from wattkeeper.interfaces.web.console.form_page import About, FormPage, answer_about, answer_form
 from wattkeeper.interfaces.web.console.forms import MeterForm, with_site
 from wattkeeper.interfaces.web.console.forms_work import (
     AtForm,
@@ -84,7 +84,7 @@ def meter_edit(visit: Visit, meter_id: int) -> HttpResponse:
         return _url(meter_id)
 
     make = partial(MeterForm, tenant_id=visit.tenant_id, instance=meter)
-    return _answer(visit, meter, _("Edit the meter"), _("Save"), make, edit)
+    return answer_about(visit, _about(meter), _("Edit the meter"), _("Save"), make, edit)
 
 
 @page(Role.OPERATOR)
@@ -96,7 +96,7 @@ def meter_copy(visit: Visit, meter_id: int) -> HttpResponse:
         return _url(copy_meter(**_who(visit), meter_id=meter_id, **fields))
 
     lead = _("The copy has the same driver, link and channels, and goes into stock. Keys are not copied.")
-    return _answer(visit, meter, _("Copy the meter"), _("Copy"), CopyMeterForm, copy, lead=lead)
+    return answer_about(visit, _about(meter), _("Copy the meter"), _("Copy"), CopyMeterForm, copy, lead=lead)
 
 
 @page(Role.OPERATOR)
@@ -116,7 +116,7 @@ def meter_install(visit: Visit, meter_id: int) -> HttpResponse:
         return _url(meter_id)
 
     make = partial(InstallForm, tenant_id=visit.tenant_id, initial=_at_now(visit))
-    return _answer(visit, meter, _("Install the meter"), _("Install"), make, install)
+    return answer_about(visit, _about(meter), _("Install the meter"), _("Install"), make, install)
 
 
 @page(Role.OPERATOR)
@@ -139,7 +139,9 @@ def meter_exchange(visit: Visit, meter_id: int) -> HttpResponse:
 
     make = partial(ExchangeForm, tenant_id=visit.tenant_id, initial=_at_now(visit))
     lead = _("Both readings count: no energy is lost between the two meters.")
-    return _answer(visit, meter, _("Exchange the meter"), _("Exchange"), make, exchange, lead=lead)
+    return answer_about(
+        visit, _about(meter), _("Exchange the meter"), _("Exchange"), make, exchange, lead=lead
+    )
 
 
 @page(Role.OPERATOR)
@@ -158,7 +160,7 @@ def meter_remove(visit: Visit, meter_id: int) -> HttpResponse:
         return _url(meter_id)
 
     make = partial(RemoveForm, initial=_at_now(visit))
-    return _answer(visit, meter, _("Remove the meter"), _("Remove"), make, remove)
+    return answer_about(visit, _about(meter), _("Remove the meter"), _("Remove"), make, remove)
 
 
 @page(Role.OPERATOR)
@@ -172,8 +174,8 @@ def meter_retire(visit: Visit, meter_id: int) -> HttpResponse:
 
     make = partial(AtForm, initial=_at_now(visit))
     lead = _("It is read no longer; its readings and bills stay for ever.")
-    return _answer(
-        visit, meter, _("Retire the meter"), _("Retire"), make, retire, lead=lead, is_dangerous=True
+    return answer_about(
+        visit, _about(meter), _("Retire the meter"), _("Retire"), make, retire, lead=lead, is_dangerous=True
     )
 
 
@@ -188,34 +190,20 @@ def meter_delete(visit: Visit, meter_id: int) -> HttpResponse:
         return reverse("console:meters")
 
     lead = _("Only a meter entered by mistake, that was never read, can be deleted.")
-    return _answer(
-        visit, meter, _("Delete the meter"), _("Delete"), ConfirmForm, delete, lead=lead, is_dangerous=True
-    )
-
-
-def _answer(
-    visit: Visit,
-    meter: Meter,
-    title: Text,
-    button_label: Text,
-    make: Make,
-    do: Do,
-    *,
-    lead: Text = "",
-    is_dangerous: bool = False,
-) -> HttpResponse:
-    form_page = FormPage(
-        title=title,
-        back_url=_url(meter.id),
-        back_label=meter.serial_number,
-        button_label=button_label,
-        make=make,
-        do=do,
+    return answer_about(
+        visit,
+        _about(meter),
+        _("Delete the meter"),
+        _("Delete"),
+        ConfirmForm,
+        delete,
         lead=lead,
-        is_dangerous=is_dangerous,
-        zone=meter.site.time_zone,
+        is_dangerous=True,
     )
-    return answer_form(visit, form_page)
+
+
+def _about(meter: Meter) -> About:
+    return About(_url(meter.id), meter.serial_number, meter.site.time_zone)
 
 
 def _own(visit: Visit, meter_id: int) -> Meter:

@@ -16,7 +16,7 @@ from wattkeeper.actions.registry.set_topology import set_topology
 from wattkeeper.actions.tariffs.set_contract import set_contract
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.registry.models import UsagePoint
-from wattkeeper.interfaces.web.console.form_page import Do, FormPage, Make, Text, answer_form
+from wattkeeper.interfaces.web.console.form_page import About, FormPage, answer_about, answer_form
 from wattkeeper.interfaces.web.console.forms import UsagePointForm, with_site
 from wattkeeper.interfaces.web.console.forms_work import (
     ConfirmForm,
@@ -66,7 +66,7 @@ def usage_point_edit(visit: Visit, usage_point_id: int) -> HttpResponse:
         return _url(usage_point_id)
 
     make = partial(UsagePointForm, instance=point)
-    return _answer(visit, point, _("Edit the usage point"), _("Save"), make, edit)
+    return answer_about(visit, _about(point), _("Edit the usage point"), _("Save"), make, edit)
 
 
 @page(Role.OPERATOR)
@@ -78,7 +78,7 @@ def usage_point_copy(visit: Visit, usage_point_id: int) -> HttpResponse:
         return _url(copy_usage_point(**_who(visit), usage_point_id=usage_point_id, **fields))
 
     lead = _("The customer, the protection and the meter stay with the original.")
-    return _answer(visit, point, _("Copy the usage point"), _("Copy"), CopyForm, copy, lead=lead)
+    return answer_about(visit, _about(point), _("Copy the usage point"), _("Copy"), CopyForm, copy, lead=lead)
 
 
 @page(Role.OPERATOR)
@@ -91,9 +91,9 @@ def usage_point_retire(visit: Visit, usage_point_id: int) -> HttpResponse:
         return _url(usage_point_id)
 
     lead = _("Its readings and bills stay for ever.")
-    return _answer(
+    return answer_about(
         visit,
-        point,
+        _about(point),
         _("Retire the usage point"),
         _("Retire"),
         ConfirmForm,
@@ -114,7 +114,9 @@ def usage_point_multiplier(visit: Visit, usage_point_id: int) -> HttpResponse:
 
     make = partial(MultiplierForm, initial=_at_now(visit))
     lead = _("Current ratio times voltage ratio. Everything from then on is derived again.")
-    return _answer(visit, point, _("Change the multiplier"), _("Change"), make, change, lead=lead)
+    return answer_about(
+        visit, _about(point), _("Change the multiplier"), _("Change"), make, change, lead=lead
+    )
 
 
 @page(Role.OPERATOR)
@@ -129,7 +131,7 @@ def usage_point_parent(visit: Visit, usage_point_id: int) -> HttpResponse:
         return _url(usage_point_id)
 
     make = partial(ParentForm, tenant_id=visit.tenant_id, initial=_at_now(visit))
-    return _answer(visit, point, _("Say what feeds it"), _("Save"), make, set_parent)
+    return answer_about(visit, _about(point), _("Say what feeds it"), _("Save"), make, set_parent)
 
 
 @page(Role.ADMINISTRATOR)
@@ -143,32 +145,11 @@ def usage_point_tariff(visit: Visit, usage_point_id: int) -> HttpResponse:
         return _url(usage_point_id)
 
     make = partial(ContractForm, tenant_id=visit.tenant_id, initial=_at_now(visit))
-    return _answer(visit, point, _("Set the tariff"), _("Save"), make, set_tariff)
+    return answer_about(visit, _about(point), _("Set the tariff"), _("Save"), make, set_tariff)
 
 
-def _answer(
-    visit: Visit,
-    point: UsagePoint,
-    title: Text,
-    button_label: Text,
-    make: Make,
-    do: Do,
-    *,
-    lead: Text = "",
-    is_dangerous: bool = False,
-) -> HttpResponse:
-    form_page = FormPage(
-        title=title,
-        back_url=_url(point.id),
-        back_label=point.name,
-        button_label=button_label,
-        make=make,
-        do=do,
-        lead=lead,
-        is_dangerous=is_dangerous,
-        zone=point.site.time_zone,
-    )
-    return answer_form(visit, form_page)
+def _about(point: UsagePoint) -> About:
+    return About(_url(point.id), point.name, point.site.time_zone)
 
 
 def _own(visit: Visit, usage_point_id: int) -> UsagePoint:

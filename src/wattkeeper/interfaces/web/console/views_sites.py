@@ -16,7 +16,7 @@ from wattkeeper.data.collection.queries import list_links
 from wattkeeper.data.registry.models import Site
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT
 from wattkeeper.data.registry.queries import get_site, list_sites, list_usage_points
-from wattkeeper.interfaces.web.console.form_page import Do, FormPage, Make, Text, answer_form
+from wattkeeper.interfaces.web.console.form_page import About, FormPage, answer_about, answer_form
 from wattkeeper.interfaces.web.console.forms import SiteForm
 from wattkeeper.interfaces.web.console.forms_work import ConfirmForm, CopyForm
 from wattkeeper.interfaces.web.console.show import show
@@ -108,7 +108,9 @@ def site_edit(visit: Visit, site_id: int) -> HttpResponse:
         edit_site(actor=visit.actor, now=visit.services.now(), site_id=site_id, **fields)
         return _url(site_id)
 
-    return _answer(visit, row, _("Edit the site"), _("Save"), partial(SiteForm, instance=row), edit)
+    return answer_about(
+        visit, _about(row), _("Edit the site"), _("Save"), partial(SiteForm, instance=row), edit
+    )
 
 
 @page(Role.OPERATOR)
@@ -120,7 +122,7 @@ def site_copy(visit: Visit, site_id: int) -> HttpResponse:
         return _url(copy_site(actor=visit.actor, now=visit.services.now(), site_id=site_id, **fields))
 
     lead = _("The copy has the same kind, time zone and address, and no usage points.")
-    return _answer(visit, row, _("Copy the site"), _("Copy"), CopyForm, copy, lead=lead)
+    return answer_about(visit, _about(row), _("Copy the site"), _("Copy"), CopyForm, copy, lead=lead)
 
 
 @page(Role.OPERATOR)
@@ -133,34 +135,20 @@ def site_retire(visit: Visit, site_id: int) -> HttpResponse:
         return _url(site_id)
 
     lead = _("Everything about it stays readable.")
-    return _answer(
-        visit, row, _("Retire the site"), _("Retire"), ConfirmForm, retire, lead=lead, is_dangerous=True
-    )
-
-
-def _answer(
-    visit: Visit,
-    row: Site,
-    title: Text,
-    button_label: Text,
-    make: Make,
-    do: Do,
-    *,
-    lead: Text = "",
-    is_dangerous: bool = False,
-) -> HttpResponse:
-    form_page = FormPage(
-        title=title,
-        back_url=_url(row.id),
-        back_label=row.name,
-        button_label=button_label,
-        make=make,
-        do=do,
+    return answer_about(
+        visit,
+        _about(row),
+        _("Retire the site"),
+        _("Retire"),
+        ConfirmForm,
+        retire,
         lead=lead,
-        is_dangerous=is_dangerous,
-        zone=row.time_zone,
+        is_dangerous=True,
     )
-    return answer_form(visit, form_page)
+
+
+def _about(row: Site) -> About:
+    return About(_url(row.id), row.name, row.time_zone)
 
 
 def _own(visit: Visit, site_id: int) -> Site:
