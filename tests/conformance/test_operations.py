@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ from conformance.mariadb import mariadb_server
 from conformance.postgres import postgres_server
 from conformance.upgrade_rig import APART
 from releases import FOLDER, columns_of, contractions, make_database
+from schema_file import place_schema
 from wattkeeper.data.upgrades.versions import OLDEST_SERVED
 
 pytestmark = pytest.mark.slow
@@ -65,29 +68,40 @@ def before(folder: Path) -> Path:
     return folder
 
 
-def killed_upgrades(folder: Path, mode: str, numbers: list[int]) -> list[str]:
+@dataclass(frozen=True)
+class Upgraded:
+    """A data folder of the release before, upgraded, and how many statements that took; left as it is."""
+
+    folder: Path
+    statements_count: int
+
+    def copy(self, folder: Path) -> Path:
+        """Return a copy to work on."""
+        return Path(shutil.copytree(self.folder, folder))
+
+
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Upgraded:
+    folder = before(tmp_path_factory.mktemp("upgraded") / "home")
+    done = rig(folder, "upgrade")
+    assert done.returncode == 0, done.stderr
+    return Upgraded(folder, json.loads(done.stdout)["statements"])
+
+
+def killed_upgrades(folder: Path, upgraded: Upgraded, numbers: list[int]) -> list[str]:
     """Kill an upgrade of the release before at each statement; return what went wrong afterwards."""
     faults = []
-    whole = before(folder / "whole")
-    assert rig(whole, "upgrade").returncode == 0
-    expected = columns_of(whole / "registry.sqlite3")
+    expected = columns_of(upgraded.folder / "registry.sqlite3")
     for number in numbers:
-        place = before(folder / f"{mode}-{number}")
-        died = rig(place, mode, number)
+        place = before(folder / f"killed-{number}")
+        died = rig(place, "upgrade", number)
         assert died.returncode == -signal.SIGKILL, died.stderr
-        again = rig(place, mode)
+        again = rig(place, "upgrade")
         if again.returncode:
             faults.append(f"{number}: {again.stderr.strip().splitlines()[-1]}")
         elif columns_of(place / "registry.sqlite3") != expected:
             faults.append(f"{number}: another schema")
     return faults
-
-
-def statements_count(folder: Path, mode: str) -> int:
-    done = rig(before(folder), mode)
-    assert done.returncode == 0, done.stderr
-    count: int = json.loads(done.stdout)["statements"]
-    return count
 
 
 def test_rows_of_the_release_before_are_read(tmp_path: Path) -> None:
@@ -112,9 +126,8 @@ def test_rows_of_the_release_before_are_read(tmp_path: Path) -> None:
     assert "S1" in shell(folder, "site", "list", "--tenant", "ours").stdout
 
 
-def test_the_release_before_finds_its_schema_in_ours(tmp_path: Path) -> None:
-    old, new = before(tmp_path / "old"), before(tmp_path / "new")
-    assert rig(new, "upgrade").returncode == 0
+def test_the_release_before_finds_its_schema_in_ours(upgraded: Upgraded, tmp_path: Path) -> None:
+    old, new = before(tmp_path / "old"), upgraded.copy(tmp_path / "new")
     assert contractions(old / "registry.sqlite3", new / "registry.sqlite3") == []
     with sqlite3.connect(new / "registry.sqlite3") as database:
         database.execute("ALTER TABLE collection_job DROP COLUMN label")
@@ -126,10 +139,9 @@ def test_the_release_before_finds_its_schema_in_ours(tmp_path: Path) -> None:
     ]
 
 
-def test_a_newer_schema_is_run_on_only_when_it_says_so(tmp_path: Path) -> None:
+def test_a_newer_schema_is_run_on_only_when_it_says_so(upgraded: Upgraded, tmp_path: Path) -> None:
     for oldest_served, code in ((2, 0), (3, 1)):
-        folder = before(tmp_path / str(oldest_served))
-        assert rig(folder, "upgrade").returncode == 0
+        folder = upgraded.copy(tmp_path / str(oldest_served))
         assert rig(folder, "newer", oldest_served).returncode == 0
         for arguments in (("migrate", "--check"), ("migrate",), ("site", "list", "--tenant", "ours")):
             done = shell(folder, *arguments)
@@ -138,19 +150,16 @@ def test_a_newer_schema_is_run_on_only_when_it_says_so(tmp_path: Path) -> None:
             assert "Traceback" not in done.stderr
 
 
-def test_an_upgrade_killed_anywhere_is_whole_or_not_begun(tmp_path: Path) -> None:
-    count = statements_count(tmp_path / "count", "upgrade")
-    assert count > 30
-    numbers = random.Random(3).sample(range(1, count + 1), 4)
-    assert killed_upgrades(tmp_path, "upgrade", numbers) == []
+def test_an_upgrade_killed_anywhere_is_whole_or_not_begun(upgraded: Upgraded, tmp_path: Path) -> None:
+    assert upgraded.statements_count > 30
+    numbers = random.Random(3).sample(range(1, upgraded.statements_count + 1), 4)
+    assert killed_upgrades(tmp_path, upgraded, numbers) == []
 
 
 @pytest.mark.soak
-def test_an_upgrade_killed_at_fifty_places(tmp_path: Path) -> None:
-    count = statements_count(tmp_path / "count", "upgrade")
-    assert (
-        killed_upgrades(tmp_path, "upgrade", sorted(random.Random(5).sample(range(1, count + 1), 50))) == []
-    )
+def test_an_upgrade_killed_at_fifty_places(upgraded: Upgraded, tmp_path: Path) -> None:
+    numbers = sorted(random.Random(5).sample(range(1, upgraded.statements_count + 1), 50))
+    assert killed_upgrades(tmp_path, upgraded, numbers) == []
 
 
 @pytest.fixture(scope="module")
@@ -178,14 +187,13 @@ def columns_on(url: str) -> list[tuple[str, ...]]:
         )
 
 
-def killed_on_postgres(url: str, folder: Path, mode: str, numbers: list[int]) -> list[str]:
-    whole = database_of(url, f"whole_{mode}")
-    assert rig(folder, "upgrade", url=whole).returncode == 0
+def killed_on_postgres(url: str, folder: Path, whole: str, numbers: list[int]) -> list[str]:
+    """Kill an upgrade at each statement; return what is not as in `whole`, which nobody killed."""
     expected, faults = columns_on(whole), []
     for number in numbers:
-        trial = database_of(url, f"{mode}_{number}")
-        assert rig(folder, mode, number, url=trial).returncode == -signal.SIGKILL
-        again = rig(folder, mode, url=trial)
+        trial = database_of(url, f"killed_{number}")
+        assert rig(folder, "upgrade", number, url=trial).returncode == -signal.SIGKILL
+        again = rig(folder, "upgrade", url=trial)
         if again.returncode:
             faults.append(f"{number}: {again.stderr.strip().splitlines()[-1]}")
         elif columns_on(trial) != expected:
@@ -194,11 +202,12 @@ def killed_on_postgres(url: str, folder: Path, mode: str, numbers: list[int]) ->
 
 
 def test_an_upgrade_killed_anywhere_on_postgresql(server: str, tmp_path: Path) -> None:
-    whole = rig(tmp_path, "upgrade", url=database_of(server, "counted"))
-    assert whole.returncode == 0, whole.stderr
-    count = json.loads(whole.stdout)["statements"]
+    whole = database_of(server, "whole")
+    done = rig(tmp_path, "upgrade", url=whole)
+    assert done.returncode == 0, done.stderr
+    count = json.loads(done.stdout)["statements"]
     numbers = random.Random(3).sample(range(count // 2, count + 1), 2)
-    assert killed_on_postgres(server, tmp_path, "upgrade", numbers) == []
+    assert killed_on_postgres(server, tmp_path, whole, numbers) == []
 
 
 def test_a_step_recorded_apart_is_caught(server: str, tmp_path: Path) -> None:
@@ -212,9 +221,10 @@ def test_a_step_recorded_apart_is_caught(server: str, tmp_path: Path) -> None:
 
 @pytest.mark.soak
 def test_an_upgrade_killed_at_fifty_places_of_postgresql(server: str, tmp_path: Path) -> None:
-    count = json.loads(rig(tmp_path, "upgrade", url=database_of(server, "all_of_it")).stdout)["statements"]
+    whole = database_of(server, "all_of_it")
+    count = json.loads(rig(tmp_path, "upgrade", url=whole).stdout)["statements"]
     numbers = sorted(random.Random(7).sample(range(1, count + 1), 50))
-    assert killed_on_postgres(server, tmp_path, "upgrade", numbers) == []
+    assert killed_on_postgres(server, tmp_path, whole, numbers) == []
 
 
 def test_an_upgrade_does_not_hold_up_a_table_in_use(server: str, tmp_path: Path) -> None:
@@ -276,6 +286,7 @@ def run_tests_of(release: Path, data: Path, *places: str) -> "subprocess.Complet
 
 
 def test_the_release_before_passes_its_tests_on_this_schema(release_before: Path, tmp_path: Path) -> None:
+    place_schema(tmp_path)
     assert rig(tmp_path, "upgrade").returncode == 0
     done = run_tests_of(release_before, tmp_path, "tests/unit/data", "tests/unit/actions")
     assert done.returncode == 0, done.stdout[-3000:]
