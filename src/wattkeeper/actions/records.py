@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db.models import Model
+from django.db.models import Model, Q, QuerySet
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -60,6 +60,26 @@ def change(row: Model, changes: Mapping[str, Any], *, allowed: frozenset[str]) -
         for name, values in changed.items()
         if values[0] != values[1]
     }
+
+
+def cut_at(facts: QuerySet[Any], at: datetime) -> datetime | None:
+    """End the fact in force at `at`, drop one that starts there, and return when a new one has to end.
+
+    `facts`: of one thing, one after another, each from `starts_at` until `ends_at`; locked.
+    """
+    facts = facts.select_for_update()
+    in_force = facts.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=at), starts_at__lte=at).first()
+    following = facts.filter(starts_at__gt=at).order_by("starts_at").first()
+    ends_at: datetime | None = following.starts_at if following else None
+    if in_force is None:
+        return ends_at
+    ends_at = in_force.ends_at
+    if in_force.starts_at == at:
+        in_force.delete()
+    else:
+        in_force.ends_at = at
+        in_force.save(update_fields=["ends_at"])
+    return ends_at
 
 
 def check_time_zone(name: str) -> None:

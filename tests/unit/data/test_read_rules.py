@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relational import NOW, People, Street
+from relational import NOW, People, Street, install_first
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
-from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.add_rule_set import add_rule_set
 from wattkeeper.actions.vee.assign_rule_set import assign_rule_set
@@ -79,14 +78,7 @@ EVERY_RULE = pytest.mark.parametrize("code", CASES)
 @pytest.fixture
 def series_id(ours: People, street: Street, services: Services) -> int:
     """The import series of a point whose meter has long been there."""
-    install_meter(
-        actor=ours.operator,
-        now=NOW,
-        services=services,
-        meter_id=street.meter_id,
-        usage_point_id=street.point_id,
-        at=NOW - timedelta(days=100),
-    )
+    install_first(ours, street, services, at=NOW - timedelta(days=100))
     DirtyWindow.objects.all().delete()
     return Series.objects.get(usage_point_id=street.point_id, quantity="energy_import").id
 

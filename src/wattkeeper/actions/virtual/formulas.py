@@ -2,9 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Q
-
 from wattkeeper.actions.actor import Actor
+from wattkeeper.actions.records import cut_at
 from wattkeeper.core.kernel.instants import Period
 from wattkeeper.core.registry.formulas import InvalidFormula, parse_formula
 from wattkeeper.core.registry.virtual_series import common_interval_s, order_series
@@ -48,7 +47,7 @@ def put_formula(
     """
     if point.installations.exists():
         raise InvalidFormula("formulas.measured", point=point.code)
-    ends_at = cut_formulas(point, at)
+    ends_at = cut_at(Formula.objects.filter(usage_point=point), at)
     if stored:
         Formula.objects.create(
             tenant_id=point.tenant_id,
@@ -73,23 +72,6 @@ def put_formula(
     end = min(now, ends_at or now)
     span = Period(at, max(end, at + timedelta(seconds=1)))
     mark_dirty(tenant_id=point.tenant_id, now=now, reason="formula", series={series.id: span})
-
-
-def cut_formulas(point: UsagePoint, at: datetime) -> datetime | None:
-    """End the formula in force at `at`, drop one that starts there; return when a new one has to end."""
-    own = Formula.objects.select_for_update().filter(usage_point=point)
-    in_force = own.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=at), starts_at__lte=at).first()
-    following = own.filter(starts_at__gt=at).order_by("starts_at").first()
-    ends_at = following.starts_at if following else None
-    if in_force is None:
-        return ends_at
-    ends_at = in_force.ends_at
-    if in_force.starts_at == at:
-        in_force.delete()
-    else:
-        in_force.ends_at = at
-        in_force.save(update_fields=["ends_at"])
-    return ends_at
 
 
 def check_interval(series: Series, stored: StoredTerms) -> None:

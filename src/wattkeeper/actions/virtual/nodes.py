@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from django.db.models import Model, Q
+from django.db.models import Model
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
-from wattkeeper.actions.records import change, check_instant, own
+from wattkeeper.actions.records import change, check_instant, cut_at, own
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.registry.topology import TopologyLink, check_topology
 from wattkeeper.data.registry.models import Site, UsagePoint
@@ -94,7 +94,7 @@ def set_belonging(
     part = own(kind.part, part_id, actor=actor)
     entry.subject = f"{belonging}:{part_id}"
     entry.detail = {"whole_id": whole_id, "at": at}
-    ends_at = _cut(kind, part, at)
+    ends_at = cut_at(kind.facts._default_manager.filter(part=part), at)
     if whole_id is None:
         return
     whole = own(Node, whole_id, actor=actor)
@@ -105,23 +105,6 @@ def set_belonging(
     )
     if belonging == "area":
         _check_areas(actor.tenant_id)
-
-
-def _cut(kind: Belonging, part: Model, at: datetime) -> datetime | None:
-    """End what holds at `at`, drop what starts there, and return when something new has to end."""
-    facts: Any = kind.facts._default_manager.select_for_update().filter(part=part)
-    in_force = facts.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=at), starts_at__lte=at).first()
-    following = facts.filter(starts_at__gt=at).order_by("starts_at").first()
-    ends_at: datetime | None = following.starts_at if following else None
-    if in_force is None:
-        return ends_at
-    ends_at = in_force.ends_at
-    if in_force.starts_at == at:
-        in_force.delete()
-    else:
-        in_force.ends_at = at
-        in_force.save(update_fields=["ends_at"])
-    return ends_at
 
 
 def _check_areas(tenant_id: int) -> None:
