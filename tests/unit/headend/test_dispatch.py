@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from unit.headend.bench import (
@@ -41,13 +41,52 @@ def command(kind: CommandKind = CommandKind.DISCONNECT, **changes: object) -> Ou
 
 async def test_a_cut_is_sent_acknowledged_and_read_back(tmp_path: Path) -> None:
     clock, meter = ManualClock(), ToyMeter("M001")
-    _, world = await world_of(clock, meter)
-    async with running_headend(world, clock, tmp_path):
+    bus, world = await world_of(clock, meter)
+    async with running_headend(world, clock, tmp_path) as headend:
+        bus.requests.clear()
         world.outbox.append(command())
         assert await outcome(world, "READ_BACK") == ["SENT", "ACKED", "READ_BACK"]
+        assert headend.counts["commands_sent"] == headend.counts["read_backs"] == 1
+    asked = [verb for _, verb in bus.requests]
+    assert asked[:4] == [
+        "serial",
+        "relay-set",
+        "serial",
+        "relay",
+    ]  # associated with anew before it is believed
     assert world.results[-1].relay_state is RelayState.DISCONNECTED
     assert b"relay-set|disconnect" in (world.results[0].frame or b"")
     assert meter.relay_commands == ["disconnect"]
+
+
+async def test_who_does_not_say_who_he_is_is_sent_nothing(tmp_path: Path) -> None:
+    clock, meter = ManualClock(), ToyMeter("M001")
+    bus, world = await world_of(clock, meter)
+    async with running_headend(world, clock, tmp_path):
+        bus.fault = lambda address, verb, frame: [] if verb == "serial" else [(0.0, frame)]
+        bus.requests.clear()
+        world.outbox.append(command())
+        assert await outcome(world, "NO_ANSWER") == ["NO_ANSWER"]
+    assert world.results[0].detail_code == "headend.not-sent"
+    assert bus.requests == [("M001", "serial")] * 9  # three tries, each repeated twice
+    assert meter.relay_commands == []
+
+
+async def test_an_outbox_that_fails_is_asked_again(tmp_path: Path) -> None:
+    clock, meter = ManualClock(), ToyMeter("M001")
+    _, world = await world_of(clock, meter)
+    claim, failures = world.claim, [ValueError("gone"), ValueError("gone")]
+
+    def claim_later(now: datetime) -> Sequence[OutboxCommand]:
+        if failures:
+            raise failures.pop()
+        return claim(now)
+
+    world.claim = claim_later  # type: ignore[method-assign]
+    world.outbox.append(command())
+    async with running_headend(world, clock, tmp_path) as headend:
+        assert await outcome(world, "READ_BACK") == ["SENT", "ACKED", "READ_BACK"]
+        assert headend.counts["exceptions"] == 2
 
 
 async def test_a_reconnect_arms(tmp_path: Path) -> None:
