@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,14 @@ from django.db import transaction
 from conformance.stores import running_store
 from conformance.verify_plants import PLANTS, Plant
 from conformance.verify_world import World, make_world
+from console_street import derive
 from relational import LONG_AGO, NOW
+from wattkeeper.actions.collection.import_file import import_file
 from wattkeeper.actions.operations.archive_months import archive_months, restore_months
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.collection.windows import mark_dirty
+from wattkeeper.data.registry.models import Series
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.verify import Check, Fault
 
@@ -86,6 +90,37 @@ def test_each_corruption_is_found_and_located(world: World, plant: Plant) -> Non
     found = [fault for check in world.verify() for fault in check.faults]
     for code, place in wanted:
         assert any(_is_at(fault, code, place) for fault in found), (code, place, found[:10])
+
+
+def test_a_file_of_decades_ago_is_proved_and_the_years_between_are_not_derived_for_all(world: World) -> None:
+    before = {check.name: check.examined_count for check in world.verify()}["values.derived"]
+    rows = [f"OLD,import,2003-12-04T{hour:02d}:00:00Z,3600,1,kWh,measured" for hour in range(24)]
+    text = "\n".join(["usage_point,channel,starts_at,interval_s,value,unit,quality", *rows]).encode()
+    import_file(actor=world.people.operator, now=NOW, services=world.services, content=text, label="old.csv")
+    derive(world.store, world.tenant_id)
+    found = {check.name: check for check in world.verify()}
+    assert not [fault for check in found.values() for fault in check.faults]
+    its_gap_count = 24 * 366 * 23  # of its own, to the last days; others were not there
+    assert 24 <= found["values.derived"].examined_count - before < its_gap_count + 62 * 96 * 10
+
+
+def test_the_advance_of_a_nem13_file_is_conserved_and_proved(world: World) -> None:
+    text = (
+        "100,NEM13,202611030900,MDA1,Ret1\r\n"
+        "250,VABC005890,11,1,11,11,METSER123,E,999942.8,20261001093000,A,,,000054.9,20261102100000,A,,,112.1,kWh,"
+        "20270101,20261103100333,20261103091133\r\n900\r\n"
+    )
+    result = import_file(
+        actor=world.people.operator, now=NOW, services=world.services, content=text.encode(), label="a"
+    )
+    assert (result.rows_count, result.errors) == (2, ())
+    derive(world.store, world.tenant_id)
+    series = Series.objects.get(usage_point__code="VABC005890")
+    values = world.store.measurements(world.tenant_id, [series.id], 0, 2**40)
+    is_between = values.starts_at_s < datetime(2026, 11, 2, tzinfo=UTC).timestamp()
+    is_between &= values.starts_at_s >= datetime(2026, 9, 30, 23, 30, tzinfo=UTC).timestamp()
+    assert int(values.value_milliwh[is_between].sum()) == 112_100_000
+    assert not [fault for check in world.verify() for fault in check.faults]
 
 
 def test_a_sample_says_that_it_is_one(world: World) -> None:

@@ -97,16 +97,19 @@ def find_user_id(tenant_id: int, username: str) -> int:
 def find_tenant_id(name: str | None) -> int:
     """Return the tenant of this name, or the only one.
 
-    :raises WattkeeperError: ``registry.tenant-unknown``, ``registry.tenant-needed`` where there are several
+    :raises WattkeeperError: ``registry.tenant-unknown``, ``registry.tenant-needed`` where there are several,
+        ``registry.no-tenant`` where there is none
     """
     tenants = dict(Tenant.objects.order_by("name").values_list("name", "id"))
     known = ", ".join(tenants)
     if name is None and len(tenants) == 1:
         return next(iter(tenants.values()))
-    if name is None and tenants:
+    if not tenants:
+        raise WattkeeperError("registry.no-tenant")
+    if name is None:
         raise WattkeeperError("registry.tenant-needed", known=known)
     if name not in tenants:
-        raise WattkeeperError("registry.tenant-unknown", name=name or "", known=known)
+        raise WattkeeperError("registry.tenant-unknown", name=name, known=known)
     return tenants[name]
 
 

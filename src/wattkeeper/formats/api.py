@@ -48,6 +48,7 @@ class IntervalBlock:
     method: Int64s
     notes: tuple[str, ...] = ("",)
     note_index: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    modulus_milli: int = 0  # where a register begins at 0 again; 0: the file does not say
 
     def __post_init__(self) -> None:
         """Let a block without notes have the empty one everywhere."""

@@ -6,15 +6,16 @@ themselves are in its note, and `register_blocks` gives them as blocks of a regi
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import BinaryIO, NamedTuple
 
 from wattkeeper.core.kernel.instants import from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality
-from wattkeeper.formats.api import ErrorList, IntervalBlock, LossList, ParsedIntervals
-from wattkeeper.formats.blocks import Key, key_of, kinds_of, make_block, to_texts
-from wattkeeper.formats.decimals import CODES, FINE, to_integers, to_signed
+from wattkeeper.formats.api import ErrorList, IntervalBlock, LossList, ParsedIntervals, RowError
+from wattkeeper.formats.blocks import Key, kinds_of, make_block, to_texts
+from wattkeeper.formats.decimals import CODES, FINE, to_signed
 from wattkeeper.formats.lines import iter_lines
 from wattkeeper.formats.nem12_days import MARKET_OFFSET
 from wattkeeper.formats.nem12_quality import Kind, parse_quality, parse_tail
@@ -84,35 +85,55 @@ def read_nem13(source: BinaryIO | bytes) -> ParsedIntervals:
     return ParsedIntervals(blocks, errors.sorted())
 
 
-def register_blocks(blocks: Sequence[IntervalBlock]) -> list[IntervalBlock]:
-    """Return the reads before and after each advance as blocks of registers (``interval_s`` 0)."""
+def register_blocks(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock], list[RowError]]:
+    """Return the reads before and after each advance as blocks of registers (``interval_s`` 0), and errors.
+
+    The name of one that counts what flows into the grid (AEMO's "I") ends in ``export``.
+    An advance that its own reads do not come to is an error, so is one without them: ``nem13.no-reads``,
+    ``nem13.advance-differs``. A register has the digits that its reads are written with.
+    """
     reads: dict[Key, dict[int, tuple[int, Quality]]] = {}
+    modulus: dict[Key, int] = {}
+    errors: list[RowError] = []
     for block in blocks:
         exponent = unit_of(block)[1]
         kinds, place = kinds_of(block)
-        for start, index in zip(block.starts_at_s.tolist(), place.tolist(), strict=True):
+        columns = (block.starts_at_s.tolist(), block.value_milli.tolist(), place.tolist())
+        for start, advance, index in zip(*columns, strict=True):
             quality, note = kinds[index][0], unpack_note(kinds[index][1])
-            texts = [note.get("aemo.previous_read", ""), note.get("aemo.current_read", "")]
-            values, wrong = to_integers([text.encode() for text in texts], exponent)
-            if (wrong != FINE).any():
+            told = {"usage_point": block.usage_point, "channel": block.channel}
+            if not _has_reads(note, exponent):
+                errors.append(RowError(0, 0, "nem13.no-reads", {**told, "interval_count": 1}))
                 continue
-            before = parse_quality(
-                note.get("aemo.previous_quality", ""), note.get("aemo.previous_reason", "")
-            )
-            held = reads.setdefault((*key_of(block)[:4], 0), {})
+            texts = [note[name] for name in ("aemo.previous_read", "aemo.current_read")]
+            values, _wrong = to_signed([text.encode() for text in texts], exponent)
+            digits_milli = 10 ** (exponent + max(len(text.partition(".")[0]) for text in texts))
+            if (int(values[1]) - int(values[0]) - advance) % digits_milli:
+                reads_told = {"previous": texts[0], "current": texts[1]}
+                errors.append(RowError(0, 0, "nem13.advance-differs", {**told, **reads_told}))
+                continue
+            before = parse_quality(note["aemo.previous_quality"], note.get("aemo.previous_reason", ""))
+            into_grid = " export" if note.get("aemo.direction") == "I" else ""
+            own = (block.usage_point, block.meter_serial, block.channel + into_grid, block.unit, 0)
+            held = reads.setdefault(own, {})
             first = before if isinstance(before, Quality) else Quality(Provenance.MEASURED)
             held.setdefault(start, (int(values[0]), first))
             held[start + block.interval_s] = int(values[1]), quality
-    return [
-        make_block(
-            where,
-            list(held),
-            [value for value, _quality in held.values()],
-            [(quality, "") for _value, quality in held.values()],
-            range(len(held)),
+            modulus[own] = max(modulus.get(own, 0), digits_milli)
+    registers = [
+        replace(
+            make_block(
+                where,
+                list(held),
+                [value for value, _quality in held.values()],
+                [(quality, "") for _value, quality in held.values()],
+                range(len(held)),
+            ),
+            modulus_milli=modulus[where],
         )
         for where, held in reads.items()
     ]
+    return registers, errors
 
 
 def write_nem13(blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = "") -> Iterator[bytes]:

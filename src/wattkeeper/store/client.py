@@ -285,6 +285,10 @@ class HttpReadingStore:
         """Have the engine do something to its tables."""
         self._ask(statement)
 
+    def months(self, tenant_id: int) -> list[int]:
+        """Return the months (yyyymm, UTC) that reads or values of a tenant are stored of, in order."""
+        return [int(row["month"]) for row in self._select(queries.held_months(tenant_id)).to_pylist()]
+
     def insert_table(self, table_name: str, table: pa.Table) -> None:
         """Append rows as they were exported."""
         self._insert(table_name, table)

@@ -10,6 +10,16 @@ _INSTANTS = 2**32
 MONTHS = "SELECT toYYYYMM(measured_at) AS month FROM raw_read GROUP BY month FORMAT ArrowStream"
 
 
+def held_months(tenant_id: int) -> str:
+    """Months of a tenant's reads and values."""
+    where = f"WHERE tenant_id = {int(tenant_id)}"
+    return (
+        f"SELECT month FROM (SELECT toYYYYMM(measured_at) AS month FROM raw_read {where} GROUP BY month"
+        f" UNION ALL SELECT toYYYYMM(starts_at) AS month FROM measurement {where} GROUP BY month)"
+        " GROUP BY month ORDER BY month FORMAT ArrowStream"
+    )
+
+
 def integers(values: Sequence[int]) -> str:
     """Return the list as ``(1, 2, 3)``; an empty one matches nothing."""
     return "(" + (", ".join(str(int(value)) for value in values) or "NULL") + ")"

@@ -11,7 +11,7 @@ FIRST_WINDOW_S = 32 * 86_400
 
 def windows(months: Sequence[int], from_s: int, to_s: int, *, newest_first: bool) -> Iterator[Window]:
     """Yield disjoint half-open windows within [from_s, to_s) that hold every instant of `months` (yyyymm)."""
-    left = [bounds for month in sorted(months) if _overlap(bounds := _month(month), from_s, to_s)]
+    left = [bounds for month in sorted(months) if _overlap(bounds := month_span(month), from_s, to_s)]
     count = 1
     while left:
         if newest_first:
@@ -26,7 +26,8 @@ def _overlap(bounds: Window, from_s: int, to_s: int) -> bool:
     return bounds[0] < to_s and from_s < bounds[1]
 
 
-def _month(month: int) -> Window:
+def month_span(month: int) -> Window:
+    """Return the first instant of a month (yyyymm, UTC) and of the one after."""
     year, number = divmod(month, 100)
     after = divmod(year * 12 + number, 12)
     return _first_of(year, number), _first_of(after[0], after[1] + 1)

@@ -48,7 +48,7 @@ def test_good_rows_become_reads_of_a_meter_of_its_own(
     facts = get_series_facts([series.id])[series.id]
     assert [row.step_milliwh for row in facts.intervals] == [1]
     assert facts.registers == ()
-    assert DirtyWindow.objects.get().ends_at.isoformat() == "2026-11-02T02:00:00+00:00"
+    assert DirtyWindow.objects.get().ends_at == NOW  # the days after are looked at with it
 
 
 def test_twice_is_once_and_earlier_rows_reach_back(
@@ -110,8 +110,76 @@ def test_a_point_that_has_a_meter_refuses_the_block_and_takes_the_rest(
     assert send(ours, services, row(2, 0, "1", point="U1"), row(2, 0, "1")) == (
         1,
         1,
-        ["installations.overlap"],
+        ["imports.second-meter"],
     )
+
+
+def test_a_meter_that_a_file_ends_where_another_begins_was_exchanged(
+    ours: People, services: Services
+) -> None:
+    head = HEAD.rstrip() + ",meter_serial\n"
+    rows = [row(day, 0, "1").rstrip() + f",M{number}\n" for day, number in ((3, 2), (1, 1), (2, 1))]
+    both = "".join([head, *rows]).encode()
+    result = import_file(actor=ours.operator, now=NOW, services=services, content=both, label="a.csv")
+    assert (result.rows_count, result.errors) == (3, ())
+    spans = [
+        (one.meter.serial_number, one.starts_at.day, one.ends_at and one.ends_at.day)
+        for one in Installation.objects.order_by("starts_at").select_related("meter")
+    ]
+    assert spans == [("M1", 1, 3), ("M2", 3, None)]
+    assert Series.objects.count() == 1
+
+
+def test_two_meters_at_once_are_refused_by_name(ours: People, services: Services) -> None:
+    head = HEAD.rstrip() + ",meter_serial\n"
+    rows = [row(day, 0, "1").rstrip() + f",M{number}\n" for day, number in ((1, 1), (2, 2), (3, 1))]
+    both = "".join([head, *rows]).encode()
+    result = import_file(actor=ours.operator, now=NOW, services=services, content=both, label="a.csv")
+    assert [error.code for error in result.errors] == ["imports.second-meter"]
+    told = {"usage_point": "P1", "serial_number": "M2", "there": "M1"}
+    assert result.errors[0].params == told
+
+
+def test_reactive_energy_is_a_series_of_its_own(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    rows = [row(2, 0, "1"), *(row(2, 0, "2", channel=name).replace("kWh", "kvarh") for name in ("Q1", "K1"))]
+    assert send(ours, services, *rows) == (3, 1, [])
+    quantities = {"energy_import", "energy_reactive_import", "energy_reactive_export"}
+    assert set(Series.objects.values_list("quantity", flat=True)) == quantities
+    ids = list(Channel.objects.order_by("id").values_list("id", flat=True))
+    assert store.raw_reads(ours.tenant.id, ids, 0, 2**40).value.tolist() == [1_000_000, 2_000_000, 2_000_000]
+
+
+ADVANCE = (
+    "250,VABC005890,11,1,11,11,METSER123,E,{before},20261001093055,A,,,{after},20261102100333,A,,,{advance},kWh,"
+    "20270101,20261103100333,20261103091133\r\n"
+)
+
+
+def send_nem13(ours: People, services: Services, *advances: str) -> tuple[int, list[str]]:
+    text = "100,NEM13,202611030900,MDA1,Ret1\r\n" + "".join(advances) + "900\r\n"
+    result = import_file(
+        actor=ours.operator, now=NOW, services=services, content=text.encode(), label="a.nem13"
+    )
+    return result.rows_count, [error.code for error in result.errors]
+
+
+def test_the_reads_of_nem13_are_a_register(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    advance = ADVANCE.format(before="999942.8", after="000054.9", advance="112.1")  # it comes round
+    assert send_nem13(ours, services, advance) == (2, [])
+    channel = Channel.objects.get()
+    assert (channel.reading_type, channel.register_digits) == ("energy_import_register_kwh", 12)
+    reads = store.raw_reads(ours.tenant.id, [channel.id], 0, 2**40)
+    assert reads.value.tolist() == [999_942_800_000, 54_900_000]
+    assert Series.objects.get().interval_s == 900
+
+
+def test_an_advance_that_its_reads_do_not_come_to_is_refused(ours: People, services: Services) -> None:
+    advance = ADVANCE.format(before="006342.8", after="006454.9", advance="1121")  # ten times as much
+    assert send_nem13(ours, services, advance) == (0, ["nem13.advance-differs"])
 
 
 def test_a_store_that_fails_midway_leaves_a_file_that_can_be_sent_again(

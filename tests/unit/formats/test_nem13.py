@@ -60,7 +60,9 @@ def test_what_it_says() -> None:
 def test_the_reads_are_registers() -> None:
     later = GOOD.replace("006342.8", "007654.9").replace("20031005093055", "20040107100333")
     later = later.replace("007654.9,20040107100333,A,,,1312.1", "007700,20040407100333,E64,,,45.1")
-    registers = register_blocks(read_nem13(file(GOOD, later)).blocks)
+    registers, errors = register_blocks(read_nem13(file(GOOD, later)).blocks)
+    assert errors == []
+    assert registers[0].modulus_milli == 10**12
     assert [(block.interval_s, block.value_milli.tolist()) for block in registers] == [
         (0, [6_342_800_000, 7_654_900_000, 7_700_000_000])
     ]

@@ -1,27 +1,32 @@
 """The meters that a file's blocks belong to: found, or made as meters that only files speak for."""
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
+from itertools import compress
+from operator import not_
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import keep, own
 from wattkeeper.actions.registry.channels import ChannelSpec, make_channels
-from wattkeeper.actions.registry.installing import begin_installation, ensure_series
+from wattkeeper.actions.registry.installing import begin_installation, end_installation, ensure_series
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import Period, from_seconds
+from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Site, UsagePoint
 from wattkeeper.formats.api import IntervalBlock, RowError
+from wattkeeper.formats.nem13 import register_blocks
 
 FILES_SITE_CODE = "FILES"
+INTERVAL_S = 900  # of a meter that only registers are known of
 STEP_KWH = Fraction(1, 1_000_000)
 _DAY_S = 86_400
 _COLUMNS = ("starts_at_s", "value_milli", "provenance", "flags", "method", "note_index")
-_NEM12_EXPORT = re.compile(r"B[0-9A-Z]?", re.ASCII | re.IGNORECASE)  # not "Bezug", which is import
-IMPORT, EXPORT = "energy_import_interval_kwh", "energy_export_interval_kwh"
+_NEM12_EXPORT = re.compile(r"[BK][0-9A-Z]?", re.ASCII | re.IGNORECASE)  # not "Bezug", which is import
+_UNITS = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,14 @@ def prepare_file_meters(
     site = own(Site, site_id, actor=actor) if site_id is not None else _files_site(actor)
     entry.subject = f"site:{site.id}"
     targets: list[BlockTarget] = []
-    errors: list[RowError] = []
+    blocks, errors = _with_registers(blocks)
+    ends_s = _ends_s(blocks)
     taken: dict[int, str] = {}  # channel -> what the file calls it; one name may come in several blocks
-    for block in blocks:
+    for block in sorted(blocks, key=lambda block: int(block.starts_at_s[0])):
         try:
             block, left_out = _storable(block)
             errors.extend(left_out)
-            target = _target(block, site=site, actor=actor, now=now)
+            target = _target(block, site=site, now=now, ends_s=ends_s)
             if taken.setdefault(target.channel_id, block.channel) != block.channel:
                 raise WattkeeperError(
                     "imports.second-channel", usage_point=block.usage_point, channel=block.channel
@@ -86,12 +92,19 @@ def prepare_file_meters(
     return targets, errors
 
 
+def _with_registers(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock], list[RowError]]:
+    """Return the blocks with registers in place of the advances of NEM13, and errors of these."""
+    is_advance = [any("aemo.current_read" in note for note in block.notes) for block in blocks]
+    registers, errors = register_blocks(list(compress(blocks, is_advance)))
+    return [*compress(blocks, map(not_, is_advance)), *registers], errors
+
+
 def _storable(block: IntervalBlock) -> tuple[IntervalBlock, list[RowError]]:
     """Return what of a block can be a raw read, and an error for what can't.
 
     :raises WattkeeperError: ``imports.interval-not-kept``
     """
-    if not block.interval_s or _DAY_S % block.interval_s:
+    if block.interval_s and _DAY_S % block.interval_s:
         raise WattkeeperError("imports.interval-not-kept", interval_s=block.interval_s)
     is_negative = block.value_milli < 0
     if not is_negative.any():
@@ -113,25 +126,41 @@ def _files_site(actor: Actor) -> Site:
     return site
 
 
-def _target(block: IntervalBlock, *, site: Site, actor: Actor, now: datetime) -> BlockTarget:
+def _ends_s(blocks: Sequence[IntervalBlock]) -> Mapping[str, int]:
+    """Return until when a file knows each meter."""
+    ends_s: dict[str, int] = defaultdict(int)
+    for block in blocks:
+        end_s = int(block.starts_at_s[-1]) + block.interval_s
+        ends_s[block.meter_serial] = max(ends_s[block.meter_serial], end_s)
+    return ends_s
+
+
+def _target(block: IntervalBlock, *, site: Site, now: datetime, ends_s: Mapping[str, int]) -> BlockTarget:
     reading_type = _reading_type(block)
     point = _usage_point(block, site)
     meter = _meter(block, point, site)
     channel = meter.channels.filter(reading_type=reading_type).first()
     if channel is None:
-        channel = make_channels(meter, [ChannelSpec(reading_type, STEP_KWH, is_profiled=True)])[0]
+        digits = len(str(block.modulus_milli)) - 1 or None
+        spec = ChannelSpec(reading_type, STEP_KWH, digits, is_profiled=bool(block.interval_s))
+        channel = make_channels(meter, [spec])[0]
     _check_step(channel)
-    _cover(meter, point, block, now)
+    _cover(meter, point, block, now, ends_s)
     ensure_series(point, meter)
     return BlockTarget(block, meter.id, channel.id)
 
 
 def _reading_type(block: IntervalBlock) -> str:
-    """Return what the block holds: NEM12 names exports B, B1, B2 ...; everything else in Wh is import."""
-    if block.unit != "Wh":
+    """Return what the block holds: NEM12 names exports B, B1 ... or, reactive, K ...; the rest is import.
+
+    :raises WattkeeperError: ``imports.unit-not-kept`` for what is no energy
+    """
+    if block.unit not in _UNITS:
         raise WattkeeperError("imports.unit-not-kept", unit=block.unit, channel=block.channel)
+    quantity, unit = _UNITS[block.unit]
     is_export = bool(_NEM12_EXPORT.fullmatch(block.channel)) or "export" in block.channel.lower()
-    return EXPORT if is_export else IMPORT
+    kind = "interval" if block.interval_s else "register"
+    return f"{quantity}_{'export' if is_export else 'import'}_{kind}_{unit}"
 
 
 def _usage_point(block: IntervalBlock, site: Site) -> UsagePoint:
@@ -151,7 +180,7 @@ def _meter(block: IntervalBlock, point: UsagePoint, site: Site) -> Meter:
             tenant_id=site.tenant_id,
             site_id=point.site_id,
             serial_number=serial_number,
-            interval_s=block.interval_s,
+            interval_s=block.interval_s or INTERVAL_S,
             memory_days=0,
         )
         keep(meter)
@@ -165,26 +194,47 @@ def _check_step(channel: Channel) -> None:
         raise WattkeeperError("imports.step-differs", serial_number=channel.meter.serial_number)
 
 
-def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime) -> None:
+def _cover(
+    meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime, ends_s: Mapping[str, int]
+) -> None:
     """Let the meter's installation reach back to the block's first interval.
 
-    :raises WattkeeperError: ``installations.overlap`` where another meter was there, or this one elsewhere
+    A meter that the file knows nothing of from then on was exchanged for this one.
+
+    :raises WattkeeperError: ``imports.second-meter`` where another meter was there, or this one elsewhere
     """
     starts_at = from_seconds(int(block.starts_at_s[0]))
     installation = meter.installations.order_by("starts_at").first()
     if installation is None:
+        _let_go(point, starts_at, ends_s)
         _check_free(point, meter, Period(starts_at))
         begin_installation(meter, point, at=starts_at, now=now)
         return
     if installation.usage_point_id != point.id:
-        raise WattkeeperError("installations.overlap", serial_number=meter.serial_number)
+        raise _second(point, meter, meter)
     if starts_at < installation.starts_at:
         _check_free(point, meter, Period(starts_at, installation.starts_at))
         installation.starts_at = starts_at
         installation.save(update_fields=["starts_at"])
 
 
+def _let_go(point: UsagePoint, at: datetime, ends_s: Mapping[str, int]) -> None:
+    there = Installation.objects.filter(usage_point=point, ends_at=None, starts_at__lt=at, meter__family="")
+    for other in there.select_related("meter"):
+        if 0 < ends_s.get(other.meter.serial_number, 0) <= to_seconds(at):
+            end_installation(other.meter, at=at)
+
+
 def _check_free(point: UsagePoint, meter: Meter, period: Period) -> None:
-    for other in Installation.objects.filter(usage_point=point).exclude(meter=meter):
+    for other in Installation.objects.filter(usage_point=point).exclude(meter=meter).select_related("meter"):
         if Period(other.starts_at, other.ends_at).overlaps(period):
-            raise WattkeeperError("installations.overlap", serial_number=meter.serial_number)
+            raise _second(point, meter, other.meter)
+
+
+def _second(point: UsagePoint, meter: Meter, there: Meter) -> WattkeeperError:
+    return WattkeeperError(
+        "imports.second-meter",
+        usage_point=point.code,
+        serial_number=meter.serial_number,
+        there=there.serial_number,
+    )

@@ -14,6 +14,7 @@ from wattkeeper.actions.job_work import Progress
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Provenance, Source
+from wattkeeper.core.vee.like_days import DAY_S, HISTORY_DAYS
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.collection.windows import mark_dirty
@@ -130,13 +131,19 @@ def _store(
 
 
 def _note(target: BlockTarget, batch: RawBatch, tenant_id: int, now: datetime) -> None:
-    last_s = int(batch.measured_at_s.max()) + target.block.interval_s - 1
+    """Mark the reads' days, the gap before them and what may be estimated after them.
+
+    Nobody looks at the days of years ago again: so a file in parts comes to what it comes to in one.
+    """
+    first_s = int(batch.measured_at_s.min())
+    last_s = int(batch.measured_at_s.max()) + max(target.block.interval_s, 1) - 1
+    reach_s = max(last_s, min(last_s + HISTORY_DAYS * DAY_S, int(now.timestamp()) - 1))
     mark_read([target.channel_id])
     mark_dirty(
         tenant_id=tenant_id,
         now=now,
         reason="import",
-        channels={target.channel_id: (int(batch.measured_at_s.min()), last_s)},
+        channels={target.channel_id: (first_s - DAY_S, reach_s)},
     )
 
 
@@ -145,10 +152,13 @@ def _is_there(block: IntervalBlock) -> NDArray[np.bool_]:
 
 
 def _batches(tenant_id: int, target: BlockTarget, now: datetime) -> Iterator[RawBatch]:
-    """Yield the block's rows as raw reads named by the start of their interval; a missing one is no read."""
+    """Yield the rows as raw reads, intervals named by their start, registers by their instant.
+
+    What is missing is no read.
+    """
     block = target.block
     is_there = _is_there(block)
-    measured_at_s, value = block.starts_at_s[is_there], block.value_milliwh[is_there]
+    measured_at_s, value = block.starts_at_s[is_there], block.value_milli[is_there]
     flags = _flags(block)[is_there]
     for start in range(0, len(value), CHUNK_COUNT):
         part = slice(start, start + CHUNK_COUNT)

@@ -1,7 +1,7 @@
 """Every current value derived again from the raw reads, the registry and the rules."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.pipeline.ports import MeasurementRows, Ports
 from wattkeeper.pipeline.rederive import rederive
+from wattkeeper.pipeline.window import Span, merge_spans
 from wattkeeper.store.verify import Check
+from wattkeeper.store.windows import month_span
 
 DAY_S = 86_400
 FRESH_S = 54 * 3600  # what is younger is looked at again: its gaps may be estimated or not
@@ -24,11 +26,22 @@ def check_values(scope: Scope, check: Check, ports_of: Callable[[int], Ports]) -
     ports = ports_of(scope.tenant_id)
     for start in range(0, len(scope.series_ids), CHUNK_COUNT):
         ids = scope.series_ids[start : start + CHUNK_COUNT]
-        again = rederive(ports, ids, scope.from_s, scope.now_s, scope.now_s)
-        check.examined_count += again.interval_count
-        for failure in again.failures:
-            check.fault("verify.series-underivable", series_id=failure.series_id, reason=failure.code)
-        _tell(scope, check, again.rows)
+        for from_s, to_s in _held_spans(scope, scope.from_s):
+            again = rederive(ports, ids, from_s, to_s, scope.now_s)
+            check.examined_count += again.interval_count
+            for failure in again.failures:
+                check.fault("verify.series-underivable", series_id=failure.series_id, reason=failure.code)
+            _tell(scope, check, again.rows)
+
+
+def _held_spans(scope: Scope, from_s: int) -> Sequence[Span]:
+    """Return the months from `from_s` on of which something is stored, and the days beside them.
+
+    Decades may lie between what a file brought and what is read today: nothing follows from nothing.
+    """
+    months = [month_span(month) for month in scope.store.months(scope.tenant_id)]
+    held = [(max(first_s - DAY_S, from_s), min(end_s + DAY_S, scope.now_s)) for first_s, end_s in months]
+    return merge_spans([span for span in held if span[0] < span[1]])
 
 
 def _tell(scope: Scope, check: Check, rows: MeasurementRows) -> None:
@@ -43,11 +56,16 @@ def _tell(scope: Scope, check: Check, rows: MeasurementRows) -> None:
     ):
         groups[series_id, from_seconds(at_s).astimezone(zone_of[series_id]).date().isoformat()].append(index)
     for (series_id, date), indexes in sorted(groups.items()):
+        if _is_nothing(rows, stored, indexes):
+            continue
         place = {"series_id": series_id, "date": date, "values": len(indexes)}
         first_s, last_s = int(rows.starts_at_s[indexes].min()), int(rows.starts_at_s[indexes].max())
         if scope.is_dirty(series_id, first_s, last_s + DAY_S):
             check.cannot("verify.not-derived-yet", grain="day", **place)
-        elif first_s >= min(scope.now_s, scope.looked_at_s) - FRESH_S and _are_gaps(rows, stored, indexes):
+        elif _are_gaps(rows, stored, indexes) and (
+            first_s >= min(scope.now_s, scope.looked_at_s) - FRESH_S
+            or not any((series_id, int(at_s)) in stored for at_s in rows.starts_at_s[indexes])
+        ):  # looked at too early, or never
             check.cannot("verify.gap-still-open", **place)
         else:
             at_s = int(rows.starts_at_s[indexes[0]])
@@ -70,6 +88,17 @@ def _stored(scope: Scope, rows: MeasurementRows) -> dict[tuple[int, int], tuple[
         (series_id, at_s): (value, provenance)
         for series_id, at_s, value, provenance in zip(*(column.tolist() for column in columns), strict=True)
     }
+
+
+def _is_nothing(
+    rows: MeasurementRows, stored: dict[tuple[int, int], tuple[int, int]], indexes: list[int]
+) -> bool:
+    """Whether nothing is known of a day, and nothing stored."""
+    return all(
+        int(rows.provenance[index]) == Provenance.MISSING
+        and (int(rows.series_id[index]), int(rows.starts_at_s[index])) not in stored
+        for index in indexes
+    )
 
 
 def _are_gaps(

@@ -41,6 +41,8 @@ READING_TYPES: dict[str, ReadingType] = {
         ("pulses_imp", "imp", Kind.CUMULATIVE, "1-0:82.8.0"),
         ("energy_import_interval_kwh", "kWh", Kind.INTERVAL, "1-0:1.29.0"),
         ("energy_export_interval_kwh", "kWh", Kind.INTERVAL, "1-0:2.29.0"),
+        ("energy_reactive_import_interval_kvarh", "kvarh", Kind.INTERVAL, "1-0:3.29.0"),
+        ("energy_reactive_export_interval_kvarh", "kvarh", Kind.INTERVAL, "1-0:4.29.0"),
         ("voltage_l1_v", "V", Kind.INSTANT, "1-0:32.7.0"),
         ("voltage_l2_v", "V", Kind.INSTANT, "1-0:52.7.0"),
         ("voltage_l3_v", "V", Kind.INSTANT, "1-0:72.7.0"),

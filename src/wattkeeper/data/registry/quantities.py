@@ -20,6 +20,8 @@ QUANTITY_OF_READING_TYPE = {
     "energy_export_interval_kwh": "energy_export",
     "energy_reactive_import_register_kvarh": "energy_reactive_import",
     "energy_reactive_export_register_kvarh": "energy_reactive_export",
+    "energy_reactive_import_interval_kvarh": "energy_reactive_import",
+    "energy_reactive_export_interval_kvarh": "energy_reactive_export",
 }
 
 

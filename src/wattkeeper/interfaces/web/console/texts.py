@@ -16,6 +16,8 @@ QUANTITIES = {
     "pulses_imp": _("Pulses"),
     "energy_import_interval_kwh": _("Energy imported in the interval"),
     "energy_export_interval_kwh": _("Energy exported in the interval"),
+    "energy_reactive_import_interval_kvarh": _("Reactive energy imported in the interval"),
+    "energy_reactive_export_interval_kvarh": _("Reactive energy exported in the interval"),
     "voltage_l1_v": _("Voltage L1"),
     "voltage_l2_v": _("Voltage L2"),
     "voltage_l3_v": _("Voltage L3"),
