@@ -67,9 +67,17 @@ def test_details_say_where_and_what(ours: People, street: Street, services: Serv
     assert detail.series_id == Series.objects.get().id
     assert detail.key_names == ("password",)
     assert not detail.has_reads
+    point_id = detail.row.usage_point_id
+    Series.objects.filter(usage_point_id=point_id).delete()
+    for quantity in ("energy_reactive_import", "energy_export", "energy_import"):
+        Series.objects.create(tenant_id=ours.tenant.id, usage_point_id=point_id, quantity=quantity)
+    shown = Series.objects.get(usage_point_id=point_id, quantity="energy_import").id
+    again = get_meter(tenant_id=ours.tenant.id, meter_id=street.meter_id, now=NOW)
+    assert again is not None
+    assert again.series_id == shown
     point = get_usage_point(tenant_id=ours.tenant.id, usage_point_id=street.point_id, now=NOW)
     assert point is not None
-    assert (point.multiplier, point.row.meter_id) == (1, street.meter_id)
+    assert (point.multiplier, point.row.meter_id, point.row.series_id) == (1, street.meter_id, shown)
     before = get_meter(tenant_id=ours.tenant.id, meter_id=street.meter_id, now=LONG_AGO - timedelta(days=1))
     assert before is not None
     assert before.row.usage_point_id is None

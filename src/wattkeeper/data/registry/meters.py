@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
+from wattkeeper.data.registry.main_series import find_main_series
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Multiplier, UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
@@ -171,8 +172,8 @@ def get_meter(*, tenant_id: int, meter_id: int, now: datetime) -> MeterDetail | 
     )
     if current is None:
         return detail
-    series_id = current.usage_point.series.order_by("id").values_list("id", flat=True).first()
-    return replace(detail, series_id=series_id)
+    point_id = current.usage_point_id
+    return replace(detail, series_id=find_main_series([point_id]).get(point_id))
 
 
 def get_multiplier(usage_point_id: int, at: datetime) -> Fraction:

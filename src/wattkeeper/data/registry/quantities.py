@@ -25,6 +25,11 @@ QUANTITY_OF_READING_TYPE = {
 }
 
 
+def unit_of(quantity: str) -> str:
+    """Return the unit whose millionths the values of a series count."""
+    return "kvarh" if quantity in REACTIVE_QUANTITIES else "kWh"
+
+
 def step_milliwh(reading_type: str, step: Fraction, constant_imp_per_kwh: int | None) -> Fraction:
     """Return the secondary milliwatt-hours of one count of a channel.
 

@@ -7,8 +7,9 @@ from fractions import Fraction
 
 from django.db.models import Count, Q, QuerySet
 
+from wattkeeper.data.registry.main_series import find_main_series
 from wattkeeper.data.registry.meters import get_multiplier
-from wattkeeper.data.registry.models import Installation, Meter, Series, Site, Topology, UsagePoint
+from wattkeeper.data.registry.models import Installation, Meter, Site, Topology, UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
 from wattkeeper.data.sealing.words import matching
 
@@ -163,9 +164,7 @@ def _point_rows(points: list[UsagePoint], now: datetime) -> list[UsagePointRow]:
         row.usage_point_id: row.meter
         for row in Installation.objects.filter(_current(now), usage_point_id__in=ids).select_related("meter")
     }
-    series = dict(
-        Series.objects.filter(usage_point_id__in=ids).order_by("-id").values_list("usage_point_id", "id")
-    )
+    series = find_main_series(ids)
     return [
         UsagePointRow(
             usage_point_id=point.id,

@@ -31,6 +31,12 @@ QUANTITIES = {
     "relay_state_code": _("Relay state"),
     "clock_offset_s": _("Clock offset"),
 }
+SERIES = {
+    "energy_import": _("Energy imported"),
+    "energy_export": _("Energy exported"),
+    "energy_reactive_import": _("Reactive energy imported"),
+    "energy_reactive_export": _("Reactive energy exported"),
+}
 PROVENANCES = {
     Provenance.MISSING: _("Missing"),
     Provenance.MEASURED: _("Measured"),

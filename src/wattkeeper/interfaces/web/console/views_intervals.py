@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from wattkeeper.core.kernel.instants import local_day, to_seconds
 from wattkeeper.data.registry.models import Series
+from wattkeeper.data.registry.quantities import unit_of
 from wattkeeper.interfaces.reads.intervals import (
     WHOLE,
     get_series,
@@ -40,6 +41,10 @@ def profile(visit: Visit, series_id: int) -> JsonResponse:
     return JsonResponse(drawn)
 
 
+def _energy_head(series: Series) -> str:
+    return _("Energy, kWh") if unit_of(series.quantity) == "kWh" else _("Reactive energy, kvarh")
+
+
 @page()
 def intervals(visit: Visit, series_id: int) -> HttpResponse:
     """Show a local day's intervals with the quality of each."""
@@ -61,7 +66,15 @@ def intervals(visit: Visit, series_id: int) -> HttpResponse:
         visit.tenant_id, series_id, series.interval_s, to_seconds(period.starts_at), to_seconds(ends_at)
     )
     if is_export(visit):
-        header = [_("Starts"), _("Energy, kWh"), _("Quality"), _("Flags"), _("Method"), _("Run"), _("Rules")]
+        header = [
+            _("Starts"),
+            _energy_head(series),
+            _("Quality"),
+            _("Flags"),
+            _("Method"),
+            _("Run"),
+            _("Rules"),
+        ]
         cells = (
             (
                 at_text(row.starts_at, zone.key),
@@ -87,6 +100,12 @@ def intervals(visit: Visit, series_id: int) -> HttpResponse:
         "rules": rules,
         "missing_count": sum(row.is_missing for row in rows),
         "sum_milliwh": sum_milliwh(rows),
+        "energy_head": _energy_head(series),
+        "energy_unit": unit_of(series.quantity),
+        "all_series": [
+            (each.id, texts.SERIES.get(each.quantity, each.quantity))
+            for each in series.usage_point.series.order_by("id")
+        ],
     }
     return show(visit, "intervals.html", context, zone=zone.key)
 
@@ -108,6 +127,7 @@ def trace(visit: Visit, series_id: int, starts_at_s: int) -> HttpResponse:
     context = {
         "series": series,
         "usage_point": series.usage_point,
+        "energy_unit": unit_of(series.quantity),
         "traced": traced,
         "parts": parts,
         "history": history,

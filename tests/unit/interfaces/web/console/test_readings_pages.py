@@ -59,6 +59,19 @@ def test_a_hole_is_shown_as_missing(
     assert rows[1].startswith("2026-10-01 00:00:00+08:00,,Missing")
 
 
+def test_reactive_energy_says_its_unit_and_a_point_shows_all_it_measures(
+    ours: People, home: Home, log_in: LogIn
+) -> None:
+    active = Series.objects.get(id=home.series_id)
+    reactive = Series.objects.create(
+        tenant_id=active.tenant_id, usage_point_id=home.point_id, quantity="energy_reactive_import"
+    )
+    text = log_in(ours.viewer).get(reverse("console:intervals", args=[reactive.id])).content.decode()
+    assert "Reactive energy, kvarh" in text
+    assert " kWh" not in text
+    assert reverse("console:intervals", args=[active.id]) in text
+
+
 def test_every_line_of_a_bill_is_made_of_its_intervals(
     ours: People, home: Home, store: MemoryReadingStore
 ) -> None:
