@@ -66,7 +66,7 @@ def make(folder: Path) -> None:
     told(call("POST", f"/findings/{finding_id}/comments", {"text": CANARIES["comment"]}))
     told(call("POST", f"/findings/{finding_id}/close", {"text": CANARIES["comment"]}))
     head = "usage_point,channel,starts_at,interval_s,value,unit,quality"
-    rows = f"{head}\n{CANARIES['cell of a file']},Q1,2026-11-01T00:00:00Z,900,1,kvarh,raw\n"
+    rows = f"{head}\n{CANARIES['cell of a file']},U1,2026-11-01T00:00:00Z,900,1,V,raw\n"
     request_import(actor=people.operator, now=NOW, services=services, content=[rows.encode()], label="a.csv")
     assert run_job(services=services)
     job = told(call("GET", "/jobs"))[0]
