@@ -37,7 +37,11 @@ class Finding(models.Model):
                 fields=["tenant", "rule", "subject_key", "starts_at"], name="finding_once"
             )
         ]
-        indexes = [models.Index(fields=["subject_key", "starts_at"], name="finding_subject")]
+        indexes = [
+            models.Index(fields=["subject_key", "starts_at"], name="finding_subject"),
+            models.Index(fields=["tenant", "usage_point", "starts_at"], name="finding_place"),
+            models.Index(fields=["state", "starts_at"], name="finding_state"),
+        ]
 
 
 class FindingComment(SealedRow):

@@ -43,15 +43,16 @@ def list_told_otherwise(tenant_id: int) -> list[int]:
     """
     point = "meter__installations__usage_point"
     known = (f"{point}__multipliers__numerator", f"{point}__multipliers__denominator")
-    rows = (
-        ToldMultiplier.objects.filter(meter__tenant_id=tenant_id)
-        .exclude(numerator=F("denominator"))
-        .values_list(f"{point}_id", "numerator", "denominator", *known)
+    rows = ToldMultiplier.objects.exclude(
+        numerator=F("denominator")
+    ).values_list(  # few: all meters are not to be searched
+        "meter__tenant_id", f"{point}_id", "numerator", "denominator", *known
     )
     points = {
         point_id
-        for point_id, numerator, denominator, *registered in rows
-        if Fraction(numerator, denominator) != Fraction(registered[0] or 1, registered[1] or 1)
+        for owner_id, point_id, numerator, denominator, *registered in rows
+        if owner_id == tenant_id
+        and Fraction(numerator, denominator) != Fraction(registered[0] or 1, registered[1] or 1)
     }
     if not points:
         return []
