@@ -30,7 +30,7 @@ class DataRates:
     def get_calendars(self, series_id: Int64s, from_s: int, to_s: int) -> Sequence[DatedCalendar]:
         """Return the calendars in force anywhere in a span: of each contract, of each version it names."""
         begins, ends = from_seconds(from_s), from_seconds(to_s)
-        own = among("usage_point__series__id", series_id)  # by them alone: not all contracts are to be searched
+        own = among("usage_point__series__id", series_id)  # these alone: a tenant has too many to search
         in_force = Q(starts_at__lt=ends) & (Q(ends_at__isnull=True) | Q(ends_at__gt=begins))
         throughout = Q(starts_at__lte=begins) & (Q(ends_at__isnull=True) | Q(ends_at__gte=ends))
         whole = Contract.objects.filter(own & throughout).values_list("tariff_id", "usage_point__series__id")
