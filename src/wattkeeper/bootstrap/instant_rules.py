@@ -14,7 +14,7 @@ from wattkeeper.core.vee.registry import RULE_BY_CODE, Rule
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.core.vee.rules_instants import Instants, PhaseReads, find_phase_faults, find_tou_mismatches
-from wattkeeper.data.alarms.queries import FindingDraft, close_rules, keep_findings
+from wattkeeper.data.alarms.queries import FindingDraft, keep_all
 from wattkeeper.data.registry.instant_meters import (
     CURRENTS,
     POWER,
@@ -181,12 +181,11 @@ def _keep(
         for finding in found
         for meter in [meter_of[finding.channel_id or 0]]
     ]
-    keep_findings(drafts, now=now)
-    close_rules(
+    keep_all(
+        drafts,
         tenant_id=tenant_id,
         rules=CODES,
         subject_keys={f"meter:{meter.meter_id}" for meter in meters},
         from_at=from_at,
-        kept={(draft.rule, draft.subject_key, draft.starts_at) for draft in drafts},
         now=now,
     )

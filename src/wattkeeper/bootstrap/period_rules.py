@@ -16,7 +16,7 @@ from wattkeeper.core.vee.periods import Judged, iter_ruled_days, judge_days, jud
 from wattkeeper.core.vee.registry import PERIOD_CODES
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
-from wattkeeper.data.alarms.queries import FindingDraft, close_rules, keep_findings
+from wattkeeper.data.alarms.queries import FindingDraft, keep_all
 from wattkeeper.data.registry.measured_spans import MeasuredSpan, iter_measured_spans
 from wattkeeper.data.registry.quantities import REACTIVE_QUANTITIES
 from wattkeeper.data.vee.schedules import NO_GROUP, TenantSchedule, load_schedule
@@ -162,12 +162,11 @@ def _keep(
         )
         for finding in found
     ]
-    keep_findings(drafts, now=now)
-    close_rules(
+    keep_all(
+        drafts,
         tenant_id=tenant_id,
         rules=PERIOD_CODES,
         subject_keys={f"series:{series_id}" for series_id in point_of},
         from_at=from_at,
-        kept={(draft.rule, draft.subject_key, draft.starts_at) for draft in drafts},
         now=now,
     )

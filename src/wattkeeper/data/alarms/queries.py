@@ -180,21 +180,22 @@ def close_windows(
     return _close(gone, now)
 
 
-def close_rules(
+def keep_all(
+    drafts: Sequence[FindingDraft],
     *,
     tenant_id: int,
     rules: Set[str],
     subject_keys: Set[str],
     from_at: datetime,
-    kept: Set[tuple[str, str, datetime]],
     now: datetime,
-) -> int:
-    """Close the subjects' open findings of some rules that start at or after `from_at` and are not in `kept`
-    (rule, subject, start)."""
+) -> None:
+    """Keep all that was found of some rules and subjects from `from_at` on; what was not any more, close."""
+    keep_findings(drafts, now=now)
+    kept = {(draft.rule, draft.subject_key, draft.starts_at) for draft in drafts}
     seen = Finding.objects.filter(
         tenant_id=tenant_id, rule__in=rules, state=Finding.State.OPEN, starts_at__gte=from_at
     ).values_list("id", "rule", "subject_key", "starts_at")
-    return _close([key[0] for key in seen if key[2] in subject_keys and key[1:] not in kept], now)
+    _close([key[0] for key in seen if key[2] in subject_keys and key[1:] not in kept], now)
 
 
 def _close(finding_ids: Sequence[int], now: datetime) -> int:
