@@ -5,23 +5,28 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import psycopg
+import pymysql
 import pytest
 
+from conformance.mariadb import mariadb_server
 from conformance.postgres import postgres_server
 from conformance.test_operations import environment, rig
 
 pytestmark = pytest.mark.slow
 LEASE_S = 1.0
+SERVERS = {"postgresql": postgres_server, "mariadb": mariadb_server}
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with postgres_server() as found:
+@pytest.fixture(scope="module", params=SERVERS)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with SERVERS[request.param]() as found:
         yield found
 
 
@@ -42,10 +47,23 @@ def scheduler(folder: Path, url: str, how: str) -> Iterator["subprocess.Popen[by
         process.wait()
 
 
+def ask(url: str, sql: str) -> Sequence[tuple[Any, ...]]:
+    parts = urlsplit(url)
+    if parts.scheme == "postgresql":
+        connection: Any = psycopg.connect(url, autocommit=True)
+    else:
+        user, name = unquote(parts.username or ""), parts.path.lstrip("/")
+        connection = pymysql.connect(
+            host="127.0.0.1", port=parts.port or 0, user=user, database=name, autocommit=True
+        )
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else ()
+
+
 def rows(url: str) -> list[tuple[int, int]]:
     """Return (process id, fence number) of each write, in order."""
-    with psycopg.connect(url) as connection:
-        found = connection.execute("SELECT name, value FROM collection_counter ORDER BY id").fetchall()
+    found = ask(url, "SELECT name, value FROM collection_counter ORDER BY id")
     return [(int(name.partition(":")[0]), value) for name, value in found]
 
 
@@ -58,8 +76,7 @@ def wait_for(is_so: object, within_s: float = 30.0) -> None:
 
 def stale_writes(url: str, folder: Path, how: str, rounds_count: int) -> tuple[int, int, int]:
     """Stop whoever leads, let the other take over, let the first go on; (writes, takeovers, stale writes)."""
-    with psycopg.connect(url, autocommit=True) as owner:
-        owner.execute("DELETE FROM collection_counter")
+    ask(url, "DELETE FROM collection_counter")
     with ExitStack() as stack:
         processes = {}
         for _ in range(2):
@@ -89,6 +106,30 @@ def test_a_stopped_scheduler_writes_nothing_once_it_was_followed(url: str, tmp_p
     assert takeovers_count >= 3
     assert stale_count == 0
     assert stale_writes(url, tmp_path, "unfenced", 3)[2] > 0, "the planted fault is not caught"
+
+
+def is_followed(url: str, folder: Path, how: str, within_s: float) -> bool:
+    """Whether another takes over from a leader that stopped in the middle of a fenced transaction."""
+    ask(url, "DELETE FROM collection_counter")
+    with scheduler(folder, url, how) as leader:
+        wait_for(lambda: Path(f"/proc/{leader.pid}/stat").read_text().split()[2] == "T")
+        with scheduler(folder, url, "fenced") as other:
+            deadline_s = time.monotonic() + within_s
+            while not any(process_id == other.pid for process_id, _ in rows(url)):
+                if time.monotonic() > deadline_s:
+                    return False
+                time.sleep(0.05)
+            before = rows(url)
+            leader.send_signal(signal.SIGCONT)
+            time.sleep(0.5)
+            assert {row[0] for row in rows(url)[len(before) :]} == {other.pid}
+    return True
+
+
+def test_who_stops_within_a_transaction_is_followed_too(url: str, tmp_path: Path) -> None:
+    assert rig(tmp_path, "upgrade", url=url).returncode == 0
+    assert is_followed(url, tmp_path, "stops", 30)
+    assert not is_followed(url, tmp_path, "stops-for-good", 8), "the planted fault is not caught"
 
 
 @pytest.mark.soak

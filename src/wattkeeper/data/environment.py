@@ -12,12 +12,17 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.database_tls import host_of, tls_options
 
 _BOOLS = {"true": True, "false": False}
+_SILENT_S = 300  # a process that stops within a transaction, or its machine, holds its locks no longer
 _MYSQL_OPTIONS = {
     "charset": "utf8mb4",
     "isolation_level": "read committed",
-    "init_command": "SET sql_mode = 'TRADITIONAL,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 5",
+    "init_command": f"SET /*M! idle_transaction_timeout = {_SILENT_S}, */"
+    " sql_mode = 'TRADITIONAL,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 5",
 }
-_POSTGRES_OPTIONS = {"hostaddr": ""}  # the URL's host, whatever PGHOSTADDR or a service file says
+_POSTGRES_OPTIONS = {
+    "hostaddr": "",  # the URL's host, whatever PGHOSTADDR or a service file says
+    "options": f"-c idle_in_transaction_session_timeout={_SILENT_S}s",
+}
 _ENGINES = {
     "postgresql": "django.db.backends.postgresql",
     "mysql": "django.db.backends.mysql",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from math import ceil
 from typing import Any
 
 from django.db import connection, transaction
@@ -23,6 +24,7 @@ class HeldLease:
 
     name: str
     fence_id: int
+    lease_s: float = LEASE_S
 
 
 def take_lease(
@@ -34,13 +36,14 @@ def take_lease(
     """
     Lease.objects.get_or_create(name=name)
     with transaction.atomic():
+        _end_if_silent(lease_s)
         row = Lease.objects.select_for_update().get(name=name)
         key = (name, row.fence_id)
         if row.holder and key not in watch.silent({key: row.beats_count}, lease_s):
             return None
         row.holder, row.fence_id, row.beats_count = holder, row.fence_id + 1, row.beats_count + 1
         row.save()
-    return HeldLease(name, row.fence_id)
+    return HeldLease(name, row.fence_id, lease_s)
 
 
 def renew_lease(lease: HeldLease) -> None:
@@ -68,7 +71,9 @@ def fenced(lease: HeldLease) -> Iterator[None]:
     """
     Check the lease in every write of the block, in the write's own transaction.
 
-    The check locks the lease's row, so nobody takes it over between a check and its commit.
+    The check locks the lease's row, so nobody takes it over between a check and its commit. A holder that
+    stops in between would keep it for as long as it is stopped: the database ends its transaction after
+    `lease_s`.
 
     :raises WattkeeperError: ``leases.lost`` at the first write after somebody else took it: it is not made
     """
@@ -97,6 +102,7 @@ class _Fence:
         return result
 
     def _check(self) -> None:
+        _end_if_silent(self._lease.lease_s)
         if not list(_of(self._lease).select_for_update().values_list("id")):
             raise _lost(self._lease)
 
@@ -134,6 +140,19 @@ class _Fetched:
     def executemany(self, *statement: Any) -> Any:
         self._wrapper.cursor = self._cursor
         return self._cursor.executemany(*statement)
+
+
+def _end_if_silent(within_s: float) -> None:
+    """Have the database end this transaction once its process says nothing for `within_s`.
+
+    PostgreSQL `idle_in_transaction_session_timeout`, MariaDB `idle_transaction_timeout` (whole seconds, for
+    the rest of the session). SQLite has nothing of the kind: its processes stop with their one machine.
+    """
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = {ceil(within_s * 1000)}")
+        elif connection.vendor == "mysql" and connection.mysql_is_mariadb:
+            cursor.execute(f"SET SESSION idle_transaction_timeout = {ceil(within_s)}")
 
 
 def _of(lease: HeldLease) -> Any:
