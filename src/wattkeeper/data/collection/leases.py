@@ -151,7 +151,7 @@ def _end_if_silent(within_s: float) -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = {ceil(within_s * 1000)}")
-        elif connection.vendor == "mysql" and connection.mysql_is_mariadb:
+        elif getattr(connection, "mysql_is_mariadb", False):
             cursor.execute(f"SET SESSION idle_transaction_timeout = {ceil(within_s)}")
 
 
