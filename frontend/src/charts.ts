@@ -6,6 +6,7 @@ type Profile = {
   energy_wh: (number | null)[];
   is_estimated: boolean[];
   interval_s: number;
+  power_unit: string;
 };
 type Bars = { labels: string[]; series: { name: string; energy_kwh: (number | null)[] }[] };
 
@@ -77,23 +78,23 @@ const drawProfile = (box: HTMLElement, data: Profile): void => {
     series: [
       { label: box.dataset["time"] ?? "", value: (_, v) => (v === null ? "–" : timeText(dateIn(zone, v))) },
       {
-        label: box.dataset["measured"] ?? "kW",
+        label: box.dataset["measured"] ?? "",
         stroke: colours[0],
         fill: `${colours[0]}22`,
         width: 1.5,
         paths: uPlot.paths.stepped?.({ align: 1 }),
-        value: (_, v) => (v === null ? "–" : `${v.toFixed(3)} kW`),
+        value: (_, v) => (v === null ? "–" : `${v.toFixed(3)} ${data.power_unit}`),
       },
       {
-        label: box.dataset["estimated"] ?? "kW",
+        label: box.dataset["estimated"] ?? "",
         stroke: colours[1],
         dash: [5, 3],
         width: 1.5,
         paths: uPlot.paths.stepped?.({ align: 1 }),
-        value: (_, v) => (v === null ? "–" : `${v.toFixed(3)} kW`),
+        value: (_, v) => (v === null ? "–" : `${v.toFixed(3)} ${data.power_unit}`),
       },
     ],
-    axes: timeAxes("kW"),
+    axes: timeAxes(data.power_unit),
   };
   const plot = new uPlot(options, [data.starts_at_s, measured, estimated] as uPlot.AlignedData, box);
   observeWidth(box, plot);

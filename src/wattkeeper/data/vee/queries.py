@@ -51,10 +51,11 @@ class GroupRow:
 
 @dataclass(frozen=True, slots=True)
 class EditRow:
-    """An edit as lists show it; energies in milliwatt-hours, one an interval."""
+    """An edit as lists show it; energies of its intervals in milliwatt-hours or millivar-hours."""
 
     edit_id: int
     series_id: int
+    quantity: str
     interval_s: int
     usage_point_id: int
     usage_point_code: str
@@ -186,6 +187,7 @@ def _edit_row(row: StoredEdit) -> EditRow:
     return EditRow(
         edit_id=row.id,
         series_id=row.series_id,
+        quantity=row.series.quantity,
         interval_s=row.series.interval_s,
         usage_point_id=point.id,
         usage_point_code=point.code,

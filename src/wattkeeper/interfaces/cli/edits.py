@@ -19,7 +19,9 @@ from wattkeeper.interfaces.cli.shell import (
 app = typer.Typer(no_args_is_help=True, help="Manual edits: beside what was measured, never over it.")
 EditId = Annotated[int, typer.Argument(help="the edit's id, as list shows it")]
 UserOption = Annotated[str, typer.Option("--user", help="who does it; else the key's person")]
-Quantity = Annotated[str, typer.Option(help="energy_import or energy_export")]
+Quantity = Annotated[
+    str, typer.Option(help="energy_import, energy_export, energy_reactive_import or energy_reactive_export")
+]
 MILLIWH_PER_KWH = 10**6
 
 
@@ -36,7 +38,16 @@ def list_(
     from wattkeeper.data.vee.queries import list_edits
 
     page = list_edits(tenant_id=shell.tenant_id, state=state, offset_index=offset, limit_count=limit)
-    columns = ("edit_id", "usage_point_code", "starts_at", "ends_at", "state", "author", "changed_milliwh")
+    columns = (
+        "edit_id",
+        "usage_point_code",
+        "quantity",
+        "starts_at",
+        "ends_at",
+        "state",
+        "author",
+        "changed_milliwh",
+    )
     print_rows(page.items, columns, as_json=as_json)
 
 
@@ -56,7 +67,9 @@ def show(edit_id: EditId, tenant: TenantOption = "") -> None:
 def add(
     usage_point: Annotated[str, typer.Argument(help="the usage point's code")],
     starts_at: Annotated[str, typer.Argument(help="start of the first interval, with its offset")],
-    kwh: Annotated[list[str], typer.Argument(help="energy of each interval in kWh, exact")],
+    kwh: Annotated[
+        list[str], typer.Argument(help="energy of each interval in kWh, of reactive energy in kvarh, exact")
+    ],
     reason_code: Annotated[int, typer.Option(help="AEMO's code; 0 needs a reason")],
     reason: str = "",
     quantity: Quantity = "energy_import",
@@ -113,7 +126,9 @@ def withdraw(edit_id: EditId, user: UserOption = "", tenant: TenantOption = "") 
 
 @app.command()
 def threshold(
-    kwh: Annotated[str | None, typer.Argument(help="kWh; without it, print what it is")] = None,
+    kwh: Annotated[
+        str | None, typer.Argument(help="kWh, of reactive energy as many kvarh; without it, print what it is")
+    ] = None,
     tenant: TenantOption = "",
 ) -> None:
     """Show or set from how much changed energy on an edit needs a second person."""

@@ -210,7 +210,10 @@ class MeasurementOut(Schema):
 
 
 class MeasurementsOut(Schema):
-    """Values of a series; null where a value is missing, never 0. `as_of_run_id` null: as known now."""
+    """Values of a series; null where a value is missing, never 0. `as_of_run_id` null: as known now.
+
+    Of a reactive `quantity` they are millivar-hours.
+    """
 
     series_id: int
     usage_point_id: int

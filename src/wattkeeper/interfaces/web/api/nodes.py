@@ -41,6 +41,7 @@ def get_sums(
     """Add up a node and its direct parts over local dates, the last one excluded.
 
     `tree`: site, area, feeder or customer; `grain`: hour, day or month; `kind`: of usage points, repeatable.
+    Sums of a reactive `quantity` are millivar-hours.
     """
     actor, services = actor_of(request), get_services()
     number = node_of_key(node)

@@ -76,10 +76,14 @@ class ChangedOut(Schema):
 
 
 class EditOut(Schema):
-    """An edit: energies in milliwatt-hours, one an interval; null: nothing had been measured."""
+    """An edit: energies in milliwatt-hours, one an interval; null: nothing had been measured.
+
+    Of a reactive `quantity` they are millivar-hours.
+    """
 
     edit_id: int
     series_id: int
+    quantity: str
     interval_s: int
     usage_point_id: int
     usage_point_code: str
@@ -123,7 +127,7 @@ class NoteIn(In):
 
 
 class EditSettings(In):
-    """From how much changed energy on an edit needs a second person."""
+    """From how much changed energy on an edit needs a second person; of reactive energy, millivar-hours."""
 
     edit_approval_milliwh: int
 

@@ -117,7 +117,6 @@ class EditForm(forms.Form):
     starts_at = _local(_("From"))
     ends_at = _local(_("To"))
     total_kwh = forms.DecimalField(
-        label=_("Energy of the whole span, kWh"),
         min_value=Decimal(0),
         max_digits=18,
         decimal_places=KWH_DIGITS,
@@ -126,8 +125,9 @@ class EditForm(forms.Form):
     reason_code = forms.TypedChoiceField(label=_("Reason"), coerce=int, choices=())
     reason = forms.CharField(label=_("In words"), max_length=240, required=False)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, energy_unit: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["total_kwh"].label = gettext("Energy of the whole span, %(unit)s") % {"unit": energy_unit}
         field = self.fields["reason_code"]
         assert isinstance(field, forms.TypedChoiceField)
         named = [(code, f"{code} {REASONS[code]}") for code in REASONS]
@@ -145,7 +145,11 @@ class ThresholdForm(forms.Form):
     """From how much changed energy on an edit needs a second person."""
 
     threshold = forms.DecimalField(
-        label=_("Changed energy, kWh"), min_value=Decimal(0), max_digits=15, decimal_places=KWH_DIGITS
+        label=_("Changed energy, kWh"),
+        min_value=Decimal(0),
+        max_digits=15,
+        decimal_places=KWH_DIGITS,
+        help_text=_("Of reactive energy as many kvarh."),
     )
 
 

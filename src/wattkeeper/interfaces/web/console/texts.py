@@ -37,6 +37,7 @@ SERIES = {
     "energy_reactive_import": _("Reactive energy imported"),
     "energy_reactive_export": _("Reactive energy exported"),
 }
+ENERGY_HEADS = {"kWh": _("Energy, kWh"), "kvarh": _("Reactive energy, kvarh")}
 PROVENANCES = {
     Provenance.MISSING: _("Missing"),
     Provenance.MEASURED: _("Measured"),

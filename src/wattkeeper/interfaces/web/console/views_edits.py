@@ -13,6 +13,7 @@ from wattkeeper.actions.vee.edit_values import INTERVALS_MAX_COUNT, edit_values,
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import from_seconds, to_seconds
 from wattkeeper.data.accounts.models import Role
+from wattkeeper.data.registry.quantities import unit_of
 from wattkeeper.data.vee.models import StoredEdit
 from wattkeeper.data.vee.queries import EditRow, edit_approval_milliwh, get_edit, list_edits
 from wattkeeper.interfaces.reads.intervals import get_series
@@ -54,7 +55,16 @@ def edits(visit: Visit) -> HttpResponse:
     table = Table(
         name="edits",
         title=_("Edits"),
-        columns=(_("Edit"), _("Usage point"), _("From"), _("To"), _("Changed, kWh"), _("State"), _("Who")),
+        columns=(
+            _("Edit"),
+            _("Usage point"),
+            _("From"),
+            _("To"),
+            _("Changed energy"),
+            _("Unit"),
+            _("State"),
+            _("Who"),
+        ),
         rows=[_cells(row) for row in rows],
         pages=pages_of(page_of),
         add_url=reverse("console:edit_threshold") if visit.actor.can(Role.ADMINISTRATOR) else "",
@@ -71,6 +81,7 @@ def edit(visit: Visit, edit_id: int) -> HttpResponse:
     first_s = to_seconds(row.starts_at)
     context = {
         "edit": row,
+        "energy_unit": unit_of(row.quantity),
         "badge": BADGES.get(row.state, ""),
         "reason": REASONS.get(row.reason_code, ""),
         "intervals": [
@@ -115,7 +126,7 @@ def edit_add(visit: Visit, series_id: int) -> HttpResponse:
         back_url=reverse("console:intervals", args=[series_id]),
         back_label=series.usage_point.name,
         button_label=_("Save"),
-        make=EditForm,
+        make=partial(EditForm, energy_unit=unit_of(series.quantity)),
         do=add,
         lead=_(
             "What was measured stays as it is. The edit stands beside it until it is withdrawn or a different"
@@ -181,7 +192,10 @@ def _decide(visit: Visit, edit_id: int, title: Any, action: Any, make: Any = Con
         make=make,
         do=do,
         zone=row.time_zone,
-        facts=((_("Usage point"), row.usage_point_code), (_("Changed, kWh"), as_kwh(row.changed_milliwh))),
+        facts=(
+            (_("Usage point"), row.usage_point_code),
+            (_("Changed energy"), f"{as_kwh(row.changed_milliwh)} {unit_of(row.quantity)}"),
+        ),
     )
     return answer_form(visit, form_page)
 
@@ -193,6 +207,7 @@ def _cells(row: EditRow) -> tuple[Cell, ...]:
         at_cell(row.starts_at, row.time_zone),
         at_cell(row.ends_at, row.time_zone),
         Cell(as_kwh(row.changed_milliwh), css="number"),
+        Cell(unit_of(row.quantity)),
         Cell(StoredEdit.State(row.state).label, badge=BADGES.get(row.state, "")),
         Cell(row.author),
     )

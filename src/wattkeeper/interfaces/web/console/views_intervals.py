@@ -38,11 +38,7 @@ def profile(visit: Visit, series_id: int) -> JsonResponse:
     now = visit.services.now()
     empty = {"starts_at_s": [], "energy_wh": [], "is_estimated": [], "interval_s": series.interval_s}
     drawn = visit.ask(lambda store: load_profile(store, series=series, range_code=range_code, now=now), empty)
-    return JsonResponse(drawn)
-
-
-def _energy_head(series: Series) -> str:
-    return _("Energy, kWh") if unit_of(series.quantity) == "kWh" else _("Reactive energy, kvarh")
+    return JsonResponse({**drawn, "power_unit": unit_of(series.quantity).removesuffix("h")})
 
 
 @page()
@@ -68,7 +64,7 @@ def intervals(visit: Visit, series_id: int) -> HttpResponse:
     if is_export(visit):
         header = [
             _("Starts"),
-            _energy_head(series),
+            texts.ENERGY_HEADS[unit_of(series.quantity)],
             _("Quality"),
             _("Flags"),
             _("Method"),
@@ -100,7 +96,7 @@ def intervals(visit: Visit, series_id: int) -> HttpResponse:
         "rules": rules,
         "missing_count": sum(row.is_missing for row in rows),
         "sum_milliwh": sum_milliwh(rows),
-        "energy_head": _energy_head(series),
+        "energy_head": texts.ENERGY_HEADS[unit_of(series.quantity)],
         "energy_unit": unit_of(series.quantity),
         "all_series": [
             (each.id, texts.SERIES.get(each.quantity, each.quantity))
@@ -128,6 +124,7 @@ def trace(visit: Visit, series_id: int, starts_at_s: int) -> HttpResponse:
         "series": series,
         "usage_point": series.usage_point,
         "energy_unit": unit_of(series.quantity),
+        "energy_head": texts.ENERGY_HEADS[unit_of(series.quantity)],
         "traced": traced,
         "parts": parts,
         "history": history,

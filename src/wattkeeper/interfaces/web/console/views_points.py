@@ -10,6 +10,7 @@ from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.billing.queries import list_bills, list_contracts
 from wattkeeper.data.registry.models import UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT
+from wattkeeper.data.registry.quantities import unit_of
 from wattkeeper.data.registry.queries import (
     UsagePointDetail,
     UsagePointRow,
@@ -18,6 +19,7 @@ from wattkeeper.data.registry.queries import (
 )
 from wattkeeper.interfaces.reads.bills import with_zones
 from wattkeeper.interfaces.reads.intervals import get_series, newest_intervals
+from wattkeeper.interfaces.web.console import texts
 from wattkeeper.interfaces.web.console.reads_meter import findings_around
 from wattkeeper.interfaces.web.console.show import PAGE_ROWS_COUNT, asked_id, offset_of, pages_of, show
 from wattkeeper.interfaces.web.console.tables import Cell, Table, is_export, show_table
@@ -68,6 +70,7 @@ def usage_point(visit: Visit, usage_point_id: int) -> HttpResponse:
         "intervals": visit.ask_rows(lambda store: newest_intervals(store, series=series, now=now))
         if series
         else [],
+        "energy_head": texts.ENERGY_HEADS[unit_of(series.quantity)] if series else "",
         "multipliers": row.multipliers.order_by("-starts_at"),
         "parent": _parent(detail),
         "children": UsagePoint.objects.filter(id__in=detail.children_ids).order_by("code"),

@@ -1,7 +1,7 @@
 """Pages of rules, edits, versions, as of and rebill proposals, in both languages, by role, tenants apart."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -11,9 +11,12 @@ from relational import NOW, People
 from wattkeeper.actions.billing.propose_rebills import propose_rebills
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap.measured import measured_by
+from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.data.billing.models import Bill, RebillProposal
 from wattkeeper.data.collection.models import DirtyWindow, Run
+from wattkeeper.data.registry.models import Series
 from wattkeeper.data.vee.models import Assignment, GroupMember, SeriesGroup, StoredEdit, StoredRuleSet
+from wattkeeper.store.memory import MemoryReadingStore
 
 SPAN = {"starts_at": "2026-10-05T10:00", "ends_at": "2026-10-05T11:00", "reason_code": "100"}
 DOCUMENT = '{"code": "shops-1", "rules": {"vee.spike": {"severity": "off"}}}'
@@ -198,3 +201,48 @@ def test_each_page_by_role_language_and_tenant(
         assert stranger.get(path).status_code == (404 if is_own else 200), path
     assert "U1" not in text_of(stranger, "/edits/") + text_of(stranger, "/rebills/")
     assert "shops" not in text_of(stranger, "/rules/")
+
+
+def test_pages_of_a_reactive_series_say_its_unit(
+    ours: People, home: Home, store: MemoryReadingStore, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = Series.objects.get(id=home.series_id)
+    series.pk, series.quantity = None, "energy_reactive_import"
+    series.save()
+    starts_at = datetime(2026, 10, 5, tzinfo=UTC)
+    starts_at_s = int(starts_at.timestamp())
+    store._measured[ours.tenant.id][series.id, starts_at_s] = {1: (5_000_000, int(Provenance.MEASURED), 0, 0)}
+    row = StoredEdit.objects.create(
+        tenant=ours.tenant,
+        series=series,
+        starts_at=starts_at,
+        ends_at=starts_at + timedelta(seconds=900),
+        energy_milliwh=[7_000_000],
+        rejected_milliwh=[5_000_000],
+        changed_milliwh=2_000_000,
+        reason_code=100,
+        state=StoredEdit.State.PENDING,
+        author_id=ours.operator.user_id,
+        recorded_at=NOW,
+    )
+    administrator = log_in(ours.administrator)
+    paths = (
+        f"/edits/{row.id}/",
+        f"/edits/{row.id}/approve/",
+        f"/series/{series.id}/edit/",
+        "/edits/",
+        "/edits/?format=csv",
+        f"/series/{series.id}/intervals/",
+        f"/series/{series.id}/trace/{starts_at_s}/",
+    )
+    for language in ("en", "zh-hans"):
+        texts = [text_of(administrator, path, language=language) for path in paths]
+        assert [path for path, text in zip(paths, texts, strict=True) if "kWh" in text] == []
+        assert all("kvarh" in text for text in texts)
+    Series.objects.filter(id=home.series_id).delete()
+    point = text_of(administrator, f"/points/{home.point_id}/")
+    assert "Reactive energy, kvarh" in point
+    assert "Energy, kWh" not in point.partition("Bills")[0]
+    assert administrator.get(f"/series/{series.id}/profile.json").json()["power_unit"] == "kvar"
+    monkeypatch.setattr("wattkeeper.data.registry.quantities.REACTIVE_QUANTITIES", ())  # the plant
+    assert all("kWh" in text_of(administrator, path) for path in paths)
