@@ -21,6 +21,7 @@ from wattkeeper.bootstrap.duty import Duty, Lane
 from wattkeeper.bootstrap.engines import data_folder, make_clock, open_store
 from wattkeeper.bootstrap.instant_rules import LOOK_BACK_DAYS, judge_instants
 from wattkeeper.bootstrap.job_runner import STOPS_WITHIN_S, JobRunner
+from wattkeeper.bootstrap.look_again import look_again
 from wattkeeper.bootstrap.period_rules import judge_periods
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.bootstrap.plants import read_plant
@@ -28,7 +29,6 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.readings.advance import register_advance
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.data.collection.models import Job
-from wattkeeper.data.collection.windows import mark_recent_dirty
 from wattkeeper.data.registry.models import Tenant
 from wattkeeper.pipeline.derive import CLAIM_COUNT, run_once
 from wattkeeper.pipeline.plants import ignore_rollover
@@ -134,13 +134,13 @@ class Worker:
         return deliver_field_reads(services=self._services, now=self._now())
 
     def _look_for_gaps(self) -> int:
-        """Mark what every installed series should have lately: nobody else notices what never comes."""
+        """Mark what every series should have lately: nobody else notices what never comes."""
         now = self._now()
         if self._looked_at is not None and now - self._looked_at < LOOK_AGAIN:
             return 0
         self._looked_at = now
         return sum(
-            mark_recent_dirty(tenant_id=tenant_id, since=now - LOOK_BACK, now=now)
+            look_again(self._store, tenant_id=tenant_id, since=now - LOOK_BACK, now=now)
             for tenant_id in Tenant.objects.values_list("id", flat=True)
         )
 

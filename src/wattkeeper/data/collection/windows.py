@@ -3,7 +3,7 @@
 One row holds the spans of many series of one shard: a delivery of ten thousand meters marks a few rows.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -51,15 +51,18 @@ def mark_dirty(
     return len(np.unique(spans.series_id))
 
 
-def mark_recent_dirty(*, tenant_id: int, since: datetime, now: datetime) -> int:
-    """Mark [since, now) of every series that a meter measures now; return how many those are."""
+def mark_recent_dirty(
+    *, tenant_id: int, since: datetime, now: datetime, besides_meters: Collection[int] = ()
+) -> int:
+    """Mark [since, now) of every series that a meter, none of `besides_meters`, measures now; return how many
+    those are."""
     installed = Installation.objects.filter(tenant_id=tenant_id, starts_at__lt=now).exclude(ends_at__lte=now)
     spans = {
         series_id: Period(max(since, starts_at), now)
-        for series_id, starts_at in Series.objects.filter(
+        for series_id, starts_at, meter_id in Series.objects.filter(
             usage_point__installations__in=installed
-        ).values_list("id", "usage_point__installations__starts_at")
-        if starts_at < now
+        ).values_list("id", "usage_point__installations__starts_at", "usage_point__installations__meter_id")
+        if starts_at < now and meter_id not in besides_meters
     }
     return mark_dirty(tenant_id=tenant_id, now=now, reason="look-again", series=spans)
 
