@@ -3,6 +3,7 @@
 import pytest
 
 from relational import NOW, People, Street, install_first
+from wattkeeper.actions.collection import file_meters
 from wattkeeper.actions.collection.import_file import import_file
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -98,9 +99,68 @@ def test_the_direction_is_what_the_channel_says(
 def test_a_second_channel_of_the_same_quantity_is_refused_not_mixed(
     ours: People, services: Services, store: MemoryReadingStore
 ) -> None:
-    rows = (row(2, 0, "1", channel="E1"), row(2, 0, "5", channel="E2"))
+    rows = (row(2, 0, "1", channel="Building 7"), row(2, 0, "5", channel="Building 8"))
     assert send(ours, services, *rows) == (1, 1, ["imports.second-channel"])
     assert store.counts(ours.tenant.id).raw_reads == 1
+
+
+NEM12 = "100,NEM12,202611030900,MDP1,Ret1\r\n{streams}900\r\n"
+
+
+def stream(suffix: str, wh: int, meter: str = "M1") -> str:
+    """Return a day of one channel: 48 intervals of so many watt-hours."""
+    values = ",".join([f"0.{wh:03d}"] * 48)
+    head = f"200,VABC005890,E1B1E2,{suffix},{suffix},N1,{meter},kWh,30,"
+    return f"{head}\r\n300,20261101,{values},A,,,20261102000000,\r\n"
+
+
+def send_nem12(ours: People, services: Services, *streams: str) -> tuple[int, list[str]]:
+    content = NEM12.format(streams="".join(streams)).encode()
+    result = import_file(actor=ours.operator, now=NOW, services=services, content=content, label="a.nem12")
+    return result.rows_count, [error.code for error in result.errors]
+
+
+def sums_wh(ours: People, store: MemoryReadingStore) -> dict[tuple[str, str, str], int]:
+    """Return what the reads of each usage point, meter and quantity come to."""
+    found = {}
+    for series in Series.objects.select_related("usage_point"):
+        for fact in get_series_facts([series.id])[series.id].intervals:
+            meter = Meter.objects.get(channels=fact.channel_id)
+            reads = store.raw_reads(ours.tenant.id, [fact.channel_id], 0, 2**40)
+            key = series.usage_point.code, meter.serial_number, series.quantity
+            found[key] = int(reads.value.sum()) // 1000
+    return found
+
+
+@pytest.mark.parametrize("second_meter", ["M1", "M2"])
+@pytest.mark.parametrize("is_in_parts", [False, True])
+def test_a_controlled_load_is_a_usage_point_beside_the_first(
+    ours: People, services: Services, store: MemoryReadingStore, second_meter: str, is_in_parts: bool
+) -> None:
+    streams = [
+        stream("E2", 200, second_meter),
+        stream("e1", 500),
+        stream("B1", 100),
+        stream("B2", 10, second_meter),
+    ]
+    for part in [[one] for one in streams] if is_in_parts else [streams]:
+        assert send_nem12(ours, services, *part) == (48 * len(part), [])
+    assert sums_wh(ours, store) == {
+        ("VABC005890", "M1", "energy_import"): 48 * 500,
+        ("VABC005890", "M1", "energy_export"): 48 * 100,
+        ("VABC005890-2", f"{second_meter}-2", "energy_import"): 48 * 200,
+        ("VABC005890-2", f"{second_meter}-2", "energy_export"): 48 * 10,
+    }
+
+
+def test_channels_that_are_not_told_apart_are_noticed(
+    ours: People, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_meters, "_at_its_point", lambda block: block)
+    assert send_nem12(ours, services, stream("E1", 500), stream("E2", 200)) == (
+        48,
+        ["imports.second-channel"],
+    )
 
 
 def test_a_point_that_has_a_meter_refuses_the_block_and_takes_the_rest(

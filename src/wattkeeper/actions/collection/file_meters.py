@@ -26,6 +26,7 @@ STEP_KWH = Fraction(1, 1_000_000)
 _DAY_S = 86_400
 _COLUMNS = ("starts_at_s", "value_milli", "provenance", "flags", "method", "note_index")
 _NEM12_EXPORT = re.compile(r"[BK][0-9A-Z]?", re.ASCII | re.IGNORECASE)  # not "Bezug", which is import
+_NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
 _UNITS = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
 
 
@@ -70,7 +71,7 @@ def prepare_file_meters(
     site = own(Site, site_id, actor=actor) if site_id is not None else _files_site(actor)
     entry.subject = f"site:{site.id}"
     targets: list[BlockTarget] = []
-    blocks, errors = _with_registers(blocks)
+    blocks, errors = _with_registers([_at_its_point(block) for block in blocks])
     ends_s = _ends_s(blocks)
     taken: dict[int, str] = {}  # channel -> what the file calls it; one name may come in several blocks
     for block in sorted(blocks, key=lambda block: int(block.starts_at_s[0])):
@@ -90,6 +91,22 @@ def prepare_file_meters(
         raise Refused(targets, errors)
     entry.detail = {"label": label, "blocks": len(targets), "refused": len(errors)}
     return targets, errors
+
+
+def _at_its_point(block: IntervalBlock) -> IntervalBlock:
+    """Return the block at the usage point that its NEM12 suffix names.
+
+    E2 and B2, such as of a controlled load, are measured beside E1 and B1 of the same NMI, by the same meter
+    or another, and priced apart: a usage point and a meter of their own, ``NMI-2``, in whatever file.
+    """
+    later = _NEM12_LATER.fullmatch(block.channel)
+    if later is None:
+        return block
+    tail = f"-{later[1].upper()}"
+    point, serial_number = block.usage_point, block.meter_serial
+    return replace(
+        block, usage_point=point and point + tail, meter_serial=serial_number and serial_number + tail
+    )
 
 
 def _with_registers(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock], list[RowError]]:
