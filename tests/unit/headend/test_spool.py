@@ -156,17 +156,18 @@ def test_a_file_that_was_only_begun_stops_nobody(tmp_path: Path, is_log_kept: bo
 
 
 class FailingConnection:
-    """A connection whose commit fails once, as after an error of fsync; all else is real."""
+    """A connection that fails once, at its commit (as after an error of fsync) or elsewhere."""
 
-    def __init__(self, real: sqlite3.Connection, failure: sqlite3.Error) -> None:
+    def __init__(self, real: sqlite3.Connection, failure: sqlite3.Error, at_sql: str = "COMMIT") -> None:
         self._real = real
+        self._at_sql = at_sql
         self._failure: sqlite3.Error | None = failure
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._real, name)
 
     def execute(self, sql: str, *arguments: object) -> object:
-        if sql == "COMMIT" and self._failure is not None:
+        if sql.startswith(self._at_sql) and self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
         return self._real.execute(sql, *arguments)
