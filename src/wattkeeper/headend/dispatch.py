@@ -33,7 +33,7 @@ _READ_BACK_TRIES_COUNT = 3
 _PAUSE_REAL_S = 0.5
 _READ_BACK_PAUSE_MAX_REAL_S = 30.0
 _READ_BACK_PAUSE = timedelta(seconds=60)
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _COMMANDS = {CommandKind.DISCONNECT: RelayCommand.DISCONNECT, CommandKind.RECONNECT: RelayCommand.ARM}
 _log = structlog.get_logger(__name__)
 
@@ -142,8 +142,7 @@ class Dispatch:
                 return
             if not await self._control(command, line, state):
                 return
-            with suppress(WattkeeperError):
-                await line.run_steps(state.driver, state.driver.close(), keep=_keep_nothing, retries_count=0)
+            await _take_leave(line, state)
         await self.read_back(command)
 
     async def _control(self, command: OutboxCommand, line: Line, state: DeviceState) -> bool:
@@ -177,7 +176,7 @@ class Dispatch:
             await line.ensure_connected()
             await line.run_steps(state.driver, state.driver.open(), keep=_keep_nothing)
             relay_state = await line.run_steps(state.driver, state.driver.read_relay(), keep=_keep_nothing)
-            await line.run_steps(state.driver, state.driver.close(), keep=_keep_nothing)
+            await _take_leave(line, state)
             return relay_state
 
         try:
@@ -242,6 +241,12 @@ class Dispatch:
         pause.due_at = now + _READ_BACK_PAUSE
         pause.pause_s = min(2 * pause.pause_s, _READ_BACK_PAUSE_MAX_REAL_S)
         return True
+
+
+async def _take_leave(line: Line, state: DeviceState) -> None:
+    """End the session; whether the device answers changes nothing of what was done in it."""
+    with suppress(WattkeeperError):
+        await line.run_steps(state.driver, state.driver.close(), keep=_keep_nothing, retries_count=0)
 
 
 def _keep_nothing(_frame: bytes) -> int:

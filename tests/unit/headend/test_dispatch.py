@@ -1,6 +1,7 @@
 """A relay command leaves once, is written down before it leaves, and is believed only when read back."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -138,9 +139,11 @@ async def test_a_command_that_cannot_leave_is_not_sent_later(tmp_path: Path) -> 
     bus, world = await world_of(clock, meter, retries_count=0)
     async with running_headend(world, clock, tmp_path):
         await bus.stop()
+        began_s = time.monotonic()
         world.outbox.append(command())
         assert await outcome(world, "NO_ANSWER") == ["NO_ANSWER"]
         assert world.results[0].detail_code == "headend.not-sent"
+        assert time.monotonic() - began_s > 1  # three tries, not all at once
         await bus.start()
         await clock.advance(600)
     assert meter.relay_commands == []
