@@ -9,6 +9,7 @@ import pytest
 
 from period_world import TODAY_S, assign, judge
 from relational import LONG_AGO, NOW, People, Street
+from wattkeeper.actions.findings.close_finding import close_finding
 from wattkeeper.actions.registry.add_usage_point import add_usage_point
 from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.registry.set_topology import set_topology
@@ -78,7 +79,7 @@ class Feeder:
         store_energy(self.store, self.ours, run_id, energy, missing)
 
     def found(self) -> dict[int, int]:
-        """Return what is lacking by the day, counted back."""
+        """Return what is lacking by the first day of a row, counted back."""
         rows = [each for each in judge(self.store, self.ours) if each[0] == "vee.feeder-balance"]
         subjects = Finding.objects.filter(rule="vee.feeder-balance").values_list("subject_key", flat=True)
         assert set(subjects) <= {f"series:{self.main}"}
@@ -101,22 +102,37 @@ def test_what_a_feeder_lacks_is_found_and_goes(feeder: Feeder) -> None:
 def test_a_day_that_anybody_lacks_is_not_judged(feeder: Feeder) -> None:
     wrong = {(feeder.main, day): 300 for day in (5, 4, 3)}
     feeder.store_days(2, wrong)
-    assert set(feeder.found()) == {5, 4, 3}
-    feeder.store_days(3, {(feeder.main, 5): 300, (feeder.one, 4): 50}, missing=1)  # estimated
-    assert set(feeder.found()) == {3}
+    assert feeder.found() == {5: 600}
+    feeder.store_days(3, {(feeder.main, 5): 300}, missing=1)  # estimated
+    assert feeder.found() == {4: 400}
+    feeder.store_days(4, {(feeder.main, 5): 300})
+    feeder.store_days(4, {(feeder.one, 4): 50}, missing=1)
+    assert feeder.found() == {5: 400}  # nobody knows of the day between: it ends no row
+
+
+def test_what_is_lacking_every_day_is_one_finding_that_a_person_closes(feeder: Feeder, ours: People) -> None:
+    feeder.store_days(2, {(feeder.main, day): 120 for day in range(2, 11)})
+    assert feeder.found() == {10: 180}
+    finding = Finding.objects.get(rule="vee.feeder-balance")
+    assert finding.evidence["day_count"] == 9
+    close_finding(actor=ours.operator, now=NOW, finding_id=finding.id, comment="lights of the yard")
+    feeder.store_days(3, {(feeder.main, 1): 120})  # a day later it goes on
+    assert feeder.found() == {}
 
 
 def test_a_point_without_a_meter_leaves_the_balance_open(feeder: Feeder, street: Street) -> None:
     point_id = add_usage_point(**feeder.who, site_id=street.site_id, code="U9", name="No meter")
     feeder.feed(point_id, feeder.main_point, ago(4))
     feeder.store_days(2, {(feeder.main, day): 300 for day in (5, 4, 3)})
-    assert set(feeder.found()) == {5}
+    assert feeder.found() == {5: 200}
+    feeder.store_days(3, {(feeder.two, day): 400 for day in (5, 4, 3)})  # but it makes no energy
+    assert feeder.found() == {5: -450}
 
 
 def test_who_is_fed_counts_for_its_time(feeder: Feeder) -> None:
     feeder.store_days(2, {(feeder.main, 5): 60})
     feeder.feed(feeder.points[2], None, ago(5, hours=6))  # within the day: that one is not judged
-    assert feeder.found() == dict.fromkeys((4, 3, 2, 1), 50)
+    assert feeder.found() == {4: 200}
     feeder.store_days(2, {(feeder.main, day): 50 for day in (4, 3, 2, 1)})
     assert feeder.found() == {}
     feeder.feed(feeder.points[1], None, ago(3))  # it feeds nobody any more
@@ -125,10 +141,10 @@ def test_who_is_fed_counts_for_its_time(feeder: Feeder) -> None:
 
 def test_what_is_said_to_be_lost_is_lost(feeder: Feeder) -> None:
     feeder.store_days(2, {(feeder.main, 3): 120, (feeder.main, 2): 130})
-    assert feeder.found() == {3: 20, 2: 30}
+    assert feeder.found() == {3: 50}
     said: Any = {"main_class": "1", "reference_class": "1", "base_power_w": 1000, "loss_ppm": 130_000}
     add_accuracy_check(**feeder.who, main_id=feeder.main_point, reference_id=None, **said)
-    lost = dict.fromkeys((10, 9, 8, 7, 6, 5, 4, 1), -13) | {2: 14}
+    lost = {10: 7 * -13, 2: 14, 1: -13}
     assert feeder.found() == lost
     check = {"main_id": feeder.main_point, "reference_id": feeder.points[1]}
     add_accuracy_check(**feeder.who, **check, **(said | {"loss_ppm": 900_000}))
@@ -162,7 +178,9 @@ def test_a_rest_that_has_a_name_is_no_difference(feeder: Feeder, street: Street)
         formula="[M] - subs([M])",
         at=ago(4),
     )
-    assert set(feeder.found()) == {5}
+    assert feeder.found() == {5: 200}
+    feeder.store_days(3, {(feeder.one, 3): 300})
+    assert feeder.found() == {5: 200, 3: -50}
 
 
 def test_a_day_is_judged_by_the_rules_of_that_day(feeder: Feeder) -> None:

@@ -60,8 +60,9 @@ def judge_feeders(
     """Return the local days on which feeders and what is behind them do not balance (V24).
 
     `day_bounds_s`: local midnights of the feeders; of `days` those that start at one count. A day is judged
-    if the feeder feeds anything, each interval of each series was measured or edited, no part came or went
-    within the day, and no virtual meter stands for the rest.
+    if the feeder feeds anything, each interval of each series was measured or edited, and no part came or
+    went within the day. Where a point has no meter or a virtual meter stands for the rest, the meters may
+    leave something, but not exceed what went in.
     """
     if not feeders:
         return []
@@ -77,18 +78,20 @@ def judge_feeders(
     rows = np.searchsorted(series_id, [part.series_id for _, part in parts])
     sign = np.array([[part.sign] for _, part in parts], dtype=np.int64)
     is_any, is_all = _held([(part.from_s, part.to_s) for _, part in parts], day_bounds_s)
-    is_fed, is_rest = np.zeros((2, *sent.shape), dtype=np.bool_)
+    is_metered = rows[:, np.newaxis] > 0
+    is_fed, is_partly = np.zeros((2, *sent.shape), dtype=np.bool_)
     np.logical_or.at(is_fed, index, is_all)
+    np.logical_or.at(is_partly, index, is_any & ~is_metered)
     for place, feeder in enumerate(feeders):
-        is_rest[place] = _held(feeder.rests, day_bounds_s)[0].any(axis=0)
+        is_partly[place] |= _held(feeder.rests, day_bounds_s)[0].any(axis=0)
     has_back = backs[:, np.newaxis] > 0
-    is_judged = is_fed & ~is_rest & is_whole[mains] & (is_whole[backs] | ~has_back)
+    is_judged = is_fed & is_whole[mains] & (is_whole[backs] | ~has_back)
     table = EnergyTable(
         np.concatenate((series_id[rows], series_id[mains])),
         day_bounds_s[:-1],
         DAY_S,
         np.concatenate((np.where(is_any, sign * energy[rows], 0), np.zeros_like(sent))),
-        np.concatenate((~is_any | (is_all & is_whole[rows]), is_judged)),
+        np.concatenate((~is_any | ~is_metered | (is_all & is_whole[rows]), is_judged)),
     )
     known = Known(
         feeder_index=np.concatenate((index, np.arange(len(feeders)))),
@@ -98,7 +101,12 @@ def judge_feeders(
     findings: list[Finding] = []
     for first, end, rule_set in iter_ruled_days(plan, day_bounds_s):
         if not rule_set.is_off(BALANCE.code):
-            own = replace(known, day_bounds_s=day_bounds_s[first : end + 1], loss_milliwh=loss[:, first:end])
+            own = replace(
+                known,
+                day_bounds_s=day_bounds_s[first : end + 1],
+                loss_milliwh=loss[:, first:end],
+                is_partly_metered=is_partly[:, first:end],
+            )
             findings += run_rules(table, own, rule_set, [BALANCE])
     return findings
 

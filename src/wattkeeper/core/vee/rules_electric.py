@@ -8,7 +8,7 @@ import numpy as np
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.rules import carried_milliwh
-from wattkeeper.core.vee.table import EnergyTable, find_daily_runs
+from wattkeeper.core.vee.table import EnergyTable, Mask, find_daily_runs, iter_runs
 
 REACTIVE_INTERVAL_COUNT = 3
 POWER_FACTOR_PCT = 30
@@ -89,14 +89,19 @@ def find_feeder_imbalances(
     feeder_milliwh: Int64s,
     feeder_series_id: Int64s,
     loss_milliwh: Int64s,
+    is_partly_metered: Mask,
     feeder_pct: int = FEEDER_PCT,
 ) -> list[Finding]:
     """V24 ``vee.feeder-balance``: the meters behind a feeder and its technical loss do not sum to it.
 
     `feeder_index` (series,): row of the feeder of each series, -1 without one; `feeder_milliwh` (feeders,
-    intervals), `feeder_series_id` (feeders,); `loss_milliwh` (feeders, days): expected technical loss. Found
-    are local days with every meter present whose difference exceeds `feeder_pct` of the feeder (default 5).
-    The finding belongs to the feeder's series; its sign is in `difference_milliwh`.
+    intervals), `feeder_series_id` (feeders,); `loss_milliwh` (feeders, days): expected technical loss;
+    `is_partly_metered` (feeders, days): something takes energy that no meter counts. Judged are local days
+    with every meter present; off is one whose difference exceeds `feeder_pct` of the feeder (default 5), of a
+    partly metered feeder only one on which the meters took more than went in.
+
+    One finding for days off in the same direction in a row, sums over them; a day that is not judged ends no
+    row. It belongs to the feeder's series; its sign is in `difference_milliwh`.
     """
     is_member = feeder_index >= 0
     shape = (len(feeder_milliwh), len(day_bounds_s) - 1)
@@ -106,19 +111,31 @@ def find_feeder_imbalances(
     np.add.at(lacking, feeder_index[is_member], missing[is_member])
     sent = table.sums(feeder_milliwh, day_bounds_s)
     difference = sent - used - loss_milliwh
-    is_off = (lacking == 0) & (np.abs(difference) > np.abs(sent) * feeder_pct // 100)
+    is_judged, limit = lacking == 0, np.abs(sent) * feeder_pct // 100
+    is_lacking = is_judged & ~is_partly_metered & (difference > limit)
+    is_exceeded = is_judged & (difference < -limit)
     return [
         Finding(
             "vee.feeder-balance",
-            starts_at_s=int(day_bounds_s[day]),
-            ends_at_s=int(day_bounds_s[day + 1]),
+            starts_at_s=int(day_bounds_s[days[0]]),
+            ends_at_s=int(day_bounds_s[days[-1] + 1]),
             evidence={
-                "feeder_milliwh": int(sent[feeder, day]),
-                "meters_milliwh": int(used[feeder, day]),
-                "loss_milliwh": int(loss_milliwh[feeder, day]),
-                "difference_milliwh": int(difference[feeder, day]),
+                "day_count": len(days),
+                "feeder_milliwh": int(sent[feeder, days].sum()),
+                "meters_milliwh": int(used[feeder, days].sum()),
+                "loss_milliwh": int(loss_milliwh[feeder, days].sum()),
+                "difference_milliwh": int(difference[feeder, days].sum()),
             },
             series_id=int(feeder_series_id[feeder]),
         )
-        for feeder, day in np.argwhere(is_off).tolist()
+        for is_off in (is_lacking, is_exceeded)
+        for feeder, days in _iter_days_in_a_row(is_off, is_judged)
     ]
+
+
+def _iter_days_in_a_row(is_off: Mask, is_judged: Mask) -> Iterator[tuple[int, Int64s]]:
+    """Yield (row, days) of the days that are off with no judged day between that is not."""
+    for row in np.flatnonzero(is_off.any(axis=1)).tolist():
+        judged = np.flatnonzero(is_judged[row])
+        for _, first, end in iter_runs(is_off[row : row + 1, judged]):
+            yield row, judged[first:end]

@@ -40,6 +40,7 @@ class Known:
     feeder_milliwh: Int64s | None = None
     feeder_series_id: Int64s | None = None
     loss_milliwh: Int64s | None = None
+    is_partly_metered: Mask | None = None
     reference_milliwh: Int64s | None = None
     reference_s: Int64s | None = None
     reference_estimated_milliwh: Int64s | None = None

@@ -157,11 +157,13 @@ def test_a_feeder_balances_with_its_meters_and_its_loss() -> None:
         "feeder_milliwh": feeder,
         "feeder_series_id": np.array([77]),
         "loss_milliwh": np.full((1, 2), 5 * DAY),
+        "is_partly_metered": np.zeros((1, 2), dtype=np.bool_),
     }
     found = find_feeder_imbalances(energy, **given)
     assert [(f.series_id, f.starts_at_s // DAY_S, f.evidence["difference_milliwh"]) for f in found] == [
         (77, 1, 95 * DAY)
     ]
+    assert not find_feeder_imbalances(energy, **(given | {"is_partly_metered": np.ones((1, 2), np.bool_)}))
     energy.is_present[0, DAY] = False
     assert not find_feeder_imbalances(energy, **given)
 
