@@ -17,9 +17,11 @@ from wattkeeper.core.readings.advance import AdvanceRule
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.vee.candidates import Candidate
 from wattkeeper.core.vee.daily_load import LEAST_PERIOD_S, LONGEST_PERIOD_S, from_daily_load
-from wattkeeper.core.vee.last_year import ACTUAL_DAYS, YEAR_DAYS, from_last_year
+from wattkeeper.core.vee.estimate import DayCalendar
+from wattkeeper.core.vee.last_year import ACTUAL_DAYS, WEEK_DAYS, YEAR_DAYS, from_last_year
 from wattkeeper.core.vee.like_days import DAY_S, UNUSABLE_FLAGS
-from wattkeeper.pipeline.ports import ManySeries, MeasurementRows, Ports, SeriesFacts
+from wattkeeper.pipeline.hints import calendar_with
+from wattkeeper.pipeline.ports import Hints, ManySeries, MeasurementRows, Ports, SeriesFacts
 from wattkeeper.pipeline.virtual import changed_spans, reader_of
 from wattkeeper.pipeline.window import Span, derive_span, merge_spans
 
@@ -45,19 +47,22 @@ def candidates_after(
     """Return what is asked of a series after its own days, in order of preference."""
     if ports.hints is None or not derived.gaps:
         return ()
-    found = [_of_last_year(ports, facts, derived)]
+    found = [_of_last_year(ports, ports.hints, facts, derived)]
     if (actual := _actual_period(ports, facts, derived, advance_rule)) is not None:
         found.append(from_daily_load(derived, *actual))
     return tuple(found)
 
 
-def _of_last_year(ports: Ports, facts: SeriesFacts, derived: Intervals) -> Candidate:
+def _of_last_year(ports: Ports, hints: Hints, facts: SeriesFacts, derived: Intervals) -> Candidate:
     first_s = int(derived.starts_at_s[derived.gaps[0].first_index]) - ACTUAL_DAYS * DAY_S
     end_s = int(derived.starts_at_s[derived.gaps[-1].end_index - 1]) + derived.interval_s
     span = first_s - YEAR_S - CLOCKS_S, end_s - YEAR_S + CLOCKS_S
     rows = reader_of(ports)([facts.series_id], span)
     rows = rows.where((rows.provenance == Provenance.MEASURED) & ((rows.flags & UNUSABLE_FLAGS) == 0))
-    return from_last_year(derived, facts.zone, rows.starts_at_s, rows.value_milliwh)
+    calendar = calendar_with(
+        hints, facts.series_id, DayCalendar(facts.zone, facts.holidays), (span[0], end_s)
+    )
+    return from_last_year(derived, calendar, rows.starts_at_s, rows.value_milliwh)
 
 
 def _actual_period(
@@ -96,7 +101,7 @@ def find_later(
     if not len(series_id):
         return found
     then = many.read_measurements(
-        np.sort(series_id), span[0] - YEAR_S - CLOCKS_S, span[1] - YEAR_S + CLOCKS_S
+        np.sort(series_id), span[0] - YEAR_S - WEEK_DAYS * DAY_S - CLOCKS_S, span[1] - YEAR_S + CLOCKS_S
     )
     found |= np.isin(series_id, then.series_id[then.provenance == Provenance.MEASURED])
     channels, at_s = many.find_nearest(np.sort(channel_id), span[1] - LEAST_PERIOD_S, is_before=True)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from wattkeeper.core.kernel.instants import Period, local_midnight
+from wattkeeper.core.vee.last_year import days_told_by
 from wattkeeper.data.billing.holidays import Days
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Series
@@ -19,7 +20,7 @@ def mark_changed_holidays(
 ) -> None:
     """Mark the past days dirty that are holidays of a series before and not after, or the reverse.
 
-    The pipeline widens such a day to every estimate that may have learnt from it.
+    With them those a year later that may be estimated by them. The pipeline widens such a day to every estimate that may have learnt from it.
     """
     changed = {
         own: days
@@ -32,7 +33,8 @@ def mark_changed_holidays(
     spans: dict[tuple[date, date], dict[int, Period]] = defaultdict(dict)
     for own, days in changed.items():
         zone = ZoneInfo(zones[own])
-        for first, end in _runs(days):
+        told = (day for each in days for day in days_told_by(each))
+        for first, end in _runs(days.union(told)):
             if (starts_at := local_midnight(first, zone)) < now:
                 spans[first, end][own] = Period(starts_at, min(local_midnight(end, zone), now))
     for series in spans.values():
