@@ -87,13 +87,17 @@ def _read(file: str) -> bytes:
 
 
 def _write(output: str, parts: Iterable[bytes]) -> None:
-    """Write a file whole or not at all: it appears when its last byte is on the disk."""
+    """Write a file whole or not at all: it appears when its last byte is on the disk; a pipe stays a pipe."""
     if output == _STANDARD:
         sys.stdout.buffer.writelines(parts)
         sys.stdout.buffer.flush()
         return
     target = Path(output)
     try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as file:
+                file.writelines(parts)
+            return
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -1,5 +1,6 @@
 """`wattkeeper convert`: every format in and out, wrong rows and losses told, files whole or not at all."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,15 @@ def test_there_and_back(file: Path, tmp_path: Path, form: str) -> None:
 def test_standard_input_and_output() -> None:
     result = convert("-", "--to", "csv", text=(HEAD + ROWS).encode())
     assert (result.exit_code, result.stdout.splitlines()) == (0, (HEAD + ROWS).splitlines())
+
+
+def test_a_pipe_or_device_is_written_to_and_not_replaced(file: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["timeout", "10", "cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        assert convert(file, "--to", "csv", "-o", pipe).exit_code == 0
+        assert pipe.is_fifo()
+        assert reader.communicate()[0].splitlines() == (HEAD + ROWS).splitlines()
 
 
 def test_wrong_rows_are_named_and_all_or_nothing_writes_nothing(file: Path, tmp_path: Path) -> None:
