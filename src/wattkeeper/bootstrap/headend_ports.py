@@ -17,7 +17,7 @@ from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Meter
 from wattkeeper.headend.dial_in import SCHEME
 from wattkeeper.headend.ports import ChannelPlan, DevicePlan, LinkPlan, Transport
-from wattkeeper.store.api import RawBatch, ReadingStore
+from wattkeeper.store.api import Int64s, RawBatch, ReadingStore
 
 KEY_WORN_RULE = "collection.key-worn"
 KEY_WORN_AT_COUNT = 2_000_000_000  # of 2**32: time enough to change the key before it is used up
@@ -141,7 +141,7 @@ class StoreSink:
     def __init__(self, store: ReadingStore, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
-        self._known_channel_ids: set[int] = set()
+        self._known_channel_ids = np.zeros(0, np.int64)  # rising: a set of millions takes ten times as much
 
     def deliver(self, batches: Sequence[RawBatch]) -> None:
         """Store the batches durably and mark their windows."""
@@ -151,11 +151,19 @@ class StoreSink:
             own[batch.tenant_id].append(batch)
         for tenant_id, delivered in own.items():
             channels = _spans_of(delivered)
-            fresh = channels.keys() - self._known_channel_ids
-            if fresh:
-                status.mark_read(fresh)
-                self._known_channel_ids |= fresh
+            self._learn(np.fromiter(channels, np.int64))
             mark_dirty(tenant_id=tenant_id, now=self._now(), reason="READS", channels=channels)
+
+    def _learn(self, channel_ids: Int64s) -> None:
+        """Mark those of the channels, rising, that had no read before."""
+        known = self._known_channel_ids
+        places = np.searchsorted(known, channel_ids)
+        is_fresh = np.ones(len(channel_ids), dtype=np.bool_)
+        is_inside = places < len(known)
+        is_fresh[is_inside] = known[places[is_inside]] != channel_ids[is_inside]
+        if is_fresh.any():
+            status.mark_read(channel_ids[is_fresh].tolist())
+            self._known_channel_ids = np.insert(known, places[is_fresh], channel_ids[is_fresh])
 
 
 def _spans_of(batches: Sequence[RawBatch]) -> dict[int, tuple[int, int]]:

@@ -30,7 +30,7 @@ def read_query(tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: in
         "SELECT channel_id, toUnixTimestamp(measured_at) AS measured_at_s, value, flags, source, batch_id,"
         f" frame_index FROM raw_read WHERE tenant_id = {int(tenant_id)}"
         f" AND {among('channel_id', channel_ids)} AND {between('measured_at', from_s, to_s)}"
-        " ORDER BY channel_id, measured_at, raw_read.source, value, raw_read.flags, batch_id" + PLAIN
+        " ORDER BY tenant_id, channel_id, measured_at, raw_read.source, value, raw_read.flags" + PLAIN
     )
 
 

@@ -12,7 +12,8 @@ _DURABLE = (
     " min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1"
 )
 
-_MERGED_PARTS_COUNT = 32  # to merge a read costs four times what it cost to store it: do so seldom
+_MERGED_READS_COUNT = 32  # to merge a read costs four times what it cost to store it: do so seldom
+_MERGED_VALUES_COUNT = 10  # and a value, where every part more is looked into when a month is read
 
 INSERT_SETTINGS = {
     "max_partitions_per_insert_block": 0,  # a file may hold many years
@@ -34,7 +35,7 @@ TABLES = {
         ENGINE = ReplacingMergeTree
         PARTITION BY toYYYYMM(measured_at)
         ORDER BY (tenant_id, channel_id, measured_at, source, value, flags)
-        SETTINGS {_DURABLE}, min_parts_to_merge_at_once = {_MERGED_PARTS_COUNT}
+        SETTINGS {_DURABLE}, min_parts_to_merge_at_once = {_MERGED_READS_COUNT}
     """,
     "raw_frame": f"""
         CREATE TABLE IF NOT EXISTS raw_frame (
@@ -65,7 +66,8 @@ TABLES = {
         ENGINE = MergeTree
         PARTITION BY toYYYYMM(starts_at)
         ORDER BY (tenant_id, series_id, starts_at, run_id)
-        SETTINGS {_DURABLE}, min_compress_block_size = 262144
+        SETTINGS {_DURABLE}, min_compress_block_size = 262144,
+            min_parts_to_merge_at_once = {_MERGED_VALUES_COUNT}
     """,
     "roll_up": f"""
         CREATE TABLE IF NOT EXISTS roll_up (

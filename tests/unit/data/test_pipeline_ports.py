@@ -17,6 +17,7 @@ from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.collection import status
 from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.pipeline.derive import run_once
@@ -96,6 +97,18 @@ def test_findings_whose_cause_is_gone_are_closed(ours: People, channels: list[in
     StoreSink(store, lambda: NOW).deliver(clean)
     run_once(pipeline_ports(store, ours.tenant.id, lambda: NOW), NOW)
     assert not Finding.objects.filter(state="OPEN", rule__startswith="readings.").exists()
+
+
+def test_a_channel_is_marked_at_its_first_reads_only(
+    ours: People, channels: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked: list[list[int]] = []
+    monkeypatch.setattr(status, "mark_read", marked.append)
+    sink = StoreSink(MemoryReadingStore(), lambda: NOW)
+    low, middle, high = channels[0] - 7, channels[0], channels[0] + 9
+    for together in ([middle], [high, low, middle], [middle, low], [high], [high + 1, low]):
+        sink.deliver([batch_of(ours.tenant.id, channel_id) for channel_id in together])
+    assert marked == [[middle], [low, high], [high + 1]]
 
 
 def test_who_was_taken_over_writes_nothing_and_what_it_completed_is_derived_again(
