@@ -108,9 +108,10 @@ def try_all(module: str, tests: Sequence[str], stride: int) -> tuple[int, list[s
 
 
 def _passes(module: str, tree: ast.Module, tests: Sequence[str], within_s: float) -> bool:
-    pid = os.fork()
-    if pid == 0:
-        _run_and_exit(module, tree, tests)
+    with Path(os.devnull).open("w") as quiet:
+        pid = os.fork()
+        if pid == 0:
+            _run_and_exit(module, tree, tests, quiet.fileno())
     until_s = time.monotonic() + within_s
     while time.monotonic() < until_s:
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -122,9 +123,8 @@ def _passes(module: str, tree: ast.Module, tests: Sequence[str], within_s: float
     return False
 
 
-def _run_and_exit(module: str, tree: ast.Module, tests: Sequence[str]) -> None:
+def _run_and_exit(module: str, tree: ast.Module, tests: Sequence[str], quiet: int) -> None:
     os.setsid()
-    quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     sys.meta_path.insert(0, _Finder(module, tree))
