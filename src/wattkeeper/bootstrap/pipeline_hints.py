@@ -13,6 +13,7 @@ from wattkeeper.data.commands.disconnections import list_disconnections
 from wattkeeper.data.registry.models import Series
 from wattkeeper.data.virtual.accuracy import check_meter_rows, node_rows
 from wattkeeper.data.virtual.formulas import fed_spans
+from wattkeeper.data.virtual.given_back import given_back_spans
 from wattkeeper.pipeline.ports import CheckMeter, NodeMeters
 
 _DAY = timedelta(days=1)
@@ -74,8 +75,13 @@ class DataHints:
 def _nodes(tenant_id: int) -> Iterator[NodeMeters]:
     for main_id, feeder_id, interval_s, loss_ppm in node_rows(tenant_id=tenant_id):
         parts = fed_spans(tenant_id, main_id)
-        grids = Series.objects.filter(id__in={own for own, _, _ in parts}).values_list("id", "interval_s")
-        yield NodeMeters(feeder_id, tuple(parts), {feeder_id: interval_s, **dict(grids)}, loss_ppm)
+        feeder_backs, backs = given_back_spans(tenant_id, main_id)
+        ids = {own for own, _, _ in (*parts, *backs, *feeder_backs)}
+        grids = {
+            feeder_id: interval_s,
+            **dict(Series.objects.filter(id__in=ids).values_list("id", "interval_s")),
+        }
+        yield NodeMeters(feeder_id, tuple(parts), grids, loss_ppm, tuple(backs), tuple(feeder_backs))
 
 
 def _off_spans(tenant_id: int) -> OffSpans:

@@ -11,7 +11,7 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.vee.candidates import Candidate, from_check_meter, from_known_zero
 from wattkeeper.core.vee.estimate import DayCalendar
-from wattkeeper.pipeline.nodes import candidate_in_node, measured_on, members_of
+from wattkeeper.pipeline.nodes import candidate_in_node, measured_on, members_of, tellers_of
 from wattkeeper.pipeline.ports import Hints, MeasurementRows
 from wattkeeper.pipeline.virtual import Reader, changed_spans
 from wattkeeper.pipeline.window import Span, merge_spans
@@ -113,7 +113,7 @@ def _told_by(hints: Hints, rows: MeasurementRows) -> tuple[dict[int, list[Span]]
     for series_id, meters in hints.get_check_meters().items():
         own = frozenset(meter.series_id for meter in meters)
         groups.append((own, {series_id: meters[0].checked_interval_s}))
-    groups += [(frozenset(own), dict(own)) for own in map(members_of, hints.get_nodes())]
+    groups += [(tellers_of(node), dict(members_of(node))) for node in hints.get_nodes()]
     tellers = sorted({own for tellers, _ in groups for own in tellers})
     is_teller = np.isin(rows.series_id, np.array(tellers, dtype=np.int64))
     changed: dict[int, list[Span]] = defaultdict(list)

@@ -1,6 +1,6 @@
 """What the meters of a node tell of one among them: what goes in goes out again, but for the loss."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -10,8 +10,9 @@ from wattkeeper.core.kernel.quality import Flag, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.vee.candidates import Candidate, from_balance, from_check_meter
-from wattkeeper.pipeline.ports import MeasurementRows, NodeMeters
+from wattkeeper.pipeline.ports import FedSpan, MeasurementRows, NodeMeters
 from wattkeeper.pipeline.virtual import Reader
+from wattkeeper.pipeline.window import Span
 
 Mask = NDArray[np.bool_]
 DOUBTFUL_FLAGS = int(Flag.SUSPECT | Flag.CLOCK_INVALID)
@@ -38,42 +39,67 @@ def measured_on(
 
 
 def candidate_in_node(read: Reader, node: NodeMeters, series_id: int, derived: Intervals) -> Candidate | None:
-    """Return what the others of a node leave for one of its series; None where it is none of them.
+    """Return what the others of a node leave for what one of it takes; None where it is none of them.
 
     For the feeder the sum of what it feeds, and the loss; for one of those the feeder less the others and
-    the loss, which is a share of the feeder. Only where all others measured, for as long as each is fed.
+    the loss, which is a share of what passes the feeder. What is given back counts against what is taken.
+    Only where all others measured, for as long as each is fed.
     """
-    span = int(derived.starts_at_s[0]), int(derived.starts_at_s[-1]) + derived.interval_s
-    fed = {own: _fed(node, own, derived) for own, _, _ in node.parts}
-    others = sorted(own for own, (is_any, _) in fed.items() if own != series_id and is_any.any())
     is_feeder = series_id == node.feeder_id
-    if (not others and is_feeder) or not (is_feeder or series_id in fed):
+    span = int(derived.starts_at_s[0]), int(derived.starts_at_s[-1]) + derived.interval_s
+    others = [part for part in _lasting(node.parts, span) if part[0] != series_id]
+    backs, feeder_backs = _lasting(node.backs, span), _lasting(node.feeder_backs, span)
+    if (not others and is_feeder) or not (is_feeder or any(part[0] == series_id for part in node.parts)):
         return None
-    rows = read(sorted({*others, node.feeder_id} - {series_id}), span)
-    sums, is_measured = np.zeros((len(others), len(derived)), dtype=np.int64), _always(derived)
-    for place, own in enumerate(others):
-        energy, is_there = measured_on(rows, own, node.interval_s_of[own], derived)
-        is_any, is_all = fed[own]
-        sums[place] = np.where(is_any, energy, 0)
-        is_measured &= ~is_any | (is_all & is_there)
+    asked = {own for own, *_ in (*others, *backs, *feeder_backs)} | {node.feeder_id}
+    rows = read(sorted(asked - {series_id}), span)
+    taken, is_taken, is_any = _sum(rows, others, node, derived)
+    back, is_back, _ = _sum(rows, backs, node, derived)
+    feeder_back, is_feeder_back, _ = _sum(rows, feeder_backs, node, derived)
+    is_measured = is_taken & is_back & is_feeder_back
     if is_feeder:
-        is_measured &= np.logical_or.reduce([fed[own][0] for own in others])
-        return from_check_meter(_with_loss(sums.sum(axis=0), node.loss_ppm), is_measured)
+        net = _with_loss(taken - back, node.loss_ppm)
+        return from_check_meter(net + feeder_back, is_measured & is_any)
     feeder, is_there = measured_on(rows, node.feeder_id, node.interval_s_of[node.feeder_id], derived)
-    loss = feeder // PPM * node.loss_ppm + feeder % PPM * node.loss_ppm // PPM
-    return from_balance(feeder, sums, loss, is_measured & is_there & fed[series_id][1])
+    net = feeder - feeder_back
+    loss = np.abs(net) // PPM * node.loss_ppm + np.abs(net) % PPM * node.loss_ppm // PPM
+    is_measured &= is_there & _fed(node.parts, series_id, derived)[1]
+    return from_balance(net, np.stack((taken, -back)), loss, is_measured)
 
 
 def members_of(node: NodeMeters) -> Mapping[int, int]:
-    """Return every series of a node and its grid."""
+    """Return every series of a node of which the others tell something, and its grid."""
     return {own: node.interval_s_of[own] for own in (node.feeder_id, *(part[0] for part in node.parts))}
 
 
-def _fed(node: NodeMeters, series_id: int, derived: Intervals) -> tuple[Mask, Mask]:
-    """Return of which intervals a part is fed by the node in any moment, and of which in all of it."""
+def tellers_of(node: NodeMeters) -> frozenset[int]:
+    """Return every series of a node that tells something of others."""
+    return frozenset(node.interval_s_of)
+
+
+def _lasting(spans: Sequence[FedSpan], window: Span) -> list[FedSpan]:
+    return [each for each in spans if each[1] < window[1] and (each[2] is None or each[2] > window[0])]
+
+
+def _sum(
+    rows: MeasurementRows, spans: Sequence[FedSpan], node: NodeMeters, derived: Intervals
+) -> tuple[Int64s, Mask, Mask]:
+    """Return what series come to while their spans last, where all of it was measured, where any lasts."""
+    total, is_measured, is_one = np.zeros(len(derived), dtype=np.int64), _always(derived), ~_always(derived)
+    for own in sorted({each[0] for each in spans}):
+        is_any, is_all = _fed(spans, own, derived)
+        energy, is_there = measured_on(rows, own, node.interval_s_of[own], derived)
+        total += np.where(is_any, energy, 0)
+        is_measured &= ~is_any | (is_all & is_there)
+        is_one |= is_any
+    return total, is_measured, is_one
+
+
+def _fed(spans: Sequence[FedSpan], series_id: int, derived: Intervals) -> tuple[Mask, Mask]:
+    """Return in which intervals a span of a series lasts at any moment, and in which throughout."""
     is_any, is_all = ~_always(derived), ~_always(derived)
     starts_s, ends_s = derived.starts_at_s, derived.starts_at_s + derived.interval_s
-    for own, from_s, to_s in node.parts:
+    for own, from_s, to_s in spans:
         if own == series_id:
             end_s = int(ends_s[-1]) if to_s is None else to_s
             is_any |= (starts_s < end_s) & (ends_s > from_s)
@@ -85,9 +111,18 @@ def _always(derived: Intervals) -> Mask:
     return np.ones(len(derived), dtype=np.bool_)
 
 
-def _with_loss(sums: Int64s, loss_ppm: int) -> Int64s:
-    """Return what has to go in for `sums` to come out, rounded down."""
-    share = Fraction(PPM, PPM - loss_ppm)
-    whole, rest = np.divmod(sums, share.denominator)
+def _with_loss(net: Int64s, loss_ppm: int) -> Int64s:
+    """Return what has to go in for `net` to come out, rounded down; where it is negative, what is left of it.
+
+    The loss is a share of what passes the feeder, whichever way.
+    """
+    result: Int64s = np.where(
+        net < 0, _times(net, Fraction(PPM, PPM + loss_ppm)), _times(net, Fraction(PPM, PPM - loss_ppm))
+    )
+    return result
+
+
+def _times(energy_milliwh: Int64s, share: Fraction) -> Int64s:
+    whole, rest = np.divmod(energy_milliwh, share.denominator)
     result: Int64s = whole * share.numerator + rest * share.numerator // share.denominator
     return result

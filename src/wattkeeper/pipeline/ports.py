@@ -309,17 +309,23 @@ class CheckMeter:
     checked_interval_s: int
 
 
+FedSpan = tuple[int, int, int | None]
+
+
 @dataclass(frozen=True, slots=True)
 class NodeMeters:
     """A meter and those that it feeds, said to hold the same energy but for the loss between them.
 
-    `parts`: series and the half-open span in which each is fed, None while it is. `interval_s_of`: grids.
+    `parts`: series and the half-open span in which each is fed, None while it is; `backs`: the same of what
+    those give back, as long as it is measured, `feeder_backs` of what the meter does. `interval_s_of`: grids.
     """
 
     feeder_id: int
-    parts: tuple[tuple[int, int, int | None], ...]
+    parts: tuple[FedSpan, ...]
     interval_s_of: Mapping[int, int]
     loss_ppm: int = 0
+    backs: tuple[FedSpan, ...] = ()
+    feeder_backs: tuple[FedSpan, ...] = ()
 
 
 class Hints(Protocol):

@@ -1,6 +1,7 @@
 """Gaps of a supply that was off and of meters in a node, wired: commands and topology in, values stored."""
 
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,17 @@ from unit.data.test_hints import (
     town,
     wired,
 )
+from wattkeeper.actions.registry.channels import ChannelSpec, make_channels
 from wattkeeper.actions.registry.set_topology import set_topology
 from wattkeeper.actions.virtual.accuracy_checks import add_accuracy_check, retire_accuracy_check
 from wattkeeper.bootstrap import pipeline_hints
 from wattkeeper.core.commands.states import Kind, State
-from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.instants import from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Method, Provenance
 from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.collection.windows import mark_recent_dirty
 from wattkeeper.data.commands.models import Command
-from wattkeeper.data.registry.models import Series
+from wattkeeper.data.registry.models import Meter, Series, Topology
 from wattkeeper.data.virtual.models import AccuracyCheck
 
 __all__ = ["town", "wired"]
@@ -171,6 +173,31 @@ def test_a_silent_meter_gets_what_the_balance_of_its_node_leaves(
     assert_balanced(wired)
 
 
+@pytest.mark.parametrize("order", [(0, 1, -1), (-1, 1, 0), (0, -1, 1)])
+def test_what_a_feeder_gives_back_counts_against_what_it_takes(
+    wired: Town, ours: People, street: Street, order: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ChannelSpec("energy_export_register_kwh", Fraction(1, 100))
+    wired.channels += [each.id for each in make_channels(Meter.objects.get(id=street.other_meter_id), [spec])]
+    Series.objects.create(
+        tenant_id=ours.tenant.id, usage_point_id=street.other_point_id, quantity="energy_export"
+    )
+    feed(ours, street)
+    balance(ours, street)
+    for place in order:
+        without_tail(wired) if place == 0 else wired.deliver(place)
+        wired.run()
+    values, _, methods = wired.values(0, OFF, 96)
+    assert set(methods) == {Method.NETWORK_BALANCE}
+    net = np.full(96 - OFF, 4 - 2) * STEP_MILLIWH
+    net[peak_of(GAP_DAY) - OFF] = 0
+    assert values == (net - net // 10).tolist()
+    monkeypatch.setattr(pipeline_hints, "given_back_spans", lambda *_: ([], []))  # the plant
+    balance(ours, street)
+    wired.run()
+    assert_balanced(wired)
+
+
 def test_the_sum_of_what_it_feeds_checks_a_meter(wired: Town, ours: People, street: Street) -> None:
     feed(ours, street)
     balance(ours, street)
@@ -208,7 +235,7 @@ def test_a_node_that_changes_has_its_gaps_estimated_again_and_nothing_else(
     assert town.all_values() == plain
 
 
-def test_a_node_in_which_somebody_gives_energy_back_or_is_not_measured_is_not_balanced(
+def test_a_node_knows_since_when_who_gives_energy_back_and_needs_all_to_be_measured(
     town: Town, ours: People, street: Street
 ) -> None:
     feed(ours, street)
@@ -219,9 +246,27 @@ def test_a_node_in_which_somebody_gives_energy_back_or_is_not_measured_is_not_ba
     own = Series.objects.filter(usage_point_id=street.point_id)
     given = own.create(tenant_id=ours.tenant.id, usage_point_id=street.point_id, quantity="energy_export")
     hints.begin()
+    assert hints.get_nodes()[0].backs == ()  # no meter was there that measures it
+    spec = ChannelSpec("energy_export_register_kwh", Fraction(1, 100))
+    make_channels(Meter.objects.get(id=street.meter_id), [spec])
+    hints.begin()
+    (node,) = hints.get_nodes()
+    since_s = to_seconds(LONG_AGO)
+    assert (node.backs, node.feeder_backs) == (((given.id, since_s, None),), ())
+    assert node.interval_s_of.keys() == {*town.series, given.id}
+    feed(ours, street, quarter(OFF), is_fed=False)
+    hints.begin()
+    assert hints.get_nodes()[0].backs == ((given.id, since_s, to_seconds(quarter(OFF))),)
+    Topology.objects.update(parent=street.point_id, child=street.other_point_id)
+    AccuracyCheck.objects.update(main=street.point_id)
+    hints.begin()
+    (node,) = hints.get_nodes()
+    assert (node.backs, node.feeder_backs) == ((), ((given.id, since_s, None),))
+    given.delete()
+    Series.objects.filter(id=town.series[1]).update(quantity="energy_export")
+    hints.begin()
     assert hints.get_nodes() == []
-    given.quantity = "reactive"
-    given.save()
+    Series.objects.filter(id=town.series[1]).update(quantity="energy_import")
     hints.begin()
     assert len(hints.get_nodes()) == 1
     AccuracyCheck.objects.update(loss_ppm=1_000_000)

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 
-from wattkeeper.data.registry.models import Series, Topology
+from wattkeeper.data.registry.models import Topology
 from wattkeeper.data.virtual.models import AccuracyCheck, AccuracyResult
 
-TAKEN, GIVEN_BACK = "energy_import", "energy_export"
+TAKEN = "energy_import"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def node_rows(*, tenant_id: int) -> list[tuple[int, int, int, int]]:
     """Return of each standing comparison with sub-meters what is balanced by it, oldest first.
 
     A row: main point, series of what it takes, interval in seconds, loss. Left out are nodes of which a point
-    also gives energy back or is not measured: the others say nothing then.
+    is not measured: the others say nothing then.
     """
     unmeasured = Topology.objects.filter(parent=OuterRef("main")).exclude(child__series__quantity=TAKEN)
     checks = AccuracyCheck.objects.filter(
@@ -83,10 +83,6 @@ def node_rows(*, tenant_id: int) -> list[tuple[int, int, int, int]]:
         loss_ppm__lt=1_000_000,
         main__series__quantity=TAKEN,
     ).exclude(Exists(unmeasured))
-    given_back = Series.objects.filter(quantity=GIVEN_BACK)
-    at_main = given_back.filter(usage_point=OuterRef("main"))
-    below = given_back.filter(usage_point__fed_by__parent=OuterRef("main"))
-    checks = checks.exclude(Exists(at_main)).exclude(Exists(below))
     columns = ("main_id", "main__series__id", "main__series__interval_s", "loss_ppm")
     return list(checks.order_by("id").values_list(*columns))
 
