@@ -265,6 +265,21 @@ def test_what_the_head_end_judges_can_be_off(
     assert not found()
 
 
+def test_stamps_from_before_the_installation_are_found_until_they_are_sound(
+    street: Street, series_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert series_id
+    early = {"error_code": "headend.stamp-too-early"}
+    reported(street, **early)
+    ((rule, subject, *_),) = found()
+    assert (rule, subject) == ("vee.impossible-instant", f"meter:{street.meter_id}")
+    reported(street)  # by a process that did not see it
+    assert not found()
+    monkeypatch.setattr("wattkeeper.bootstrap.headend_reports.FAULTS", ())  # the plant: nobody judges it
+    reported(street, **early)
+    assert not found()
+
+
 def test_a_foreign_unit_is_found_until_it_is_right_again(street: Street, series_id: int) -> None:
     assert series_id
     params = {"reading_type": "energy_import_register_kwh", "unit": 32}

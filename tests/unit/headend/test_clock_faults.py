@@ -102,6 +102,31 @@ async def test_an_impossible_stamp_costs_only_its_own_read(tmp_path: Path) -> No
     assert {report.error_code for report in world.reports} == {"headend.stamp-impossible"}
 
 
+@pytest.mark.parametrize("is_looked_at", [True, False], ids=["found", "the planted fault: nobody looks"])
+async def test_a_device_that_stamps_before_its_installation_is_reported_and_its_reads_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_looked_at: bool
+) -> None:
+    early_s = device(1).reads_from_s - EARLY_MAX_S - 1
+    if not is_looked_at:
+        monkeypatch.setattr("wattkeeper.headend.batch.EARLY_MAX_S", INSTANT_MAX_S)
+
+    class Reset(ToyDriver):
+        def read_live(self) -> Steps[list[DeviceRead]]:
+            (register, *rest) = yield from super().read_live()
+            return [DeviceRead(REGISTER, register.value, early_s, Source.LIVE, register.frame_index), *rest]
+
+    clock = ManualClock()
+    bus = ToyBus([ToyMeter("M001")], clock)
+    await bus.start()
+    world = World([link(bus, [device(1)])])
+    options = {"make_driver": lambda _family, config: Reset(config)}
+    async with running_headend(world, clock, tmp_path, **options):
+        await clock.advance(900)
+    assert world.stamps(Source.LIVE)[10]
+    codes = {report.error_code for report in world.reports}
+    assert codes == ({"headend.stamp-too-early"} if is_looked_at else {None})
+
+
 METER = ChannelInstallation(
     1, NOW_S - 400 * DAY_S, None, Fraction(1000), 10**6, (MultiplierPeriod(0, None, Fraction(1)),)
 )
