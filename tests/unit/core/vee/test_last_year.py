@@ -1,7 +1,10 @@
 """Estimates from the same days a year ago and from the daily load of the last actual period."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,12 +16,13 @@ from wattkeeper.core.kernel.quality import Flag, Method
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.vee.apportion import UnableToEstimate
-from wattkeeper.core.vee.candidates import Candidate
+from wattkeeper.core.vee.candidates import Candidate, from_previous_year
 from wattkeeper.core.vee.daily_load import forecast_by_daily_load, from_daily_load
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.last_year import day_of_last_year, days_told_by, from_last_year
+from wattkeeper.core.vee.like_days import to_wall
 
-BERLIN = ZoneInfo("Europe/Berlin")
+BERLIN, UTC = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
 CALENDAR = DayCalendar(BERLIN)
 HOUR_S, DAY = 3600, 24
 FIRST = date(2030, 2, 25)
@@ -141,6 +145,36 @@ def test_a_holiday_tells_of_no_other_days_than_it_says() -> None:
             if day_of_last_year(day, others) != day_of_last_year(day, others | {THEN.toordinal()})
         }
         assert told <= {*days_told_by(THEN), THEN}
+
+
+def without_growth(*given: Any, **_: Any) -> Candidate:
+    return from_previous_year(*given, recent_milliwh=1, recent_last_year_milliwh=1)
+
+
+FAULTS: list[tuple[str, Any, Callable[[], None]]] = [
+    (
+        "to_wall",
+        lambda at_s, _: to_wall(at_s, UTC),
+        test_hours_meet_by_the_wall_clock_across_a_change_of_time,
+    ),
+    ("YEAR_DAYS", 365, partial(test_a_holiday_of_either_year_is_like_no_working_day, (), THEN)),
+    ("WEEK_DAYS", 0, partial(test_a_holiday_of_either_year_is_like_no_working_day, (THEN,), THEN - WEEK)),
+    ("from_previous_year", without_growth, test_growth_is_that_of_the_last_actual_period),
+    ("ACTUAL_DAYS", 1, test_growth_is_that_of_the_last_actual_period),
+    ("_recent", lambda *_: np.zeros(0, int), test_where_registers_say_how_much_was_used_growth_is_not_asked),
+    ("LEAST_DAYS", 0, partial(test_less_than_a_week_in_common_tells_no_growth, 6, knows=False)),
+    ("UNUSABLE_FLAGS", 0, test_doubtful_hours_of_this_year_tell_no_growth),
+]
+
+
+@pytest.mark.parametrize(("name", "fault", "test"), FAULTS, ids=[name for name, _, _ in FAULTS])
+def test_each_planted_fault_is_caught(
+    monkeypatch: pytest.MonkeyPatch, name: str, fault: object, test: Callable[[], None]
+) -> None:
+    test()
+    monkeypatch.setattr(f"wattkeeper.core.vee.last_year.{name}", fault)
+    with pytest.raises(AssertionError):
+        test()
 
 
 def test_the_average_daily_load_carries_on() -> None:
