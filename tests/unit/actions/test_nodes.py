@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from relational import NOW, People, Street, make_street_of
 from wattkeeper.actions.registry.add_site import add_site
@@ -14,11 +16,21 @@ from wattkeeper.actions.registry.set_topology import set_topology
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.virtual.nodes import add_node, edit_node, set_belonging
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.instants import local_midnight, to_seconds
 from wattkeeper.core.readings.rollups import find_days
+from wattkeeper.core.registry.aggregation import count_due, place_rows
 from wattkeeper.data.registry.models import Series, UsagePoint
 from wattkeeper.data.virtual.models import Node
-from wattkeeper.data.virtual.nodes import REST, ROOT, Sort, key_of, names_of, node_of_key, number_of
+from wattkeeper.data.virtual.nodes import (
+    REST,
+    ROOT,
+    Sort,
+    key_of,
+    list_links,
+    names_of,
+    node_of_key,
+    number_of,
+)
 from wattkeeper.interfaces.reads.aggregation import Question, Sums, add_up
 from wattkeeper.store.api import Measurements
 from wattkeeper.store.memory import MemoryReadingStore
@@ -155,6 +167,16 @@ def test_a_customer_who_moved_out_keeps_the_old_bill(totals: Totals) -> None:
     assert sum(map(sum, found.values())) == 96 * 3 * DAYS - 10
 
 
+def test_two_who_move_out_on_different_days_count_once(totals: Totals) -> None:
+    customer = totals.node("CUSTOMER", "c")
+    for point_id, days in zip(totals.points, (3, 6), strict=True):
+        totals.belong("customer-point", point_id, customer, FIRST_AT + timedelta(days=days, hours=12))
+    found = totals.kwh("customer", ROOT)
+    assert found[key_of(group(customer))] == [0, 0, 0, 48, 96, 96, 96 + 96, *[288] * (DAYS - 7)]
+    assert sum(map(sum, found.values())) == 96 * 3 * DAYS - 10
+    assert totals.kwh("customer", ROOT, "month") == {part: [sum(own)] for part, own in found.items()}
+
+
 def test_by_the_hour_an_interval_belongs_where_it_began(totals: Totals) -> None:
     customer = totals.node("CUSTOMER", "c")
     totals.belong("customer-point", totals.points[0], customer, FIRST_AT + timedelta(hours=2, minutes=20))
@@ -245,3 +267,30 @@ def test_sites_of_two_zones_are_added_by_local_date(totals: Totals) -> None:
     UsagePoint.objects.filter(id=totals.points[1]).update(site_id=site_id)
     found = totals.kwh("site", ROOT)
     assert set(found) == {key_of(number_of(Sort.SITE, own)) for own in (totals.street.site_id, site_id)}
+
+
+def uncut(*given: Any) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    place, is_cut = place_rows(*given)
+    return place, np.zeros_like(is_cut)
+
+
+FAULTS: list[tuple[str, Any, Callable[[Totals], None]]] = [
+    ("place_rows", uncut, test_a_customer_who_moved_out_keeps_the_old_bill),
+    ("_is_inside", lambda rows, _: rows.leaf >= 0, test_two_who_move_out_on_different_days_count_once),
+    ("count_due", lambda *given: 0 * count_due(*given), test_what_was_never_read_is_missing_not_zero),
+    (
+        "list_links",
+        lambda *given, from_s: list_links(*given, from_s=2**33),
+        test_feeders_follow_who_feeds_whom,
+    ),
+    ("local_midnight", lambda day, _: local_midnight(day, UTC), test_a_site_and_a_tenant_by_day),
+]
+
+
+@pytest.mark.parametrize(("name", "fault", "test"), FAULTS, ids=[name for name, _, _ in FAULTS])
+def test_each_planted_fault_is_caught(
+    totals: Totals, monkeypatch: pytest.MonkeyPatch, name: str, fault: object, test: Callable[[Totals], None]
+) -> None:
+    monkeypatch.setattr(f"wattkeeper.interfaces.reads.aggregation.{name}", fault)
+    with pytest.raises(AssertionError):
+        test(totals)
