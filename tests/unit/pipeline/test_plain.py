@@ -81,7 +81,8 @@ def make_series(
     periods = [MultiplierPeriod(installed_s, None, ratio)]
     if "multiplier" in features:
         cut_s = start_s + chance.randrange(30, 80) * HOUR_S + chance.choice((0, 1800))
-        periods = [MultiplierPeriod(installed_s, cut_s, ratio), MultiplierPeriod(cut_s, None, ratio * 2)]
+        if cut_s > installed_s:
+            periods = [MultiplierPeriod(installed_s, cut_s, ratio), MultiplierPeriod(cut_s, None, ratio * 2)]
     installation = ChannelInstallation(channel_id, installed_s, None, step, modulus, tuple(periods))
     installations = [installation]
     reads = {channel_id: make_reads(features, chance, start_s, modulus)}
