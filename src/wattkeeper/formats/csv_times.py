@@ -17,6 +17,7 @@ _BEGINS_ISO = re.compile(
     r"\d{4}-\d\d-\d\d[ T]", re.ASCII
 )  # as dates of a workbook are read, whatever the pattern
 _NEEDED = ("YYYY", "MM", "DD")
+NOT_ISO, NOT_IN_PATTERN = "csv.wrong-time", "csv.not-in-pattern"
 
 
 class TimeWrong(Exception):
@@ -50,11 +51,12 @@ class InstantParser:
         except (KeyError, ValueError, OSError):
             raise FormatError("formats.zone-unknown", zone=zone) from None
         self._pattern = None if pattern == "iso" else _compile(pattern)
+        self._wrong_code = NOT_ISO if pattern == "iso" else NOT_IN_PATTERN
         self.parse = lru_cache(maxsize=_TEXTS_KEPT)(self._parse)
 
     def _parse(self, text: str) -> int:
         if len(text) > _TEXT_LENGTH_AT_MOST:
-            raise TimeWrong("csv.wrong-time")
+            raise TimeWrong(self._wrong_code)
         try:
             is_iso = self._pattern is None or _BEGINS_ISO.match(text)
             instant = self._by_iso(text) if is_iso else self._by_pattern(text)
@@ -62,18 +64,18 @@ class InstantParser:
                 instant = self._by_wall_clock(instant)
             return to_seconds(instant.astimezone(UTC))
         except (ValueError, OverflowError):
-            raise TimeWrong("csv.wrong-time") from None
+            raise TimeWrong(self._wrong_code) from None
 
     def _by_iso(self, text: str) -> datetime:
         if "T" not in text.upper().replace(" ", "T"):
-            raise TimeWrong("csv.wrong-time")
+            raise TimeWrong(self._wrong_code)
         return datetime.fromisoformat(_SPACE_BEFORE_OFFSET.sub("", text))
 
     def _by_pattern(self, text: str) -> datetime:
         assert self._pattern is not None
         match = self._pattern.fullmatch(text)
         if match is None:
-            raise TimeWrong("csv.wrong-time")
+            raise TimeWrong(self._wrong_code)
         parts = {name: int(digits) for name, digits in match.groupdict().items() if name != "offset"}
         offset = datetime.strptime(match["offset"], "%z").tzinfo if match["offset"] else None
         if parts.get("hour") == 24 and not parts.get("minute") and not parts.get("second"):

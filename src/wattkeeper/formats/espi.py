@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from wattkeeper.core.kernel.quality_codes import decode_espi, encode_espi
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
+from wattkeeper.formats.channels import is_export
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.notes import pack_note
 from wattkeeper.formats.quality_words import heed_words
@@ -80,13 +81,12 @@ class _Entry:
 
 def default_type(channel: str, unit: str, interval_s: int) -> dict[str, str]:
     """Return the fields of a ReadingType that nothing else is known of."""
-    is_export = channel[:1].upper() == "B" or "export" in channel.lower()
     direction = next((code for code, name in DIRECTIONS.items() if name == channel.lower()), None)
     return {
         "accumulationBehaviour": "4" if interval_s else "3",
         "commodity": "1",
         "dataQualifier": "12",
-        "flowDirection": direction or ("19" if is_export else "1"),
+        "flowDirection": direction or ("19" if is_export(channel) else "1"),
         "kind": "12" if unit in ("Wh", "varh", "VAh") else "0",
         "timeAttribute": "0",
     }

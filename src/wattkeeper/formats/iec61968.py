@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality_codes import Quality, decode_iec, encode_iec
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
+from wattkeeper.formats.channels import is_export
 from wattkeeper.formats.espi import DIRECTIONS, UNITS
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST, pack_note, unpack_note
@@ -86,8 +87,7 @@ def usual_type(channel: str, unit: str, interval_s: int) -> list[str]:
     numbers = ["0"] * TYPE_LENGTH
     numbers[ACCUMULATION] = DELTA if interval_s else CUMULATIVE
     named = next((code for code, name in DIRECTIONS.items() if name == channel.lower()), None)
-    is_export = channel[:1].upper() == "B" or "export" in channel.lower()
-    numbers[DIRECTION] = named or ("19" if is_export else "1")
+    numbers[DIRECTION] = named or ("19" if is_export(channel) else "1")
     numbers[COMMODITY] = "1"
     numbers[KIND] = "12" if unit in ("Wh", "varh", "VAh") else "0"
     numbers[UNIT] = next(code for code, name in UNITS.items() if name == unit)

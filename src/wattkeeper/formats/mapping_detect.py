@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from wattkeeper.formats.api import FormatError
-from wattkeeper.formats.csv_times import InstantParser, TimeWrong
+from wattkeeper.formats.csv_times import NOT_IN_PATTERN, NOT_ISO, InstantParser, TimeWrong
 from wattkeeper.formats.mapping import (
     DELIMITERS,
     NOWHERE,
@@ -31,6 +31,7 @@ _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?|", re.ASCII)
 _POINT, _COMMA = re.compile(r"-?\d+\.\d+", re.ASCII), re.compile(r"-?\d+,\d+", re.ASCII)
 _CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d)?", re.ASCII)
 _UNIT_IN_NAME = re.compile(r"[\[(]\s*([A-Za-z]+)\s*[\])]|(?:^|[\s_])([kM]?(?:Wh|varh|VAh|W|var))$", re.ASCII)
+_EXPORT = re.compile(r"export|lieferung|einspeis|abgabe|feed|generat|反向|上网|发电", re.IGNORECASE)
 _PATTERNS = ("YYYY/MM/DD", "DD.MM.YYYY", "DD/MM/YYYY", "MM/DD/YYYY", "DD-MM-YYYY", "YYYYMMDD")
 _CLOCKS = (" hh:mm", " hh:mm:ss", "")
 _ALIKE = {"DD/MM/YYYY", "MM/DD/YYYY"}
@@ -108,7 +109,13 @@ def _guess(
     questions += ["zone"] * (not has_offset) + ["time_format"] * (not is_sure)
     questions += ["interval_s"] * (interval_s is None) + ["usage_point"] * (named["usage_point"] is None)
     quality = Place(names[named["quality"]]) if named["quality"] is not None else Place(constant="raw")
-    values = tuple(_value_column(names[at], at, quality) for at in values_at)
+    channels = _channels([str(names[at]) if header else f"channel-{at + 1}" for at in values_at])
+    values = tuple(
+        ValueColumn(
+            names[at], Place(constant=name), Place(constant=_unit_of(str(names[at])) or "kWh"), quality
+        )
+        for at, name in zip(values_at, channels, strict=True)
+    )
     questions += ["unit"] * any(_unit_of(str(names[at])) is None for at in values_at)
     words = sorted(set(columns[named["quality"]])) if named["quality"] is not None else []
     questions += ["qualities"] * any(words)
@@ -169,11 +176,12 @@ def _is_clock(cell: str) -> bool:
 
 
 def _pattern_of(cells: Sequence[str]) -> tuple[str, bool]:
-    """Return the pattern that all cells have, and whether no other would do; nothing where none does."""
+    """Return the pattern of most cells, and whether no other would do as well; nothing where none does."""
     texts = [cell.strip() for cell in cells if cell.strip()]
-    candidates = ["iso", *(day + clock for day in _PATTERNS for clock in _CLOCKS)]
-    fitting = [pattern for pattern in candidates if texts and all(_fits(text, pattern) for text in texts)]
-    if not fitting:
+    wrong_counts = {pattern: sum(not _fits(text, pattern) for text in texts) for pattern in _PARSERS}
+    least = min(wrong_counts.values())
+    fitting = [pattern for pattern, count in wrong_counts.items() if count == least]
+    if not texts or least > len(texts) // _WRONG_ONE_IN:
         return "", False
     return fitting[0], fitting[0] == "iso" or len({pattern[:10] for pattern in fitting} & _ALIKE) < 2
 
@@ -182,7 +190,7 @@ def _fits(text: str, pattern: str) -> bool:
     try:
         _PARSERS[pattern].parse(text)
     except TimeWrong as wrong:
-        return wrong.code != "csv.wrong-time"
+        return wrong.code not in (NOT_ISO, NOT_IN_PATTERN)
     return not (text.isdecimal() and pattern != "YYYYMMDD" and len(text) != 8)
 
 
@@ -219,9 +227,10 @@ def _unit_of(name: str) -> str | None:
     return text if text and base_unit(text) else None
 
 
-def _value_column(name: str | int, at: int, quality: Place) -> ValueColumn:
-    channel = name if isinstance(name, str) else f"channel-{at + 1}"
-    return ValueColumn(name, Place(constant=channel), Place(constant=_unit_of(str(name)) or "kWh"), quality)
+def _channels(names: Sequence[str]) -> list[str]:
+    """Return the channels of columns of values: the direction that one column alone has, else its name."""
+    told = ["export" if _EXPORT.search(name) else "import" for name in names]
+    return [way if told.count(way) == 1 else name for name, way in zip(names, told, strict=True)]
 
 
 def _decimal_mark(cells: Sequence[str], delimiter: str) -> str:

@@ -1,8 +1,7 @@
 """A mapping as people say it: what each column is; and back."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import get_args
 
 from wattkeeper.formats.api import FormatError
@@ -13,7 +12,6 @@ SINGLE_ROLES = (
     *("time", "clock", "offset", "usage_point", "meter_serial"),
     *("channel", "unit", "quality", "interval_s", "details"),
 )
-_EXPORT = re.compile(r"export|lieferung|einspeis|abgabe|feed|generat|反向|上网|发电", re.IGNORECASE)
 ROLES = ("", "value", *SINGLE_ROLES)
 
 
@@ -115,21 +113,6 @@ def decompose(mapping: Mapping, columns: Sequence[TableColumn]) -> tuple[list[Co
         qualities=tuple(mapping.qualities.items()),
     )
     return found, rules
-
-
-def with_directions(roles: Sequence[ColumnRole]) -> list[ColumnRole]:
-    """Return the roles with guessed channels named by direction, where at most one column has each."""
-    told = [_direction(column) for column in roles]
-    return [
-        replace(column, channel=name) if name and told.count(name) == 1 else column
-        for column, name in zip(roles, told, strict=True)
-    ]
-
-
-def _direction(column: ColumnRole) -> str:
-    if column.role != "value":
-        return ""
-    return "export" if _EXPORT.search(str(column.name)) else "import"
 
 
 def parse_qualities(text: str) -> tuple[tuple[str, str], ...]:

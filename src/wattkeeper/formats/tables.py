@@ -12,7 +12,7 @@ from wattkeeper.core.kernel.quality_codes import Quality, parse_quality_name
 from wattkeeper.formats.api import ErrorList, Int64s, IntervalBlock, ParsedIntervals
 from wattkeeper.formats.blocks import Key, make_block
 from wattkeeper.formats.csv_cells import restore
-from wattkeeper.formats.csv_times import InstantParser, TimeWrong
+from wattkeeper.formats.csv_times import NOT_IN_PATTERN, InstantParser, TimeWrong
 from wattkeeper.formats.decimals import CODES, FINE, to_signed
 from wattkeeper.formats.mapping import OPTIONAL_COLUMNS, Mapping, Place, ValueColumn
 from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST
@@ -134,7 +134,7 @@ class TableReader:
     def _begin(self, places: dict[str, int], cell_count: int) -> None:
         self._is_ready = True
         self._cell_count = cell_count
-        context = _Context(self._mapping, places, cell_count, self._errors, self._instants, self._held)
+        context = _Context(self._mapping, places, cell_count, self._errors, self._instants, self._held, set())
         self._columns = [_Column(context, column) for column in self._mapping.values]
 
     def _blocks(self) -> list[IntervalBlock]:
@@ -163,6 +163,7 @@ class _Context(NamedTuple):
     errors: ErrorList
     instants: InstantParser
     held: _Held
+    told: set[tuple[int, int, str]]
 
 
 class _Column:
@@ -227,7 +228,15 @@ class _Column:
 
     def _report(self, lines: Int64s, wrong: dict[int, _CellWrong]) -> None:
         for row, refused in wrong.items():
-            self._context.errors.add(int(lines[row]), self.column_of(refused.field_name), refused.code)
+            is_pattern = refused.code == NOT_IN_PATTERN
+            params = {"pattern": self._context.mapping.time_format} if is_pattern else {}
+            self._tell(int(lines[row]), self.column_of(refused.field_name), refused.code, **params)
+
+    def _tell(self, line: int, column: int, code: str, **params: object) -> None:
+        """Note an error once, whatever the number of values in its row that it concerns."""
+        if (line, column, code) not in self._context.told:
+            self._context.told.add((line, column, code))
+            self._context.errors.add(line, column, code, **params)
 
     def _whole(self, rows: Sequence[tuple[int, Cells]]) -> Sequence[tuple[int, Cells]]:
         """Return the rows that have the cells they should."""
@@ -238,7 +247,7 @@ class _Column:
             if len(row[1]) == count or (not count and len(row[1]) >= least):
                 whole.append(row)
             else:
-                self._context.errors.add(row[0], 0, "csv.wrong-count", expected=count or least)
+                self._tell(row[0], 0, "csv.wrong-count", expected=count or least)
         return whole
 
     def _texts(self, columns: Sequence[Sequence[str]], name: str, count: int) -> Sequence[str]:

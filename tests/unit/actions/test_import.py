@@ -200,6 +200,15 @@ def test_two_meters_at_once_are_refused_by_name(ours: People, services: Services
     assert result.errors[0].params == told
 
 
+def test_a_meter_that_is_at_another_point_is_told_with_that_point(ours: People, services: Services) -> None:
+    head = HEAD.rstrip() + ",meter_serial\n"
+    rows = [row(day, 0, "1", point=point).rstrip() + ",M1\n" for day, point in ((1, "P1"), (2, "P2"))]
+    both = "".join([head, *rows]).encode()
+    result = import_file(actor=ours.operator, now=NOW, services=services, content=both, label="a.csv")
+    assert [error.code for error in result.errors] == ["imports.meter-elsewhere"]
+    assert result.errors[0].params == {"usage_point": "P2", "serial_number": "M1", "there": "P1"}
+
+
 def test_reactive_energy_is_a_series_of_its_own(
     ours: People, services: Services, store: MemoryReadingStore
 ) -> None:

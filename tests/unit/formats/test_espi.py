@@ -9,7 +9,7 @@ from shared import shared_path
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.formats.api import FormatError
 from wattkeeper.formats.csv_intervals import CsvOptions
-from wattkeeper.formats.espi import read_espi
+from wattkeeper.formats.espi import default_type, read_espi
 from wattkeeper.formats.files import read_file
 
 READING = (
@@ -171,3 +171,11 @@ def test_nothing_else_makes_it_raise(at: int, junk: bytes, cut: int) -> None:
         except FormatError as error:
             is_told = error.code.startswith("xml.")
         assert is_told
+
+
+@pytest.mark.parametrize(
+    ("channel", "direction"),
+    [("B1", "19"), ("export", "19"), ("E1", "1"), ("Bezug", "1"), ("Blindarbeit", "1")],
+)
+def test_a_name_that_begins_with_b_is_no_export(channel: str, direction: str) -> None:
+    assert default_type(channel, "Wh", 900)["flowDirection"] == direction

@@ -60,13 +60,11 @@ def test_wrong_rows_of_a_wide_table_are_named_by_their_own_columns() -> None:
     errors = read_csv(text.encode(), MAPPING).errors
     assert [(error.line, error.column, error.code) for error in errors] == [
         (6, 2, "csv.time-left-out"),
-        (6, 2, "csv.time-left-out"),
-        (7, 2, "csv.wrong-time"),
-        (7, 2, "csv.wrong-time"),
+        (7, 2, "csv.not-in-pattern"),
         (8, 4, "formats.not-a-number"),
         (9, 0, "csv.wrong-count"),
-        (9, 0, "csv.wrong-count"),
     ]
+    assert errors[1].params == {"pattern": "DD.MM.YYYY hh:mm"}
 
 
 @pytest.mark.parametrize(
@@ -195,6 +193,32 @@ def test_guesses(text: str, questions: set[str], interval_s: str) -> None:
     assert set(found.questions) == questions
     assert found.mapping.interval_s == Place(constant=interval_s)
     assert read_csv(text.encode(), found.mapping).errors == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "channels"),
+    [
+        (("Bezug (kWh)", "Lieferung (kWh)"), ["import", "export"]),
+        (("正向有功", "反向有功"), ["import", "export"]),
+        (("A", "B", "export"), ["A", "B", "export"]),
+        (("Einspeisung (kWh)",), ["export"]),
+    ],
+)
+def test_directions_are_guessed_where_only_one_column_has_each(
+    columns: tuple[str, ...], channels: list[str]
+) -> None:
+    row = ",".join(["2026-03-01T00:00:00Z", *("1" for _ in columns)])
+    found = detect_mapping(f"time,{','.join(columns)}\n{row}\n".encode())
+    assert [value.channel.constant for value in found.mapping.values] == channels
+
+
+def test_a_wrong_time_here_and_there_is_the_rows_and_no_other_way_of_writing() -> None:
+    rows = [f"{day:02d}.03.2026 00:00;1" for day in range(1, 29)]
+    text = "\n".join(["Zeit;kWh", *rows, "32.03.2026 00:00;1"])
+    assert detect_mapping(text.encode()).mapping.time_format == "DD.MM.YYYY hh:mm"
+    rows[:8] = [f"{day}/13/26;1" for day in range(8)]
+    with pytest.raises(FormatError, match=r"mapping\.not-found"):
+        detect_mapping("\n".join(["Zeit;kWh", *rows]).encode())
 
 
 def test_a_plain_file_asks_nothing() -> None:

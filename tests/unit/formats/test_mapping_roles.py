@@ -17,7 +17,6 @@ from wattkeeper.formats.mapping_roles import (
     compose,
     decompose,
     parse_qualities,
-    with_directions,
 )
 from wattkeeper.formats.table_head import TableColumn, columns_of, detect_content, is_table, read_head
 
@@ -120,16 +119,6 @@ def test_what_is_missing_or_said_twice_is_named(roles: tuple[ColumnRole, ...], f
     with pytest.raises(FormatError) as refusal:
         compose(roles, TableRules())
     assert (refusal.value.code, refusal.value.params["field"]) == ("mapping.wrong", field)
-
-
-def test_directions_are_guessed_where_only_one_column_has_each() -> None:
-    def named(*names: str) -> list[str]:
-        return [one.channel for one in with_directions([ColumnRole(name, "value", name) for name in names])]
-
-    assert named("Bezug (kWh)", "Lieferung (kWh)") == ["import", "export"]
-    assert named("正向有功", "反向有功") == ["import", "export"]
-    assert named("A", "B", "export") == ["A", "B", "export"]
-    assert with_directions([ColumnRole("export", "time")])[0].channel == ""
 
 
 def test_words_of_quality_are_lines() -> None:

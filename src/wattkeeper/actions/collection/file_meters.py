@@ -18,6 +18,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Site, UsagePoint
 from wattkeeper.formats.api import IntervalBlock, RowError
+from wattkeeper.formats.channels import is_export
 from wattkeeper.formats.nem13 import register_blocks
 
 FILES_SITE_CODE = "FILES"
@@ -25,7 +26,6 @@ INTERVAL_S = 900  # of a meter that only registers are known of
 STEP_KWH = Fraction(1, 1_000_000)
 _DAY_S = 86_400
 _COLUMNS = ("starts_at_s", "value_milli", "provenance", "flags", "method", "note_index")
-_NEM12_EXPORT = re.compile(r"[BK][0-9A-Z]?", re.ASCII | re.IGNORECASE)  # not "Bezug", which is import
 _NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
 _UNITS = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
 
@@ -175,9 +175,8 @@ def _reading_type(block: IntervalBlock) -> str:
     if block.unit not in _UNITS:
         raise WattkeeperError("imports.unit-not-kept", unit=block.unit, channel=block.channel)
     quantity, unit = _UNITS[block.unit]
-    is_export = bool(_NEM12_EXPORT.fullmatch(block.channel)) or "export" in block.channel.lower()
     kind = "interval" if block.interval_s else "register"
-    return f"{quantity}_{'export' if is_export else 'import'}_{kind}_{unit}"
+    return f"{quantity}_{'export' if is_export(block.channel) else 'import'}_{kind}_{unit}"
 
 
 def _usage_point(block: IntervalBlock, site: Site) -> UsagePoint:
@@ -218,7 +217,8 @@ def _cover(
 
     A meter that the file knows nothing of from then on was exchanged for this one.
 
-    :raises WattkeeperError: ``imports.second-meter`` where another meter was there, or this one elsewhere
+    :raises WattkeeperError: ``imports.second-meter`` where another meter was there,
+        ``imports.meter-elsewhere`` where this one is at another usage point
     """
     starts_at = from_seconds(int(block.starts_at_s[0]))
     installation = meter.installations.order_by("starts_at").first()
@@ -228,7 +228,12 @@ def _cover(
         begin_installation(meter, point, at=starts_at, now=now)
         return
     if installation.usage_point_id != point.id:
-        raise _second(point, meter, meter)
+        raise WattkeeperError(
+            "imports.meter-elsewhere",
+            usage_point=point.code,
+            serial_number=meter.serial_number,
+            there=installation.usage_point.code,
+        )
     if starts_at < installation.starts_at:
         _check_free(point, meter, Period(starts_at, installation.starts_at))
         installation.starts_at = starts_at

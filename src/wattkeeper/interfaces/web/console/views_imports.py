@@ -23,7 +23,7 @@ from wattkeeper.formats.api import FormatError, RowError
 from wattkeeper.formats.detect import detect_format
 from wattkeeper.formats.mapping import Mapping
 from wattkeeper.formats.mapping_detect import Detection, detect_table
-from wattkeeper.formats.mapping_roles import TableRules, decompose, with_directions
+from wattkeeper.formats.mapping_roles import TableRules, decompose
 from wattkeeper.formats.table_head import columns_of, detect_content, guess_delimiter, is_table, read_head
 from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.reads.imports import about_block
@@ -227,8 +227,6 @@ def _form(visit: Visit, draft: Draft) -> tuple[forms.Form, Sequence[str]]:
     if mapping is None:
         return ColumnsForm(columns=columns, initial=initial_of((), rules)), questions
     roles, found = decompose(mapping, columns)
-    if questions:
-        roles = with_directions(roles)
     if "zone" in questions:
         found = replace(found, zone=_zone(visit, draft))
     told = replace(found, delimiter=rules.delimiter, header_line=rules.header_line)
