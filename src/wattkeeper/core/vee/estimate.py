@@ -15,6 +15,7 @@ registers moved.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -58,6 +59,13 @@ class Shape:
         nothing = np.zeros(count, dtype=np.int64)
         places = np.arange(gap.first_index, gap.end_index)
         return cls(places, nothing, nothing.copy(), np.zeros(count, dtype=np.bool_))
+
+    def part(self, first: int, end: int) -> "Shape":
+        """Return the intervals ``[first, end)`` of the gap: what is filled there is filled here."""
+        inside = slice(first, end)
+        return Shape(
+            self.places[inside], self.energy_milliwh[inside], self.method[inside], self.is_known[inside]
+        )
 
     def fill(self, energy_milliwh: Int64s, is_known: Mask, method: Method) -> None:
         """Take what `method` knows for the intervals that know nothing yet."""
@@ -223,14 +231,15 @@ def _find_only_neighbour(intervals: Intervals, gap: Gap, linear_max_s: int) -> i
 def take_days(shape: Shape, days: DayTable, *, is_average_first: bool = False) -> None:
     """Fill a shape from like days (E2) and, slot by slot, from means of comparable days (E3), day by day."""
     day_of = days.day[shape.places]
-    for day in np.unique(day_of).tolist():
-        inside = day_of == day
-        slots = days.slot[shape.places]
+    bounds = [0, *(np.flatnonzero(np.diff(day_of)) + 1).tolist(), len(day_of)]
+    for first, end in pairwise(bounds):
+        part, day = shape.part(first, end), int(day_of[first])
+        slots = days.slot[part.places]
         row = days.find_like_day(day)
         if row is not None and not is_average_first:
-            shape.fill(days.energy_milliwh[row, slots], inside, Method.LIKE_DAY)
+            part.fill(days.energy_milliwh[row, slots], ~part.is_known, Method.LIKE_DAY)
             continue
         means, has_mean = days.average(day)
-        shape.fill(means[slots], inside & has_mean[slots], Method.AVERAGE_LIKE_DAY)
+        part.fill(means[slots], has_mean[slots], Method.AVERAGE_LIKE_DAY)
         if row is not None:
-            shape.fill(days.energy_milliwh[row, slots], inside, Method.LIKE_DAY)
+            part.fill(days.energy_milliwh[row, slots], ~part.is_known, Method.LIKE_DAY)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,7 +14,7 @@ from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.readings.intervals import Gap, Intervals
 from wattkeeper.core.vee.apportion import UnableToEstimate, apportion
-from wattkeeper.core.vee.estimate import DayCalendar, estimate
+from wattkeeper.core.vee.estimate import DayCalendar, Shape, estimate
 from wattkeeper.core.vee.like_days import to_wall
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -83,6 +84,25 @@ def test_the_same_weekday_of_last_week_comes_first() -> None:
     assert set(found.provenance[first:end].tolist()) == {Provenance.ESTIMATED}
     assert set(found.flags[first:end].tolist()) == {0}
     assert not found.gaps
+
+
+def test_a_gap_of_years_is_filled_a_day_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    fill = Shape.fill
+
+    def counted(self: Shape, *given: Any) -> None:
+        sizes.append(len(self.is_known))
+        fill(self, *given)
+
+    monkeypatch.setattr(Shape, "fill", counted)
+    lost = lose(hourly(JULY, 400))
+    first, end = day_span(lost, date(2026, 7, 20))[0], len(lost)
+    gap = Gap(first, end, None, is_exact=False)
+    lost.provenance[first:end] = Provenance.MISSING
+    found = estimate(replace(lost, gaps=(gap,)), CALENDAR, [gap])
+    assert found.method[first] == Method.LIKE_DAY
+    assert len(sizes) > 300
+    assert max(sizes) == 25, "the work grows with the square of the gap's length"
 
 
 def test_days_with_an_outage_and_holidays_are_skipped() -> None:
