@@ -1,5 +1,6 @@
 """Reads: lists that search, filter, sort and page; findings kept once; statuses that remember."""
 
+from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 
@@ -7,7 +8,7 @@ from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.findings.close_finding import close_finding
 from wattkeeper.actions.services import Services
 from wattkeeper.data.alarms.models import EndDeviceEvent, Finding
-from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_findings, list_findings
+from wattkeeper.data.alarms.queries import FindingDraft, close_gone, get_finding, keep_findings, list_findings
 from wattkeeper.data.collection.models import Link, MeterStatus
 from wattkeeper.data.collection.status import LearnedOfMeter, keep_learned, keep_link_state
 from wattkeeper.data.registry.facts import get_series_facts
@@ -149,6 +150,25 @@ def test_findings_close_when_they_are_no_longer_seen(ours: People) -> None:
     )
     assert closed == 1
     assert list_findings(tenant_id=ours.tenant.id).total_count == 2
+
+
+def test_what_is_found_of_reactive_energy_is_in_its_own_unit(ours: People, street: Street) -> None:
+    series = Series.objects.create(
+        tenant=ours.tenant, usage_point_id=street.point_id, quantity="energy_import"
+    )
+    evidence = {"energy_milliwh": 7, "day_count": 2}
+    found = replace(draft(ours), subject_key=f"series:{series.id}", evidence=evidence)
+    keep_findings([found, replace(found, subject_key="meter:1")], now=NOW)
+    for quantity, name in (
+        ("energy_import", "energy_milliwh"),
+        ("energy_reactive_import", "energy_millivarh"),
+    ):
+        Series.objects.update(quantity=quantity)
+        rows = {row.subject_key: row for row in list_findings(tenant_id=ours.tenant.id).items}
+        row = rows[f"series:{series.id}"]
+        assert row.evidence == {name: 7, "day_count": 2}
+        assert get_finding(tenant_id=ours.tenant.id, finding_id=row.finding_id) == row
+        assert rows["meter:1"].evidence == evidence
 
 
 def test_multipliers_cover_an_installation_whatever_was_recorded(

@@ -1,15 +1,19 @@
 """Findings and device events: kept once however often seen, listed, closed when their cause is gone."""
 
-from collections.abc import Mapping, Sequence, Set
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from wattkeeper.data.alarms.groups import GroupKey
 from wattkeeper.data.alarms.models import EndDeviceEvent, Finding, FindingComment
+from wattkeeper.data.registry.models import Series
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
+from wattkeeper.data.registry.quantities import REACTIVE_QUANTITIES
 from wattkeeper.data.upserts import upsert
 
+SERIES_KEY = "series:"
 CLOSED_COUNT = 2000  # so many are closed in one statement
 
 
@@ -232,8 +236,8 @@ def list_findings(
         query = query.filter(group.condition())
     limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
     rows = query.select_related("usage_point", "meter").order_by("-starts_at", "-id")
-    page = [_row(finding) for finding in rows[offset_index : offset_index + limit_count]]
-    return Page(page, query.count(), offset_index, limit_count)
+    page = rows[offset_index : offset_index + limit_count]
+    return Page(_rows(page), query.count(), offset_index, limit_count)
 
 
 def list_open_meters(rules: Set[str]) -> list[tuple[str, int]]:
@@ -244,12 +248,8 @@ def list_open_meters(rules: Set[str]) -> list[tuple[str, int]]:
 
 def get_finding(*, tenant_id: int, finding_id: int) -> FindingRow | None:
     """Return one finding, None where the tenant has none of that id."""
-    finding = (
-        Finding.objects.select_related("usage_point", "meter")
-        .filter(tenant_id=tenant_id, id=finding_id)
-        .first()
-    )
-    return _row(finding) if finding else None
+    own = Finding.objects.filter(tenant_id=tenant_id, id=finding_id)
+    return next(iter(_rows(own.select_related("usage_point", "meter"))), None)
 
 
 def count_open_findings(*, tenant_id: int) -> int:
@@ -290,7 +290,20 @@ def list_events(*, tenant_id: int, meter_id: int | None = None, limit_count: int
     ]
 
 
-def _row(finding: Finding) -> FindingRow:
+def _rows(findings: Iterable[Finding]) -> list[FindingRow]:
+    """Return findings as lists show them, figures of series of reactive energy in their own unit."""
+    found = list(findings)
+    keys = [each.subject_key for each in found if each.subject_key.startswith(SERIES_KEY)]
+    ids = {int(key.removeprefix(SERIES_KEY)) for key in keys}
+    series = Series.objects.filter(id__in=ids, quantity__in=REACTIVE_QUANTITIES)
+    reactive = {f"{SERIES_KEY}{series_id}" for series_id in series.values_list("id", flat=True)}
+    return [_row(finding, is_reactive=finding.subject_key in reactive) for finding in found]
+
+
+def _row(finding: Finding, *, is_reactive: bool) -> FindingRow:
+    evidence = finding.evidence
+    if is_reactive:
+        evidence = {re.sub("_milliwh$", "_millivarh", name): value for name, value in evidence.items()}
     return FindingRow(
         finding_id=finding.id,
         rule=finding.rule,
@@ -300,7 +313,7 @@ def _row(finding: Finding) -> FindingRow:
         ends_at=finding.ends_at,
         opened_at=finding.opened_at,
         closed_at=finding.closed_at,
-        evidence=finding.evidence,
+        evidence=evidence,
         usage_point_id=finding.usage_point_id,
         usage_point_code=finding.usage_point.code if finding.usage_point else None,
         meter_id=finding.meter_id,
