@@ -59,10 +59,10 @@ benchmark.fill = fill_wrongly
 
 
 def run(name: str, *options: str, plant: str = "") -> "subprocess.CompletedProcess[str]":
-    """Run a benchmark in a process of its own, without peers, after a plant."""
+    """Run a benchmark in a process of its own after a plant."""
     code = PRELUDE.format(name=name) + plant + "\nbenchmark.main()"
     return subprocess.run(
-        [sys.executable, "-c", code, "--peers", "0", *options],
+        [sys.executable, "-c", code, *options],
         capture_output=True,
         text=True,
         check=False,
@@ -103,7 +103,7 @@ def test_a_benchmark_finds_its_truth(command: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_each_fault_of_a_stored_day_is_seen() -> None:
-    done = run("mdm_day", "--meters", "40", "--slice", "40", plant=DAY_PLANTS)
+    done = run("mdm_day", "--peers", "0", "--meters", "40", "--slice", "40", plant=DAY_PLANTS)
     told = json.loads(done.stderr.split("PLANTS ", 1)[1].splitlines()[0])
     kinds = ("value", "determinant", "readings.rollover", "readings.jump", "vee.spike", "read")
     assert told == dict.fromkeys(kinds, True), done.stdout
@@ -120,15 +120,34 @@ def test_each_fault_of_a_stored_day_is_seen() -> None:
     ],
 )
 def test_a_fault_of_a_stored_month_is_seen(table: str, column: str) -> None:
-    done = run("meter_month", "--meters", "8", plant=MONTH_PLANT.format(table=table, column=column))
+    done = run(
+        "meter_month", "--peers", "0", "--meters", "8", plant=MONTH_PLANT.format(table=table, column=column)
+    )
     assert done.returncode == 1, done.stderr
     assert not json.loads(done.stdout)["is_right"]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("place", "is_right"),
+    [
+        pytest.param("ids", True, id="as planted"),
+        pytest.param("ids - (ids == benchmark.MONTH_METER)", False, id="a fault that is not there"),
+        pytest.param("ids + (ids == benchmark.MONTH_METER - 1)", False, id="a fault more"),
+    ],
+)
+def test_exactly_the_faults_of_standing_rules_are_found(place: str, is_right: bool) -> None:
+    plant = f"energies = benchmark.energies\nbenchmark.energies = lambda ids: energies({place})\n"
+    done = run("standing_rules", "--meters", "50", plant=plant)
+    assert json.loads(done.stdout)["is_right"] == is_right, done.stdout + done.stderr
+    assert done.returncode == int(not is_right)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_several_sizes_are_rows_of_one_result() -> None:
-    done = run("mdm_day", "--meters", "40", "10")
+    done = run("mdm_day", "--peers", "0", "--meters", "40", "10")
     result = json.loads(done.stdout)
     assert result["n_meters"] == [10, 40]
     assert all(row["is_right"] for row in result["rows"])
