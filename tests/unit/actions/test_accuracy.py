@@ -1,12 +1,15 @@
 """The standing accuracy report: a meter 3 % slow becomes one finding, right ones and other tenants none."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from relational import NOW, People, Street
+from wattkeeper.actions.registry.channels import ChannelSpec, make_channels
 from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.registry.set_topology import set_topology
 from wattkeeper.actions.services import Services
@@ -15,7 +18,7 @@ from wattkeeper.actions.virtual.judge_accuracy import judge_accuracy, judge_all
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.alarms.models import Finding
-from wattkeeper.data.registry.models import Series
+from wattkeeper.data.registry.models import Meter, Series
 from wattkeeper.data.virtual.accuracy import get_check, list_checks, list_results
 from wattkeeper.store.api import Measurements
 from wattkeeper.store.memory import MemoryReadingStore
@@ -143,6 +146,41 @@ def test_sub_meters_count_while_they_are_fed(compared: Compared) -> None:
     (result,) = list_results(check_id)
     assert (result.verdict, result.interval_count) == ("outside", 3 * 96)
     assert result.bands[-1]["verdict"] in {"outside", "undecided"}
+
+
+def test_who_gives_energy_back_is_no_wrong_meter(compared: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In half of each day the sub-meter gives back what the main meter then does not take."""
+    compared.put(0, 1.0)
+    spec = ChannelSpec("energy_export_register_kwh", Fraction(1, 100))
+    make_channels(Meter.objects.get(id=compared.street.other_meter_id), [spec])
+    tenant_id = compared.people.tenant.id
+    main = Series.objects.get(usage_point_id=compared.points[0])
+    back = Series.objects.create(
+        tenant_id=tenant_id, usage_point_id=compared.points[1], quantity="energy_export"
+    )
+    rows = compared.store.measurements(tenant_id, [main.id], 0, 2**40)
+    given = np.where(np.arange(len(rows.run_id)) % 96 < 48, 50_000, 0)
+    newer = rows.run_id + 1
+    compared.store.insert_measurements(
+        tenant_id, replace(rows, value_milliwh=rows.value_milliwh - given, run_id=newer)
+    )
+    compared.store.insert_measurements(
+        tenant_id, replace(rows, series_id=0 * newer + back.id, value_milliwh=given, run_id=newer)
+    )
+    set_topology(
+        actor=compared.people.operator,
+        now=NOW,
+        child_id=compared.points[1],
+        parent_id=compared.points[0],
+        at=FIRST_AT,
+    )
+    check_id = compared.add(None)
+    compared.judge(6)
+    (result,) = list_results(check_id)
+    assert (result.verdict, result.interval_count) == ("within", 5 * 48)
+    monkeypatch.setattr("wattkeeper.actions.virtual.judge_accuracy.given_back_spans", lambda *_: ([], []))
+    compared.judge(6, check_id)
+    assert compared.verdict(check_id) == "outside"  # the plant: nobody knows of it
 
 
 def test_a_retired_comparison_says_nothing_more(compared: Compared) -> None:

@@ -20,7 +20,8 @@ def mark_changed_holidays(
 ) -> None:
     """Mark the past days dirty that are holidays of a series before and not after, or the reverse.
 
-    With them those a year later that may be estimated by them. The pipeline widens such a day to every estimate that may have learnt from it.
+    With them those a year later that may be estimated by them. The pipeline widens such a day to every
+    estimate that may have learnt from it.
     """
     changed = {
         own: days

@@ -34,6 +34,7 @@ from wattkeeper.data.registry.facts import SeriesFacts, get_series_facts
 from wattkeeper.data.registry.models import Series, Tenant
 from wattkeeper.data.virtual.accuracy import AccuracyRow, keep_result, list_checks
 from wattkeeper.data.virtual.formulas import fed_spans
+from wattkeeper.data.virtual.given_back import given_back_spans
 from wattkeeper.store.api import ReadingStore
 
 QUANTITY = "energy_import"
@@ -81,12 +82,16 @@ def judge_accuracy(store: ReadingStore, *, tenant_id: int, now: datetime, check_
 def compare(
     store: ReadingStore, *, tenant_id: int, check: AccuracyRow, span: Span
 ) -> tuple[Comparison, tuple[Comparison, ...]] | None:
-    """Return what a span says over all loads and by band; None where not all meters measured any of it."""
+    """Return what a span says over all loads and by band; None where not all meters measured any of it.
+
+    Of a meter and what it feeds only intervals count in which none of them gave energy back.
+    """
     main_id = Series.objects.filter(usage_point_id=check.main_id, quantity=QUANTITY).values_list("id").first()
     references = _references(check, tenant_id)
     if main_id is None or not references:
         return None
-    ids = sorted({main_id[0], *(part.series_id for part in references)})
+    backs = _given_back(check, tenant_id)
+    ids = sorted({main_id[0], *(part.series_id for part in (*references, *backs))})
     facts = get_series_facts(ids)
     interval_s = common_interval_s(facts[own].interval_s for own in ids)
     starts_at_s = np.arange(span[0], span[1] - interval_s + 1, interval_s, dtype=np.int64)
@@ -94,14 +99,19 @@ def compare(
         return None
     rows = _rows(store, tenant_id, ids, span)
     main_values, is_main, _ = _measured([Part(main_id[0], 0, None)], rows, starts_at_s, facts, interval_s)
-    own = [
-        _measured(
-            [part for part in references if part.series_id == series_id], rows, starts_at_s, facts, interval_s
-        )
-        for series_id in sorted({part.series_id for part in references})
-    ]
+    own, back = (
+        [
+            _measured(
+                [part for part in parts if part.series_id == series_id], rows, starts_at_s, facts, interval_s
+            )
+            for series_id in sorted({part.series_id for part in parts})
+        ]
+        for parts in (references, backs)
+    )
     is_both = is_main & np.logical_and.reduce([is_there for _, is_there, _ in own])
     is_both &= np.logical_or.reduce([is_used for _, _, is_used in own])
+    for given_milliwh, is_there, _ in back:
+        is_both &= is_there & (given_milliwh == 0)
     asked: dict[str, Any] = {
         "main_milliwh": main_values,
         "reference_milliwh": np.stack([values for values, _, _ in own]),
@@ -125,6 +135,14 @@ def _references(check: AccuracyRow, tenant_id: int) -> list[Part]:
         "id", flat=True
     )
     return [Part(series_id, 0, None) for series_id in ids]
+
+
+def _given_back(check: AccuracyRow, tenant_id: int) -> list[Part]:
+    """Return what a meter and those that it feeds give back; a check meter measures the same flow."""
+    if check.reference_id is not None:
+        return []
+    main, fed = given_back_spans(tenant_id, check.main_id)
+    return [Part(*row) for row in (*main, *fed)]
 
 
 def _rows(store: ReadingStore, tenant_id: int, series_ids: list[int], span: Span) -> MemberRows:
