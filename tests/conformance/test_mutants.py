@@ -14,18 +14,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 KILLED_LEAST_RATIO = 0.9
 HEADEND, COMMANDS = "tests/unit/headend", "tests/unit/core/commands"
+SPOOL = [f"{HEADEND}/test_spool{name}.py" for name in ("_signs", "", "_tail")]
 TESTS = {
     "wattkeeper.core.commands.states": [COMMANDS],
     "wattkeeper.core.commands.read_back": [COMMANDS],
     "wattkeeper.core.commands.authorize": [f"{COMMANDS}/test_authorize.py"],
     "wattkeeper.drivers.dlms_three_phase.counters": ["tests/unit/drivers/dlms_three_phase/test_counters.py"],
     "wattkeeper.headend.dispatch": [f"{HEADEND}/test_dispatch_by_itself.py", f"{HEADEND}/test_dispatch.py"],
-    "wattkeeper.headend.segment": [f"{HEADEND}/test_spool.py", f"{HEADEND}/test_spool_tail.py"],
-    "wattkeeper.headend.spool": [
-        f"{HEADEND}/test_spool_signs.py",
-        f"{HEADEND}/test_spool.py",
-        f"{HEADEND}/test_spool_tail.py",
-    ],
+    "wattkeeper.headend.segment": [f"{HEADEND}/test_segment.py", *SPOOL],
+    "wattkeeper.headend.spool": SPOOL,
 }
 BLIND_TEST = "def test_blind():\n    import wattkeeper.core.commands.read_back\n"
 

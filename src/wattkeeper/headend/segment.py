@@ -114,8 +114,8 @@ class Segment:
         self.is_sealed = True
         with contextlib.suppress(sqlite3.Error):
             writable, self._connection = self._connection, self._connect()
+            self._count()  # from its first look on it holds the file: the last to leave would fold the log in
             writable.close()
-            self._count()
 
     def close(self) -> None:
         """Let go of the file."""
