@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE # what was compiled once is kept: tests start hundreds of processes
 
-.PHONY: setup demo check test soak bench lock clean
+.PHONY: setup demo check lint units test soak bench lock clean
 
 setup:
 	@$(PYTHON) tools/setup.py
@@ -12,10 +12,15 @@ demo: setup
 	$(BIN)/wattkeeper demo
 
 check: setup
+	@$(MAKE) --no-print-directory -j 2 lint units
+
+lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+units:
 	$(BIN)/pytest tests/unit tests/tidy -m "not slow and not soak" -n 2
 
 test: check
@@ -23,7 +28,7 @@ test: check
 	$(BIN)/pytest tests/unit tests/tidy -m "slow and not soak" -n 2 --dist loadfile
 	$(BIN)/pytest tests/conformance tests/golden -m "not soak and not alone" -n 2 --dist loadfile
 	$(BIN)/pytest tests/conformance -m "alone and not soak"
-	$(BIN)/pytest tests/journeys -m "not soak"
+	$(BIN)/pytest tests/journeys -m "not soak" -n 2 --dist worksteal
 
 soak: setup
 	@$(PYTHON) tools/system_packages.py

@@ -339,7 +339,7 @@ DETAILS = {
     "espi.phase": "769",
     "espi.reading.cost": "1234",
     "mscons.loc": "237",
-    "mscons.dtm137": "202603010000?+00:303",
+    "mscons.dtm137": "202603010000+00:303",
     "mscons.pia": "a'b",
     "iec.type": "0.0.2.4.1.1.12.0.0.0.0.0.0.0.128.0.72.0",
 }
