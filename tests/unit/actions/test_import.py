@@ -1,16 +1,21 @@
 """Files: all good rows in, errors listed, the same file twice changes nothing, a failure loses nothing."""
 
+from datetime import UTC, datetime
+from itertools import permutations
+
+import numpy as np
 import pytest
 
 from relational import NOW, People, Street, install_first
 from wattkeeper.actions.collection import file_meters
-from wattkeeper.actions.collection.import_file import import_file
+from wattkeeper.actions.collection.import_file import import_file, try_import
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Series
+from wattkeeper.store.api import RawBatch
 from wattkeeper.store.memory import MemoryReadingStore
 
 HEAD = "usage_point,channel,starts_at,interval_s,value,unit,quality\n"
@@ -188,6 +193,54 @@ def test_a_meter_that_a_file_ends_where_another_begins_was_exchanged(
     ]
     assert spans == [("M1", 1, 3), ("M2", 3, None)]
     assert Series.objects.count() == 1
+
+
+EXCHANGE = {
+    "M1": [(1, "M1"), (2, "M1")],
+    "M1 again": [(3, "M1"), (4, "M1")],
+    "M2": [(7, "M2"), (8, "M2")],
+}
+
+
+def send_meters(
+    ours: People, services: Services, rows: list[tuple[int, str]], *, is_tried: bool = False
+) -> list[str]:
+    head = HEAD.rstrip() + ",meter_serial\n"
+    content = "".join([head, *(f"{row(day, 0, '1').rstrip()},{number}\n" for day, number in rows)]).encode()
+    own = {"actor": ours.operator, "now": NOW, "services": services, "content": content, "label": "a.csv"}
+    result = try_import(**own)[0] if is_tried else import_file(**own)
+    return [error.code for error in result.errors]
+
+
+@pytest.mark.parametrize("order", list(permutations(EXCHANGE)))
+def test_a_meter_of_one_file_that_another_follows_was_exchanged(
+    ours: People, services: Services, order: tuple[str, ...]
+) -> None:
+    """In whatever order the files come."""
+    for name in order:
+        assert send_meters(ours, services, EXCHANGE[name], is_tried=True) == []
+        assert send_meters(ours, services, EXCHANGE[name]) == []
+    spans = [
+        (one.meter.serial_number, one.starts_at.day, one.ends_at and one.ends_at.day)
+        for one in Installation.objects.order_by("starts_at").select_related("meter")
+    ]
+    assert spans == [("M1", 1, 7), ("M2", 7, None)]
+
+
+def test_who_comes_back_after_an_exchange_is_refused_not_lost(ours: People, services: Services) -> None:
+    for name in ("M1", "M2"):
+        assert send_meters(ours, services, EXCHANGE[name]) == []
+    assert send_meters(ours, services, [(8, "M1")]) == ["imports.second-meter"]
+
+
+def test_a_meter_that_is_not_only_of_files_is_not_let_go(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    assert send_meters(ours, services, EXCHANGE["M1"]) == []
+    at_s, one = int(datetime(2026, 11, 3, tzinfo=UTC).timestamp()), np.ones(1, dtype=np.int64)
+    by_hand = one * Channel.objects.get().id, one * at_s, one, one - 1, one * int(Source.FIELD), one - 2
+    store.insert_raw([RawBatch(ours.tenant.id, 1, at_s, *by_hand)])
+    assert send_meters(ours, services, EXCHANGE["M2"]) == ["imports.second-meter"]
 
 
 def test_two_meters_at_once_are_refused_by_name(ours: People, services: Services) -> None:

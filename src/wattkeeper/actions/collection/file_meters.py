@@ -16,10 +16,12 @@ from wattkeeper.actions.registry.channels import ChannelSpec, make_channels
 from wattkeeper.actions.registry.installing import begin_installation, end_installation, ensure_series
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
+from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Site, UsagePoint
 from wattkeeper.formats.api import IntervalBlock, RowError
 from wattkeeper.formats.channels import is_export
 from wattkeeper.formats.nem13 import register_blocks
+from wattkeeper.store.api import ReadingStore
 
 FILES_SITE_CODE = "FILES"
 INTERVAL_S = 900  # of a meter that only registers are known of
@@ -56,6 +58,7 @@ def prepare_file_meters(
     label: str,
     blocks: Sequence[IntervalBlock],
     site_id: int | None,
+    store: ReadingStore | None,
     is_whole: bool = False,
     is_dry: bool = False,
 ) -> tuple[list[BlockTarget], list[RowError]]:
@@ -72,13 +75,13 @@ def prepare_file_meters(
     entry.subject = f"site:{site.id}"
     targets: list[BlockTarget] = []
     blocks, errors = _with_registers([_at_its_point(block) for block in blocks])
-    ends_s = _ends_s(blocks)
+    known = _Known(_ends_s(blocks), store)
     taken: dict[int, str] = {}  # channel -> what the file calls it; one name may come in several blocks
     for block in sorted(blocks, key=lambda block: int(block.starts_at_s[0])):
         try:
             block, left_out = _storable(block)
             errors.extend(left_out)
-            target = _target(block, site=site, now=now, ends_s=ends_s)
+            target = _target(block, site=site, now=now, known=known)
             if taken.setdefault(target.channel_id, block.channel) != block.channel:
                 raise WattkeeperError(
                     "imports.second-channel", usage_point=block.usage_point, channel=block.channel
@@ -152,7 +155,26 @@ def _ends_s(blocks: Sequence[IntervalBlock]) -> Mapping[str, int]:
     return ends_s
 
 
-def _target(block: IntervalBlock, *, site: Site, now: datetime, ends_s: Mapping[str, int]) -> BlockTarget:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Until when meters are known of: by the file, and by the files before it."""
+
+    ends_s: Mapping[str, int]
+    store: ReadingStore | None
+
+    def until_s(self, meter: Meter) -> int | None:
+        """Return the instant; None of a meter that no file speaks for, or not only files."""
+        channels = {channel.id: meter.interval_s * channel.is_profiled for channel in meter.channels.all()}
+        latest = self.store.latest(meter.tenant_id, list(channels)) if self.store else {}
+        if any(read.source != int(Source.FILE) for read in latest.values()):
+            return None
+        ends_s = [read.measured_at_s + channels[channel_id] for channel_id, read in latest.items()]
+        if meter.serial_number in self.ends_s:
+            ends_s.append(self.ends_s[meter.serial_number])
+        return max(ends_s, default=None)
+
+
+def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -> BlockTarget:
     reading_type = _reading_type(block)
     point = _usage_point(block, site)
     meter = _meter(block, point, site)
@@ -162,7 +184,7 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, ends_s: Mapping[
         spec = ChannelSpec(reading_type, STEP_KWH, digits, is_profiled=bool(block.interval_s))
         channel = make_channels(meter, [spec])[0]
     _check_step(channel)
-    _cover(meter, point, block, now, ends_s)
+    _cover(meter, point, block, now, known)
     ensure_series(point, meter)
     return BlockTarget(block, meter.id, channel.id)
 
@@ -210,22 +232,23 @@ def _check_step(channel: Channel) -> None:
         raise WattkeeperError("imports.step-differs", serial_number=channel.meter.serial_number)
 
 
-def _cover(
-    meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime, ends_s: Mapping[str, int]
-) -> None:
-    """Let the meter's installation reach back to the block's first interval.
+def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime, known: _Known) -> None:
+    """Let the meter's installation reach over the block.
 
-    A meter that the file knows nothing of from then on was exchanged for this one.
+    A meter that no file knows anything of from then on was exchanged for this one; this one, for the next one
+    that is there already.
 
     :raises WattkeeperError: ``imports.second-meter`` where another meter was there,
         ``imports.meter-elsewhere`` where this one is at another usage point
     """
     starts_at = from_seconds(int(block.starts_at_s[0]))
+    ends_at = from_seconds(int(block.starts_at_s[-1]) + block.interval_s)
     installation = meter.installations.order_by("starts_at").first()
     if installation is None:
-        _let_go(point, starts_at, ends_s)
-        _check_free(point, meter, Period(starts_at))
-        begin_installation(meter, point, at=starts_at, now=now)
+        _let_go(point, starts_at, known)
+        followed_at = _followed_at(point, max(ends_at, from_seconds(known.ends_s[meter.serial_number])))
+        _check_free(point, meter, Period(starts_at, followed_at))
+        begin_installation(meter, point, at=starts_at, now=now, until=followed_at)
         return
     if installation.usage_point_id != point.id:
         raise WattkeeperError(
@@ -238,13 +261,22 @@ def _cover(
         _check_free(point, meter, Period(starts_at, installation.starts_at))
         installation.starts_at = starts_at
         installation.save(update_fields=["starts_at"])
+    if installation.ends_at is not None and ends_at > installation.ends_at:
+        _check_free(point, meter, Period(max(starts_at, installation.ends_at), ends_at))
 
 
-def _let_go(point: UsagePoint, at: datetime, ends_s: Mapping[str, int]) -> None:
+def _let_go(point: UsagePoint, at: datetime, known: _Known) -> None:
     there = Installation.objects.filter(usage_point=point, ends_at=None, starts_at__lt=at, meter__family="")
     for other in there.select_related("meter"):
-        if 0 < ends_s.get(other.meter.serial_number, 0) <= to_seconds(at):
+        until_s = known.until_s(other.meter)
+        if until_s is not None and until_s <= to_seconds(at):
             end_installation(other.meter, at=at)
+
+
+def _followed_at(point: UsagePoint, at: datetime) -> datetime | None:
+    """Return when the next meter at a usage point begins, not before an instant."""
+    later = Installation.objects.filter(usage_point=point, starts_at__gte=at).order_by("starts_at")
+    return later.values_list("starts_at", flat=True).first()
 
 
 def _check_free(point: UsagePoint, meter: Meter, period: Period) -> None:

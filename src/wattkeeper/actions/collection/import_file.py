@@ -66,7 +66,13 @@ def import_file(
         return ImportResult(0, 0, tuple(parsed.errors))
     try:
         targets, refused = prepare_file_meters(
-            actor=actor, now=now, label=label, blocks=parsed.blocks, site_id=site_id, is_whole=is_whole
+            actor=actor,
+            now=now,
+            label=label,
+            blocks=parsed.blocks,
+            site_id=site_id,
+            store=services.store,
+            is_whole=is_whole,
         )
     except Refused as undone:
         return ImportResult(0, 0, (*parsed.errors, *undone.errors))
@@ -81,6 +87,7 @@ def try_import(
     *,
     actor: Actor,
     now: datetime,
+    services: Services,
     content: bytes,
     label: str,
     site_id: int | None = None,
@@ -94,7 +101,13 @@ def try_import(
     parsed = read_file(content, options or CsvOptions())
     try:
         prepare_file_meters(
-            actor=actor, now=now, label=label, blocks=parsed.blocks, site_id=site_id, is_dry=True
+            actor=actor,
+            now=now,
+            label=label,
+            blocks=parsed.blocks,
+            site_id=site_id,
+            store=services.store,
+            is_dry=True,
         )
     except Refused as undone:
         rows_count = sum(int(np.count_nonzero(_is_there(one.block))) for one in undone.targets)

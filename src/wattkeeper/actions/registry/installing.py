@@ -10,8 +10,11 @@ from wattkeeper.data.registry.models import Installation, Meter, Series, UsagePo
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
 
 
-def begin_installation(meter: Meter, point: UsagePoint, *, at: datetime, now: datetime) -> Installation:
-    """Put a meter at a usage point; its series are made where they are missing.
+def begin_installation(
+    meter: Meter, point: UsagePoint, *, at: datetime, now: datetime, until: datetime | None = None
+) -> Installation:
+    """Put a meter at a usage point, where it is told later until an instant; its series are made where they
+    are missing.
 
     :raises WattkeeperError: ``meters.retired``, ``usage-points.retired``, ``usage-points.virtual``
     """
@@ -22,10 +25,15 @@ def begin_installation(meter: Meter, point: UsagePoint, *, at: datetime, now: da
     if point.kind == UsagePoint.Kind.VIRTUAL:
         raise WattkeeperError("usage-points.virtual", usage_point=point.code)
     installation = Installation.objects.create(
-        tenant_id=meter.tenant_id, meter=meter, usage_point=point, starts_at=at, recorded_at=now
+        tenant_id=meter.tenant_id,
+        meter=meter,
+        usage_point=point,
+        starts_at=at,
+        ends_at=until,
+        recorded_at=now,
     )
     ensure_series(point, meter)
-    meter.state = Meter.State.INSTALLED
+    meter.state = Meter.State.INSTALLED if until is None else Meter.State.STOCK
     meter.save(update_fields=["state"])
     return installation
 

@@ -88,7 +88,13 @@ def _try(
 
     result: ImportResult
     result, blocks = try_import(
-        actor=shell.actor, now=shell.now, content=content, label=file.name, site_id=site_id, options=options
+        actor=shell.actor,
+        now=shell.now,
+        services=shell.services,
+        content=content,
+        label=file.name,
+        site_id=site_id,
+        options=options,
     )
     print_rows([about_block(block) for block in blocks], ABOUT, as_json=False)
     _print_errors(file, [(one.line, one.column, one.code, one.params) for one in result.errors])

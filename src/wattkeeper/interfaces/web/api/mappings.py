@@ -95,10 +95,11 @@ def detect(request: HttpRequest, file: File[UploadedFile]) -> Any:
 @router.post("/imports/try", response=TriedOut)
 def try_(request: HttpRequest, file: File[UploadedFile], how: Form[TryIn]) -> Any:
     """Say what would become of a file, and store nothing."""
-    actor = actor_of(request)
+    actor, services = actor_of(request), get_services()
     result, blocks = try_import(
         actor=actor,
-        now=get_services().now(),
+        now=services.now(),
+        services=services,
         content=content_of(file),
         label=file.name or "",
         site_id=how.site_id,

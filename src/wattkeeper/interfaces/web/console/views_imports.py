@@ -185,6 +185,7 @@ def _tried(visit: Visit, draft: Draft, mapping: Mapping | None) -> dict[str, Any
     result, blocks = try_import(
         actor=visit.actor,
         now=visit.services.now(),
+        services=visit.services,
         content=draft.content,
         label=draft.label,
         site_id=draft.site_id,
