@@ -103,13 +103,14 @@ def receipt_table(receipts: Sequence[Receipt]) -> pa.Table:
 
 
 def _by_month(at_s: Int64s) -> "Iterator[slice | NDArray[np.intp]]":
-    ends = np.array([at_s.min(), at_s.max()]).astype("datetime64[s]").astype("datetime64[M]")
-    if ends[0] == ends[1]:
+    first, last = np.array([at_s.min(), at_s.max()]).astype("datetime64[s]").astype("datetime64[M]")
+    if first == last:
         yield slice(None)
         return
-    months = at_s.astype("datetime64[s]").astype("datetime64[M]")
-    for month in np.unique(months):
-        yield np.flatnonzero(months == month)
+    starts_s = np.arange(first + 1, last + 1).astype("datetime64[s]").astype(np.int64)
+    month = np.searchsorted(starts_s, at_s, side="right")
+    for number in np.flatnonzero(np.bincount(month)):
+        yield np.flatnonzero(month == number)
 
 
 def _may_repeat(channel_id: Int64s, at_s: Int64s) -> bool:
