@@ -2,6 +2,7 @@
 
 The catalogues are ``locale/<language>/LC_MESSAGES/codes.po``; a message id is the code, ``{name}`` in the
 sentence is a parameter, ``dlms.*`` speaks for codes of that family without a sentence of their own.
+A parameter ``kind`` that is ``meter`` is said as ``kind.meter``, where there is such a word.
 """
 
 import gettext
@@ -19,13 +20,22 @@ FALLBACK = "fallback"
 def sentence(code: str, params: Mapping[str, object] | None = None, language: str = "en") -> str:
     """Return the sentence of a code; a general one that shows the code where it has none of its own."""
     catalogue = _catalogue(to_language(language))
-    known: dict[str, object] = {**(params or {}), "code": code}
+    known = {name: _words(catalogue, name, value) for name, value in (params or {}).items()} | {"code": code}
     known["details"] = ", ".join(f"{name}: {value}" for name, value in (params or {}).items())
     for key in (code, f"{code.split('.')[0]}.*", FALLBACK):
         text = catalogue.gettext(key)
         if text != key:
-            return text.format_map(defaultdict(lambda: "?", {n: str(value) for n, value in known.items()}))
+            return text.format_map(defaultdict(lambda: "?", known))
     return f"{code} {known['details']}".strip()
+
+
+def _words(catalogue: gettext.NullTranslations, name: str, value: object) -> str:
+    """Return a parameter as people read it: the word for it where there is one, a list with commas."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "-"
+    key = f"{name}.{value}"
+    word = catalogue.gettext(key)
+    return str(value) if word == key else word
 
 
 def to_language(wanted: str) -> str:

@@ -1,5 +1,6 @@
 """Every code has a sentence in both languages, with the same parameters, and none is empty."""
 
+import re
 import string
 from pathlib import Path
 
@@ -73,3 +74,22 @@ def test_a_sentence_survives_missing_and_strange_parameters() -> None:
 def test_language_tags(tag: str, language: str) -> None:
     assert to_language(tag) == language
     assert Path(LOCALE_FOLDER / LANGUAGES[language]).is_dir()
+
+
+NAMED = r'(?:"registry\.not-found", kind=|\bfound\([^"()]*(?:\([^"]*\))?, )"([\w-]+)"'
+
+
+def test_parameters_are_words_of_the_language() -> None:
+    assert sentence("registry.not-found", {"kind": "usagepoint", "id": "A"}) == "There is no usage point A."
+    assert sentence("registry.not-found", {"kind": "usagepoint", "id": "A"}, "zh-hans") == "没有 计量点 A。"
+    header = sentence("csv.wrong-header", {"missing": ["value", "unit"], "unknown": []})
+    assert header == "The header is not right: missing value, unit, unknown -."
+
+
+def test_every_kind_that_can_be_missing_has_a_word() -> None:
+    sources = [path.read_text("utf-8") for path in (LOCALE_FOLDER.parents[1]).rglob("*.py")]
+    said = {kind for text in sources for kind in re.findall(NAMED, text)}
+    own = {name.lower() for text in sources for name in re.findall(r"\bown\(([A-Z]\w+), ", text)}
+    for language in LANGUAGES:
+        known = catalogue(language)
+        assert not {kind for kind in said | own if f"kind.{kind}" not in known}

@@ -18,7 +18,7 @@ def current_language() -> str:
     chosen = _language.get()
     if chosen:
         return chosen
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):  # in gettext's order
         if os.environ.get(name):
             return to_language(os.environ[name])
     return "en"

@@ -128,6 +128,7 @@ def _is_there(module_name: str) -> bool:
 
 def _as_command(name: str, found: Any) -> Any:
     if isinstance(found, typer.Typer):
+        found._add_completion = False  # only the shell as a whole could have it
         command: Any = typer.main.get_command(found)
     else:
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

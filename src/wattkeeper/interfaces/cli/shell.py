@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from wattkeeper.bootstrap import data_folder, make_clock, open_store, setup_django
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -137,7 +137,7 @@ def print_rows(rows: Sequence[object], columns: Sequence[str], *, as_json: bool)
     if as_json:
         typer.echo(json.dumps(plain, default=_plain, ensure_ascii=False))
         return
-    table = Table(*columns)
+    table = Table(*(Column(name, overflow="fold") for name in columns))
     for row in plain:
         if isinstance(row, Mapping):
             table.add_row(*(_cell(row.get(column)) for column in columns))

@@ -18,6 +18,7 @@ from wattkeeper.data.collection.models import Job
 from wattkeeper.data.commands.models import Command
 from wattkeeper.data.registry.models import UsagePoint
 from wattkeeper.interfaces.cli import commands
+from wattkeeper.interfaces.cli.shell import print_rows
 
 SERIAL = "260100000001"
 
@@ -134,3 +135,13 @@ def test_findings_are_read_and_closed(ours: People, home: Home) -> None:
     assert Finding.objects.get(id=finding_id).comments.count() == 2
     assert refused("finding", "close", finding_id, " ") == "findings.comment-missing"
     assert refused("finding", "list", "--group", "x") == "findings.group-unknown"
+
+
+def test_a_narrow_terminal_shows_every_cell_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    print_rows([{"label": "x" * 90, "unit": "kWh"}], ("label", "unit"), as_json=False)
+    shown = capsys.readouterr().out
+    assert shown.count("x") == 90
+    assert "…" not in shown

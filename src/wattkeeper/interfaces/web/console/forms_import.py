@@ -32,7 +32,7 @@ ROLES = (
     ("interval_s", _("interval, s")),
     ("details", _("details")),
 )
-UNITS = ("kWh", "Wh", "MWh", "kW", "W")
+UNITS = ("kWh", "Wh", "MWh", "kvarh", "varh")
 DELIMITERS = ((",", ","), (";", ";"), ("\t", _("tab")), ("|", "|"))
 LABELS = (("start", _("the start of its interval")), ("end", _("the end of its interval")))
 BLANKS = (("missing", _("a missing value")), ("skip", _("nothing")), ("error", _("an error")))
