@@ -29,6 +29,7 @@ from wattkeeper.store.memory import MemoryReadingStore
 PIECES_COUNT = 5
 STEPS_COUNT = 20
 LOOK_S = 10.0
+SLOW_MAX = timedelta(hours=1)
 _CLAIM = windows.claim
 FIELDS = ("channel_id", "measured_at_s", "value", "flags", "source", "frame_index")
 
@@ -149,7 +150,7 @@ def live(chaos: Chaos) -> tuple[object, ...]:
         elif step < 0.8:
             chaos.chance.choice(workers).work_or_die()
         elif step < 0.9:
-            chaos.jump = timedelta(hours=chaos.chance.choice([-1, 0, 1]))
+            chaos.jump = SLOW_MAX * chaos.chance.choice([-1, 0, 1])
             chaos.note("jumped")
         else:
             chaos.pass_time(chaos.chance.choice([30.0, 200.0]), workers)
@@ -157,6 +158,8 @@ def live(chaos: Chaos) -> tuple[object, ...]:
         _deliver_one(chaos)
     chaos.chance.random = lambda: 0.5  # type: ignore[method-assign]  # from here on all is quiet
     chaos.jump = timedelta()
+    # of what a slow clock took for the future, the worker's look at the last days (`look_again`) is reminded
+    windows.mark_recent_dirty(tenant_id=chaos.tenant_id, since=NOW - SLOW_MAX, now=NOW)
     for _ in range(200):
         if not DirtyWindow.objects.exists():
             return left(chaos)

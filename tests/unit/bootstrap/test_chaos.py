@@ -17,7 +17,7 @@ from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import DirtyWindow
 
 __all__ = ["channels", "fast_passwords", "make_street", "ours", "services", "store", "street"]
-REGRESSIONS: tuple[int, ...] = ()  # seeds that failed once
+REGRESSIONS = (135,)  # seeds that failed once
 
 
 def differing(
