@@ -1,6 +1,6 @@
 """`wattkeeper energy`: energy of a node and of its parts; `wattkeeper group`: areas, feeders, customers."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -11,6 +11,7 @@ from wattkeeper.interfaces.cli.shell import (
     TenantOption,
     given,
     open_shell,
+    parse_date,
     parse_instant,
     print_rows,
 )
@@ -49,8 +50,8 @@ def energy(
     number = node_of_key(node)
     if not is_of_tenant(shell.tenant_id, number):
         raise WattkeeperError("registry.not-found", kind="node", id=node)
-    end = _date(last) + timedelta(days=1)
-    question = Question(by, number, per, _date(first), end, tuple(kind or CUSTOMERS))
+    end = parse_date(last) + timedelta(days=1)
+    question = Question(by, number, per, parse_date(first), end, tuple(kind or CUSTOMERS))
     assert shell.services.store is not None
     sums = add_up(shell.services.store, tenant_id=shell.tenant_id, question=question, now=shell.now)
     rows = period_rows(sums) if periods else part_rows(shell.tenant_id, sums)
@@ -132,10 +133,3 @@ def _group_id(tenant_id: int, kind: str, code: str) -> int:
     if row is None:
         raise WattkeeperError("registry.not-found", kind="group", id=code)
     return row.id
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise WattkeeperError("shell.not-a-date", text=text) from error

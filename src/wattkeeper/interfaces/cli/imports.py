@@ -39,7 +39,7 @@ def import_(
 ) -> None:
     """Import a file of intervals: every good row in, or all or none; every wrong one named. Twice is once."""
     content = _read(file)
-    shell = open_shell(tenant, with_store=not dry_run)
+    shell = open_shell(tenant, with_store=True)
     options = find_mapping(shell, mapping) if mapping else CsvOptions(delimiter, decimal_mark, zone)
     from wattkeeper.actions.collection.request_import import request_import
     from wattkeeper.data.lookups import find_site_id

@@ -25,6 +25,7 @@ COMMANDS = {
     "decode": "wattkeeper.interfaces.cli.tools.decode:decode",
     "convert": "wattkeeper.interfaces.cli.tools.convert:convert",
     "import": "wattkeeper.interfaces.cli.imports:import_",
+    "export": "wattkeeper.interfaces.cli.exports:export",
     "mapping": "wattkeeper.interfaces.cli.mappings:app",
     "site": "wattkeeper.interfaces.cli.sites:app",
     "usage-point": "wattkeeper.interfaces.cli.usage_points:app",

@@ -1,13 +1,19 @@
 """`wattkeeper rule-set`: rule sets, groups of series, and which group is judged by what from which day on."""
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.interfaces.cli.shell import JsonOption, Shell, TenantOption, open_shell, print_one, print_rows
+from wattkeeper.interfaces.cli.shell import (
+    JsonOption,
+    Shell,
+    TenantOption,
+    open_shell,
+    parse_date,
+    print_one,
+    print_rows,
+)
 from wattkeeper.interfaces.cli.tariffs import read_document
 
 app = typer.Typer(no_args_is_help=True, help="How values are judged: rule sets with effective dates.")
@@ -67,7 +73,7 @@ def assign(
     tenant: TenantOption = "",
 ) -> None:
     """Judge a group by a rule set from a local day on, until its next assignment."""
-    starts_date = _parse_day(starts)
+    starts_date = parse_date(starts)
     shell = open_shell(tenant)
     from wattkeeper.actions.vee.assign_rule_set import assign_rule_set
 
@@ -130,10 +136,3 @@ def _rule_set_id(shell: Shell, code: str) -> int:
     from wattkeeper.data.lookups import find_rule_set_id
 
     return find_rule_set_id(shell.tenant_id, code)
-
-
-def _parse_day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise WattkeeperError("shell.not-a-day", text=text) from error

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from datetime import datetime
+from datetime import date, datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,6 +101,17 @@ def open_shell_with_store_if_any(tenant: str = "") -> Shell:
 def given(**fields: Any) -> dict[str, Any]:
     """Return the fields that were given."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def parse_date(text: str) -> date:
+    """Return a local date.
+
+    :raises WattkeeperError: ``shell.not-a-date``
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise WattkeeperError("shell.not-a-date", text=text) from error
 
 
 def parse_instant(text: str) -> datetime:

@@ -29,6 +29,8 @@ ORDER = ("store", "writer", "headend", "worker", "web")
 PAUSE_MAX_S = 30.0
 STARTS_WITHIN_S = 60.0
 STOPS_WITHIN_S = 10.0
+# the C library's arenas, else one for each thread: what one of them keeps none of the others uses
+MEMORY = {"MALLOC_ARENA_MAX": "2"}
 log = structlog.get_logger()
 
 
@@ -100,6 +102,7 @@ class Supervisor:
         logs.mkdir(parents=True, exist_ok=True)
         (folder / "run").mkdir(exist_ok=True)
         surroundings = {
+            **MEMORY,
             **os.environ,
             **environment,
             **(tls.environment() if tls else {}),

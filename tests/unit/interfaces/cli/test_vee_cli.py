@@ -41,7 +41,7 @@ def test_rule_sets_by_shell(home: Home, tmp_path: Path) -> None:
     assert run("rule-set", "withdraw", assignment_id).strip() == "0"
     run("rule-set", "assign", "none", "2026-11-01")
     assert [row["code"] for row in json.loads(run("rule-set", "list", "--json"))] == ["shops-1"]
-    assert refused("rule-set", "assign", "shops-1", "soon") == "shell.not-a-day"
+    assert refused("rule-set", "assign", "shops-1", "soon") == "shell.not-a-date"
     assert refused("rule-set", "assign", "nothing", "2026-11-01") == "registry.not-found"
 
 

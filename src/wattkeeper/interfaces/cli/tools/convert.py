@@ -36,17 +36,15 @@ def convert(
     ] = False,
 ) -> None:
     """Convert a file of intervals. Exit 0 only if every row was good and the format can hold all of it."""
-    form = _form(to)
+    form = find_format(to)
     how = read_mapping(mapping) if mapping else CsvOptions(delimiter, decimal_mark, zone)
     parsed = read_file(_read(file), how)
     print_row_errors(file, parsed)
     if parsed.errors and all_or_nothing:
         raise WattkeeperError("convert.refused", count=len(parsed.errors))
     losses = LossList()
-    _write(output, write_file(form, parsed.blocks, losses))
-    for loss in losses.all():
-        text = sentence(loss.code, loss.params, current_language())
-        typer.echo(f"{file}: {text} [{loss.code}]", err=True)
+    write_out(output, write_file(form, parsed.blocks, losses))
+    print_losses(file, losses)
     raise typer.Exit(1 if parsed.errors or losses.all() else 0)
 
 
@@ -72,7 +70,18 @@ def print_row_errors(file: str, parsed: ParsedIntervals) -> None:
         typer.echo(f"{place}: {text} [{error.code}]", err=True)
 
 
-def _form(name: str) -> Format:
+def print_losses(file: str, losses: LossList) -> None:
+    """Print what a format could not hold to standard error."""
+    for loss in losses.all():
+        text = sentence(loss.code, loss.params, current_language())
+        typer.echo(f"{file}: {text} [{loss.code}]", err=True)
+
+
+def find_format(name: str) -> Format:
+    """Return the format of a name.
+
+    :raises WattkeeperError: ``convert.format-unknown``
+    """
     found = next((one for one in FORMATS if one == name.lower()), None)
     if found is None:
         raise WattkeeperError("convert.format-unknown", name=name, choices=", ".join(FORMATS))
@@ -86,8 +95,11 @@ def _read(file: str) -> bytes:
         raise WattkeeperError("shell.file-unreadable", file=file, reason=error.strerror) from error
 
 
-def _write(output: str, parts: Iterable[bytes]) -> None:
-    """Write a file whole or not at all: it appears when its last byte is on the disk; a pipe stays a pipe."""
+def write_out(output: str, parts: Iterable[bytes]) -> None:
+    """Write a file whole or not at all: it appears when its last byte is on the disk; a pipe stays a pipe.
+
+    :raises WattkeeperError: ``convert.not-written``
+    """
     if output == _STANDARD:
         sys.stdout.buffer.writelines(parts)
         sys.stdout.buffer.flush()

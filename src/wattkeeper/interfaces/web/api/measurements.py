@@ -1,12 +1,12 @@
 """Measurements of series, newest reads of meters."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.http import HttpRequest
-from ninja import Router
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import from_seconds
@@ -14,6 +14,10 @@ from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reading_types import READING_TYPES
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.registry.meters import ChannelRow, get_meter
+from wattkeeper.formats.api import LossList
+from wattkeeper.formats.detect import Format
+from wattkeeper.formats.files import write_file
+from wattkeeper.interfaces.reads.export import export_blocks
 from wattkeeper.interfaces.reads.versions import rules_between, run_as_of
 from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
@@ -23,6 +27,7 @@ from wattkeeper.store.api import LatestRead
 
 router = Router(tags=["measurements"])
 SPAN_MAX_S = 400 * 86_400
+POINTS_MAX_COUNT = 100
 
 
 @router.get("/series/{int:series_id}/measurements", response=MeasurementsOut)
@@ -53,6 +58,41 @@ def list_values(
         "as_of_run_id": run_id,
         "values": [_value(rules, *row) for row in zip(*(column.tolist() for column in columns), strict=True)],
     }
+
+
+@router.get("/export", response={200: None})
+def export(
+    request: HttpRequest,
+    form: Format,
+    first: date,
+    last: date,
+    usage_point: Query[list[str]],
+    as_of: datetime | None = None,
+) -> HttpResponse:
+    """Answer with a file: values of usage points, by their codes, from the first local day to the last.
+
+    What the format can't hold is told in the header ``Wattkeeper-Losses``: codes with counts of intervals.
+    """
+    actor = actor_of(request)
+    if not 0 <= (last - first).days < SPAN_MAX_S // 86_400:
+        raise WattkeeperError("requests.span", limit_days=SPAN_MAX_S // 86_400)
+    if len(usage_point) > POINTS_MAX_COUNT:
+        raise WattkeeperError("requests.too-many-points", limit_count=POINTS_MAX_COUNT)
+    blocks = export_blocks(
+        require_store(get_services()),
+        tenant_id=actor.tenant_id,
+        codes=usage_point,
+        first=first,
+        last=last,
+        as_of_run_id=run_as_of(tenant_id=actor.tenant_id, at=as_of),
+    )
+    losses = LossList()
+    answer = HttpResponse(b"".join(write_file(form, blocks, losses)), content_type="application/octet-stream")
+    answer["Content-Disposition"] = f'attachment; filename="{form}-{first}-{last}"'
+    told = [f"{loss.code}={loss.params['interval_count']}" for loss in losses.all()]
+    if told:
+        answer["Wattkeeper-Losses"] = ", ".join(told)
+    return answer
 
 
 @router.get("/meters/{int:meter_id}/latest", response=list[LatestOut])

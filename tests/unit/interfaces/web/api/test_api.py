@@ -19,6 +19,8 @@ from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.data.accounts.models import IdempotencyKey, User
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.registry.models import Channel, Series, Site
+from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.files import read_file
 from wattkeeper.interfaces.web.api.app import api
 from wattkeeper.store.api import Measurements
 from wattkeeper.store.memory import MemoryReadingStore
@@ -183,6 +185,39 @@ def test_measurements_carry_quality_and_missing_is_null(
     assert backwards.json()["code"] == "requests.span"
 
 
+def test_a_file_of_what_is_stored_is_the_one_of_the_shell(
+    ours: People,
+    theirs: People,
+    call: Caller,
+    street: Street,
+    services: Services,
+    store: MemoryReadingStore,
+) -> None:
+    install_first(ours, street, services)
+    series, day = Series.objects.get(), LONG_AGO.date() + timedelta(days=1)
+    nothing, at_s = np.zeros(96, np.int64), to_seconds(LONG_AGO) + 43_200 + 900 * np.arange(96)
+    columns = nothing + series.id, at_s, nothing + 250_000, nothing + 1, nothing, nothing, nothing + 1
+    store.insert_measurements(ours.tenant.id, Measurements(*columns))
+    asked = f"first={day - timedelta(days=1)}&last={day}&usage_point={series.usage_point.code}"
+    answer = call("GET", f"/export?form=csv&{asked}")
+    (block,) = read_file(answer.content, CsvOptions()).blocks
+    assert block.value_milli.tolist() == [250_000] * len(block.starts_at_s)
+    assert len(block.starts_at_s)
+    assert "Wattkeeper-Losses" not in answer
+    stranger = Caller(theirs.administrator)("GET", f"/export?form=csv&{asked}")
+    assert stranger.json()["code"] == "registry.not-found"
+    told = call("GET", f"/export?form=nem12&{asked}")
+    assert told["Wattkeeper-Losses"].startswith("nem12.not-a-nmi=")
+    assert call("GET", f"/export?form=csv&{asked}-2").json()["code"] == "registry.not-found"
+    assert (
+        call("GET", f"/export?form=csv&first={day}&last=2020-01-01&usage_point=U1").json()["code"]
+        == "requests.span"
+    )
+    many = "&".join(f"usage_point=U{number}" for number in range(101))
+    refusal = call("GET", f"/export?form=csv&first={day}&last={day}&{many}").json()
+    assert refusal["code"] == "requests.too-many-points"
+
+
 def test_a_file_is_imported_once_with_its_row_errors(
     call: Caller, store: MemoryReadingStore, services: Services
 ) -> None:
@@ -239,7 +274,7 @@ QUERY = f"?starts_at={LONG_AGO:%Y-%m-%dT%H:%M:%SZ}&ends_at={NOW:%Y-%m-%dT%H:%M:%
 
 
 DATES = f"?first_date={LONG_AGO:%Y-%m-%d}&end_date={NOW:%Y-%m-%d}"
-NO_LISTS = ("/users", "/api-keys", "/kill-switch", "/cut-policy", "/edits/settings")
+NO_LISTS = ("/users", "/api-keys", "/kill-switch", "/cut-policy", "/edits/settings", "/export")
 NOT_OF_INTERVALS = {  # the one line and the one series here rest on none
     "/bills/{bill_id}/lines/{position}/intervals",
     "/series/{series_id}/trace",

@@ -1,0 +1,41 @@
+"""`wattkeeper export`: stored values of usage points as a file of any format, with their quality."""
+
+from typing import Annotated
+
+import typer
+
+from wattkeeper.formats.api import LossList
+from wattkeeper.formats.detect import FORMATS
+from wattkeeper.formats.files import write_file
+from wattkeeper.interfaces.cli.shell import TenantOption, open_shell, parse_date, parse_instant
+from wattkeeper.interfaces.cli.tools.convert import find_format, print_losses, write_out
+
+
+def export(
+    first: Annotated[str, typer.Argument(help="the first local date")],
+    last: Annotated[str, typer.Argument(help="the last local date")],
+    to: Annotated[str, typer.Option("--to", help=", ".join(FORMATS))],
+    point: Annotated[list[str] | None, typer.Option(help="code of a usage point; none: all")] = None,
+    as_of: Annotated[str, typer.Option(help="as known at an instant, with its offset")] = "",
+    output: Annotated[str, typer.Option("--output", "-o", help="a file, or - for standard output")] = "-",
+    tenant: TenantOption = "",
+) -> None:
+    """Write stored values as a file. Exit 0 only if the format can hold all of it."""
+    form, days = find_format(to), (parse_date(first), parse_date(last))
+    shell = open_shell(tenant, with_store=True)
+    from wattkeeper.interfaces.reads.export import export_blocks
+    from wattkeeper.interfaces.reads.versions import run_as_of
+
+    assert shell.services.store is not None
+    blocks = export_blocks(
+        shell.services.store,
+        tenant_id=shell.tenant_id,
+        codes=point or [],
+        first=days[0],
+        last=days[1],
+        as_of_run_id=run_as_of(tenant_id=shell.tenant_id, at=parse_instant(as_of) if as_of else None),
+    )
+    losses = LossList()
+    write_out(output, write_file(form, blocks, losses))
+    print_losses(output, losses)
+    raise typer.Exit(1 if losses.all() else 0)
