@@ -1,10 +1,12 @@
 """Measurements of series, newest reads of meters."""
 
+import json
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
@@ -23,7 +25,7 @@ from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
 from wattkeeper.interfaces.web.api.meter_schemas import LatestOut, MeasurementsOut
 from wattkeeper.interfaces.web.services import get_services, require_store
-from wattkeeper.store.api import LatestRead
+from wattkeeper.store.api import LatestRead, Measurements
 
 router = Router(tags=["measurements"])
 SPAN_MAX_S = 400 * 86_400
@@ -48,16 +50,19 @@ def list_values(
         actor.tenant_id, [series_id], from_s, to_s, as_of_run_id=run_id
     )
     rules = rules_between(actor.tenant_id, series_id, facts.interval_s, from_s, to_s)
-    columns = (rows.starts_at_s, rows.value_milliwh, rows.provenance, rows.flags, rows.method, rows.run_id)
-    return {
+    told = {
         "series_id": series_id,
         "usage_point_id": facts.usage_point_id,
         "quantity": facts.quantity,
         "interval_s": facts.interval_s,
         "time_zone": facts.time_zone,
         "as_of_run_id": run_id,
-        "values": [_value(rules, *row) for row in zip(*(column.tolist() for column in columns), strict=True)],
+        "values": _values(rows, rules),
     }
+    # written as it is: to check each of a month's values against the schema takes ten times as long
+    return HttpResponse(
+        json.dumps(told, separators=(",", ":")), content_type="application/json; charset=utf-8"
+    )
 
 
 @router.get("/export", response={200: None})
@@ -116,24 +121,23 @@ def _span(starts_at: datetime, ends_at: datetime) -> tuple[int, int]:
     return from_s, to_s
 
 
-def _value(
-    rules: Mapping[int, list[str]],
-    starts_at_s: int,
-    value_milliwh: int,
-    provenance: int,
-    flags: int,
-    method: int,
-    run_id: int,
-) -> dict[str, Any]:
-    return {
-        "starts_at": from_seconds(starts_at_s),
-        "value_milliwh": None if provenance == Provenance.MISSING else value_milliwh,
-        "provenance": provenance,
-        "flags": flags,
-        "method": method,
-        "run_id": run_id,
-        "rules": rules.get(starts_at_s, []),
-    }
+def _values(rows: Measurements, rules: Mapping[int, list[str]]) -> list[dict[str, Any]]:
+    instants = np.datetime_as_string(rows.starts_at_s.astype("datetime64[s]"), unit="s")
+    columns = (rows.starts_at_s, rows.value_milliwh, rows.provenance, rows.flags, rows.method, rows.run_id)
+    return [
+        {
+            "starts_at": f"{starts_at}Z",
+            "value_milliwh": None if provenance == Provenance.MISSING else value_milliwh,
+            "provenance": provenance,
+            "flags": flags,
+            "method": method,
+            "run_id": run_id,
+            "rules": rules.get(starts_at_s, []),
+        }
+        for starts_at, starts_at_s, value_milliwh, provenance, flags, method, run_id in zip(
+            instants.tolist(), *(column.tolist() for column in columns), strict=True
+        )
+    ]
 
 
 def _latest(channel: ChannelRow, read: LatestRead) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from wattkeeper.data.registry.models import Channel, Series, Site
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.files import read_file
 from wattkeeper.interfaces.web.api.app import api
+from wattkeeper.interfaces.web.api.meter_schemas import MeasurementsOut
 from wattkeeper.store.api import Measurements
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -173,7 +174,9 @@ def test_measurements_carry_quality_and_missing_is_null(
         ),
     )
     span = f"starts_at={LONG_AGO:%Y-%m-%dT%H:%M:%SZ}&ends_at={NOW:%Y-%m-%dT%H:%M:%SZ}"
-    values = call("GET", f"/series/{series_id}/measurements?{span}").json()["values"]
+    answer = call("GET", f"/series/{series_id}/measurements?{span}").json()
+    assert MeasurementsOut.model_validate(answer).model_dump(mode="json") == answer  # written by hand
+    values = answer["values"]
     assert [(v["value_milliwh"], v["provenance"], v["flags"]) for v in values] == [
         (None, 0, 0),
         (250_000, 1, 64),
