@@ -15,10 +15,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """How a job's work ended: counts by name, and each thing left out as code and params."""
+    """How a job's work ended: counts by name, and each thing left out as code and params.
+
+    `has_failed`: what was left out is all of it, as was asked.
+    """
 
     result: Mapping[str, int]
     errors: tuple[Mapping[str, Any], ...] = ()
+    has_failed: bool = False
 
 
 def requester_params(actor: Actor) -> dict[str, str]:

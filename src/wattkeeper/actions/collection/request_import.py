@@ -94,6 +94,7 @@ def do_import(job: ClaimedJob, services: Services, on_progress: Progress) -> Job
     :raises WattkeeperError: ``imports.file-gone``, and what `import_file` raises
     """
     content = read_upload(services.data_folder, str(job.params["file_name"]), label=job.label)
+    is_whole = job.params.get("is_whole", False)
     result = import_file(
         actor=requester_of(job),
         now=services.now(),
@@ -102,12 +103,13 @@ def do_import(job: ClaimedJob, services: Services, on_progress: Progress) -> Job
         label=job.label,
         site_id=job.params["site_id"],
         options=_options(job),
-        is_whole=job.params.get("is_whole", False),
+        is_whole=is_whole,
         on_progress=on_progress,
     )
     return JobOutcome(
         {"rows": result.rows_count, "meters": result.meters_count, "errors": len(result.errors)},
         tuple(plain_row_error(error) for error in result.errors),
+        has_failed=is_whole and bool(result.errors),
     )
 
 

@@ -41,7 +41,13 @@ def run_job(
     try:
         with Heart(job, services.now):
             outcome = _WORK[job.kind](job, services, _Noted(job, services, is_stopping, on_progress))
-        finish_job(job, now=services.now(), result=outcome.result, errors=outcome.errors)
+        finish_job(
+            job,
+            now=services.now(),
+            result=outcome.result,
+            errors=outcome.errors,
+            has_failed=outcome.has_failed,
+        )
     except Stopped:
         put_back(job, now=services.now(), has_failed=False)
     except WattkeeperError as error:

@@ -85,7 +85,10 @@ def test_all_or_nothing_stores_nothing(
     address = send(client, street)
     client.post(address, fields_of(client.get(address), do="import", is_whole="on"))
     assert run_job(services=services)
-    assert Job.objects.get().result["rows"] == 0
+    job = Job.objects.get()
+    assert (job.state, job.result["rows"]) == (Job.State.FAILED, 0)
+    page = client.get(reverse("console:job", args=[job.id]))
+    assert [place for place, _text in page.context["errors"]] == ["4:3"]
     assert not UsagePoint.objects.filter(code="SHOP-1").exists()
 
 
