@@ -156,14 +156,17 @@ def test_keys_go_along_only_under_a_passphrase(home: Path, tmp_path: Path) -> No
 
 
 def test_reads_that_arrive_during_a_backup_are_in_it_or_after_it(home: Path, tmp_path: Path) -> None:
-    """Inserts go on while the backup is made: each batch is restored whole, or not at all; none in part."""
+    """Inserts of reads of many months go on while the backup is made: each batch is restored whole or not at all.
+
+    The fault it has to see: a table that is frozen while an insert has written some of its months.
+    """
     store, stop, stored = store_at(home), threading.Event(), []
 
     def insert() -> None:
         for number in range(100_000):
             if stop.is_set():
                 return
-            rows = [(9_000 + number, MONTH_START_S - 900 * i, i) for i in range(200)]
+            rows = [(9_000 + number, MONTH_START_S - 2 * 86_400 * i, i) for i in range(200)]
             store.insert_raw([batch(rows, tenant_id=99, batch_id=1_000 + number)])
             stored.append(number)
 

@@ -1,6 +1,7 @@
 """The parts of every table at one moment, without a pause: hard links made by the engine, and back again.
 
-For an engine whose folder is on this machine. A table is frozen in one step; the tables one after another.
+For an engine whose folder is on this machine. A table is frozen in one step, while no insert runs; the tables
+one after another.
 """
 
 import shutil

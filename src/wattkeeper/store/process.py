@@ -40,6 +40,7 @@ from wattkeeper.store.schema import INSERT_SETTINGS, TABLES
 BODY_MAX_BYTES = 1 << 30
 _INSERT = re.compile(r"(?s)\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)\s*$", re.IGNORECASE)
 _PLAIN = re.compile(r"\s*[(A-Za-z][\t\n\r -~]*")  # the engine takes other text for nothing, and says "done"
+_FREEZE = re.compile(r"ALTER TABLE \w+ FREEZE ")
 _CODE = re.compile(r"Code: (\d+)")
 _LANES = {"interactive": 2, "bulk": 1, "insert": 1}  # connections of each
 _PIECE_BYTES = 1 << 20
@@ -113,11 +114,14 @@ class Engine:
             ) from error
 
     def ask(self, query: str, *, is_bulk: bool) -> Answer:
-        """Return the answer to `query`.
+        """Return the answer to `query`; to freeze a table is no time for an insert.
+
+        The engine commits what an insert brings month by month: in between, half of it would be frozen.
 
         :raises ChdbError: what the engine says
         """
-        return self._lanes["bulk" if is_bulk else "interactive"].query(query)
+        lane = "insert" if _FREEZE.match(query) else "bulk" if is_bulk else "interactive"
+        return self._lanes[lane].query(query)
 
     def insert(self, statement: str, format_name: str, body: int) -> None:
         """Insert what the file of descriptor `body` holds, durably.

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 from chdb.state.sqlitelike import Connection
 
-from wattkeeper.store.process import Lane
+from wattkeeper.store.process import Engine, Lane
 
 
 class SlowConnection:
@@ -76,3 +76,20 @@ def test_closing_waits_for_who_is_asking() -> None:
     closing.join(10)
     asking.join(10)
     assert all(connection.is_closed for connection in connections)
+
+
+def test_to_freeze_a_table_waits_for_who_inserts() -> None:
+    (insert, _, insert_gate, _), (other, _, gate, _) = lane_of(1), lane_of(1)
+    engine = object.__new__(Engine)
+    engine._lanes = {"insert": insert, "interactive": other, "bulk": other}
+    gate.release(9)
+    freezing = threading.Thread(
+        target=lambda: engine.ask("ALTER TABLE raw_read FREEZE WITH NAME 'x'", is_bulk=False)
+    )
+    freezing.start()
+    freezing.join(0.05)
+    assert freezing.is_alive()
+    assert engine.ask("SELECT 1", is_bulk=True).content == b"answer"
+    insert_gate.release(1)
+    freezing.join(10)
+    assert not freezing.is_alive()
