@@ -156,7 +156,7 @@ def test_keys_go_along_only_under_a_passphrase(home: Path, tmp_path: Path) -> No
 
 
 def test_reads_that_arrive_during_a_backup_are_in_it_or_after_it(home: Path, tmp_path: Path) -> None:
-    """Inserts of reads of many months go on while the backup is made: each batch is restored whole or not at all.
+    """Batches of many months come in while the backup is made: each is restored whole or not at all.
 
     The fault it has to see: a table that is frozen while an insert has written some of its months.
     """
