@@ -14,7 +14,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.registry.facts import get_series_facts
-from wattkeeper.data.registry.models import Channel, Installation, Meter, Series
+from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, UsagePoint
 from wattkeeper.store.api import RawBatch
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -193,6 +193,19 @@ def test_a_meter_that_a_file_ends_where_another_begins_was_exchanged(
     ]
     assert spans == [("M1", 1, 3), ("M2", 3, None)]
     assert Series.objects.count() == 1
+
+
+def test_a_factory_of_a_file_may_use_what_it_uses_and_no_more(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    """10 MW all along, a slip of three digits once: the limit is far from both, and stays."""
+    rows = [row(1 + hour // 24, hour % 24, "10000") for hour in range(40)]
+    assert send(ours, services, *rows, row(3, 0, "10000000"))[2] == []
+    assert UsagePoint.objects.get().power_max_w == 40_000_000
+    assert send(ours, services, *(row(4, hour, "90000") for hour in range(24)))[2] == []
+    assert UsagePoint.objects.get().power_max_w == 40_000_000
+    assert send(ours, services, row(1, 0, "1", point="HOME"))[2] == []
+    assert UsagePoint.objects.get(code="HOME").power_max_w == 20_000
 
 
 EXCHANGE = {

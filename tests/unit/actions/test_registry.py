@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from relational import NOW, People, Street
+from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.registry.add_meter import add_meter
 from wattkeeper.actions.registry.add_site import add_site
 from wattkeeper.actions.registry.add_usage_point import add_usage_point
@@ -25,7 +25,7 @@ from wattkeeper.actions.registry.retire_usage_point import retire_usage_point
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.audit.models import AuditRecord
-from wattkeeper.data.collection.models import DeviceKey
+from wattkeeper.data.collection.models import DeviceKey, DirtyWindow
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.registry.meters import get_meter
 from wattkeeper.data.registry.models import Channel, Meter, Site, UsagePoint
@@ -113,6 +113,19 @@ def test_a_copy_has_its_own_name_and_nothing_personal(
     assert original is not None
     assert [c.reading_type for c in copied.channels] == [c.reading_type for c in original.channels]
     assert copied.row.state == "STOCK"
+
+
+def test_another_largest_power_judges_anew_what_was_read(
+    ours: People, street: Street, services: Services
+) -> None:
+    install_first(ours, street, services)
+    DirtyWindow.objects.all().delete()
+    own = {"actor": ours.operator, "now": NOW, "usage_point_id": street.point_id}
+    edit_usage_point(**own, customer_name="Wang")
+    assert not DirtyWindow.objects.exists()
+    edit_usage_point(**own, power_max_w=1_000_000)
+    window = DirtyWindow.objects.get()
+    assert (window.starts_at, window.ends_at) == (LONG_AGO, NOW)
 
 
 def test_a_meter_that_was_read_is_retired_never_deleted(

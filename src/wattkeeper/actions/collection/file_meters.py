@@ -3,11 +3,13 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 from itertools import compress
 from operator import not_
+
+import numpy as np
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
@@ -16,7 +18,7 @@ from wattkeeper.actions.registry.channels import ChannelSpec, make_channels
 from wattkeeper.actions.registry.installing import begin_installation, end_installation, ensure_series
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
-from wattkeeper.core.kernel.quality import Source
+from wattkeeper.core.kernel.quality import Provenance, Source
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Site, UsagePoint
 from wattkeeper.formats.api import IntervalBlock, RowError
 from wattkeeper.formats.channels import is_export
@@ -26,6 +28,8 @@ from wattkeeper.store.api import ReadingStore
 FILES_SITE_CODE = "FILES"
 INTERVAL_S = 900  # of a meter that only registers are known of
 STEP_KWH = Fraction(1, 1_000_000)
+USUAL_PCT = 90  # of the intervals of a file are below the usual power
+USUAL_TIMES = 4  # as much a usage point may carry that the file makes
 _DAY_S = 86_400
 _COLUMNS = ("starts_at_s", "value_milli", "provenance", "flags", "method", "note_index")
 _NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
@@ -157,10 +161,11 @@ def _ends_s(blocks: Sequence[IntervalBlock]) -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Until when meters are known of: by the file, and by the files before it."""
+    """Until when meters are known of: by the file, and by the files before it; which points the file made."""
 
     ends_s: Mapping[str, int]
     store: ReadingStore | None
+    made_ids: set[int] = field(default_factory=set)
 
     def until_s(self, meter: Meter) -> int | None:
         """Return the instant; None of a meter that no file speaks for, or not only files."""
@@ -176,7 +181,9 @@ class _Known:
 
 def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -> BlockTarget:
     reading_type = _reading_type(block)
-    point = _usage_point(block, site)
+    point = _usage_point(block, site, known)
+    if point.id in known.made_ids:
+        _let_carry(point, block)
     meter = _meter(block, point, site)
     channel = meter.channels.filter(reading_type=reading_type).first()
     if channel is None:
@@ -201,13 +208,29 @@ def _reading_type(block: IntervalBlock) -> str:
     return f"{quantity}_{'export' if is_export(block.channel) else 'import'}_{kind}_{unit}"
 
 
-def _usage_point(block: IntervalBlock, site: Site) -> UsagePoint:
+def _usage_point(block: IntervalBlock, site: Site, known: _Known) -> UsagePoint:
     code = block.usage_point or block.meter_serial
     point = UsagePoint.objects.filter(tenant_id=site.tenant_id, code=code).first()
     if point is None:
         point = UsagePoint(tenant_id=site.tenant_id, site=site, code=code, name=code)
         keep(point)
+        known.made_ids.add(point.id)
     return point
+
+
+def _let_carry(point: UsagePoint, block: IntervalBlock) -> None:
+    """Let a usage point carry what its first file says that it used: a multiple of the usual power.
+
+    Not the highest interval, which may be the one that is wrong.
+    """
+    is_there = block.provenance != int(Provenance.MISSING)
+    if not block.interval_s or not is_there.any():
+        return
+    usual = int(np.percentile(block.value_milli[is_there], USUAL_PCT, method="higher"))
+    power_w = -(-usual * 3600 // (1000 * block.interval_s)) * USUAL_TIMES
+    if power_w > point.power_max_w:
+        point.power_max_w = power_w
+        point.save(update_fields=["power_max_w"])
 
 
 def _meter(block: IntervalBlock, point: UsagePoint, site: Site) -> Meter:
