@@ -23,7 +23,6 @@ from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import LifoQueue
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 # memory is kept for a minute instead of five seconds and in huge pages: half of the time went into fresh ones
@@ -46,15 +45,6 @@ _LANES = {"interactive": 2, "bulk": 1, "insert": 1}  # connections of each
 _PIECE_BYTES = 1 << 20
 
 
-class Answer:
-    """What the engine said, in the engine's own memory, which is let go of with this object."""
-
-    def __init__(self, said: Any) -> None:
-        self._said = said
-        self._view = said.get_memview()
-        self.content: memoryview = self._view.view()
-
-
 class Lane:
     """Some connections to the engine; who finds none free waits."""
 
@@ -64,14 +54,15 @@ class Lane:
         for connection in connections:
             self._free.put(connection)
 
-    def query(self, text: str) -> Answer:
+    def query(self, text: str) -> bytes:
         """Return the answer, tab-separated where the query names no format.
 
         :raises ChdbError: what the engine says
         """
         connection = self._free.get()
         try:
-            return Answer(connection.query(text, "TabSeparated"))
+            answer: bytes = connection.query(text, "TabSeparated").bytes()
+            return answer  # a copy: what the engine said is let go of before another thread asks here
         except (ChdbError, RuntimeError):
             connection.query("SELECT 1")  # takes with it what the failed query had begun to say
             raise
@@ -113,7 +104,7 @@ class Engine:
                 "store.folder-unusable", folder=str(folder), reason=str(error)[:300]
             ) from error
 
-    def ask(self, query: str, *, is_bulk: bool) -> Answer:
+    def ask(self, query: str, *, is_bulk: bool) -> bytes:
         """Return the answer to `query`; to freeze a table is no time for an insert.
 
         The engine commits what an insert brings month by month: in between, half of it would be frozen.
@@ -220,16 +211,17 @@ class _Handler(BaseHTTPRequestHandler):
             if insert is None:
                 is_bulk = self.headers.get("X-Wattkeeper-Lane") == "bulk"
                 answer = engine.ask(query, is_bulk=is_bulk)
-                self._answer(200, answer.content)
             else:
+                answer = b""
                 engine.insert(insert[1], insert[2], body)
-                self._answer(200, b"")
         except (ChdbError, RuntimeError) as error:
             text = str(error)
             code = _CODE.search(text)
             self._answer(500, text.encode(), code[1] if code else "1000")
+            return
+        self._answer(200, answer)
 
-    def _answer(self, status: int, content: bytes | memoryview, exception_code: str = "") -> None:
+    def _answer(self, status: int, content: bytes, exception_code: str = "") -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         if exception_code:
