@@ -9,8 +9,6 @@ from fractions import Fraction
 from itertools import compress
 from operator import not_
 
-import numpy as np
-
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import keep, own
@@ -19,6 +17,7 @@ from wattkeeper.actions.registry.installing import begin_installation, end_insta
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Provenance, Source
+from wattkeeper.core.readings.usual_power import carried_w
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Site, UsagePoint
 from wattkeeper.formats.api import IntervalBlock, RowError
 from wattkeeper.formats.channels import is_export
@@ -28,8 +27,6 @@ from wattkeeper.store.api import ReadingStore
 FILES_SITE_CODE = "FILES"
 INTERVAL_S = 900  # of a meter that only registers are known of
 STEP_KWH = Fraction(1, 1_000_000)
-USUAL_PCT = 90  # of the intervals of a file are below the usual power
-USUAL_TIMES = 4  # as much a usage point may carry that the file makes
 _DAY_S = 86_400
 _COLUMNS = ("starts_at_s", "value_milli", "provenance", "flags", "method", "note_index")
 _NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
@@ -219,15 +216,11 @@ def _usage_point(block: IntervalBlock, site: Site, known: _Known) -> UsagePoint:
 
 
 def _let_carry(point: UsagePoint, block: IntervalBlock) -> None:
-    """Let a usage point carry what its first file says that it used: a multiple of the usual power.
-
-    Not the highest interval, which may be the one that is wrong.
-    """
+    """Let a usage point carry what its first file says that it used."""
     is_there = block.provenance != int(Provenance.MISSING)
     if not block.interval_s or not is_there.any():
         return
-    usual = int(np.percentile(block.value_milli[is_there], USUAL_PCT, method="higher"))
-    power_w = -(-usual * 3600 // (1000 * block.interval_s)) * USUAL_TIMES
+    power_w = carried_w(block.value_milli[is_there], block.interval_s)
     if power_w > point.power_max_w:
         point.power_max_w = power_w
         point.save(update_fields=["power_max_w"])
