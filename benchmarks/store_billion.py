@@ -14,9 +14,11 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -224,7 +226,9 @@ def capacity(folder: Path, store: OwnStore) -> float:
 
 
 def ingest(folder: Path, rate: float) -> None:
-    """Take batches at a steady rate until ended: channels in turn, a day after the other."""
+    """Take batches at a steady rate until told to end, between two turns: channels in turn, day after day."""
+    is_told_to_end = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: is_told_to_end.set())
     store = HttpReadingStore.of_file(folder / "run" / "store.json")
     keeping = KeepingReadingStore.keeping(store, folder / "run" / "latest.table")
     spool = Spool(folder / "spool")
@@ -234,6 +238,8 @@ def ingest(folder: Path, rate: float) -> None:
         first = 1 + turn % 20 * GROUP_BATCHES * 200
         batches = day_batches(rng, first, GROUP_BATCHES, 100, INGEST_DAY_S + turn // 20 * DAY_S)
         time.sleep(max(0.0, due_s - time.monotonic()))
+        if is_told_to_end.is_set():
+            return
         spool_and_drain(spool, keeping, batches)
         due_s += sum(len(batch.value) for batch in batches) / rate
 

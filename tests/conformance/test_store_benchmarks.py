@@ -65,7 +65,10 @@ def test_bytes_per_value(benchmarks: None, tmp_path: Path) -> None:
     assert result["bytes_per_value"] < result["postgresql"]["bytes_per_value"] / 20
 
 
-def test_reading_while_reads_come_in(benchmarks: None, tmp_path: Path) -> None:
+def test_reading_while_reads_come_in_without_a_pause(
+    benchmarks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("store_billion"), "INGEST_SHARE", 5)
     result = run("store_billion", tmp_path, SERIES_COUNT * YEAR_VALUES, 50)
     assert result["is_right"]
     assert result["is_goal_met"]["series_month_granules_max"]

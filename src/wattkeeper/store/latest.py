@@ -70,7 +70,7 @@ class LatestTable:
     def is_whole(self) -> bool:
         """Whether every read in the store has been taken."""
         view = self._current()
-        return view is not None and bool(view.header[_WHOLE_AT])
+        return view is not None and _is_whole(view)
 
     def find(self, tenant_id: int, channel_ids: Sequence[int]) -> tuple[dict[int, LatestRead], list[int]]:
         """Return the channels' newest reads, and the channels whose record cannot be read: ask the store.
@@ -78,7 +78,7 @@ class LatestTable:
         All are unsure while the table is not whole; a channel in neither has no read.
         """
         view = self._current()
-        if view is None or not view.header[_WHOLE_AT]:
+        if view is None or not _is_whole(view):
             return {}, list(channel_ids)
         found, unsure = {}, []
         for channel_id in channel_ids:
@@ -125,7 +125,7 @@ class LatestTable:
     def start_anew(self) -> int:
         """Begin an empty table that is not whole; return how often this was doubted so far."""
         with self._locked() as view:
-            _forget_the_dead(view.header[_INTENTS_AT : _INTENTS_AT + _INTENTS_COUNT])
+            _forget_the_dead(_intents_of(view))
             self._replace(view, _SLOTS_MIN_COUNT)
             return int(view.header[_DOUBTS_AT])
 
@@ -198,6 +198,10 @@ class LatestTable:
         return larger
 
 
+def _is_whole(view: _View) -> bool:
+    return bool(view.header[_WHOLE_AT]) and not _dead_among(_intents_of(view))
+
+
 def _doubt(view: _View) -> None:
     view.header[_WHOLE_AT] = 0
     view.header[_DOUBTS_AT] += 1
@@ -205,7 +209,7 @@ def _doubt(view: _View) -> None:
 
 def _leave_intent(view: _View) -> int:
     """Return the header's word that says this process is storing; who died while storing leaves a doubt."""
-    intents = view.header[_INTENTS_AT : _INTENTS_AT + _INTENTS_COUNT]
+    intents = _intents_of(view)
     if _forget_the_dead(intents):
         _doubt(view)
     free = np.flatnonzero(intents == 0)
@@ -215,8 +219,18 @@ def _leave_intent(view: _View) -> int:
     return _INTENTS_AT + int(free[0])
 
 
+def _intents_of(view: _View) -> NDArray[np.int64]:
+    return view.header[_INTENTS_AT : _INTENTS_AT + _INTENTS_COUNT]
+
+
+def _dead_among(intents: NDArray[np.int64]) -> list[int]:
+    """Return the slots whose process is gone; one that is taken back meanwhile is not."""
+    left = {slot: int(intents[slot]) for slot in np.flatnonzero(intents).tolist()}
+    return [slot for slot, process in left.items() if process and not _is_alive(process)]
+
+
 def _forget_the_dead(intents: NDArray[np.int64]) -> int:
-    dead = [slot for slot in np.flatnonzero(intents).tolist() if not _is_alive(int(intents[slot]))]
+    dead = _dead_among(intents)
     intents[dead] = 0
     return len(dead)
 

@@ -168,6 +168,8 @@ def test_who_dies_while_storing_leaves_a_doubt(tmp_path: Path) -> None:
     assert table.is_whole
     dying.kill()
     dying.wait()
+    assert not table.is_whole, "before anybody stores again"
+    assert table.find(1, [7]) == ({}, [7])
     with table.storing():
         assert not table.is_whole
 
