@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wattkeeper.store.api import ReadingStore
+if TYPE_CHECKING:
+    from wattkeeper.store.api import ReadingStore
 
 Measured = Callable[[int, int, int, int], Sequence[int | None]]
 """Called with tenant, series and a span in UTC seconds: what was measured of each interval, if anything."""
@@ -21,5 +23,5 @@ class Services:
 
     now: Callable[[], datetime]
     data_folder: Path
-    store: ReadingStore | None = None
+    store: "ReadingStore | None" = None
     measured: Measured | None = None

@@ -1,21 +1,21 @@
-"""Which clock, which store, which database: chosen from the environment, once."""
+"""Which clock, which store, which database: chosen from the environment once, loaded when it is chosen."""
 
 import asyncio
 import os
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import django
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.installation import check_installation
-from wattkeeper.headend.carry_address import CarrierAddress, parse_carrier
-from wattkeeper.headend.ports import Clock
-from wattkeeper.simulators.clock import SharedClock
-from wattkeeper.store.api import ReadingStore
-from wattkeeper.store.client import HttpReadingStore
-from wattkeeper.store.keeping import KeepingReadingStore
+
+if TYPE_CHECKING:
+    from wattkeeper.headend.carry_address import CarrierAddress
+    from wattkeeper.headend.ports import Clock
+    from wattkeeper.store.api import ReadingStore
 
 
 def data_folder() -> Path:
@@ -51,7 +51,7 @@ class SystemClock:
         """Nobody waits for this clock."""
 
 
-def make_clock(*, follower: str | None = None) -> Clock:
+def make_clock(*, follower: str | None = None) -> "Clock":
     """Return the clock that ``WATTKEEPER_CLOCK`` names: ``file:PATH`` is shared and moved by another process.
 
     :raises WattkeeperError: ``settings.clock`` for anything else but nothing
@@ -61,24 +61,31 @@ def make_clock(*, follower: str | None = None) -> Clock:
         return SystemClock()
     if not name.startswith("file:"):
         raise WattkeeperError("settings.clock", value=name)
+    from wattkeeper.simulators.clock import SharedClock
+
     return SharedClock(Path(name.removeprefix("file:")), follower=follower)
 
 
-def carrier_address() -> CarrierAddress | None:
+def carrier_address() -> "CarrierAddress | None":
     """Return what carries readings to writers, which ``WATTKEEPER_CARRIER`` names; None: each stores its own.
 
     :raises WattkeeperError: ``carry.*`` if the setting is wrong
     """
+    from wattkeeper.headend.carry_address import parse_carrier
+
     url = os.environ.get("WATTKEEPER_CARRIER", "")
     return parse_carrier(url) if url else None
 
 
-def open_store(folder: Path | None = None) -> ReadingStore:
+def open_store(folder: Path | None = None) -> "ReadingStore":
     """Return the readings store: what ``WATTKEEPER_READINGS`` names, else this folder's process.
 
     :raises WattkeeperError: ``store.not-running`` where no store process serves the folder,
         ``settings.readings-url``, ``settings.readings-insecure``
     """
+    from wattkeeper.store.client import HttpReadingStore
+    from wattkeeper.store.keeping import KeepingReadingStore
+
     url = os.environ.get("WATTKEEPER_READINGS", "")
     if url.startswith("clickhouse://"):
         return HttpReadingStore.of_server(url)

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import pymysql
-
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.database_tls import host_of, tls_options
 
@@ -94,6 +92,8 @@ def database_from_url(url: str, data_folder: Path) -> dict[str, Any]:
         "CONN_MAX_AGE": 60,
     }
     if not is_postgres:
+        import pymysql
+
         pymysql.install_as_MySQLdb()
     settings["OPTIONS"] = (_POSTGRES_OPTIONS if is_postgres else _MYSQL_OPTIONS) | options
     return settings

@@ -4,7 +4,7 @@ import getpass
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import date, datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,11 +56,13 @@ def open_shell(tenant: str = "", *, with_store: bool = False) -> Shell:
 
     require_served()
     actor = Actor(find_tenant_id(tenant or None), None, getpass.getuser(), Role.ADMINISTRATOR, "cli")
-    from wattkeeper.bootstrap.measured import measured_by
+    services = Services(now=make_clock().now, data_folder=data_folder())
+    if with_store:
+        from wattkeeper.bootstrap.measured import measured_by
 
-    now, store = make_clock().now, open_store() if with_store else None
-    measured = None if store is None else measured_by(store, now)
-    return Shell(actor, Services(now=now, data_folder=data_folder(), store=store, measured=measured))
+        store = open_store()
+        services = replace(services, store=store, measured=measured_by(store, services.now))
+    return Shell(actor, services)
 
 
 def as_person(shell: Shell, username: str) -> Shell:
