@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from babel.messages.extract import extract_python
+from babel.messages.pofile import read_po
 from django.utils.translation.template import templatize
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "wattkeeper"
@@ -20,6 +21,12 @@ _ELEMENT = re.compile(r"<[^>]*>", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z\u4e00-\u9fff]{2,}")
 # names and units that are the same in every language
 SAME = {"Wattkeeper", "电表管家", "English", "简体中文", "OBIS", "CSV", "kWh", "ms", "doctype", "html"}
+
+
+def catalogue(domain: str) -> dict[str, str]:
+    """Return the Chinese text of each English one."""
+    with (SOURCE / f"interfaces/locale/zh_Hans/LC_MESSAGES/{domain}.po").open("rb") as file:
+        return {str(message.id): str(message.string or "") for message in read_po(file) if message.id}
 
 
 def texts_of_python(source: bytes) -> set[str]:

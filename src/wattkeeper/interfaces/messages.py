@@ -19,7 +19,7 @@ FALLBACK = "fallback"
 
 def sentence(code: str, params: Mapping[str, object] | None = None, language: str = "en") -> str:
     """Return the sentence of a code; a general one that shows the code where it has none of its own."""
-    catalogue = _catalogue(to_language(language))
+    catalogue = catalogue_of(to_language(language), DOMAIN)
     known = {name: _words(catalogue, name, value) for name, value in (params or {}).items()} | {"code": code}
     known["details"] = ", ".join(f"{name}: {value}" for name, value in (params or {}).items())
     for key in (code, f"{code.split('.')[0]}.*", FALLBACK):
@@ -44,5 +44,6 @@ def to_language(wanted: str) -> str:
 
 
 @cache
-def _catalogue(language: str) -> gettext.NullTranslations:
-    return gettext.translation(DOMAIN, LOCALE_FOLDER, [LANGUAGES[language]], fallback=True)
+def catalogue_of(language: str, domain: str) -> gettext.NullTranslations:
+    """Return a catalogue of ours, an empty one where there is none."""
+    return gettext.translation(domain, LOCALE_FOLDER, [LANGUAGES[language]], fallback=True)

@@ -14,6 +14,7 @@ from wattkeeper.interfaces.cli.shell import (
     TenantOption,
     open_shell,
     parse_instant,
+    print_counts,
     print_one,
     print_rows,
 )
@@ -54,7 +55,7 @@ def run(
         params = error.get("params") or {}
         text = sentence(error["code"], params, current_language())
         typer.echo(f"{params.get('usage_point', month)}: {text} [{error['code']}]", err=True)
-    typer.echo(", ".join(f"{name} {count}" for name, count in job.result.items()))
+    print_counts(**job.result)
     raise typer.Exit(1 if job.errors else 0)
 
 

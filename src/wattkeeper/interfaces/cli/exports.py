@@ -5,16 +5,15 @@ from typing import Annotated
 import typer
 
 from wattkeeper.formats.api import LossList
-from wattkeeper.formats.detect import FORMATS
 from wattkeeper.formats.files import write_file
 from wattkeeper.interfaces.cli.shell import TenantOption, open_shell, parse_date, parse_instant
-from wattkeeper.interfaces.cli.tools.convert import find_format, print_losses, write_out
+from wattkeeper.interfaces.cli.tools.convert import FormatOption, find_format, print_losses, write_out
 
 
 def export(
     first: Annotated[str, typer.Argument(help="the first local date")],
     last: Annotated[str, typer.Argument(help="the last local date")],
-    to: Annotated[str, typer.Option("--to", help=", ".join(FORMATS))],
+    to: FormatOption,
     point: Annotated[list[str] | None, typer.Option(help="code of a usage point; none: all")] = None,
     as_of: Annotated[str, typer.Option(help="as known at an instant, with its offset")] = "",
     output: Annotated[str, typer.Option("--output", "-o", help="a file, or - for standard output")] = "-",

@@ -11,7 +11,7 @@ from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.mapping import Mapping
 from wattkeeper.interfaces.cli.jobs import do_job
 from wattkeeper.interfaces.cli.language import current_language
-from wattkeeper.interfaces.cli.shell import Shell, TenantOption, open_shell, print_rows
+from wattkeeper.interfaces.cli.shell import Shell, TenantOption, open_shell, print_counts, print_rows
 from wattkeeper.interfaces.cli.tools.convert import read_mapping
 from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.reads.imports import ABOUT, about_block
@@ -62,7 +62,7 @@ def import_(
         (one.get("line", 0), one.get("column", 0), one["code"], one.get("params") or {}) for one in job.errors
     ]
     _print_errors(file, errors)
-    typer.echo(", ".join(f"{name} {count}" for name, count in job.result.items()))
+    print_counts(**job.result)
     if all_or_nothing and job.errors and not job.result.get("rows"):
         raise WattkeeperError("imports.not-whole", count=len(job.errors))
     raise typer.Exit(1 if job.errors else 0)
@@ -98,7 +98,7 @@ def _try(
     )
     print_rows([about_block(block) for block in blocks], ABOUT, as_json=False)
     _print_errors(file, [(one.line, one.column, one.code, one.params) for one in result.errors])
-    typer.echo(f"rows {result.rows_count}, meters {result.meters_count}, errors {len(result.errors)}")
+    print_counts(rows=result.rows_count, meters=result.meters_count, errors=len(result.errors))
     raise typer.Exit(1 if result.errors else 0)
 
 

@@ -6,7 +6,8 @@ import typer
 
 from wattkeeper.bootstrap import setup_django
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.interfaces.cli.shell import TenantOption, open_shell
+from wattkeeper.interfaces.cli.language import spoken
+from wattkeeper.interfaces.cli.shell import TenantOption, open_shell, print_counts
 
 app = typer.Typer(no_args_is_help=True, help="Keys: what names, contacts and device keys are sealed with.")
 
@@ -33,9 +34,9 @@ def check() -> None:
     from wattkeeper.data.sealing.vault import master_path
 
     count = check_keys()
-    typer.echo(f"{master_path()} {read_master(master_path()).key_id}, keys {count}")
+    typer.echo(f"{master_path()} {read_master(master_path()).key_id}, {spoken('keys')} {count}")
     for column in find_plain():
-        typer.echo(f"plain: {column}")
+        typer.echo(f"{spoken('plain')}: {column}")
 
 
 @app.command()
@@ -47,7 +48,7 @@ def rotate(
     shell = open_shell(tenant)
     from wattkeeper.actions.keys.rotate_keys import rotate_keys
 
-    with typer.progressbar(length=1, label="keys", file=typer.get_text_stream("stderr")) as bar:
+    with typer.progressbar(length=1, label=spoken("keys"), file=typer.get_text_stream("stderr")) as bar:
         done = rotate_keys(
             actor=shell.actor,
             now=shell.now,
@@ -55,7 +56,7 @@ def rotate(
             has_new_master=new_master,
             on_progress=lambda done_count, total_count: _show(bar, done_count, total_count),
         )
-    typer.echo(f"keys {done.keys_count}, rows {done.rows_count}, destroyed {done.destroyed_count}")
+    print_counts(keys=done.keys_count, rows=done.rows_count, destroyed=done.destroyed_count)
 
 
 @app.command()
@@ -64,14 +65,14 @@ def seal(tenant: TenantOption = "") -> None:
     shell = open_shell(tenant)
     from wattkeeper.actions.keys.rotate_keys import go_on
 
-    with typer.progressbar(length=1, label="keys", file=typer.get_text_stream("stderr")) as bar:
+    with typer.progressbar(length=1, label=spoken("keys"), file=typer.get_text_stream("stderr")) as bar:
         rows_count, destroyed_count = go_on(
             actor=shell.actor,
             now=shell.now,
             services=shell.services,
             on_progress=lambda done_count, total_count: _show(bar, done_count, total_count),
         )
-    typer.echo(f"rows {rows_count}, destroyed {destroyed_count}")
+    print_counts(rows=rows_count, destroyed=destroyed_count)
 
 
 @app.command()
@@ -85,7 +86,7 @@ def abandon(
     shell = open_shell(tenant)
     from wattkeeper.actions.keys.abandon_keys import abandon_keys
 
-    typer.echo(f"values {abandon_keys(actor=shell.actor, now=shell.now)}")
+    print_counts(values=abandon_keys(actor=shell.actor, now=shell.now))
 
 
 def _show(bar: Any, done_count: int, total_count: int) -> None:

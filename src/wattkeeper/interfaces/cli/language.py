@@ -1,9 +1,13 @@
-"""The language a shell speaks: asked for, or the one of its locale."""
+"""The language a shell speaks: asked for, or the one of its locale.
+
+What it says beside the sentences of codes is in ``locale/zh_Hans/LC_MESSAGES/shell.po``: help, headings,
+refusals of a call. A message id is the English text.
+"""
 
 import os
 from contextvars import ContextVar
 
-from wattkeeper.interfaces.messages import to_language
+from wattkeeper.interfaces.messages import catalogue_of, to_language
 
 _language: ContextVar[str] = ContextVar("language", default="")
 
@@ -22,3 +26,8 @@ def current_language() -> str:
         if os.environ.get(name):
             return to_language(os.environ[name])
     return "en"
+
+
+def spoken(text: str) -> str:
+    """Return an English text of the shell in the language it speaks."""
+    return catalogue_of(current_language(), "shell").gettext(text) if text else ""

@@ -5,15 +5,18 @@ Commands are loaded when they are called: `wattkeeper decode` starts without Dja
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
+from typer._click.exceptions import UsageError
 from typer.core import TyperGroup
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.language import choose_language, current_language
+from wattkeeper.interfaces.cli.typer_texts import SpokenContext, spoken_refusals, translate
 from wattkeeper.interfaces.messages import sentence
 
 COMMANDS = {
@@ -59,7 +62,25 @@ FAILED_CODE = 1
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are imported when they are asked for."""
+    """A group whose commands are imported when they are asked for; it speaks the language asked for."""
+
+    context_class = SpokenContext
+    make_context = spoken_refusals()(TyperGroup.make_context)
+    invoke = spoken_refusals()(TyperGroup.invoke)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Choose the language before anything is parsed: help and refusals speak it too."""
+        choose_language(self._language_asked_for(ctx, args))
+        translate(self)
+        return super().parse_args(ctx, args)
+
+    def _language_asked_for(self, ctx: Any, args: list[str]) -> str:
+        parser = self.make_parser(ctx)
+        parser.ignore_unknown_options = True
+        with suppress(UsageError):
+            options, _rest, _order = parser.parse_args(list(args))
+            return str(options.get("lang", ""))
+        return ""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Return the names of the commands this installation has."""
@@ -88,8 +109,7 @@ app = typer.Typer(
 def begin(
     lang: Annotated[str, typer.Option("--lang", help="en or zh-hans; else the shell's language")] = "",
 ) -> None:
-    """Choose the language of everything that follows."""
-    choose_language(lang)
+    """Declare what goes before every command; the group has read it already."""
 
 
 def main() -> None:
@@ -136,4 +156,5 @@ def _as_command(name: str, found: Any) -> Any:
         single.command(name)(found)
         command = typer.main.get_command(single)
     command.name = name
+    translate(command)
     return command

@@ -40,5 +40,7 @@ def adopt(
     """Take the folder and the settings as they are now for what this installation is made of."""
     folder = data_folder()
     if not yes:
-        typer.confirm(sentence("installation.adopt", {"folder": folder}, current_language()), abort=True)
+        question = sentence("installation.adopt", {"folder": folder}, current_language())
+        if typer.prompt(f"{question} [y/N]", default="", show_default=False).lower() not in {"y", "yes"}:
+            raise typer.Abort
     note_installation(folder)

@@ -15,6 +15,7 @@ from rich.table import Column, Table
 
 from wattkeeper.bootstrap import data_folder, make_clock, open_store, setup_django
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.interfaces.cli.language import spoken
 
 if TYPE_CHECKING:
     from wattkeeper.actions.actor import Actor
@@ -150,7 +151,7 @@ def print_rows(rows: Sequence[object], columns: Sequence[str], *, as_json: bool)
     if as_json:
         typer.echo(json.dumps(plain, default=_plain, ensure_ascii=False))
         return
-    table = Table(*(Column(name, overflow="fold") for name in columns))
+    table = Table(*(Column(spoken(name), overflow="fold") for name in columns))
     for row in plain:
         if isinstance(row, Mapping):
             table.add_row(*(_cell(row.get(column)) for column in columns))
@@ -163,6 +164,11 @@ def print_one(row: object) -> None:
     typer.echo(json.dumps(plain, default=_plain, ensure_ascii=False, indent=2))
 
 
+def print_counts(**counts: int) -> None:
+    """Print how many of what a command dealt with."""
+    typer.echo(", ".join(f"{spoken(name)} {count}" for name, count in counts.items()))
+
+
 def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
@@ -170,4 +176,6 @@ def _plain(value: object) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return spoken("yes") if value else spoken("no")
     return _plain(value) if isinstance(value, datetime | Fraction) else str(value)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.interfaces.cli.language import spoken
 from wattkeeper.interfaces.cli.shell import JsonOption, TenantOption, open_shell, print_one, print_rows
 
 app = typer.Typer(no_args_is_help=True, help="Tariffs by version.")
@@ -76,5 +77,5 @@ def read_document(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise WattkeeperError("shell.not-json", file=str(file), reason=str(error)) from error
     if not isinstance(document, dict):
-        raise WattkeeperError("shell.not-json", file=str(file), reason="no object")
+        raise WattkeeperError("shell.not-json", file=str(file), reason=spoken("no object"))
     return document

@@ -19,13 +19,14 @@ from wattkeeper.formats.mapping import Mapping, parse_mapping
 from wattkeeper.interfaces.cli.language import current_language
 from wattkeeper.interfaces.messages import sentence
 
+FormatOption = Annotated[str, typer.Option("--to", help=f"one of {', '.join(FORMATS)}")]
 _STANDARD = "-"
 _TEXT_ERRORS_SHOWN = 1000
 
 
 def convert(
     file: Annotated[str, typer.Argument(help="a file in any format, or - for standard input")],
-    to: Annotated[str, typer.Option("--to", help=", ".join(FORMATS))],
+    to: FormatOption,
     output: Annotated[str, typer.Option("--output", "-o", help="a file, or - for standard output")] = "-",
     mapping: Annotated[str, typer.Option(help="JSON file that says how the table is written")] = "",
     delimiter: str = ",",

@@ -3,34 +3,26 @@
 import re
 
 import pytest
-from babel.messages.pofile import read_po
 
-from texts import SOURCE, bare_words, templates, texts_of_ours, texts_of_python, texts_of_template
+from texts import SOURCE, bare_words, catalogue, templates, texts_of_ours, texts_of_python, texts_of_template
 from wattkeeper.interfaces.web.console import texts as words
 
-CATALOGUE = SOURCE / "interfaces/locale/zh_Hans/LC_MESSAGES/django.po"
 BOTH_AT_ONCE = {"500.html"}  # nothing can be translated when everything failed: it speaks both languages
 _FINDING = re.compile(r'"((?:vee|readings)\.[a-z-]+)",?\s*$|rule = "([a-z.-]+)"', re.MULTILINE)
 _PLACE = re.compile(r"%\(\w+\)s")
 
 
-def catalogue() -> dict[str, str]:
-    """Return the Chinese text of each English one."""
-    with CATALOGUE.open("rb") as file:
-        return {str(message.id): str(message.string or "") for message in read_po(file) if message.id}
-
-
 def test_nothing_lacks_a_chinese_text() -> None:
-    known = catalogue()
+    known = catalogue("django")
     assert {text: place for text, place in texts_of_ours().items() if not known.get(text)} == {}
 
 
 def test_nothing_is_translated_that_nobody_says() -> None:
-    assert set(catalogue()) - set(texts_of_ours()) == set()
+    assert set(catalogue("django")) - set(texts_of_ours()) == set()
 
 
 def test_translations_keep_their_places() -> None:
-    for text, translated in catalogue().items():
+    for text, translated in catalogue("django").items():
         assert sorted(_PLACE.findall(text)) == sorted(_PLACE.findall(translated)), text
 
 
