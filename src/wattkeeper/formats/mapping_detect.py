@@ -68,19 +68,20 @@ def detect_mapping(head: bytes) -> Detection:
     """
     lines = head.decode("utf-8-sig", "replace").splitlines()[:_LINES_LOOKED_AT]
     delimiter = likely_delimiter(lines)
-    return detect_table([row for row in csv.reader(lines, delimiter=delimiter) if any(row)], delimiter)
+    return detect_table(list(csv.reader(lines, delimiter=delimiter)), delimiter)
 
 
 def detect_table(rows: Sequence[Sequence[str]], delimiter: str = ",") -> Detection:
-    """Return a guess at the mapping of a table's first rows.
+    """Return a guess at the mapping of a table's first rows, blank ones among them: they count for lines.
 
     :raises FormatError: as `detect_mapping` does
     """
-    preview = tuple(tuple(row) for row in rows[:PREVIEW_COUNT])
-    if rows and {name.strip().lower() for name in rows[0]} >= REQUIRED_COLUMNS:
+    told = [row for row in rows if any(row)]
+    preview = tuple(tuple(row) for row in told[:PREVIEW_COUNT])
+    if told and {name.strip().lower() for name in told[0]} >= REQUIRED_COLUMNS:
         return Detection(replace(PLAIN, delimiter=delimiter), (), preview)
-    width = Counter(len(row) for row in rows).most_common(1)[0][0] if rows else 0
-    body = [row for row in rows if len(row) == width]
+    width = Counter(len(row) for row in told).most_common(1)[0][0] if told else 0
+    body = [row for row in told if len(row) == width]
     header = body[0] if body and not any(_is_value(cell) for cell in body[0]) else []
     columns = list(zip(*(body[1:] if header else body), strict=True))
     if not columns or not columns[0]:

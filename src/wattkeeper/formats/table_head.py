@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from wattkeeper.formats.archives import WORKBOOK, open_archive
 from wattkeeper.formats.detect import HEAD_BYTES, detect_format
@@ -38,8 +39,11 @@ def read_head(content: bytes, delimiter: str = ",") -> list[list[str]]:
     :raises FormatError: ``archive.*``, ``xlsx.*``
     """
     if detect_format(content) == "archive":
-        found = zip(range(ROWS_COUNT), iter_texts(content), strict=False)
-        return [list(cells) for _number, (_line, cells) in found]
+        rows: list[list[str]] = []
+        for line, cells in takewhile(lambda row: row[0] <= ROWS_COUNT, iter_texts(content)):
+            rows += [[] for _blank in range(line - 1 - len(rows))]
+            rows.append(cells)
+        return rows
     lines = content[:HEAD_BYTES].decode("utf-8-sig", "replace").splitlines()[:ROWS_COUNT]
     return list(csv.reader(lines, delimiter=delimiter))
 

@@ -21,6 +21,7 @@ from wattkeeper.formats.units import base_unit
 _NAME_LENGTH_AT_MOST = 64
 _INTERVAL_S_AT_MOST = 400 * 86_400
 _MISSING = Quality(Provenance.MISSING)
+NO_RESULT = "\0"  # in place of a workbook's formula without a result: no field takes it
 
 Cells = Sequence[str]
 Rows = Iterable[tuple[int, Cells]]
@@ -208,7 +209,7 @@ class _Column:
         instants, time_at = _looked_up(self._times(columns), self._at_s, wrong)
         notes, note_at = _looked_up(self._texts(columns, "details", len(rows)), self._note, wrong)
         if not (found and qualities and instants and notes):
-            self._report(lines, wrong)
+            self._report(lines, columns, wrong)
             return
         kind = self._kinds(qualities, quality_at, notes, note_at)
         is_missing = np.array([one.provenance is Provenance.MISSING for one in qualities])[quality_at]
@@ -217,7 +218,7 @@ class _Column:
             columns[self._at["value"] or 0], exponents, is_missing, kind, wrong
         )
         is_kept[list(wrong)] = False
-        self._report(lines, wrong)
+        self._report(lines, columns, wrong)
         keys = self._context.held.keys
         key = np.array([keys.setdefault(one.key, len(keys)) for one in found], dtype=np.int64)[found_at]
         at_s = np.array(instants, dtype=np.int64)[time_at]
@@ -226,8 +227,13 @@ class _Column:
         part = _Part(key, lines, at_s, values, kind)
         self._context.held.parts.append(_Part(*[column[is_kept] for column in part]))
 
-    def _report(self, lines: Int64s, wrong: dict[int, _CellWrong]) -> None:
+    def _report(self, lines: Int64s, columns: Sequence[Sequence[str]], wrong: dict[int, _CellWrong]) -> None:
+        used_at = sorted({at for at in (*self._at.values(), *self._times_at) if at is not None})
         for row, refused in wrong.items():
+            at = next((at for at in used_at if columns[at][row] == NO_RESULT), None)
+            if at is not None:
+                self._tell(int(lines[row]), at + 1, "xlsx.no-result")
+                continue
             is_pattern = refused.code == NOT_IN_PATTERN
             params = {"pattern": self._context.mapping.time_format} if is_pattern else {}
             self._tell(int(lines[row]), self.column_of(refused.field_name), refused.code, **params)

@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain, repeat
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,8 +24,9 @@ from wattkeeper.formats.csv_cells import neutralise
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.csv_write import values_of
 from wattkeeper.formats.mapping import Mapping
-from wattkeeper.formats.tables import TableReader
+from wattkeeper.formats.tables import NO_RESULT, TableReader
 from wattkeeper.formats.units import written_unit
+from wattkeeper.formats.xlsx_cells import look_through
 
 ROWS_AT_MOST = 1_000_000
 DIGITS_AT_MOST = 15
@@ -47,7 +49,8 @@ def read_xlsx(content: bytes, how: CsvOptions | Mapping) -> ParsedIntervals:
     """Return the blocks of a workbook's first sheet and an error for each row left out.
 
     :raises FormatError: ``archive.*`` before anything is unpacked that would fill the memory;
-        ``xlsx.broken``, ``xlsx.too-many-rows``, ``formats.zone-unknown``
+        ``xlsx.broken``, ``xlsx.too-many-rows``, ``xlsx.too-many-cells``, ``xml.doctype``,
+        ``formats.zone-unknown``
     """
     mapping = how.to_mapping() if isinstance(how, CsvOptions) else how
     errors = ErrorList()
@@ -67,7 +70,8 @@ def iter_texts(content: bytes) -> Iterator[tuple[int, list[str]]]:
 
     :raises FormatError: as `read_xlsx` does
     """
-    return _iter_cells(content, ".")
+    for number, texts in _iter_cells(content, "."):
+        yield number, ["" if text == NO_RESULT else text for text in texts]
 
 
 def write_xlsx(blocks: Sequence[IntervalBlock], *, zone: str = "UTC") -> bytes:
@@ -131,20 +135,25 @@ def _offset(at: datetime) -> str:
 
 
 def _iter_cells(content: bytes, mark: str) -> Iterator[tuple[int, list[str]]]:
-    check_members(content)
+    without_result = look_through(check_members(content))
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
         sheet = book.get_sheet_by_index(0)
-        first = sheet.start[0] if sheet.start else 0
-        count = sheet.height
+        first_column = sheet.start[1] if sheet.start else 0
+        laid_out_count = sheet.end[0] + 1 if sheet.end else 0
     except (python_calamine.CalamineError, ValueError, IndexError, OSError):
         raise FormatError("xlsx.broken") from None
+    count = max([laid_out_count, *(row + 1 for row, _column in without_result)])
     if count > ROWS_AT_MOST:
         raise FormatError("xlsx.too-many-rows", limit_count=ROWS_AT_MOST)
-    for number, cells in enumerate(sheet.iter_rows(), first + 1):
+    blank: list[object] = [""] * sheet.width
+    for row, cells in enumerate(chain(sheet.iter_rows(), repeat(blank, count - laid_out_count))):
         texts = [_text(cell, mark) for cell in cells]
+        for column in range(len(texts)) if without_result else ():
+            if (row, first_column + column) in without_result:
+                texts[column] = NO_RESULT
         if any(texts):
-            yield number, texts
+            yield row + 1, texts
 
 
 def _text(cell: object, mark: str) -> str:

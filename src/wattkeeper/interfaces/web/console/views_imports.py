@@ -242,8 +242,7 @@ def _detection(visit: Visit, draft: Draft, given: Any) -> Detection | None:
     try:
         if given is None:
             return detect_content(draft.content)
-        rows = [row for row in read_head(draft.content, _delimiter(given)) if any(row)]
-        return detect_table(rows, _delimiter(given))
+        return detect_table(read_head(draft.content, _delimiter(given)), _delimiter(given))
     except FormatError as error:
         if error.code != "mapping.not-found":
             raise
