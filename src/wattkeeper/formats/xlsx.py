@@ -146,7 +146,7 @@ def _iter_cells(content: bytes, mark: str) -> Iterator[tuple[int, list[str]]]:
     count = max([laid_out_count, *(row + 1 for row, _column in without_result)])
     if count > ROWS_AT_MOST:
         raise FormatError("xlsx.too-many-rows", limit_count=ROWS_AT_MOST)
-    blank: list[object] = [""] * sheet.width
+    blank: list[Any] = [""] * sheet.width
     for row, cells in enumerate(chain(sheet.iter_rows(), repeat(blank, count - laid_out_count))):
         texts = [_text(cell, mark) for cell in cells]
         for column in range(len(texts)) if without_result else ():
