@@ -130,6 +130,7 @@ def measure(rig: Rig, meters_count: int, slice_count: int) -> dict[str, Any]:
     rig.wait_idle()
     store_s = rig.store_cpu_s() - store_s
     peaks_mb = rig.peaks_mb()  # before the checks, which hold more
+    merges = rig.merges_of_a_row()
     checks = check_all(rig, tenant.id, slices)
     values_count = meters_count * READS * 2
     total_s = store_s + sum(rig.phases.values())
@@ -148,6 +149,7 @@ def measure(rig: Rig, meters_count: int, slice_count: int) -> dict[str, Any]:
             "arrays": round((rig.phases["pipeline"] - sum(rig.stages.values())) / values_count * 1e9),
         },
         "ten_million_meters_minutes_on_two_cores": round(1.92e9 / (values_count / total_s) / 2 / 60, 1),
+        "merges_of_a_row": merges,
         "peak_mb": peaks_mb,
         "runs": len(reports),
         "is_right": checks.pop("is_right"),

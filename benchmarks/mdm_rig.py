@@ -136,6 +136,18 @@ class Rig:
             time.sleep(0.25)
             still = still + 1 if self.store_cpu_s() - before <= 0.02 else 0
 
+    def merges_of_a_row(self) -> float:
+        """How often merges wrote a stored row anew, on average."""
+        merged, inserted = (
+            int(
+                self.store._transport.ask(
+                    f"SELECT sum(value) FROM system.events WHERE event = '{event}'".encode(), "/"
+                )
+            )
+            for event in ("MergedRows", "InsertedRows")
+        )
+        return round(merged / inserted, 2)
+
     def peaks_mb(self) -> dict[str, int]:
         """Return the largest resident sizes."""
         return {"pipeline": peak_mb(os.getpid()), "store": peak_mb(self._process.pid)}

@@ -66,6 +66,20 @@ def test_the_suite_sees_a_broken_engine(engine: type[MemoryReadingStore]) -> Non
         conformance.check_all(engine())
 
 
+def test_tables_of_an_earlier_release_take_on_what_is_right_for_them_today(tmp_path: Path) -> None:
+    made = "SELECT create_table_query FROM system.tables WHERE name = 'raw_read'"
+    with running_store(tmp_path) as store:
+        fresh = told(store, made)
+        told(
+            store,
+            "ALTER TABLE raw_read MODIFY SETTING min_parts_to_merge_at_once = 32, merge_selector_base = 5",
+        )
+        assert told(store, made) != fresh
+    with running_store(tmp_path) as store:
+        assert "min_parts" not in told(store, made)
+        assert sorted(told(store, made).split()) == sorted(fresh.split())
+
+
 @pytest.mark.slow
 def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
     process = spawn(tmp_path)

@@ -3,17 +3,17 @@
 Raw reads are a set: the whole row but its origin is the key, so re-deliveries collapse and conflicts stay.
 Measurements and roll-ups are versions by run. A receipt says what a batch held in one month, so that `verify`
 can prove that all of it is still there. Inserts are synced to disk before they return, and what merges make
-of them before the engine deletes the parts they came from (`_DURABLE`). Reads never assume that a merge has
+of them before the engine deletes the parts they came from (`_SETTINGS`). Reads never assume that a merge has
 happened.
 """
 
-_DURABLE = (
+_SETTINGS = (
     "fsync_after_insert = 1, fsync_part_directory = 1,"
-    " min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1"
+    " min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1,"
+    # merge what is sixteen times its largest part: a row is written anew two or three times, not four to eighty
+    " merge_selector_base = 16,"
+    " auto_statistics_types = ''"  # of every column, at every merge, and no question of ours is helped by them
 )
-
-_MERGED_READS_COUNT = 32  # to merge a read costs four times what it cost to store it: do so seldom
-_MERGED_VALUES_COUNT = 10  # and a value, where every part more is looked into when a month is read
 
 INSERT_SETTINGS = {
     "max_partitions_per_insert_block": 0,  # a file may hold many years
@@ -35,7 +35,7 @@ TABLES = {
         ENGINE = ReplacingMergeTree
         PARTITION BY toYYYYMM(measured_at)
         ORDER BY (tenant_id, channel_id, measured_at, source, value, flags)
-        SETTINGS {_DURABLE}, min_parts_to_merge_at_once = {_MERGED_READS_COUNT}
+        SETTINGS {_SETTINGS}
     """,
     "raw_frame": f"""
         CREATE TABLE IF NOT EXISTS raw_frame (
@@ -50,7 +50,7 @@ TABLES = {
         ENGINE = ReplacingMergeTree
         PARTITION BY toYYYYMM(received_at)
         ORDER BY (tenant_id, batch_id, frame_index)
-        SETTINGS {_DURABLE}
+        SETTINGS {_SETTINGS}
     """,
     "measurement": f"""
         CREATE TABLE IF NOT EXISTS measurement (
@@ -66,8 +66,7 @@ TABLES = {
         ENGINE = MergeTree
         PARTITION BY toYYYYMM(starts_at)
         ORDER BY (tenant_id, series_id, starts_at, run_id)
-        SETTINGS {_DURABLE}, min_compress_block_size = 262144,
-            min_parts_to_merge_at_once = {_MERGED_VALUES_COUNT}
+        SETTINGS {_SETTINGS}, min_compress_block_size = 262144
     """,
     "roll_up": f"""
         CREATE TABLE IF NOT EXISTS roll_up (
@@ -87,7 +86,7 @@ TABLES = {
         ENGINE = MergeTree
         PARTITION BY toYear(starts_at + INTERVAL 13 HOUR)
         ORDER BY (tenant_id, grain, series_id, starts_at, run_id)
-        SETTINGS {_DURABLE}
+        SETTINGS {_SETTINGS}
     """,
     "rate_day": f"""
         CREATE TABLE IF NOT EXISTS rate_day (
@@ -107,7 +106,7 @@ TABLES = {
         ENGINE = MergeTree
         PARTITION BY toYYYYMM(starts_at)
         ORDER BY (tenant_id, series_id, starts_at, calendar_id, rate_index, run_id)
-        SETTINGS {_DURABLE}
+        SETTINGS {_SETTINGS}
     """,
     "raw_receipt": f"""
         CREATE TABLE IF NOT EXISTS raw_receipt (
@@ -126,6 +125,12 @@ TABLES = {
         ENGINE = ReplacingMergeTree
         PARTITION BY toYYYYMM(first_at)
         ORDER BY (tenant_id, batch_id, first_at, last_at, reads_count, reads_mix, frames_count, frames_mix)
-        SETTINGS {_DURABLE}
+        SETTINGS {_SETTINGS}
     """,
 }
+
+RETUNED = tuple(  # tables of an earlier release, whose own settings stayed as they were made
+    f"ALTER TABLE {table} {change}"
+    for table in TABLES
+    for change in (f"MODIFY SETTING {_SETTINGS}", "RESET SETTING min_parts_to_merge_at_once")
+)
