@@ -10,9 +10,9 @@ happened.
 _SETTINGS = (
     "fsync_after_insert = 1, fsync_part_directory = 1,"
     " min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1,"
-    # merge what is sixteen times its largest part: a row is written anew two or three times, not four to eighty
+    # merge what is sixteen times its largest part: a row is written anew 2-3 times; 4-80 as it was before
     " merge_selector_base = 16,"
-    " auto_statistics_types = ''"  # of every column, at every merge, and no question of ours is helped by them
+    " auto_statistics_types = ''"  # made of every column at every merge, and no question of ours needs them
 )
 
 INSERT_SETTINGS = {
