@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import typer
@@ -106,11 +107,15 @@ def _prepare_to_print() -> None:
 def taken_apart(message: str) -> tuple[str, dict[str, str]]:
     """Return the text of `FILLED` that a message is made of, with what is filled in; else the message."""
     for text in FILLED:
-        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(text))
-        found = re.fullmatch(pattern, message, re.DOTALL)
+        found = _pattern(text).fullmatch(message)
         if found:
             return text, found.groupdict()
     return message, {}
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(text)), re.DOTALL)
 
 
 def _said(message: str) -> str:

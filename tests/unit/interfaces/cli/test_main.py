@@ -143,8 +143,8 @@ def test_decode_starts_without_django_and_the_store() -> None:
     script = (
         "import sys; from wattkeeper.interfaces.cli.main import app;"
         "from typer.testing import CliRunner;"
-        "CliRunner().invoke(app, ['decode', 'dlt645'], input='zz');"
-        "print([m for m in ('django', 'pyarrow', 'ninja') if m in sys.modules])"
+        "CliRunner().invoke(app, ['--lang', 'zh-hans', 'decode', 'dlt645'], input='zz');"
+        "print([m for m in ('django', 'pyarrow', 'ninja', 'rich') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
