@@ -13,7 +13,8 @@ from wattkeeper.actions.collection.file_meters import BlockTarget, Refused, prep
 from wattkeeper.actions.job_work import Progress
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.quality import Flag, Provenance, Source
+from wattkeeper.core.kernel.quality import Provenance, Source
+from wattkeeper.core.readings.told import Told, flags_of_device, mark_told
 from wattkeeper.core.vee.like_days import DAY_S, HISTORY_DAYS
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.status import mark_read
@@ -190,6 +191,6 @@ def _batches(tenant_id: int, target: BlockTarget, now: datetime) -> Iterator[Raw
 
 
 def _flags(block: IntervalBlock) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """Return the block's flags; what the file itself does not call measured is suspect."""
-    is_doubtful = block.provenance != int(Provenance.MEASURED)
-    return np.where(is_doubtful, block.flags | int(Flag.SUSPECT), block.flags)
+    """Return the flags of the block's reads, with what the file says of intervals that nobody measured."""
+    flags = mark_told(Told(block.provenance, block.flags, block.method))
+    return flags if block.interval_s else flags_of_device(flags)

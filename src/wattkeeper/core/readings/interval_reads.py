@@ -21,6 +21,7 @@ from wattkeeper.core.readings.intervals import (
 )
 from wattkeeper.core.readings.knots import scale_counts
 from wattkeeper.core.readings.settle import is_untrusted, settle_reads, take
+from wattkeeper.core.readings.told import read_told
 
 
 def collect_intervals(
@@ -40,8 +41,9 @@ def collect_intervals(
     ``readings.exchange-read-missing`` finding where one of them holds nothing. A multiplier change inside an
     interval is shared out by time: ESTIMATED, EXCHANGE and ``readings.multiplier-read-missing``. A negative
     value, or more than the service can carry, is a ``readings.out-of-range`` finding and not used, nor are
-    untrusted reads. No register brackets a gap here, so its energy is unknown; a position is the sum since
-    the window began, known beside measured intervals.
+    untrusted reads. What a file calls estimated, edited or foreseen has that provenance (told.py). No
+    register brackets a gap here, so its energy is unknown; a position is the sum since the window began,
+    known beside measured intervals.
 
     :raises InvalidWindow: if the window is not a whole number of intervals
     """
@@ -65,7 +67,9 @@ class _Sheet:
     starts_at_s: Int64s
     interval_s: int
     value: Int64s
+    provenance: Int64s
     flags: Int64s
+    method: Int64s
     part_count: Int64s
     is_shared_out: NDArray[np.bool_]
     holders: dict[int, NDArray[np.bool_]]
@@ -74,9 +78,9 @@ class _Sheet:
     @classmethod
     def over(cls, boundaries: Int64s, interval_s: int) -> "_Sheet":
         count = len(boundaries) - 1
-        value, flags, part_count = np.zeros((3, count), dtype=np.int64)
+        value, provenance, flags, method, part_count = np.zeros((5, count), dtype=np.int64)
         nothing = np.zeros(count, dtype=np.bool_)
-        return cls(boundaries[:-1], interval_s, value, flags, part_count, nothing, {}, [])
+        return cls(boundaries[:-1], interval_s, value, provenance, flags, method, part_count, nothing, {}, [])
 
     def touched_by(self, installation: InstallationFact) -> NDArray[np.bool_]:
         """Which intervals overlap an installation."""
@@ -96,7 +100,11 @@ class _Sheet:
         self._report(installation, own, ~is_possible, is_cut)
         own, places = take(own, is_possible), places[is_possible]
         self.value[places] += energy[is_possible]
-        self.flags[places] |= own.flags & INTERVAL_FLAGS
+        provenance, flags, method = read_told(own.flags)
+        is_measured = provenance == Provenance.MEASURED
+        self.provenance[places] = np.maximum(self.provenance[places], provenance)
+        self.flags[places] |= np.where(is_measured, flags & INTERVAL_FLAGS, flags)
+        self.method[places] = np.maximum(self.method[places], method)
         self.part_count[places] += 1
         self.is_shared_out[places] |= is_cut[is_possible]
         holder[places] = True
@@ -148,7 +156,7 @@ def _select(
     if reads is None:
         return ReadColumns.of([]), []
     is_own = np.isin(reads.measured_at_s, sheet.starts_at_s[sheet.touched_by(installation)])
-    is_own &= ~is_untrusted(reads.flags)
+    is_own &= ~is_untrusted(read_told(reads.flags).flags)
     return settle_reads(installation.channel_id, take(reads, is_own), interval_s=sheet.interval_s)
 
 
@@ -191,14 +199,14 @@ def _assemble(sheet: _Sheet, is_installed: NDArray[np.bool_]) -> Intervals:
     gaps = zip(edges[::2], edges[1::2], strict=True)
     is_beside = np.concatenate((is_present, [False])) | np.concatenate(([False], is_present))
     is_joined = is_present & ((sheet.part_count > 1) | sheet.is_shared_out)
-    provenance = np.where(sheet.is_shared_out, Provenance.ESTIMATED, Provenance.MEASURED)
+    shared_out = np.where(sheet.is_shared_out, Provenance.ESTIMATED, Provenance.MISSING)
     return Intervals(
         interval_s=sheet.interval_s,
         starts_at_s=sheet.starts_at_s,
         value_milliwh=value,
-        provenance=np.where(is_present, provenance, Provenance.MISSING),
+        provenance=np.where(is_present, np.maximum(sheet.provenance, shared_out), Provenance.MISSING),
         flags=np.where(is_present, sheet.flags, Flag.NONE),
-        method=np.where(is_joined, Method.EXCHANGE, Method.NONE),
+        method=np.where(is_joined, Method.EXCHANGE, np.where(is_present, sheet.method, Method.NONE)),
         is_installed=is_installed,
         position_milliwh=np.concatenate(([0], np.cumsum(value))),
         position_chain=np.where(is_beside, 0, -1),

@@ -14,6 +14,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reading_types import READING_TYPES
+from wattkeeper.core.readings.told import flags_of_device
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.registry.meters import ChannelRow, get_meter
 from wattkeeper.formats.api import LossList
@@ -148,6 +149,6 @@ def _latest(channel: ChannelRow, read: LatestRead) -> dict[str, Any]:
         "unit": READING_TYPES[channel.reading_type].unit,
         "value": f"{Decimal(exact.numerator) / Decimal(exact.denominator):f}",
         "measured_at": from_seconds(read.measured_at_s),
-        "flags": read.flags,
+        "flags": flags_of_device(read.flags),
         "source": read.source,
     }
