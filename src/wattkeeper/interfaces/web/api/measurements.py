@@ -17,20 +17,17 @@ from wattkeeper.core.kernel.reading_types import READING_TYPES
 from wattkeeper.core.readings.told import flags_of_device
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.registry.meters import ChannelRow, get_meter
-from wattkeeper.formats.api import LossList
 from wattkeeper.formats.detect import Format
-from wattkeeper.formats.files import write_file
-from wattkeeper.interfaces.reads.export import export_blocks
 from wattkeeper.interfaces.reads.versions import rules_between, run_as_of
 from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
 from wattkeeper.interfaces.web.api.meter_schemas import LatestOut, MeasurementsOut
+from wattkeeper.interfaces.web.export_file import export_file
 from wattkeeper.interfaces.web.services import get_services, require_store
 from wattkeeper.store.api import LatestRead, Measurements
 
 router = Router(tags=["measurements"])
 SPAN_MAX_S = 400 * 86_400
-POINTS_MAX_COUNT = 100
 
 
 @router.get("/series/{int:series_id}/measurements", response=MeasurementsOut)
@@ -79,24 +76,18 @@ def export(
 
     What the format can't hold is told in the header ``Wattkeeper-Losses``: codes with counts of intervals.
     """
-    actor = actor_of(request)
-    if not 0 <= (last - first).days < SPAN_MAX_S // 86_400:
-        raise WattkeeperError("requests.span", limit_days=SPAN_MAX_S // 86_400)
-    if len(usage_point) > POINTS_MAX_COUNT:
-        raise WattkeeperError("requests.too-many-points", limit_count=POINTS_MAX_COUNT)
-    blocks = export_blocks(
-        require_store(get_services()),
-        tenant_id=actor.tenant_id,
+    tenant_id = actor_of(request).tenant_id
+    answer, losses = export_file(
+        get_services(),
+        tenant_id=tenant_id,
+        form=form,
         codes=usage_point,
         first=first,
         last=last,
-        as_of_run_id=run_as_of(tenant_id=actor.tenant_id, at=as_of),
+        as_of=as_of,
     )
-    losses = LossList()
-    answer = HttpResponse(b"".join(write_file(form, blocks, losses)), content_type="application/octet-stream")
-    answer["Content-Disposition"] = f'attachment; filename="{form}-{first}-{last}"'
-    told = [f"{loss.code}={loss.params['interval_count']}" for loss in losses.all()]
-    if told:
+    if losses:
+        told = (f"{loss.code}={loss.params['interval_count']}" for loss in losses)
         answer["Wattkeeper-Losses"] = ", ".join(told)
     return answer
 

@@ -16,14 +16,14 @@ from wattkeeper.interfaces.web.console.show import main_zone, say, show
 from wattkeeper.interfaces.web.console.visit import Visit
 
 Make = Callable[..., forms.BaseForm]
-Do = Callable[[dict[str, Any]], str]
+Do = Callable[[dict[str, Any]], str | HttpResponse]
 Text = str | Promise
 INVALID = 422
 
 
 @dataclass(frozen=True, slots=True)
 class FormPage:
-    """What a form page says and does. `do` gets the cleaned data and returns where to go next."""
+    """What a form page says and does. `do` gets the cleaned data and returns where to go next, or a file."""
 
     title: Text
     back_url: str
@@ -77,9 +77,9 @@ def answer_form(visit: Visit, page: FormPage) -> HttpResponse:
     """Return the form, or where its action leads; local times are read in the page's zone."""
     zone = page.zone or main_zone(visit.tenant_id)
     with timezone.override(ZoneInfo(zone)):
-        form, next_url = _handle(visit, page)
-    if next_url is not None:
-        return redirect(next_url)
+        form, done = _handle(visit, page)
+    if done is not None:
+        return redirect(done) if isinstance(done, str) else done
     context = {
         "page": page,
         "form": form,
@@ -88,7 +88,7 @@ def answer_form(visit: Visit, page: FormPage) -> HttpResponse:
     return show(visit, page.template, context, zone=zone, status=INVALID if form.errors else 200)
 
 
-def _handle(visit: Visit, page: FormPage) -> tuple[forms.BaseForm, str | None]:
+def _handle(visit: Visit, page: FormPage) -> tuple[forms.BaseForm, str | HttpResponse | None]:
     request = visit.request
     if request.method != "POST":
         return page.make(), None

@@ -11,6 +11,19 @@ from wattkeeper.data.billing.models import Tariff
 from wattkeeper.data.registry.models import Meter, UsagePoint
 from wattkeeper.interfaces.web.console.forms import RecordField
 
+EXPORT_FORMATS = (
+    ("csv", "CSV"),
+    ("xlsx", "Excel"),
+    ("nem12", "NEM12"),
+    ("greenbutton", "Green Button"),
+    ("iec61968", "IEC 61968-9"),
+    ("mscons", "MSCONS"),
+)  # but NEM13: it is of reads, and these are intervals
+
+
+def _day_input() -> forms.DateInput:
+    return forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
 
 def _at_field() -> forms.DateTimeField:
     return forms.DateTimeField(
@@ -159,6 +172,21 @@ class PasswordForm(forms.Form):
     new_password = forms.CharField(
         label=_("New password"), widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
     )
+
+
+class ExportForm(forms.Form):
+    """Which days go out, in which format, as known when."""
+
+    form = forms.ChoiceField(label=_("Format"), choices=EXPORT_FORMATS)
+    first = forms.DateField(label=_("From"), widget=_day_input())
+    last = forms.DateField(label=_("To"), widget=_day_input())
+    as_of = forms.DateTimeField(
+        label=_("As known at"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"),
+        help_text=_("Local time of the site; empty: as known now."),
+    )
+    is_part_enough = forms.BooleanField(label=_("Leave out what the format can't hold"), required=False)
 
 
 def local_now(at: datetime) -> datetime:

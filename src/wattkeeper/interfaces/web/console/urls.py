@@ -8,6 +8,7 @@ from wattkeeper.interfaces.web.console import (
     views_commands,
     views_edits,
     views_energy,
+    views_exports,
     views_findings,
     views_groups,
     views_imports,
@@ -61,6 +62,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("points/", views_points.usage_points, name="usage_points"),
     path("points/add/", views_point_forms.usage_point_add, name="usage_point_add"),
     path("points/<int:usage_point_id>/", views_points.usage_point, name="usage_point"),
+    path("points/<int:usage_point_id>/export/", views_exports.usage_point_export, name="usage_point_export"),
     path("points/<int:usage_point_id>/edit/", views_point_forms.usage_point_edit, name="usage_point_edit"),
     path("points/<int:usage_point_id>/copy/", views_point_forms.usage_point_copy, name="usage_point_copy"),
     path(

@@ -59,6 +59,7 @@ def addresses(home: Home, street: Street, extra: dict[str, int]) -> list[str]:
             (name, [home.point_id])
             for name in (
                 "usage_point",
+                "usage_point_export",
                 "usage_point_edit",
                 "usage_point_copy",
                 "usage_point_retire",

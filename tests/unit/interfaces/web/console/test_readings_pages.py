@@ -1,8 +1,10 @@
 """What pages say of readings: values, profiles, the way from a bill to a frame, missing that is not zero."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from console_street import FIRST_AT, FRAME, Home, LogIn
@@ -12,9 +14,12 @@ from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.data.billing.queries import get_bill
 from wattkeeper.data.registry.models import Series
+from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.files import read_file
 from wattkeeper.interfaces.reads.bills import line_intervals, trace_of
 from wattkeeper.interfaces.reads.intervals import load_profile
 from wattkeeper.interfaces.reads.trace import trace_interval
+from wattkeeper.interfaces.web.console.forms_work import EXPORT_FORMATS
 from wattkeeper.interfaces.web.console.reads_overview import read_success, site_days
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -57,6 +62,59 @@ def test_a_hole_is_shown_as_missing(
     rows = client.get(f"{address}?day=2026-10-01&format=csv").content.decode("utf-8-sig").splitlines()
     assert len(rows) == DAY_COUNT + 1
     assert rows[1].startswith("2026-10-01 00:00:00+08:00,,Missing")
+
+
+DAY = {"first": "2026-10-02", "last": "2026-10-02"}
+
+
+def test_what_is_stored_is_taken_away_as_a_file(
+    ours: People, theirs: People, home: Home, store: MemoryReadingStore, log_in: LogIn
+) -> None:
+    """A person who may look may take it away, in every format that the page offers, and nobody else may."""
+    address = reverse("console:usage_point_export", args=[home.point_id])
+    viewer = log_in(ours.viewer)
+    assert address in viewer.get(reverse("console:usage_point", args=[home.point_id])).content.decode()
+    series = series_of(home)
+    starts_at = datetime(2026, 10, 2, tzinfo=ZoneInfo(series.usage_point.site.time_zone))
+    first_s = int(starts_at.timestamp())
+    own = store.measurements(ours.tenant.id, [series.id], first_s, first_s + DAY_COUNT * 900)
+    for form, _name in EXPORT_FORMATS:
+        answer = viewer.post(address, {"form": form, **DAY, "is_part_enough": "on"})
+        assert answer["Content-Disposition"].startswith(
+            f'attachment; filename="{form}-2026-10-02-2026-10-02.'
+        )
+        if form == "nem12":  # the usage point's code is no NMI
+            continue
+        blocks = read_file(answer.content, CsvOptions()).blocks
+        block = next(block for block in blocks if block.channel == "import")
+        assert block.value_milli.tolist() == own.value_milliwh.tolist()
+    assert log_in(theirs.administrator).get(address).status_code == 404
+    assert Client().post(address, {"form": "csv", **DAY}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [("en", "Choose another format, or leave that out."), ("zh-hans", "该格式无法容纳全部内容")],
+)
+def test_a_file_that_can_not_hold_all_is_not_given_unasked(
+    ours: People, home: Home, log_in: LogIn, language: str, told: str
+) -> None:
+    address = reverse("console:usage_point_export", args=[home.point_id])
+    client = log_in(ours.viewer)
+    client.post(reverse("console:set_language"), {"language": language})
+    answer = client.post(address, {"form": "nem12", **DAY})
+    assert answer.status_code == 422
+    assert told in answer.content.decode()
+    assert answer.context["form"].errors.keys() == {"is_part_enough"}
+    for wrong in ({"last": "2026-10-01"}, {"last": "2028-10-01"}, {"first": "soon"}, {"form": "pdf"}):
+        assert client.post(address, {"form": "csv", **DAY, **wrong}).status_code == 422
+
+
+def test_a_file_is_as_of_an_instant(ours: People, home: Home, log_in: LogIn) -> None:
+    address = reverse("console:usage_point_export", args=[home.point_id])
+    asked = {"form": "csv", **DAY, "as_of": "2020-01-01T00:00:00"}
+    answer = log_in(ours.viewer).post(address, asked)
+    assert answer.content.decode().count("\n") == 1  # the names of the columns
 
 
 def test_reactive_energy_says_its_unit_and_a_point_shows_all_it_measures(
