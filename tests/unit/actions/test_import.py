@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from wattkeeper.data.registry.models import Channel, Installation, Meter, Series
 from wattkeeper.store.api import RawBatch
 from wattkeeper.store.memory import MemoryReadingStore
 
+KNOWN: Any = file_meters._Known
 HEAD = "usage_point,channel,starts_at,interval_s,value,unit,quality\n"
 
 
@@ -199,13 +201,43 @@ def test_a_factory_of_a_file_may_use_what_it_uses_and_no_more(
     ours: People, services: Services, store: MemoryReadingStore
 ) -> None:
     """10 MW all along, a slip of three digits once: the limit is far from both, and stays."""
+    assert limits_w(ours, services) == FACTORY_AND_HOME_W
+
+
+def limits_w(ours: People, services: Services) -> tuple[int, int, int]:
+    """Return what a factory may carry after its first file and after a second one, and what a home may."""
     rows = [row(1 + hour // 24, hour % 24, "10000") for hour in range(40)]
     assert send(ours, services, *rows, row(3, 0, "10000000"))[2] == []
-    assert UsagePoint.objects.get().power_max_w == 40_000_000
+    first_w = UsagePoint.objects.get().power_max_w
     assert send(ours, services, *(row(4, hour, "90000") for hour in range(24)))[2] == []
-    assert UsagePoint.objects.get().power_max_w == 40_000_000
+    later_w = UsagePoint.objects.get().power_max_w
     assert send(ours, services, row(1, 0, "1", point="HOME"))[2] == []
-    assert UsagePoint.objects.get(code="HOME").power_max_w == 20_000
+    return first_w, later_w, UsagePoint.objects.get(code="HOME").power_max_w
+
+
+FACTORY_AND_HOME_W = (40_000_000, 40_000_000, 20_000)
+
+
+class EveryId(set[int]):
+    """Holds every id: as if each file had made the points that it meets."""
+
+    def __contains__(self, _id: object) -> bool:
+        return True
+
+
+def test_a_limit_that_goes_by_one_slip_is_caught(
+    ours: People, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    highest_w: Any = lambda energy_milliwh, _interval_s: int(energy_milliwh.max()) // 1000  # noqa: E731
+    monkeypatch.setattr(file_meters, "carried_w", highest_w)
+    assert limits_w(ours, services)[0] > FACTORY_AND_HOME_W[0]
+
+
+def test_a_limit_that_rises_with_each_file_is_caught(
+    ours: People, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_meters, "_Known", lambda ends_s, store: KNOWN(ends_s, store, EveryId()))
+    assert limits_w(ours, services)[1] > FACTORY_AND_HOME_W[1]
 
 
 EXCHANGE = {
@@ -225,19 +257,51 @@ def send_meters(
     return [error.code for error in result.errors]
 
 
+def exchanged(ours: People, services: Services, names: tuple[str, ...]) -> list[tuple[object, ...]]:
+    """Return errors, and meters by their days, after files one by one, each tried before."""
+    refused = [
+        (code,)
+        for name in names
+        for is_tried in (True, False)
+        for code in send_meters(ours, services, EXCHANGE[name], is_tried=is_tried)
+    ]
+    spans = [
+        (one.meter.serial_number, one.starts_at.day, one.ends_at and one.ends_at.day)
+        for one in Installation.objects.order_by("starts_at").select_related("meter")
+    ]
+    return [*refused, *spans]
+
+
+EXCHANGED = [("M1", 1, 7), ("M2", 7, None)]
+
+
 @pytest.mark.parametrize("order", list(permutations(EXCHANGE)))
 def test_a_meter_of_one_file_that_another_follows_was_exchanged(
     ours: People, services: Services, order: tuple[str, ...]
 ) -> None:
     """In whatever order the files come."""
-    for name in order:
-        assert send_meters(ours, services, EXCHANGE[name], is_tried=True) == []
-        assert send_meters(ours, services, EXCHANGE[name]) == []
-    spans = [
-        (one.meter.serial_number, one.starts_at.day, one.ends_at and one.ends_at.day)
-        for one in Installation.objects.order_by("starts_at").select_related("meter")
-    ]
-    assert spans == [("M1", 1, 7), ("M2", 7, None)]
+    assert exchanged(ours, services, order) == EXCHANGED
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "order"),
+    [
+        ("_followed_at", lambda _point, _at: None, ("M2", "M1", "M1 again")),
+        ("_let_go", lambda *_: None, ("M1", "M1 again", "M2")),
+        ("_Known", lambda ends_s, _store: KNOWN(ends_s, None), ("M1", "M2", "M1 again")),
+    ],
+    ids=["who follows", "who was there", "what the files before knew"],
+)
+def test_an_exchange_that_overlooks_something_is_caught(
+    ours: People,
+    services: Services,
+    name: str,
+    fault: Any,
+    order: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(file_meters, name, fault)
+    assert exchanged(ours, services, order) != EXCHANGED
 
 
 def test_who_comes_back_after_an_exchange_is_refused_not_lost(ours: People, services: Services) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,16 +100,34 @@ def test_findings_whose_cause_is_gone_are_closed(ours: People, channels: list[in
     assert not Finding.objects.filter(state="OPEN", rule__startswith="readings.").exists()
 
 
-def test_a_channel_is_marked_at_its_first_reads_only(
-    ours: People, channels: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def marked_by(channel_id: int, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Return which channels around one are marked as they are delivered in turns, together and again."""
     marked: list[list[int]] = []
     monkeypatch.setattr(status, "mark_read", marked.append)
     sink = StoreSink(MemoryReadingStore(), lambda: NOW)
-    low, middle, high = channels[0] - 7, channels[0], channels[0] + 9
+    low, middle, high = channel_id - 7, channel_id, channel_id + 9
     for together in ([middle], [high, low, middle], [middle, low], [high], [high + 1, low]):
-        sink.deliver([batch_of(ours.tenant.id, channel_id) for channel_id in together])
-    assert marked == [[middle], [low, high], [high + 1]]
+        sink.deliver([batch_of(1, each) for each in together])
+    return marked
+
+
+FIRST_TIMES = [[100], [93, 109], [110]]
+
+
+def test_a_channel_is_marked_at_its_first_reads_only(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert marked_by(100, monkeypatch) == FIRST_TIMES
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [lambda known, _at, _fresh: known, lambda known, _at, fresh: np.append(known, fresh)],
+    ids=["forgets", "puts out of order"],
+)
+def test_who_marks_a_channel_again_is_caught(
+    db: None, fault: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(np, "insert", fault)
+    assert marked_by(100, monkeypatch) != FIRST_TIMES
 
 
 def test_who_was_taken_over_writes_nothing_and_what_it_completed_is_derived_again(
