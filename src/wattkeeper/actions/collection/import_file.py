@@ -65,18 +65,9 @@ def import_file(
     parsed = read_file(content, options or CsvOptions())
     if is_whole and parsed.errors:
         return ImportResult(0, 0, tuple(parsed.errors))
-    try:
-        targets, refused = prepare_file_meters(
-            actor=actor,
-            now=now,
-            label=label,
-            blocks=parsed.blocks,
-            site_id=site_id,
-            store=services.store,
-            is_whole=is_whole,
-        )
-    except Refused as undone:
-        return ImportResult(0, 0, (*parsed.errors, *undone.errors))
+    targets, refused = _prepare(parsed.blocks, actor, now, services, label, site_id, is_whole=is_whole)
+    if is_whole and refused:
+        return ImportResult(0, 0, (*parsed.errors, *refused))
     rows_count = _store(
         targets, services.store, actor.tenant_id, now, on_progress or (lambda _done, _total: None)
     )
@@ -100,21 +91,28 @@ def try_import(
     :raises WattkeeperError: as `import_file` does
     """
     parsed = read_file(content, options or CsvOptions())
+    targets, refused = _prepare(parsed.blocks, actor, now, services, label, site_id, is_dry=True)
+    rows_count = sum(int(np.count_nonzero(_is_there(target.block))) for target in targets)
+    meters_count = len({target.meter_id for target in targets})
+    return ImportResult(rows_count, meters_count, (*parsed.errors, *refused)), parsed.blocks
+
+
+def _prepare(
+    blocks: Sequence[IntervalBlock],
+    actor: Actor,
+    now: datetime,
+    services: Services,
+    label: str,
+    site_id: int | None,
+    **how: bool,
+) -> tuple[list[BlockTarget], list[RowError]]:
+    """Return what `prepare_file_meters` does, also of what is not kept."""
     try:
-        prepare_file_meters(
-            actor=actor,
-            now=now,
-            label=label,
-            blocks=parsed.blocks,
-            site_id=site_id,
-            store=services.store,
-            is_dry=True,
+        return prepare_file_meters(
+            actor=actor, now=now, label=label, blocks=blocks, site_id=site_id, store=services.store, **how
         )
     except Refused as undone:
-        rows_count = sum(int(np.count_nonzero(_is_there(one.block))) for one in undone.targets)
-        meters_count = len({target.meter_id for target in undone.targets})
-        return ImportResult(rows_count, meters_count, (*parsed.errors, *undone.errors)), parsed.blocks
-    raise AssertionError("a dry run keeps nothing")
+        return undone.targets, undone.errors
 
 
 def plain_row_error(error: RowError) -> dict[str, object]:
