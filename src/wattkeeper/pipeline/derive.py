@@ -56,7 +56,6 @@ from wattkeeper.pipeline.window import (
     Span,
     align,
     derive_history,
-    history_span,
     merge_spans,
     resolution_milliwh,
     widen_to_brackets,
@@ -349,19 +348,23 @@ def _derive_window(
     ports: Ports, facts: SeriesFacts, span: Span, now_s: int, rules: RuleSet, advance_rule: AdvanceRule
 ) -> _Result:
     kept = KeptReads(ports.raw_reads)
-    ports = replace(ports, raw_reads=kept)
+    keeping = replace(ports, raw_reads=kept)
     wider = widen_to_estimates(ports, facts, span, now_s)
-    span, derived = widen_to_brackets(ports, facts, wider, now_s, advance_rule)
-    plan = facts.rules or RulePlan.of(rules)
+    span, derived = widen_to_brackets(keeping, facts, wider, now_s, advance_rule)
+    first_s = int(derived.starts_at_s[0])
+    plan = plan_of_day = facts.rules or RulePlan.of(rules)
+    if first_s < span[0]:  # in the midst of a gap: the rule set that it began under
+        plan = RulePlan.of(plan.at(first_s))
     calendar = DayCalendar(facts.zone, facts.holidays)
     has_history = any(needs_history(derived, now_s, own) for _, _, own in plan.over(*span))
     if has_history:
-        derived = derive_history(ports, facts, span, now_s, advance_rule)
-        outer = history_span(span, facts, now_s)
+        if first_s == span[0]:
+            derived = derive_history(keeping, facts, span, now_s, advance_rule)
+        outer = int(derived.starts_at_s[0]), int(derived.starts_at_s[-1]) + facts.interval_s
         calendar = calendar_with(ports.hints, facts.series_id, calendar, outer)
     candidates = NO_CANDIDATES
     if derived.gaps or any(own.estimating_rules for _, _, own in plan.over(*span)):
-        before = candidates_before(ports.hints, reader_of(ports), facts.series_id, derived)
+        before = candidates_before(ports.hints, reader_of(ports), facts.series_id, derived, span[0])
         after = candidates_after(ports, facts, derived, advance_rule) if has_history else ()
         candidates = Candidates(before, after)
     intervals, findings = validate_by_plan(
@@ -380,8 +383,8 @@ def _derive_window(
         candidates=candidates,
         edits=facts.edits,
     )
-    in_reads = list(kept.judge(span, facts, plan, now_s))
-    intervals = unmark_validated(intervals, disputed_in_reads(in_reads, plan))
+    in_reads = list(kept.judge(span, facts, plan_of_day, now_s))
+    intervals = unmark_validated(intervals, disputed_in_reads(in_reads, plan_of_day))
     rows = find_changes(facts.series_id, intervals, ports.measurements.read(facts.series_id, *span))
     owned = tuple(replace(finding, series_id=facts.series_id) for finding in (*findings, *in_reads))
     days = find_days(

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.vee.candidates import Candidate, from_check_meter, from_known_zero
 from wattkeeper.core.vee.estimate import DayCalendar
+from wattkeeper.core.vee.series import cut_window
 from wattkeeper.pipeline.nodes import candidate_in_node, measured_on, members_of, tellers_of
 from wattkeeper.pipeline.ports import Hints, MeasurementRows
 from wattkeeper.pipeline.virtual import Reader, changed_spans
@@ -52,14 +54,17 @@ def has_hints(hints: Hints | None, series_id: Int64s) -> NDArray[np.bool_]:
 
 
 def candidates_before(
-    hints: Hints | None, read: Reader, series_id: int, derived: Intervals
+    hints: Hints | None, read: Reader, series_id: int, derived: Intervals, from_s: int
 ) -> tuple[Candidate, ...]:
     """Return what is asked of a series before its own neighbours and days, in order of preference.
 
-    Check meters and what a meter feeds, the zero of a supply that was off, the balance of a node.
+    Check meters and what a meter feeds, the zero of a supply that was off, the balance of a node. Of what
+    lies before `from_s` nothing is asked.
     """
     if hints is None:
         return ()
+    earlier_count = int(np.searchsorted(derived.starts_at_s, from_s))
+    derived = cut_window(derived, earlier_count, len(derived))
     found: list[Candidate | None] = []
     for meter in hints.get_check_meters().get(series_id, ()):
         span = int(derived.starts_at_s[0]), int(derived.starts_at_s[-1]) + derived.interval_s
@@ -70,7 +75,17 @@ def candidates_before(
     if off := hints.get_off_spans().get(series_id):
         found.append(from_known_zero(_is_within(derived, off)))
     found += [candidate_in_node(read, own, series_id, derived) for own in nodes if own.feeder_id != series_id]
-    return tuple(each for each in found if each is not None)
+    return tuple(_put_after(earlier_count, each) for each in found if each is not None)
+
+
+def _put_after(count: int, candidate: Candidate) -> Candidate:
+    """Return a candidate for a series that begins so many intervals earlier."""
+    nothing = np.zeros(count, dtype=np.int64)
+    return replace(
+        candidate,
+        energy_milliwh=np.concatenate((nothing, candidate.energy_milliwh)),
+        is_known=np.concatenate((nothing != 0, candidate.is_known)),
+    )
 
 
 def _is_within(derived: Intervals, spans: Iterable[tuple[int, int | None]]) -> NDArray[np.bool_]:

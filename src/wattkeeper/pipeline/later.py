@@ -54,13 +54,15 @@ def candidates_after(
 
 
 def _of_last_year(ports: Ports, hints: Hints, facts: SeriesFacts, derived: Intervals) -> Candidate:
-    first_s = int(derived.starts_at_s[derived.gaps[0].first_index]) - ACTUAL_DAYS * DAY_S
-    end_s = int(derived.starts_at_s[derived.gaps[-1].end_index - 1]) + derived.interval_s
-    span = first_s - YEAR_S - CLOCKS_S, end_s - YEAR_S + CLOCKS_S
-    rows = reader_of(ports)([facts.series_id], span)
+    starts_at_s = derived.starts_at_s[derived.gaps[0].first_index : derived.gaps[-1].end_index]
+    spans = [span for _, span in changed_spans(np.zeros_like(starts_at_s), starts_at_s)]
+    spans[0] = spans[0][0] - ACTUAL_DAYS * DAY_S, spans[0][1]
+    reach_s = YEAR_S + CLOCKS_S, CLOCKS_S - YEAR_S + derived.interval_s
+    then = merge_spans((from_s - reach_s[0], to_s + reach_s[1]) for from_s, to_s in spans)
+    rows = MeasurementRows.concatenate([reader_of(ports)([facts.series_id], span) for span in then])
     rows = rows.where((rows.provenance == Provenance.MEASURED) & ((rows.flags & UNUSABLE_FLAGS) == 0))
     calendar = calendar_with(
-        hints, facts.series_id, DayCalendar(facts.zone, facts.holidays), (span[0], end_s)
+        hints, facts.series_id, DayCalendar(facts.zone, facts.holidays), (then[0][0], spans[-1][1])
     )
     return from_last_year(derived, calendar, rows.starts_at_s, rows.value_milliwh)
 

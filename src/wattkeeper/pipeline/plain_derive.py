@@ -1,5 +1,6 @@
 """Derive, validate and estimate one group of plain series as matrices; what differs from what is stored."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -27,7 +28,14 @@ from wattkeeper.pipeline.later import LAST_METHODS, find_later
 from wattkeeper.pipeline.plain_groups import Group
 from wattkeeper.pipeline.ports import Hints, ManyReads, ManySeries, MeasurementRows, PlainSeries
 from wattkeeper.pipeline.read_rules import judge_table
-from wattkeeper.pipeline.window import CONTEXT_S, Span, history_span, span_to_nearest
+from wattkeeper.pipeline.window import (
+    CONTEXT_S,
+    LEARNT_METHODS,
+    Span,
+    history_span,
+    is_far,
+    span_to_nearest,
+)
 
 Rows = NDArray[np.intp]
 TABLE_DAYS_COUNT = 8192  # series times days of history derived together: what bounds memory
@@ -49,7 +57,8 @@ def derive_groups(
 ) -> Iterator["DerivedGroup | Int64s"]:
     """Yield each derived group, and the ids of series that turn out to belong to none.
 
-    A series whose gap crosses the end of its span goes on to a wider one, with the others that go there.
+    A series whose gap crosses the end of its span goes on to a wider one, with the others that go there; in
+    the midst of a long gap that no read has ended it belongs to none.
     """
     waiting = list(reversed(groups))
     while waiting:
@@ -60,9 +69,10 @@ def derive_groups(
             rows, group.series.facts, group.span, group.grid, group.grid.rules or rules, now_s
         )
         del rows
-        wider = _find_wider(many, group, table, now_s)
-        if wider:
-            table, group = _leave_out(table, group, np.concatenate([rows for _, rows in wider]))
+        wider, inside = _find_wider(many, group, table, now_s)
+        if wider or len(inside):
+            yield group.series.facts.series_id[inside]
+            table, group = _leave_out(table, group, np.concatenate([inside, *(rows for _, rows in wider)]))
             for moved, _ in wider:
                 held = moved.holds_over(moved.span)
                 if not held.all():
@@ -156,33 +166,59 @@ def _installation_of(series: PlainSeries, row: int) -> ChannelInstallation:
     )
 
 
-def _find_wider(many: ManySeries, group: Group, table: IntervalTable, now_s: int) -> list[tuple[Group, Rows]]:
-    """Return the series that have a gap across an end of the span and reads beyond it, by their next span."""
-    last = len(table.starts_at_s)
-    opens = (
-        (True, group.span[0], table.gaps.row[table.gaps.first_index == 0], 0),
-        (False, group.span[1], table.gaps.row[table.gaps.end_index == last], last),
-    )
-    nearest: dict[int, list[int | None]] = {}
-    for is_before, at_s, with_gap, boundary in opens:
-        rows = np.unique(with_gap[table.position_chain[with_gap, boundary] < 0])
-        channel_id = group.series.facts.channel_id[rows]
-        found: dict[int, int] = {}
-        if len(rows):
-            channels, at = many.find_nearest(np.sort(channel_id), at_s, is_before=is_before)
-            found = dict(zip(channels.tolist(), at.tolist(), strict=True))
-        for row, channel in zip(rows.tolist(), channel_id.tolist(), strict=True):
-            if channel in found:
-                nearest.setdefault(row, [None, None])[0 if is_before else 1] = found[channel]
-    spans: dict[Span, list[int]] = {}
-    for row, (before_s, after_s) in nearest.items():
+def _find_wider(
+    many: ManySeries, group: Group, table: IntervalTable, now_s: int
+) -> tuple[list[tuple[Group, Rows]], Rows]:
+    """Return the series that have a gap across an end of the span, by their next span.
+
+    Apart from them those of which the span lies in the midst of a gap that no read has ended.
+    """
+    before = _find_beyond(many, group, table, is_before=True)
+    after = _find_beyond(many, group, table, is_before=False)
+    unended = [row for row, after_s in after.items() if after_s is None or after_s > now_s]
+    after |= dict.fromkeys(unended) | _find_standing(many, group, unended, now_s)
+    is_inside = {row for row in unended if is_far(before.get(row) or now_s, group.span)}
+    rows_of: dict[tuple[int | None, int | None], list[int]] = defaultdict(list)
+    for row in sorted((before.keys() | after.keys()) - is_inside):
+        rows_of[before.get(row), after.get(row)].append(row)
+    spans: dict[Span, list[int]] = defaultdict(list)
+    for (before_s, after_s), rows in rows_of.items():
         span = span_to_nearest(group.span, before_s, after_s, group.step_s, group.grid, now_s)
         if span != group.span:
-            spans.setdefault(span, []).append(row)
+            spans[span] += rows
     places = [(span, np.array(sorted(rows))) for span, rows in sorted(spans.items())]
-    return [
+    wider = [
         (Group(group.series.take(rows), group.grid, span, 2 * group.step_s), rows) for span, rows in places
     ]
+    return wider, np.array(sorted(is_inside), dtype=np.intp)
+
+
+def _find_beyond(
+    many: ManySeries, group: Group, table: IntervalTable, *, is_before: bool
+) -> dict[int, int | None]:
+    """Return by row the nearest read beyond an end of the span that a gap crosses, None for none."""
+    gaps, last = table.gaps, len(table.starts_at_s)
+    boundary, at_s = (0, group.span[0]) if is_before else (last, group.span[1])
+    with_gap = gaps.row[gaps.first_index == 0 if is_before else gaps.end_index == last]
+    rows = np.unique(with_gap[table.position_chain[with_gap, boundary] < 0])
+    if not len(rows):
+        return {}
+    channel_id = group.series.facts.channel_id[rows]
+    channels, found_s = many.find_nearest(np.sort(channel_id), at_s, is_before=is_before)
+    found = dict(zip(channels.tolist(), found_s.tolist(), strict=True))
+    return {row: found.get(channel) for row, channel in zip(rows.tolist(), channel_id.tolist(), strict=True)}
+
+
+def _find_standing(many: ManySeries, group: Group, rows: Sequence[int], now_s: int) -> dict[int, int]:
+    """Return by row the last instant after the span at which something stands in its gap."""
+    if not rows or now_s - group.span[1] < group.grid.interval_s:
+        return {}
+    row_of = dict(zip(group.series.facts.series_id[list(rows)].tolist(), rows, strict=True))
+    ids = np.array(sorted(row_of), dtype=np.int64)
+    found = many.find_methods(ids, group.span[1], now_s, LEARNT_METHODS)
+    order = np.argsort(found.starts_at_s)
+    pairs = zip(found.series_id[order].tolist(), found.starts_at_s[order].tolist(), strict=True)
+    return {row_of[series_id]: at_s for series_id, at_s in pairs}
 
 
 def _finish(

@@ -1,6 +1,6 @@
 """Derive again without writing: what a run would append is what the stored values are wrong by."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -36,14 +36,25 @@ class Rederived:
     failures: tuple[Failure, ...]
 
 
-def rederive(ports: Ports, series_ids: Sequence[int], from_s: int, to_s: int, now_s: int) -> Rederived:
-    """Derive ``[from_s, to_s)`` of the series as of `now_s` and compare with what is stored."""
+def rederive(
+    ports: Ports,
+    series_ids: Sequence[int],
+    from_s: int,
+    to_s: int,
+    now_s: int,
+    on_done: Callable[[int], None] = lambda _count: None,
+) -> Rederived:
+    """
+    Derive ``[from_s, to_s)`` of the series as of `now_s` and compare with what is stored.
+
+    `on_done` is told how many series more are done.
+    """
     windows = [ClaimedWindow(index, id_, from_s, to_s, 0) for index, id_ in enumerate(series_ids)]
     kept = _Kept(ports.measurements)
     dry = replace(
         ports,
         measurements=kept,
-        windows=_Windows(windows),
+        windows=_Windows(windows, on_done),
         findings=_Nobody(),
         runs=_Nobody(),
         many=None if ports.many is None else _DryMany(ports.many),
@@ -72,13 +83,15 @@ class _Kept:
 
 
 class _Windows:
-    def __init__(self, windows: Sequence[ClaimedWindow]) -> None:
+    def __init__(self, windows: Sequence[ClaimedWindow], on_done: Callable[[int], None]) -> None:
         self._windows = windows
+        self._on_done = on_done
 
     def claim(self, *, now_s: int, lease_s: int, limit: int) -> Sequence[ClaimedWindow]:  # noqa: ARG002
         return self._windows
 
     def complete(self, windows: Sequence[ClaimedWindow]) -> int:
+        self._on_done(len(windows))
         return len(windows)
 
 

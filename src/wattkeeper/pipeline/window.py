@@ -1,4 +1,8 @@
-"""How wide a dirty window becomes: whole local days, register brackets, the estimates that learnt from it."""
+"""How wide a dirty window becomes: whole local days, register brackets, the estimates that learnt from it.
+
+What stands in a gap that no read has ended yet changes with its beginning, and then all of it does, but not
+with the passing of time: so a window in the midst of a long one is derived beside its beginning alone.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,11 +15,11 @@ import numpy as np
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Method
 from wattkeeper.core.kernel.reading_types import Kind
-from wattkeeper.core.kernel.reads import ReadColumns
+from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.advance import AdvanceRule
 from wattkeeper.core.readings.both import combine_intervals
 from wattkeeper.core.readings.interval_reads import collect_intervals
-from wattkeeper.core.readings.intervals import Intervals, derive_intervals
+from wattkeeper.core.readings.intervals import Intervals, derive_intervals, join_at_gap
 from wattkeeper.core.readings.rollups import day_bounds
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.core.vee.like_days import AHEAD_DAYS, DAY_S, HISTORY_DAYS
@@ -25,6 +29,7 @@ Span = tuple[int, int]
 LEARNT_METHODS = tuple(
     int(each) for each in Method if each not in (Method.NONE, Method.LINEAR, Method.EXCHANGE)
 )
+FAR_S = HISTORY_DAYS * DAY_S  # from days farther back no estimate learns
 CONTEXT_S = DAY_S  # reads this far around a window help to tell a wrong read from a right one
 
 
@@ -126,31 +131,91 @@ def widen_to_brackets(
     """Return the span with both ends moved out until no gap crosses them, and its intervals.
 
     Each step goes to the day of the nearest read outside, and at least twice as far as the step before; it
-    ends where there is no read further out. Beside a profile the registers alone say how far that is.
+    ends where there is no read further out. A gap that no read has ended yet reaches as far as anything
+    stands in it; in the midst of a long one the span begins no later than what stands ends, and the intervals
+    are what `fold` returns. Beside a profile the registers alone say how far that is.
     """
-    if facts.profiles:
-        span, _ = widen_to_brackets(ports, replace(facts, profiles=()), span, now_s, advance_rule)
-        return span, derive_span(ports, facts, span, advance_rule)
-    step_s = DAY_S
+    registers, step_s = replace(facts, profiles=()), DAY_S
     while True:
-        derived = derive_span(ports, facts, span, advance_rule)
+        derived = derive_span(ports, registers, span, advance_rule)
         is_open_before = any(gap.first_index == 0 for gap in derived.gaps) and derived.position_chain[0] < 0
         is_open_after = any(gap.end_index == len(derived) for gap in derived.gaps)
         is_open_after &= bool(derived.position_chain[-1] < 0)
         before_s = (
-            ports.raw_reads.find_nearest(facts.channel_ids, span[0], is_before=True)
+            ports.raw_reads.find_nearest(registers.channel_ids, span[0], is_before=True)
             if is_open_before
             else None
         )
         after_s = (
-            ports.raw_reads.find_nearest(facts.channel_ids, span[1], is_before=False)
+            ports.raw_reads.find_nearest(registers.channel_ids, span[1], is_before=False)
             if is_open_after
             else None
         )
+        if is_open_after and (after_s is None or after_s > now_s):
+            standing_s = find_standing(ports, facts, span[1], now_s)
+            after_s = int(standing_s[-1]) if len(standing_s) else None
+            if before_s is not None and (folded := fold(ports, facts, span, now_s, advance_rule)) is not None:
+                before_s = find_standing_until(ports, facts, before_s, span[0])
+                if before_s >= span[0]:
+                    return span, folded
         wider = span_to_nearest(span, before_s, after_s, step_s, facts, now_s)
         if wider == span:
-            return span, derived
+            return span, derive_span(ports, facts, span, advance_rule) if facts.profiles else derived
         span, step_s = wider, 2 * step_s
+
+
+def fold(
+    ports: Ports, facts: SeriesFacts, span: Span, now_s: int, advance_rule: AdvanceRule
+) -> Intervals | None:
+    """Return the intervals around the last read and those of a span far after it, as one gap that goes on.
+
+    What lies between is left out: nothing is learnt from it. None where the last read is near, where another
+    meter was installed since or rules changed around the read, and where it is not one gap: then all of it
+    has to be derived.
+    """
+    reads = ports.raw_reads
+    read_s = reads.find_nearest(facts.channel_ids, span[1], is_before=True)
+    next_s = reads.find_nearest(facts.channel_ids, span[1], is_before=False)
+    if read_s is None or not is_far(read_s, span) or (next_s is not None and next_s <= now_s):
+        return None
+    head_span = align((read_s - FAR_S, read_s + 1), facts, now_s)
+    if head_span is None or not _is_plain(facts, head_span, span[1]):
+        return None
+    head = derive_span(ports, facts, head_span, advance_rule)
+    return join_at_gap(head, derive_span(ports, facts, span, advance_rule))
+
+
+def is_far(read_s: int, span: Span) -> bool:
+    """Whether no day near a read before a span tells anything of it."""
+    return read_s + CONTEXT_S + DAY_S < span[0] - FAR_S
+
+
+def _is_plain(facts: SeriesFacts, head_span: Span, to_s: int) -> bool:
+    is_one = any(
+        each.starts_at_s <= head_span[0] and (each.ends_at_s is None or each.ends_at_s >= to_s)
+        for each in facts.installations
+    )
+    return is_one and (facts.rules is None or len(facts.rules.over(*head_span)) == 1)
+
+
+def find_standing_until(ports: Ports, facts: SeriesFacts, read_s: int, at_s: int) -> int:
+    """Return until when estimates stand in the gap since a read, as far as before an instant."""
+    to_s, step_s = at_s, DAY_S
+    while to_s > read_s:
+        from_s = max(read_s, to_s - step_s)
+        standing_s = find_standing(ports, facts, from_s, to_s)
+        if len(standing_s):
+            return int(standing_s[-1]) + facts.interval_s
+        to_s, step_s = from_s, 2 * step_s
+    return read_s
+
+
+def find_standing(ports: Ports, facts: SeriesFacts, from_s: int, to_s: int) -> Int64s:
+    """Return when what stands in a gap begins, from an instant to another; rising."""
+    if to_s - from_s < facts.interval_s:
+        return np.zeros(0, dtype=np.int64)
+    rows = ports.measurements.read(facts.series_id, from_s, to_s)
+    return rows.starts_at_s[np.isin(rows.method, LEARNT_METHODS)]
 
 
 def span_to_nearest(
@@ -158,7 +223,7 @@ def span_to_nearest(
 ) -> Span:
     """Return the span moved out to the nearest reads outside, where there are any by `now_s`, by days.
 
-    An end that has no read to go to stays where it is: a read after the last whole interval moves nothing.
+    An end that has nothing to go to stays where it is: a read after the last whole interval moves nothing.
     """
     wider = span
     if before_s is not None:
@@ -176,8 +241,9 @@ def widen_to_estimates(ports: Ports, facts: SeriesFacts, span: Span, now_s: int)
     """Return the span with every stored estimate that may have learnt, or may now learn, from its days.
 
     An estimate looks back at most `HISTORY_DAYS` and ahead at most `AHEAD_DAYS`. One on a line between its
-    own neighbours has learnt from no other day. What was left UNFILLED may be estimated now. A daily load is
-    looked for farther back, but its gap lasts to this day and is derived with each look at the last days.
+    own neighbours has learnt from no other day. What was left UNFILLED may be estimated now. The period of a
+    daily load begins farther back, but with the newest read before the last weeks: what changes it is widened
+    to the next read, which is near.
     """
     rows = ports.measurements.read(facts.series_id, *learning_span(span))
     learnt_at_s = rows.starts_at_s[np.isin(rows.method, LEARNT_METHODS)]

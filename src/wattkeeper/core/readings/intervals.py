@@ -4,7 +4,7 @@ A pure function of sets: neither the order nor the repetition of reads can chang
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,29 @@ def derive_intervals(
     knots = add_boundaries(knots, boundaries, interval_s)
     return _read_off(
         knots, boundaries, interval_s, find_installed(installations, boundaries), tuple(findings)
+    )
+
+
+def join_at_gap(head: Intervals, tail: Intervals) -> Intervals | None:
+    """Return two windows as one; None unless a gap since a read ends the first and fills the other."""
+    if [(gap.first_index, gap.end_index) for gap in tail.gaps] != [(0, len(tail))] or not head.gaps:
+        return None
+    begun = head.gaps[-1]
+    is_same = begun.end_index == len(head) and head.position_chain[-1] < 0
+    if not is_same or head.position_chain[begun.first_index] < 0:
+        return None
+    return Intervals(
+        interval_s=tail.interval_s,
+        starts_at_s=np.concatenate((head.starts_at_s, tail.starts_at_s)),
+        value_milliwh=np.concatenate((head.value_milliwh, tail.value_milliwh)),
+        provenance=np.concatenate((head.provenance, tail.provenance)),
+        flags=np.concatenate((head.flags, tail.flags)),
+        method=np.concatenate((head.method, tail.method)),
+        is_installed=np.concatenate((head.is_installed, tail.is_installed)),
+        position_milliwh=np.concatenate((head.position_milliwh[:-1], tail.position_milliwh)),
+        position_chain=np.concatenate((head.position_chain[:-1], tail.position_chain)),
+        gaps=(*head.gaps[:-1], replace(begun, end_index=len(head) + len(tail))),
+        findings=(*head.findings, *tail.findings),
     )
 
 

@@ -27,18 +27,22 @@ def forecast_by_daily_load(*, energy_milliwh: int, period_s: int, forecast_s: in
 def from_daily_load(intervals: Intervals, energy_milliwh: int, period_s: int) -> Candidate:
     """Return the load of a period, `energy_milliwh` in `period_s`, for the last gap of `intervals` (E8).
 
-    Spread evenly: whatever the interval, the estimate of a span is the same to the milliwatt-hour.
+    Spread evenly: whatever the interval, the estimate of a span is the same to the milliwatt-hour, also where
+    intervals in the midst of the gap are left out.
 
     :raises UnableToEstimate: if the period has no length or went backwards
     """
     gap = intervals.gaps[-1]
-    until = [
-        forecast_by_daily_load(
-            energy_milliwh=energy_milliwh, period_s=period_s, forecast_s=count * intervals.interval_s
-        )
-        for count in range(gap.end_index - gap.first_index + 1)
-    ]
+    inside = slice(gap.first_index, gap.end_index)
+    since_s = intervals.starts_at_s[inside] - int(intervals.starts_at_s[gap.first_index])
+    from_start, from_end = (
+        [
+            forecast_by_daily_load(energy_milliwh=energy_milliwh, period_s=period_s, forecast_s=each)
+            for each in elapsed_s.tolist()
+        ]
+        for elapsed_s in (since_s, since_s + intervals.interval_s)
+    )
     energy, is_known = np.zeros(len(intervals), dtype=np.int64), np.zeros(len(intervals), dtype=np.bool_)
-    energy[gap.first_index : gap.end_index] = np.diff(np.array(until, dtype=np.int64))
-    is_known[gap.first_index : gap.end_index] = True
+    energy[inside] = np.array(from_end, dtype=np.int64) - np.array(from_start, dtype=np.int64)
+    is_known[inside] = True
     return Candidate(Method.DAILY_AVERAGE, energy, is_known)

@@ -150,8 +150,7 @@ def _estimate_gap(
     if not shape.is_known.all():
         take_days(shape, days, is_average_first=estimation.is_average_first)
         shape.take(candidates.after)
-    if not shape.is_known.any():
-        _take_last(shape, intervals, gap, estimation)
+    _take_last(shape, intervals, gap, estimation)
     return _scale(shape, gap)
 
 
@@ -165,13 +164,15 @@ def _on_line(shape: Shape, gap: Gap, line: list[int]) -> Shape:
 
 
 def _take_last(shape: Shape, intervals: Intervals, gap: Gap, estimation: Estimation) -> None:
-    """Fill a gap of which no method knows anything with a flat line or, if wanted, with zero."""
-    neighbour = _find_only_neighbour(intervals, gap, estimation.linear_max_s)
+    """Fill a gap of which no method knows anything with a flat line; if wanted, what is left with zero."""
+    neighbour = (
+        None if shape.is_known.any() else _find_only_neighbour(intervals, gap, estimation.linear_max_s)
+    )
     if neighbour is not None:
         flat = np.full_like(shape.energy_milliwh, intervals.value_milliwh[neighbour])
         shape.fill(flat, ~shape.is_known, Method.FLAT_LINE)
     elif estimation.is_zero_last and gap.energy_milliwh is None:
-        shape.fill(shape.energy_milliwh, ~shape.is_known, Method.KNOWN_ZERO)
+        shape.fill(np.zeros_like(shape.energy_milliwh), ~shape.is_known, Method.KNOWN_ZERO)
 
 
 def _scale(shape: Shape, gap: Gap) -> Shape | None:

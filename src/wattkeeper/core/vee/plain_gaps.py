@@ -153,14 +153,14 @@ def _take_days(cells: _Cells, days: PlainDays, gaps: GapColumns, ends: _Ends, es
 
 
 def _take_last(cells: _Cells, gaps: GapColumns, ends: _Ends, estimation: Estimation) -> None:
-    """Fill gaps of which no method knows anything with a flat line or, if wanted, with zero."""
+    """Fill gaps of which no method knows anything with a flat line; if wanted, what is left with zero."""
     is_unknown = cells.sums(cells.is_known) == 0
     is_flat = is_unknown & ends.is_short & (ends.is_good[0] | ends.is_good[1])
     flat = np.where(ends.is_good[0], *ends.value_milliwh)[cells.gap]
     every = np.ones(len(cells.gap), dtype=np.bool_)
     cells.fill(flat, every, is_flat, Method.FLAT_LINE)
     if estimation.is_zero_last:
-        is_zero = is_unknown & ~is_flat & (gaps.energy_milliwh == UNKNOWN)
+        is_zero = ~is_flat & (gaps.energy_milliwh == UNKNOWN)
         cells.fill(np.zeros_like(flat), every, is_zero, Method.KNOWN_ZERO)
 
 

@@ -17,7 +17,6 @@ from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.registry import RULE_BY_CODE
 from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.series import validate_and_estimate
-from wattkeeper.core.vee.table import iter_runs
 
 BEGINNING_S = -(2**40)
 FOREVER_S = 2**40
@@ -102,8 +101,8 @@ def validate_by_plan(
 ) -> tuple[Intervals, tuple[Finding, ...]]:
     """Return what `validate_and_estimate` does, each interval under the rule set in force at its start.
 
-    A gap, or a run of values estimated anew, that a change of rule set cuts is estimated as a whole by the
-    rule set in force where it begins: the energy between its registers stays what it is.
+    A gap between two reads, or a run of values estimated anew, that a change of rule set cuts is estimated as
+    a whole by the rule set in force where it begins: the energy between its registers stays what it is.
     """
     spans = plan.over(from_s, to_s)
     results = [
@@ -123,16 +122,22 @@ def validate_by_plan(
     if len(results) == 1:
         return results[0]
     windows = [window for window, _ in results]
-    owner = _owners(windows, np.array([start_s for start_s, _, _ in spans], dtype=np.int64))
+    owner = _owners(windows, np.array([start_s for start_s, _, _ in spans], dtype=np.int64), derived)
     return _chosen(windows, owner), _findings_of(results, owner)
 
 
-def _owners(windows: Sequence[Intervals], starts_s: Int64s) -> Int64s:
-    """Return by interval which result counts: a run that any result does not leave measured has one."""
-    owner: Int64s = np.searchsorted(starts_s, windows[0].starts_at_s, side="right").astype(np.int64) - 1
-    is_measured = np.logical_and.reduce([w.provenance == Provenance.MEASURED for w in windows])
-    for _, first, end in iter_runs(~is_measured[np.newaxis]):
-        owner[first:end] = owner[first]
+def _owners(windows: Sequence[Intervals], starts_s: Int64s, derived: Intervals) -> Int64s:
+    """Return by interval which result counts: a run that any result does not leave measured has one.
+
+    A read between two gaps ends such a run.
+    """
+    starts_at_s = windows[0].starts_at_s
+    is_measured = np.logical_and.reduce([window.provenance == Provenance.MEASURED for window in windows])
+    is_first = is_measured | np.append(True, is_measured[:-1])
+    between = {gap.first_index for gap in derived.gaps} & {gap.end_index for gap in derived.gaps}
+    is_first |= np.isin(starts_at_s, derived.starts_at_s[sorted(between)])
+    first = np.maximum.accumulate(np.where(is_first, np.arange(len(is_first)), 0))
+    owner: Int64s = np.searchsorted(starts_s, starts_at_s[first], side="right").astype(np.int64) - 1
     return owner
 
 

@@ -88,8 +88,7 @@ def estimate_window(
     With `limits`, measured intervals that the rule set wants estimated anew are treated as gaps, and the
     findings that say so are among those of the result.
     """
-    first = (from_s - int(derived.starts_at_s[0])) // derived.interval_s
-    end = first + (to_s - from_s) // derived.interval_s
+    first, end = np.searchsorted(derived.starts_at_s, (from_s, to_s)).tolist()
     found: list[Finding] = []
     has_registers = True
     if limits is not None and rules.estimating_rules:
@@ -142,7 +141,7 @@ def _ripen(derived: Intervals, gap: Gap, ripe_s: int) -> Gap:
         return replace(gap, end_index=gap.first_index)
     if derived.position_chain[gap.end_index] >= 0:
         return gap
-    ripe_index = (ripe_s - int(derived.starts_at_s[0])) // derived.interval_s
+    ripe_index = int(np.searchsorted(derived.starts_at_s, ripe_s - derived.interval_s, side="right"))
     return replace(gap, end_index=min(gap.end_index, max(gap.first_index, ripe_index)))
 
 
