@@ -5,7 +5,7 @@ from typing import Literal
 Format = Literal["csv", "xlsx", "nem12", "nem13", "greenbutton", "iec61968", "mscons"]
 FORMATS: tuple[Format, ...] = ("csv", "xlsx", "nem12", "nem13", "greenbutton", "iec61968", "mscons")
 HEAD_BYTES = 64 * 1024
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _UTF16_STARTS = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
 _AEMO_RECORDS = (b"100,", b"200,", b"250,", b"300,")
@@ -17,7 +17,7 @@ def detect_format(head: bytes) -> Format | Literal["archive", "xml"]:
     XML may be UTF-16, which its readers take; nothing else may. ``archive``: a zip file, of whatever (a
     workbook is one too). ``xml``: none of ours.
     """
-    start = head[:HEAD_BYTES].removeprefix(_BOM).lstrip()
+    start = head[:HEAD_BYTES].removeprefix(BOM).lstrip()
     if start.startswith(b"PK\x03\x04"):
         return "archive"
     if start.startswith((b"UNA", b"UNB+")):

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import BinaryIO
 
+from wattkeeper.formats.detect import BOM
+
 LINE_BYTES_AT_MOST = 64 * 1024
 _CHUNK_BYTES = 512 * 1024
-_BOM = b"\xef\xbb\xbf"
 
 
 def iter_lines(source: BinaryIO | bytes) -> Iterator[tuple[int, bytes | None]]:
@@ -22,7 +23,7 @@ def iter_lines(source: BinaryIO | bytes) -> Iterator[tuple[int, bytes | None]]:
             _skip_rest(file)
             yield number, None
             continue
-        yield number, (line.removeprefix(_BOM) if number == 1 else line).rstrip(b"\r\n")
+        yield number, (line.removeprefix(BOM) if number == 1 else line).rstrip(b"\r\n")
 
 
 def iter_chunks(source: BinaryIO | bytes, cut_before: bytes = b"\n") -> Iterator[tuple[int, bytes]]:
@@ -35,7 +36,7 @@ def iter_chunks(source: BinaryIO | bytes, cut_before: bytes = b"\n") -> Iterator
     file = BytesIO(source) if isinstance(source, bytes) else source
     number, held = 1, b""
     while data := file.read(_CHUNK_BYTES):
-        held = held + data if held or number > 1 else data.removeprefix(_BOM)
+        held = held + data if held or number > 1 else data.removeprefix(BOM)
         cut = held.rfind(cut_before) + 1
         if not cut and len(held) > 8 * _CHUNK_BYTES:
             cut = held.rfind(b"\n") + 1

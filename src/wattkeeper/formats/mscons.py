@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality_codes import decode_mscons, encode_mscons
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
+from wattkeeper.formats.detect import BOM
 from wattkeeper.formats.intervals import IntervalCollector, Kind
 from wattkeeper.formats.notes import pack_note
 from wattkeeper.formats.quality_words import heed_words
@@ -76,11 +77,12 @@ class _Quantity:
 
 
 def read_mscons(source: BinaryIO | bytes) -> ParsedIntervals:
-    """Return the blocks of an interchange and an error for each value left out; never raises.
+    """Return the blocks of an interchange and an error for each value left out or lost; never raises.
 
     An error's line is the number of its segment, UNA among them: files mostly have one line or one a segment.
     """
     content = source if isinstance(source, bytes) else source.read(SIZE_BYTES_AT_MOST)
+    content = content.removeprefix(BOM)
     errors = ErrorList()
     marks, at = marks_of(content)
     if marks is None:
@@ -134,6 +136,7 @@ class _Reader:
         self._point_note: dict[str, str] = {}
         self._item_note: dict[str, str] = {}
         self._has_interchange = self._has_ended = False
+        self._message_at = self._message_count = self._number = 0  # no message is open at 0
         self._instants: dict[str, int | None] = {}
         self._kinds: dict[tuple[str, ...], Kind | None] = {}
         self._plain: dict[tuple[str, str], tuple[Kind, int]] = {}  # of the place and item that hold now
@@ -166,7 +169,7 @@ class _Reader:
             self._quantity = _Quantity(number, list(parts[:3]))
             self._quantity.times = {"163": parts[3], "164": parts[4]}
             number, at = number + 3, match.end()
-        self._take_segments(text[at:], number)
+        self._number = self._take_segments(text[at:], number)
 
     def _take_segments(self, text: str, number: int) -> int:
         """Take some whole segments and return the number of the next."""
@@ -187,7 +190,7 @@ class _Reader:
         if not self._has_interchange:
             self._errors.add(1, 1, "mscons.no-header")
         elif not self._has_ended:
-            self._errors.add(1, 0, "mscons.no-end")
+            self._errors.add(self._number, 0, "mscons.no-end")
         blocks = self._collector.blocks("mscons.value-twice")
         if not blocks and not len(self._errors):
             self._errors.add(1, 0, "formats.no-intervals")
@@ -244,21 +247,41 @@ class _Reader:
 
     def _take_interchange(self, _number: int, _segment: str) -> None:
         self._has_interchange = True
+        self._message_at = self._message_count = 0
 
     def _take_message(self, number: int, segment: str) -> None:
         self._keep()
+        self._close_message(number)
+        self._message_at = number
+        self._message_count += 1
         self._point = self._serial = self._channel = ""
         parts = [*self._split(segment), [""], [""]][2]
         if parts[0] != "MSCONS":
             self._errors.add(number, 0, "mscons.other-message", kind=parts[0])
 
-    def _take_trailer(self, _number: int, _segment: str) -> None:
+    def _take_trailer(self, number: int, segment: str) -> None:
         self._keep()
         self._point = ""
+        self._check_count(number, segment, number - self._message_at + 1 if self._message_at else 0)
+        self._message_at = 0
 
-    def _take_end(self, _number: int, _segment: str) -> None:
+    def _take_end(self, number: int, segment: str) -> None:
         self._keep()
+        self._close_message(number)
+        self._check_count(number, segment, self._message_count)
         self._has_ended = True
+
+    def _close_message(self, number: int) -> None:
+        """Tell of a message that another one, or the end, begins in."""
+        if self._message_at:
+            self._errors.add(number, 0, "mscons.no-trailer", first_line=self._message_at)
+        self._message_at = 0
+
+    def _check_count(self, number: int, segment: str, found: int) -> None:
+        """Tell where a UNT or UNZ counts more than came; there are files that count fewer."""
+        expected = [*self._split(segment), [""]][1][0]
+        if not expected.isdecimal() or int(expected) > found:
+            self._errors.add(number, 0, "mscons.too-few", expected=expected, found=found)
 
     def _keep(self) -> None:
         """Hand the value that is being told to the collector."""

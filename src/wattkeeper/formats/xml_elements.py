@@ -13,6 +13,8 @@ from wattkeeper.formats.api import ErrorList, FormatError
 
 _CHUNK_BYTES = 64 * 1024
 _DEPTH_AT_MOST = 100
+_TAG_BYTES_AT_MOST = 1024 * 1024  # a tag that is not over is looked at from its beginning with each chunk
+_TEXT_LENGTH_AT_MOST = 64 * 1024  # no name, number or note is as long: the rest is nobody's
 _NAME_SEPARATOR = "\x1f"
 _ENCODING_UNKNOWN = (LookupError, ValueError)  # what Python's codecs raise through the parser
 
@@ -51,14 +53,16 @@ def iter_elements(source: BinaryIO | bytes, names: frozenset[str], errors: Error
 
     What is not well-formed is an error, and ends the file there.
 
-    :raises FormatError: ``xml.doctype``, ``xml.too-deep``
+    :raises FormatError: ``xml.doctype``, ``xml.too-deep``, ``xml.tag-too-long``
     """
     file = BytesIO(source) if isinstance(source, bytes) else source
     builder = _Builder(names)
     is_last = False
+    fed_bytes = 0
     while not is_last:
         data = file.read(_CHUNK_BYTES)
         is_last = not data
+        fed_bytes += len(data)
         try:
             builder.parser.Parse(data, is_last)
         except expat.ExpatError as error:
@@ -69,13 +73,14 @@ def iter_elements(source: BinaryIO | bytes, names: frozenset[str], errors: Error
         except _ENCODING_UNKNOWN as error:
             errors.add(builder.parser.CurrentLineNumber, 0, "xml.broken", reason=str(error))
             return
+        _check_tag(builder.parser, fed_bytes)
         yield from builder.drain()
 
 
 def refuse_doctype(content: bytes) -> None:
     """Refuse an XML file of whatever kind that declares a document type before its first element.
 
-    :raises FormatError: ``xml.doctype``
+    :raises FormatError: ``xml.doctype``, ``xml.tag-too-long``
     """
     parser = expat.ParserCreate()
     is_past = False
@@ -96,6 +101,13 @@ def refuse_doctype(content: bytes) -> None:
             return
         if is_past:
             return
+        _check_tag(parser, min(first + _CHUNK_BYTES, len(content)))
+
+
+def _check_tag(parser: expat.XMLParserType, fed_bytes: int) -> None:
+    if fed_bytes - parser.CurrentByteIndex > _TAG_BYTES_AT_MOST:
+        line = parser.CurrentLineNumber
+        raise FormatError("xml.tag-too-long", line=line, limit_bytes=_TAG_BYTES_AT_MOST)
 
 
 class _Builder:
@@ -139,5 +151,5 @@ class _Builder:
 
     def _text(self, text: str) -> None:
         element = self._open[-1]
-        if element is not None and not element.children:
+        if element is not None and not element.children and len(element.text) < _TEXT_LENGTH_AT_MOST:
             element.text += text

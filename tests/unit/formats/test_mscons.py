@@ -20,7 +20,8 @@ HEAD = (
     "UNA:+.? 'UNB+UNOC:3+1:500+2:500+260302:1200+R1++TL'UNH+1+MSCONS:D:04B:UN:2.4c'BGM+7+B1+9'UNS+D'NAD+DP'"
     "LOC+172+DE001'RFF+MG:M-1'LIN+1'PIA+5+1-1?:1.29.0:SRW'"
 )
-TAIL = "UNT+20+1'UNZ+1+R1'"
+TAIL = "UNT+{count}+1'UNZ+1+R1'"
+SEGMENTS_BEFORE_COUNT = 2  # UNA and UNB; the message begins after them
 
 
 def value(start: int = 0, text: object = "1.5", qualifier: str = "220", more: str = "") -> str:
@@ -30,7 +31,9 @@ def value(start: int = 0, text: object = "1.5", qualifier: str = "220", more: st
 
 def file(*values: str) -> bytes:
     """Return an interchange."""
-    return (HEAD + "".join(values) + TAIL).encode()
+    message = HEAD + "".join(values)
+    count = len(split_at(message, "'", "?")) - SEGMENTS_BEFORE_COUNT
+    return (message + TAIL.format(count=count)).encode()
 
 
 def test_shared_interchanges() -> None:
@@ -171,6 +174,28 @@ def test_whole_files(content: bytes, code: str) -> None:
     assert code in [error.code for error in read_mscons(content).errors]
 
 
+WHOLE = file(value(), value(15))
+LOST = {
+    "a value": (WHOLE.replace(value(15).encode(), b""), 14, "mscons.too-few"),
+    "a time": (WHOLE.replace(b"DTM+164:202603010030?+00:303'", b""), 16, "mscons.too-few"),
+    "the trailer": (WHOLE.replace(b"UNT+15+1'", b""), 17, "mscons.no-trailer"),
+    "a message": (WHOLE.replace(b"UNZ+1", b"UNZ+2"), 18, "mscons.too-few"),
+    "the count": (WHOLE.replace(b"UNT+15", b"UNT+x"), 17, "mscons.too-few"),
+    "the end": (WHOLE[: WHOLE.index(b"UNZ")], 18, "mscons.no-end"),
+}
+
+
+@pytest.mark.parametrize(("content", "line", "code"), LOST.values(), ids=list(LOST))
+def test_what_was_lost_on_the_way_is_told_by_the_counts(content: bytes, line: int, code: str) -> None:
+    """A segment that is not there leaves no other trace."""
+    assert read_mscons(WHOLE).errors == []
+    assert [(error.line, error.code) for error in read_mscons(content).errors] == [(line, code)]
+
+
+def test_a_mark_of_byte_order_is_no_header() -> None:
+    assert read_mscons(b"\xef\xbb\xbf" + WHOLE).errors == []
+
+
 def test_instants() -> None:
     assert parse_instant("202603010015+01:303") == 1_772_320_500
     assert parse_instant("20260301001530+00:304") == 1_772_324_130
@@ -196,7 +221,7 @@ def test_teeth_plain_values_are_read_as_all_others(monkeypatch: pytest.MonkeyPat
 
 CODES = {
     *(f"mscons.{name}" for name in ("no-header", "no-end", "no-time", "wrong-time", "value-twice")),
-    *(f"mscons.{name}" for name in ("other-message", "quality-unknown")),
+    *(f"mscons.{name}" for name in ("other-message", "quality-unknown", "too-few", "no-trailer")),
     *(f"formats.{name}" for name in ("no-intervals", "not-a-number", "value-blank", "unit-unknown")),
     *(f"formats.{name}" for name in ("value-too-fine", "value-too-large")),
     "csv.wrong-name",
