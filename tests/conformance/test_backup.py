@@ -2,11 +2,16 @@
 
 import json
 import os
+import pty
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +22,7 @@ from conformance.stores import client, spawn
 from schema_file import place_schema
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.conformance_data import ALWAYS, MONTH_START_S, batch
+from wattkeeper.store.scratch import take_away_scratch
 
 PASSPHRASE = "a passphrase nobody guesses"
 pytestmark = pytest.mark.slow
@@ -103,7 +109,7 @@ def test_an_empty_folder_becomes_the_same_installation(home: Path, tmp_path: Pat
     assert json.loads(verified.stdout)["is_proved"]
     assert (tmp_path / "new" / "spool" / "segment-0000000001.sqlite").exists()
     assert not list((tmp_path / "new").glob("master.key")), "keys stay at home unless asked for"
-    assert not list(home.glob("backup-*")), "nothing unsealed is left"
+    assert not list((home / "scratch").iterdir()), "nothing unsealed is left"
 
 
 def test_nothing_in_the_file_can_be_read_without_the_secret(backup: Path, tmp_path: Path) -> None:
@@ -120,6 +126,7 @@ def test_nothing_in_the_file_can_be_read_without_the_secret(backup: Path, tmp_pa
     )
     assert wrong.returncode == 1
     assert "operations.sealed-wrong" in wrong.stderr
+    assert not list((tmp_path / "new").iterdir())
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut"])
@@ -130,6 +137,7 @@ def test_a_damaged_backup_is_refused(backup: Path, tmp_path: Path, damage: str) 
     done = run(tmp_path, "restore", str(file), str(tmp_path / "new"))
     assert done.returncode == 1
     assert "operations.sealed-wrong" in done.stderr
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_a_folder_that_holds_anything_is_left_alone(backup: Path, tmp_path: Path) -> None:
@@ -195,7 +203,7 @@ def test_a_drill_proves_a_backup_and_says_when(home: Path, tmp_path: Path) -> No
     drilled = run(home, "restore", str(file), "--drill")
     assert drilled.returncode == 0, drilled.stderr
     assert json.loads(drilled.stdout)["is_proved"]
-    assert not list(home.glob("drill-*"))
+    assert not list((home / "scratch").iterdir())
     known = json.loads((home / "proofs" / "backups.json").read_text())
     for name in ("backed_up_at", "restored_at"):
         assert datetime.now(UTC) - datetime.fromisoformat(known[name]) < timedelta(minutes=10)
@@ -206,3 +214,130 @@ def test_a_drill_proves_a_backup_and_says_when(home: Path, tmp_path: Path) -> No
     assert failed.returncode == 1
     assert "operations.drill-failed" in failed.stderr
     shutil.rmtree(tmp_path)
+
+
+def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """Start a verb in a process group of its own, to be killed."""
+    return subprocess.Popen(
+        [sys.executable, "-c", main_of(), *arguments],
+        env=environment(folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(folder: Path, pattern: str) -> Path:
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s:
+        if found := list(folder.glob(pattern)):
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(pattern)
+
+
+def test_what_a_killed_drill_left_goes_with_the_next_and_not_before_its_processes_are_dead(
+    home: Path, backup: Path
+) -> None:
+    drill = start(home, "restore", str(backup), "--drill")
+    left = wait_for(home, "scratch/drill-*/incoming").parent
+    take_away_scratch(home)
+    assert left.exists(), "it is at work"
+    drill.kill()
+    drill.wait(20)
+    take_away_scratch(home)
+    assert left.exists(), "the process that restores is at work"
+    os.killpg(drill.pid, signal.SIGKILL)
+    wait_for_death(drill.pid)
+    assert left.exists()
+    assert run(home, "restore", str(backup), "--drill").returncode == 0
+    assert not list((home / "scratch").iterdir())
+
+
+def wait_for_death(group_id: int) -> None:
+    deadline_s = time.monotonic() + 20
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline_s:
+            os.killpg(group_id, 0)
+            time.sleep(0.02)
+
+
+def test_a_killed_restore_is_done_anew_and_takes_away_nothing_else(
+    home: Path, backup: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    restore = start(tmp_path, "restore", str(backup), str(new))
+    wait_for(new, "readings")
+    assert "operations.restore-running" in run(tmp_path, "restore", str(backup), str(new)).stderr
+    os.killpg(restore.pid, signal.SIGKILL)
+    restore.wait(20)
+    assert (new / "incoming").exists()
+    assert "operations.restore-unfinished" in run(new, "serve", "--port", "0").stderr
+    (new / "master.key").write_bytes(b"put there by somebody")
+    names = sorted(path.name for path in new.iterdir())
+    assert "operations.folder-not-empty" in run(tmp_path, "restore", str(backup), str(new)).stderr
+    assert sorted(path.name for path in new.iterdir()) == names
+    (new / "master.key").unlink()
+    again = run(tmp_path, "restore", str(backup), str(new))
+    assert again.returncode == 0, again.stderr
+    assert json.loads(run(new, "verify", "--json").stdout)["is_proved"]
+
+
+def test_what_a_killed_backup_left_goes_with_the_next(home: Path, tmp_path: Path) -> None:
+    killed = start(home, "backup", str(tmp_path))
+    wait_for(tmp_path, "*.part")
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait(20)
+    (shadow,) = home.glob("readings/**/shadow")
+    (shadow / "wattkeeper_dead").mkdir()
+    file = back_up(home, tmp_path)
+    assert list(tmp_path.iterdir()) == [file]
+    assert not list(shadow.glob("wattkeeper_*"))
+    assert not list((home / "scratch").iterdir())
+
+
+def test_a_person_at_a_terminal_sees_how_far_it_is(home: Path, tmp_path: Path) -> None:
+    told, shown = at_terminal(home, "verify", "--json")
+    assert json.loads(told)["is_proved"]
+    assert "Every value follows from the reads" in shown
+    assert re.search(r"\b[1-9]\d*/[1-9]\d*\b", shown), shown
+    told, shown = at_terminal(home, "backup", str(tmp_path))
+    assert Path(json.loads(told)["path"]).exists()
+    assert "Copying the readings" in shown
+    quiet = run(home, "verify", "--json")
+    assert quiet.stderr == ""
+    assert json.loads(quiet.stdout)["is_proved"]
+
+
+def test_a_drill_shows_how_far_it_is_in_the_language_asked_for(home: Path, backup: Path) -> None:
+    told, shown = at_terminal(home, "--lang", "zh-hans", "restore", str(backup), "--drill")
+    assert json.loads(told)["is_proved"]
+    assert "正在复制读数" in shown
+    assert "每个数值均可由读数重新得出" in shown
+
+
+def at_terminal(folder: Path, *arguments: str) -> tuple[str, str]:
+    """Run a verb whose standard error is a terminal; return standard output and what the terminal got."""
+    own, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", main_of(), *arguments],
+        env=environment(folder, TERM="xterm", COLUMNS="160"),
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+    )
+    os.close(terminal)
+    shown = bytearray()
+
+    def read() -> None:
+        with suppress(OSError):  # the other end is closed
+            while part := os.read(own, 1 << 16):
+                shown.extend(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    told, _ = process.communicate(timeout=180)
+    reader.join()
+    os.close(own)
+    return told, shown.decode()

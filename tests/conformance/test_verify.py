@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from django.db import transaction
 
 from conformance.stores import running_store
-from conformance.verify_plants import PLANTS, Plant
+from conformance.verify_plants import OCTOBER_PLANTS, PLANTS, Plant
 from conformance.verify_world import World, make_world
 from console_street import derive
 from relational import LONG_AGO, NOW
@@ -25,6 +25,7 @@ from wattkeeper.store.schema import TABLES
 from wattkeeper.store.verify import Check, Fault
 
 pytestmark = pytest.mark.django_db
+LATER = NOW + timedelta(days=100)  # when the months that are open now may be archived
 CHECKS = {
     "store.parts",
     "store.batches",
@@ -145,7 +146,7 @@ def test_an_archived_month_is_no_fault_and_comes_back_proved(world: World) -> No
     checks = world.verify()
     assert not [fault for check in checks for fault in check.faults]
     assert {fault.code for check in checks for fault in check.unproved} == {
-        "verify.archived-before",
+        "verify.archived",
         "verify.bill-archived",
         "verify.audit-no-head",
     }
@@ -153,6 +154,44 @@ def test_an_archived_month_is_no_fault_and_comes_back_proved(world: World) -> No
     assert len(back) == len(gone)
     checks = world.verify()
     assert not [fault for check in checks for fault in (*check.faults, *check.unproved)]
+
+
+def test_a_month_between_archived_ones_is_proved_as_far_as_it_can_be(world: World) -> None:
+    leave_all_but_october(world)
+    checks = {check.name: check for check in world.verify()}
+    assert not [fault for check in checks.values() for fault in check.faults]
+    assert {fault.code for check in checks.values() for fault in check.unproved} == {
+        "verify.archived",
+        "verify.archived-beside",
+        "verify.bill-archived",  # local October begins in September of UTC
+        "verify.audit-no-head",
+    }
+    away = [(fault.place["from"], fault.place["to"]) for fault in checks["values.roll-ups"].unproved]
+    assert away == [
+        ("2026-09-01T00:00:00+00:00", "2026-10-01T00:00:00+00:00"),
+        ("2026-11-01T00:00:00+00:00", "2026-12-01T00:00:00+00:00"),
+    ]
+    assert checks["values.derived"].examined_count > 2 * 31 * 96
+    assert checks["values.roll-ups"].examined_count > 40
+    assert checks["values.registers"].examined_count > 20
+
+
+@pytest.mark.parametrize("plant", OCTOBER_PLANTS, ids=lambda plant: plant.__name__)
+def test_a_corruption_of_a_month_between_archived_ones_is_found(world: World, plant: Plant) -> None:
+    leave_all_but_october(world)
+    wanted = plant(world)
+    found = [fault for check in world.verify() for fault in check.faults]
+    for code, place in wanted:
+        assert any(_is_at(fault, code, place) for fault in found), (code, place, found[:10])
+
+
+def leave_all_but_october(world: World) -> None:
+    """Archive September, October and November; put October back."""
+    actor, services = world.people.administrator, world.services
+    gone = list(archive_months(actor=actor, now=LATER, services=services, before_month=202612))
+    back = list(restore_months(actor=actor, now=LATER, services=services, from_month=202610, to_month=202610))
+    assert {manifest.month for manifest in gone} == {202609, 202610, 202611}
+    assert {manifest.table for manifest in back} >= {"raw_read", "measurement"}
 
 
 def test_an_open_month_is_not_archived(world: World) -> None:

@@ -269,6 +269,46 @@ def damaged_archive(world: World) -> list[Found]:
     return [("verify.archive-damaged", {"table": "raw_read", "month": 202610})]
 
 
+def flipped_october_value(world: World) -> list[Found]:
+    world.alter(
+        "measurement",
+        f"UPDATE value_milliwh = 64 WHERE series_id = {world.home.series_id} AND {HOME_NOON_SQL}",
+    )
+    return [
+        ("verify.roll-up-wrong", {"series_id": world.home.series_id, "grain": "day", "date": HOME_DAY}),
+        ("verify.day-unbalanced", {"series_id": world.home.series_id, "date": HOME_DAY}),
+        ("verify.archive-differs", {"table": "measurement", "key": world.home.series_id, "rows": 1}),
+    ]
+
+
+def october_estimate_posing_as_measured(world: World) -> list[Found]:
+    where = f"{_own(world)} AND provenance = 2 AND toYYYYMM(starts_at) = 202610"
+    (rows,) = world.store.select(f"SELECT count() AS rows FROM measurement WHERE {where} FORMAT ArrowStream")[
+        "rows"
+    ].to_pylist()
+    assert rows
+    world.alter("measurement", f"UPDATE provenance = 1 WHERE {where}")
+    return [
+        (
+            "verify.archive-differs",
+            {"table": "measurement", "month": 202610, "key": world.series_id, "rows": rows},
+        )
+    ]
+
+
+def deleted_october_read(world: World) -> list[Found]:
+    at_sql = "measured_at = '2026-10-25 04:00:00'"
+    world.alter("raw_read", f"DELETE WHERE channel_id = {world.channel_id} AND {at_sql}")
+    place = {"table": "raw_read", "key": world.channel_id, "rows": 1, "first": "2026-10-25T04:00:00+00:00"}
+    return [("verify.archive-differs", place)]
+
+
+def dropped_october_day(world: World) -> list[Found]:
+    day_sql = "starts_at >= '2026-10-24 16:00:00' AND starts_at < '2026-10-25 16:00:00'"
+    world.alter("roll_up", f"DELETE WHERE grain = 1 AND {_own(world)} AND {day_sql}")
+    return [("verify.roll-up-missing", {"series_id": world.series_id, "grain": "day", "date": "2026-10-25"})]
+
+
 def _unguard(table: str) -> None:
     """Take away what the database itself refuses with; it comes back when the test is undone."""
     with connection.cursor() as cursor:
@@ -325,4 +365,10 @@ PLANTS: tuple[Plant, ...] = (
     bill_without_record,
     damaged_spool_row,
     damaged_archive,
+)
+OCTOBER_PLANTS: tuple[Plant, ...] = (
+    flipped_october_value,
+    october_estimate_posing_as_measured,
+    deleted_october_read,
+    dropped_october_day,
 )

@@ -17,9 +17,15 @@ def prepare(
 
     :raises WattkeeperError: if the settings are wrong or the folder can't be written; ``schema.*`` if this
         release can't follow what the database is; ``keys.*`` if the key file is not the right one;
-        ``installation.*`` if something is missing that was there at an earlier start
+        ``installation.*`` if something is missing that was there at an earlier start;
+        ``operations.restore-unfinished``
     """
     os.environ["WATTKEEPER_DATA"] = str(folder)
+    from wattkeeper.actions.operations.restore import require_finished
+    from wattkeeper.store.scratch import take_away_scratch
+
+    require_finished(folder)
+    take_away_scratch(folder)
     setup_django()
     from wattkeeper.actions.accounts.first_administrator import first_administrator
     from wattkeeper.actions.keys.ready_keys import ready_keys

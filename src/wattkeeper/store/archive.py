@@ -7,9 +7,8 @@ can be added between the last comparison and the end.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,15 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.store import archive_queries as queries
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.mixing import MASK, mix_table
 from wattkeeper.store.schema import TABLES
+from wattkeeper.store.windows import month_span
 
 _DERIVED = ("raw_read", "measurement", "rate_day")
 MONTHLY = ("raw_receipt", "raw_read", "raw_frame", "measurement", "rate_day")
 ROWS_MAX_COUNT = 1_000_000  # of one slice: what bounds memory
+_BATCH = ("batch_id", "frame_index")
 _ROWS, _MANIFEST, _REMOVED = "rows.parquet", "manifest.json", "removed"
 
 
@@ -154,17 +154,42 @@ def verify_files(folder: Path, manifest: Manifest) -> list[str]:
     return [str(path.relative_to(folder))]
 
 
-def horizon_s(folder: Path) -> int:
-    """Return the end of the newest month that is only in the archive, 0 where none is."""
-    months = [
+def away_months(folder: Path, tables: Sequence[str] = _DERIVED) -> set[int]:
+    """Return the months (yyyymm) of which one of the tables is only in the archive."""
+    return {
         manifest.month
         for manifest in list_manifests(folder)
-        if manifest.table in _DERIVED and is_removed(folder, manifest)
-    ]
-    if not months:
-        return 0
-    year, month = divmod(max(months), 100)
-    return to_seconds(datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC))
+        if manifest.table in tables and is_removed(folder, manifest)
+    }
+
+
+def horizon_s(folder: Path) -> int:
+    """Return the end of the newest month that is only in the archive, 0 where none is."""
+    return max((month_span(month)[1] for month in away_months(folder)), default=0)
+
+
+def find_lost(store: HttpReadingStore, folder: Path, manifest: Manifest) -> list[dict[str, int]]:
+    """
+    Return what the file of a month holds and the engine, which has the month too, does not hold so.
+
+    A row for each key of the table (``tenant_id``, ``key``): ``rows``, ``first_at_s``. A read that was
+    delivered again stands for itself, whatever batch it came in.
+    """
+    table = manifest.table
+    kinds = _kinds(store, table)
+    if _stored(store, table, manifest.month) == (manifest.rows_count, manifest.rows_mix):
+        return []
+    aside = f"{table}_compared"
+    store.execute(f"DROP TABLE IF EXISTS {aside} SYNC")
+    store.execute(_keeping_all(aside, table))
+    for rows in read_rows(manifest.place(folder) / _ROWS):
+        store.insert_table(aside, rows)
+    names = [name for name in kinds if name not in _BATCH or table != "raw_read"]
+    found: list[dict[str, int]] = []
+    for key_range in _slices(store, aside, manifest.month):
+        found += store.select(queries.lost(table, aside, names, manifest.month, key_range)).to_pylist()
+    store.execute(f"DROP TABLE {aside} SYNC")
+    return found
 
 
 def months_of(store: HttpReadingStore, table: str) -> list[int]:

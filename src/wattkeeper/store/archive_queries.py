@@ -1,6 +1,6 @@
 """The archive's questions and statements as text: tables of the schema, columns of the engine, integers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from wattkeeper.store.mixing import column_sql, mix_sql
 
@@ -47,7 +47,7 @@ def exists(table: str) -> str:
 
 def key_counts(table: str, month: int) -> str:
     """How many rows each key has in a month."""
-    key = _KEY[table]
+    key = _KEY[_base(table)]
     return (
         f"SELECT tenant_id, {key} AS key, toInt64(count()) AS rows FROM {table} WHERE {_in(table, month)}"
         f" GROUP BY tenant_id, key ORDER BY tenant_id, key{_ARROW}"
@@ -107,12 +107,25 @@ def add_missing(table: str, source: str, kinds: Mapping[str, str], month: int) -
     )
 
 
+def lost(table: str, source: str, names: Sequence[str], month: int, key_range: KeyRange) -> str:
+    """The rows of a range of keys, by key, that are in the source and not in the table."""
+    columns = ", ".join(names)
+    tenant_id, first, last = (int(value) for value in key_range)
+    chosen = f"tenant_id = {tenant_id} AND {_KEY[table]} BETWEEN {first} AND {last}"
+    return (
+        f"SELECT tenant_id, {_KEY[table]} AS key, toInt64(count()) AS rows,"
+        f" toInt64(toUnixTimestamp(min({_INSTANT[table]}))) AS first_at_s FROM {source} WHERE {chosen}"
+        f" AND ({columns}) NOT IN (SELECT {columns} FROM {table} WHERE {_in(table, month)} AND {chosen})"
+        f" GROUP BY tenant_id, key ORDER BY tenant_id, key{_ARROW}"
+    )
+
+
 def _in(table: str, month: int) -> str:
     return f"toYYYYMM({table}.{_INSTANT[_base(table)]}) = {int(month)}"
 
 
 def _base(table: str) -> str:
-    return table.removesuffix("_leaving").removesuffix("_returning")
+    return table.removesuffix("_leaving").removesuffix("_returning").removesuffix("_compared")
 
 
 def _plain(name: str, kind: str) -> str:

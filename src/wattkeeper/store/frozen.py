@@ -4,15 +4,20 @@ For an engine whose folder is on this machine. A table is frozen in one step, wh
 one after another.
 """
 
+import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.schema import TABLES
+from wattkeeper.store.scratch import hold, take_away_dead
+
+_NAME = "wattkeeper_"  # the engine would write other signs than letters, digits and this otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +34,21 @@ def is_local(store: HttpReadingStore) -> bool:
 
 
 @contextmanager
-def frozen(store: HttpReadingStore, name: str) -> Iterator[list[FrozenTable]]:
-    """Freeze every table; the links are gone after the block."""
-    shadow = _disk(store) / "shadow" / name
+def frozen(store: HttpReadingStore) -> Iterator[list[FrozenTable]]:
+    """Freeze every table; the links are gone after the block. Those that a dead command left go first."""
+    disk = _disk(store)
+    take_away_dead((disk / "shadow").glob(f"{_NAME}*"))
+    shadow, lock = _shadow(disk)
     try:
         for table in TABLES:
-            store.execute(f"ALTER TABLE {table} FREEZE WITH NAME '{name}'")
+            store.execute(f"ALTER TABLE {table} FREEZE WITH NAME '{shadow.name}'")
         yield [
             FrozenTable(table, tuple(sorted(_parts(shadow, folder))))
             for table, folder in _folders(store).items()
         ]
     finally:
         shutil.rmtree(shadow, ignore_errors=True)
+        os.close(lock)
 
 
 def attach(store: HttpReadingStore, table: str, parts: Path) -> None:
@@ -69,6 +77,20 @@ def forget_runs(store: HttpReadingStore, newest_run_id: int) -> None:
             store.execute(
                 f"ALTER TABLE {table} DELETE WHERE run_id > {int(newest_run_id)} SETTINGS mutations_sync = 2"
             )
+
+
+def _shadow(disk: Path) -> tuple[Path, int]:
+    """Make the engine a folder for its links, and return it with its lock."""
+    owner = disk.stat()
+    while True:
+        shadow = disk / "shadow" / f"{_NAME}{uuid.uuid4().hex}"
+        for folder in (shadow.parent, shadow):
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o750)
+                os.chown(folder, owner.st_uid, owner.st_gid)
+        lock = hold(shadow)
+        if lock is not None:  # else another backup has just taken it for a dead one's
+            return shadow, lock
 
 
 def _parts(shadow: Path, folder: Path) -> Iterator[Path]:

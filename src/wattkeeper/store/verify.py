@@ -3,9 +3,10 @@
 Each check says how much it examined, what is wrong and where, and what it could not prove.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from wattkeeper.store.transport import StoreRefused
 
 FAULTS_MAX_COUNT = 1000  # of one check; there is one more that says so
 STAMP_AHEAD_MAX_S = 600
+OnDone = Callable[[int, int], None]  # told how much is done of how much
 _READ_KEY = ("tenant_id", "batch_id", "month")
 
 
@@ -57,34 +59,46 @@ class Check:
         self.unproved.append(Fault(code, place))
 
 
-def verify_store(
-    store: SqlStore, runs: Mapping[int, int], *, now_s: int, newest_run_id: int
-) -> Iterator[Check]:
-    """Yield every check of the store itself. `runs`: how many values each run says that it wrote."""
-    checks: Sequence[tuple[str, Callable[[Check], None]]] = (
-        ("store.parts", lambda check: _check_parts(store, check)),
-        ("store.batches", lambda check: _check_batches(store, check)),
-        ("store.frames", lambda check: _check_frames(store, check)),
-        ("store.stamps", lambda check: _check_stamps(store, check, now_s)),
-        ("store.runs", lambda check: _check_runs(store, check, runs, newest_run_id)),
+Examine = Callable[[Check, OnDone], None]
+
+
+def store_checks(
+    store: SqlStore,
+    runs: Mapping[int, int],
+    away: Mapping[str, Set[int]],
+    *,
+    now_s: int,
+    newest_run_id: int,
+) -> Sequence[tuple[str, Examine]]:
+    """
+    Return every check of the store itself by name.
+
+    `runs`: how many values each run says that it wrote; `away`: months by table that are only in the archive.
+    """
+    return (
+        ("store.parts", lambda check, on_done: _check_parts(store, check, on_done)),
+        ("store.batches", lambda check, _: _check_batches(store, check, away)),
+        ("store.frames", lambda check, _: _check_frames(store, check, away)),
+        ("store.stamps", lambda check, _: _check_stamps(store, check, now_s)),
+        ("store.runs", lambda check, _: _check_runs(store, check, runs, newest_run_id)),
     )
-    for name, examine in checks:
-        yield run_check(name, examine)
 
 
-def run_check(name: str, examine: Callable[[Check], None]) -> Check:
+def run_check(name: str, examine: Examine, on_progress: Callable[[str, int, int], None]) -> Check:
     """Return what came of a check; one that an error stops has proved nothing."""
     check = Check(name)
+    on_progress(name, 0, 0)
     try:
-        examine(check)
+        examine(check, partial(on_progress, name))
     except WattkeeperError as error:
         check.fault("verify.check-failed", check=name, reason=error.code, detail=str(error.params)[:300])
     return check
 
 
-def _check_parts(store: SqlStore, check: Check) -> None:
+def _check_parts(store: SqlStore, check: Check, on_done: OnDone) -> None:
     """The engine's own checksums, part by part."""
-    for table in TABLES:
+    for index, table in enumerate(TABLES):
+        on_done(index, len(TABLES))
         try:
             rows = store.select(verify_queries.parts(table)).to_pylist()
         except StoreRefused as error:
@@ -97,10 +111,11 @@ def _check_parts(store: SqlStore, check: Check) -> None:
                 check.fault("verify.part-damaged", table=table, part=row["part_path"], reason=reason)
 
 
-def _check_batches(store: SqlStore, check: Check) -> None:
+def _check_batches(store: SqlStore, check: Check, away: Mapping[str, Set[int]]) -> None:
     """Every read that a receipt says was stored is there, and is the same."""
-    receipts = _grouped(store.select(verify_queries.RECEIPTS))
-    found = _grouped(store.select(verify_queries.BATCHES))
+    left_out = away["raw_receipt"] | away["raw_read"]
+    receipts = _grouped(store.select(verify_queries.RECEIPTS), left_out)
+    found = _grouped(store.select(verify_queries.BATCHES), left_out)
     check.examined_count = sum(row["reads_count"] for row in receipts.values())
     for key, wanted in sorted(receipts.items()):
         held = found.get(key, {"reads_count": 0, "reads_mix": 0})
@@ -124,8 +139,9 @@ def _elsewhere(store: SqlStore, key: tuple[int, ...], receipt: Mapping[str, Any]
     return int(row["others"])
 
 
-def _grouped(table: pa.Table) -> dict[tuple[int, ...], dict[str, Any]]:
-    return {tuple(row[name] for name in _READ_KEY): row for row in table.to_pylist()}
+def _grouped(table: pa.Table, left_out: Set[int]) -> dict[tuple[int, ...], dict[str, Any]]:
+    rows = (row for row in table.to_pylist() if row["month"] not in left_out)
+    return {tuple(row[name] for name in _READ_KEY): row for row in rows}
 
 
 def _batch_place(key: tuple[int, ...], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,9 +156,15 @@ def _batch_place(key: tuple[int, ...], row: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _check_frames(store: SqlStore, check: Check) -> None:
-    """Every frame that came is there as it came, and every read that names one leads to it."""
+def _check_frames(store: SqlStore, check: Check, away: Mapping[str, Set[int]]) -> None:
+    """Every frame that came is there as it came, and every read that names one leads to it.
+
+    A frame lies in the month in which it came; where the receipt that says so is archived, in any.
+    """
+    left_out = away["raw_frame"] | ({0} if away["raw_frame"] and away["raw_receipt"] else set())
     for row in store.select(verify_queries.FRAMES).to_pylist():
+        if row["month"] in left_out:
+            continue
         check.examined_count += row["wanted_count"]
         place = {"tenant_id": row["tenant_id"], "batch_id": row["batch_id"]}
         if row["found_count"] != row["wanted_count"]:

@@ -32,13 +32,15 @@ BATCHES = (
 )
 FRAMES = (
     "SELECT tenant_id, batch_id, toInt64(max(wanted)) AS wanted_count, toInt64(max(found)) AS found_count,"
-    " max(wanted_sum) AS wanted_mix, max(found_sum) AS found_mix FROM ("
+    " max(wanted_sum) AS wanted_mix, max(found_sum) AS found_mix, max(received) AS month FROM ("
     "SELECT tenant_id, batch_id, frames_count AS wanted, toInt64(0) AS found, frames_mix AS wanted_sum,"
-    " toUInt64(0) AS found_sum FROM raw_receipt WHERE frames_count > 0"
+    f" toUInt64(0) AS found_sum, {_MONTH.format('received_at')} AS received"
+    " FROM raw_receipt WHERE frames_count > 0"
     " UNION ALL SELECT tenant_id, batch_id, toInt64(max(frame_index) + 1), toInt64(0), toUInt64(0),"
-    " toUInt64(0) FROM raw_read WHERE frame_index >= 0 GROUP BY tenant_id, batch_id"
+    " toUInt64(0), toInt64(0) FROM raw_read WHERE frame_index >= 0 GROUP BY tenant_id, batch_id"
     " UNION ALL SELECT tenant_id, batch_id, toInt64(0), toInt64(count()), toUInt64(0),"
-    f" sum({FRAME_MIX}) FROM (SELECT DISTINCT tenant_id, batch_id, frame_index, content FROM raw_frame)"
+    f" sum({FRAME_MIX}), toInt64(0)"
+    " FROM (SELECT DISTINCT tenant_id, batch_id, frame_index, content FROM raw_frame)"
     f" GROUP BY tenant_id, batch_id) GROUP BY tenant_id, batch_id HAVING wanted_count > 0{_ARROW}"
 )
 ALL_COUNTS = (

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.operations.places import Places
+from wattkeeper.actions.operations.progress import Progress, unwatched
 from wattkeeper.actions.operations.record import record_operation
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -22,7 +23,13 @@ OPEN_MONTHS_COUNT = 2  # this month and the one before are still being read
 
 
 def archive_months(
-    *, actor: Actor, now: datetime, services: Services, before_month: int, keeps_rows: bool = False
+    *,
+    actor: Actor,
+    now: datetime,
+    services: Services,
+    before_month: int,
+    keeps_rows: bool = False,
+    on_progress: Progress = unwatched,
 ) -> Iterator[Manifest]:
     """
     Yield each month (yyyymm, UTC) before `before_month` as its file is written and proved.
@@ -38,20 +45,27 @@ def archive_months(
     store, folder = _store(services), Places.of(services.data_folder).archive
     for table in archive.MONTHLY:
         archive.bring_back(store, table)
-        for month in archive.months_of(store, table):
-            if month >= before_month:
-                continue
-            manifest = archive.archive_month(store, folder, table, month)
-            if manifest is None:
-                continue
-            if not keeps_rows:
-                archive.remove_month(store, folder, manifest)
-            _record(actor, now, "archived" if keeps_rows else "removed", manifest)
-            yield manifest
+    held = [(table, month) for table in archive.MONTHLY for month in archive.months_of(store, table)]
+    leaving = [(table, month) for table, month in held if month < before_month]
+    for index, (table, month) in enumerate(leaving):
+        on_progress("operations.step-archiving", index, len(leaving))
+        manifest = archive.archive_month(store, folder, table, month)
+        if manifest is None:
+            continue
+        if not keeps_rows:
+            archive.remove_month(store, folder, manifest)
+        _record(actor, now, "archived" if keeps_rows else "removed", manifest)
+        yield manifest
 
 
 def restore_months(
-    *, actor: Actor, now: datetime, services: Services, from_month: int, to_month: int
+    *,
+    actor: Actor,
+    now: datetime,
+    services: Services,
+    from_month: int,
+    to_month: int,
+    on_progress: Progress = unwatched,
 ) -> Iterator[Manifest]:
     """
     Yield each archived month of the closed range as it is back in the store.
@@ -60,11 +74,13 @@ def restore_months(
     """
     actor.require(Role.ADMINISTRATOR)
     store, folder = _store(services), Places.of(services.data_folder).archive
-    for manifest in archive.list_manifests(folder):
-        if from_month <= manifest.month <= to_month and archive.is_removed(folder, manifest):
-            archive.restore_month(store, folder, manifest)
-            _record(actor, now, "restored", manifest)
-            yield manifest
+    manifests = [found for found in archive.list_manifests(folder) if archive.is_removed(folder, found)]
+    returning = [found for found in manifests if from_month <= found.month <= to_month]
+    for index, manifest in enumerate(returning):
+        on_progress("operations.step-returning", index, len(returning))
+        archive.restore_month(store, folder, manifest)
+        _record(actor, now, "restored", manifest)
+        yield manifest
     _derive_late(actor.tenant_id, now, horizon_s=archive.horizon_s(folder))
 
 

@@ -5,21 +5,21 @@ side wrote is then in the readings; what came later is there as well, and is don
 batch that leaves the spool meanwhile is in the readings too, and twice is once.
 """
 
+import fcntl
 import io
 import json
 import os
-import shutil
 import sqlite3
 import tarfile
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections import Counter
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from wattkeeper.actions.operations.places import Places
+from wattkeeper.actions.operations.progress import Progress, unwatched
 from wattkeeper.actions.operations.relational_dump import dump, dump_name
 from wattkeeper.actions.operations.sealed import Kind, SealingWriter, Secret
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -27,6 +27,7 @@ from wattkeeper.store import archive
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.frozen import frozen, is_local
 from wattkeeper.store.schema import TABLES
+from wattkeeper.store.scratch import scratch_folder, take_away_dead
 
 FORMAT_VERSION = 1
 SUFFIX = ".wkbackup"
@@ -54,6 +55,7 @@ def back_up(
     secret: Secret,
     now: datetime,
     has_keys: bool = False,
+    on_progress: Progress = unwatched,
 ) -> Backup:
     """
     Write a backup into the folder `target` and return it; nothing is there before all of it is.
@@ -67,10 +69,13 @@ def back_up(
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = target / f"wattkeeper-{now:%Y%m%dT%H%M%SZ}{SUFFIX}"
     fresh = path.with_suffix(".part")
+    take_away_dead(target.glob("wattkeeper-*.part"))
     try:
         with fresh.open("wb") as file:
+            with suppress(OSError):  # not every place for backups has locks
+                fcntl.flock(file, fcntl.LOCK_EX)
             os.fchmod(file.fileno(), 0o600)
-            parts = _write(file, store, data_folder, database, secret, now, has_keys=has_keys)
+            parts = _write(file, store, data_folder, database, secret, now, has_keys, on_progress)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
@@ -86,21 +91,24 @@ def _write(
     database: dict[str, Any],
     secret: Secret,
     now: datetime,
-    *,
     has_keys: bool,
+    on_progress: Progress,
 ) -> dict[str, int]:
     places = Places.of(data_folder)
     with (
         closing(SealingWriter(file, secret)) as sealed,
         tarfile.open(fileobj=sealed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
-        _scratch(data_folder) as scratch,
+        scratch_folder(data_folder, "backup") as (scratch, _),
     ):
+        on_progress("operations.step-database", 0, 0)
         relational = scratch / dump_name(database)
         dump(database, relational)
         tar.add(relational, relational.name)
         relational.unlink()
+        on_progress("operations.step-spool", 0, 0)
         _add_spool(tar, places.spool, scratch)
-        parts = _add_readings(tar, store, scratch, now)
+        parts = _add_readings(tar, store, scratch, on_progress)
+        on_progress("operations.step-archive", 0, 0)
         for place, name in ((places.archive, "archive"), (places.heads.parent, "proofs")):
             if place.exists():
                 tar.add(place, name)
@@ -137,38 +145,28 @@ def _add_spool(tar: tarfile.TarFile, folder: Path, scratch: Path) -> None:
 
 
 def _add_readings(
-    tar: tarfile.TarFile, store: HttpReadingStore, scratch: Path, now: datetime
+    tar: tarfile.TarFile, store: HttpReadingStore, scratch: Path, on_progress: Progress
 ) -> dict[str, int]:
     """Add every table: the engine's own parts where its folder is here, else its months as files."""
     if is_local(store):
-        with frozen(store, f"backup_{now:%Y%m%d%H%M%S%f}") as tables:
-            for table in tables:
-                for part in table.parts:
-                    tar.add(part, f"parts/{table.name}/{part.name}")
+        with frozen(store) as tables:
+            parts = [(table.name, part) for table in tables for part in table.parts]
+            for index, (name, part) in enumerate(parts):
+                on_progress("operations.step-readings", index, len(parts))
+                tar.add(part, f"parts/{name}/{part.name}")
             return {table.name: len(table.parts) for table in tables}
-    counts = {}
-    for name in TABLES:
-        months = archive.months_of(store, name)
-        counts[name] = len(months)
-        for month in months:
-            file = scratch / f"{month}.parquet"
-            archive.write_month(store, name, month, file)
-            tar.add(file, f"months/{name}/{month}.parquet")
-            file.unlink()
-    return counts
+    months = [(name, month) for name in TABLES for month in archive.months_of(store, name)]
+    for index, (name, month) in enumerate(months):
+        on_progress("operations.step-readings", index, len(months))
+        file = scratch / f"{month}.parquet"
+        archive.write_month(store, name, month, file)
+        tar.add(file, f"months/{name}/{month}.parquet")
+        file.unlink()
+    counts = Counter(name for name, _ in months)
+    return {name: counts[name] for name in TABLES}
 
 
 def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     info = tarfile.TarInfo(name)
     info.size = len(content)
     tar.addfile(info, io.BytesIO(content))
-
-
-@contextmanager
-def _scratch(data_folder: Path) -> Iterator[Path]:
-    """A folder beside the data, for what is not sealed yet; gone after the block."""
-    folder = Path(tempfile.mkdtemp(prefix="backup-", dir=data_folder))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

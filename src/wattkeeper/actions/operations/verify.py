@@ -1,10 +1,12 @@
 """Recount and reconcile everything: say what is proved, what is wrong and where, what could not be proved."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from pathlib import Path
 
 from wattkeeper.actions.operations.audit_heads import is_key_lost, seal_heads
 from wattkeeper.actions.operations.places import Places
+from wattkeeper.actions.operations.progress import Progress, unwatched
 from wattkeeper.actions.operations.verify_bills import check_bills
 from wattkeeper.actions.operations.verify_days import check_balance, check_roll_ups
 from wattkeeper.actions.operations.verify_latest import check_latest
@@ -13,17 +15,24 @@ from wattkeeper.actions.operations.verify_records import (
     check_audit,
     check_spool,
 )
-from wattkeeper.actions.operations.verify_scope import Scope, make_scope, written_counts
+from wattkeeper.actions.operations.verify_scope import (
+    Scope,
+    away_spans,
+    count_series,
+    make_scope,
+    written_counts,
+)
 from wattkeeper.actions.operations.verify_values import check_values
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.data.billing.models import Bill
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.registry.models import Tenant
 from wattkeeper.pipeline.ports import Ports
-from wattkeeper.store.archive import horizon_s
+from wattkeeper.store.archive import MONTHLY, away_months
 from wattkeeper.store.client import HttpReadingStore
-from wattkeeper.store.verify import Check, instant, run_check, verify_store
+from wattkeeper.store.verify import Check, Examine, OnDone, instant, run_check, store_checks
 
 PortsOf = Callable[[int], Ports]
 
@@ -34,11 +43,13 @@ def verify(
     now: datetime,
     ports_of: PortsOf,
     sample_count: int | None = None,
+    on_progress: Progress = unwatched,
 ) -> Iterator[Check]:
     """
     Yield every check as it is done; with `sample_count` only as many series of each tenant are derived again.
 
-    Leaves one thing behind: a signed head of each audit chain, if all of them hold.
+    `on_progress` is told the name of the check at work. Leaves one thing behind: a signed head of each audit
+    chain, if all of them hold.
 
     :raises WattkeeperError: ``store.not-running``
     """
@@ -47,43 +58,74 @@ def verify(
         raise WattkeeperError("store.not-running", is_permanent=False)
     places = Places.of(services.data_folder)
     tenant_ids = list(Tenant.objects.order_by("id").values_list("id", flat=True))
-    runs = written_counts(tenant_ids, places.archive)
-    newest_run_id = Run.objects.order_by("-id").values_list("id", flat=True).first() or 0
-    now_s, archived_to_s = to_seconds(now.replace(microsecond=0)), horizon_s(places.archive)
-    yield from verify_store(store, runs, now_s=now_s, newest_run_id=newest_run_id)
+    newest_run = Run.objects.order_by("-id").first()
+    away = {table: away_months(places.archive, [table]) for table in MONTHLY}
+    series, sampled = (count_series(tenant_ids, count) for count in (None, sample_count))
 
-    def scopes(count: int | None) -> Iterator[Scope]:
-        for tenant_id in tenant_ids:
-            yield make_scope(store, tenant_id, now, places.archive, sample_count=count)
+    def over(
+        examine: Callable[[Scope, Check], None], of_count: int, sample_count: int | None = None
+    ) -> Examine:
+        def examine_all(check: Check, on_done: OnDone) -> None:
+            for scope in _scopes(store, tenant_ids, now, places.archive, sample_count, on_done, of_count):
+                examine(scope, check)
+                _tell_limits(scope, check)
 
-    yield _over(
-        "values.derived", scopes, sample_count, lambda scope, check: check_values(scope, check, ports_of)
+        return examine_all
+
+    checks: Iterable[tuple[str, Examine]] = (
+        *store_checks(
+            store,
+            written_counts(tenant_ids, places.archive),
+            away,
+            now_s=to_seconds(now.replace(microsecond=0)),
+            newest_run_id=newest_run.id if newest_run else 0,
+        ),
+        (
+            "values.derived",
+            over(lambda scope, check: check_values(scope, check, ports_of), sampled, sample_count),
+        ),
+        ("values.registers", over(check_balance, sampled, sample_count)),
+        ("values.roll-ups", over(check_roll_ups, series)),
+        ("values.latest", lambda check, _: check_latest(check, store, away_spans(places.archive))),
+        ("bills", over(check_bills, Bill.objects.filter(tenant_id__in=tenant_ids).count())),
+        ("audit", lambda check, on_done: check_audit(check, tenant_ids, services.data_folder, on_done)),
+        ("spool", lambda check, _: check_spool(check, places.spool)),
+        ("archive", lambda check, on_done: check_archive(check, store, places.archive, on_done)),
     )
-    yield _over("values.registers", scopes, sample_count, check_balance)
-    yield _over("values.roll-ups", scopes, None, check_roll_ups)
-    yield run_check("values.latest", lambda check: check_latest(check, store, archived_to_s))
-    yield _over("bills", scopes, None, check_bills)
-    audit = run_check("audit", lambda check: check_audit(check, tenant_ids, services.data_folder))
-    yield audit
-    yield run_check("spool", lambda check: check_spool(check, places.spool))
-    yield run_check("archive", lambda check: check_archive(check, places.archive))
-    if not audit.faults and not is_key_lost(services.data_folder):
+    is_audit_whole = False
+    for name, examine in checks:
+        check = run_check(name, examine, on_progress)
+        is_audit_whole |= name == "audit" and not check.faults
+        yield check
+    if is_audit_whole and not is_key_lost(services.data_folder):
         seal_heads(services.data_folder, now)
 
 
-def _over(
-    name: str,
-    scopes: Callable[[int | None], Iterator[Scope]],
+def _scopes(
+    store: HttpReadingStore,
+    tenant_ids: Iterable[int],
+    now: datetime,
+    archive: Path,
     sample_count: int | None,
-    examine: Callable[[Scope, Check], None],
-) -> Check:
-    def examine_all(check: Check) -> None:
-        for scope in scopes(sample_count):
-            examine(scope, check)
-            if scope.archived_to_s:
-                check.cannot("verify.archived-before", date=instant(scope.archived_to_s))
-            if scope.is_sample:
-                place = {"tenant_id": scope.tenant_id, "of": scope.all_count, "found": len(scope.series_ids)}
-                check.cannot("verify.sampled", **place)
+    on_done: OnDone,
+    of_count: int,
+) -> Iterator[Scope]:
+    """Yield the scope of each tenant as it is now, and count what is done of all."""
+    done_count = 0
 
-    return run_check(name, examine_all)
+    def add(more_count: int) -> None:
+        nonlocal done_count
+        done_count += more_count
+        on_done(done_count, of_count)
+
+    for tenant_id in tenant_ids:
+        yield make_scope(store, tenant_id, now, archive, sample_count=sample_count, on_done=add)
+
+
+def _tell_limits(scope: Scope, check: Check) -> None:
+    """Note what a scope leaves out."""
+    for from_s, to_s in scope.away:
+        check.cannot("verify.archived", **{"from": instant(from_s), "to": instant(to_s)})
+    if scope.is_sample:
+        place = {"tenant_id": scope.tenant_id, "of": scope.all_count, "found": len(scope.series_ids)}
+        check.cannot("verify.sampled", **place)

@@ -18,6 +18,7 @@ def check_bills(scope: Scope, check: Check) -> None:
     query = Bill.objects.filter(tenant_id=scope.tenant_id).select_related("usage_point")
     for bill in query.prefetch_related("lines").order_by("id").iterator(500):
         check.examined_count += 1
+        scope.on_done(1)
         _check_lines(check, bill)
         _check_document(check, bill)
         _check_values(scope, check, bill)
@@ -93,7 +94,7 @@ def _check_values(scope: Scope, check: Check, bill: Bill) -> None:
         as_of_run_id=bill.run_id,
     )
     if version_of(values) != bill.document["data_version"]:
-        if to_seconds(bill.starts_at) < scope.archived_to_s:
+        if scope.is_away(to_seconds(bill.starts_at), to_seconds(bill.ends_at)):
             check.cannot("verify.bill-archived", **_place(bill))
             return
         energy = int(values.value_milliwh.sum())

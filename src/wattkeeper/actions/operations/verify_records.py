@@ -8,14 +8,17 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.audit.chain import SYSTEM_TENANT_ID
 from wattkeeper.data.audit.walk import AuditFault
 from wattkeeper.headend.spool_check import check_rows
-from wattkeeper.store.archive import list_manifests, verify_files
-from wattkeeper.store.verify import Check
+from wattkeeper.store.archive import find_lost, is_removed, list_manifests, verify_files
+from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.verify import Check, OnDone, instant
 
 
-def check_audit(check: Check, tenant_ids: Iterable[int], data_folder: Path) -> None:
+def check_audit(check: Check, tenant_ids: Iterable[int], data_folder: Path, on_done: OnDone) -> None:
     """Every record follows from the one before; each signed head, of both places, is of a record there is."""
     is_any = False
-    for tenant_id in sorted({SYSTEM_TENANT_ID, *tenant_ids}):
+    chains = sorted({SYSTEM_TENANT_ID, *tenant_ids})
+    for index, tenant_id in enumerate(chains):
+        on_done(index, len(chains))
         proof = prove_chain(data_folder, tenant_id)
         is_any = is_any or bool(proof.heads_count)
         check.examined_count += proof.records_count
@@ -53,9 +56,18 @@ def check_spool(check: Check, folder: Path) -> None:
         check.fault("verify.spool-quarantined", file=str(path.relative_to(folder)))
 
 
-def check_archive(check: Check, folder: Path) -> None:
-    """Every file of the archive is the one that was written."""
-    for manifest in list_manifests(folder):
+def check_archive(check: Check, store: HttpReadingStore, folder: Path, on_done: OnDone) -> None:
+    """Every file of the archive is the one that was written; of a month that is back nothing is lost."""
+    manifests = list_manifests(folder)
+    for index, manifest in enumerate(manifests):
+        on_done(index, len(manifests))
         check.examined_count += 1
-        for name in verify_files(folder, manifest):
-            check.fault("verify.archive-damaged", file=name, month=manifest.month, table=manifest.table)
+        place = {"month": manifest.month, "table": manifest.table}
+        damaged = verify_files(folder, manifest)
+        for name in damaged:
+            check.fault("verify.archive-damaged", file=name, **place)
+        if damaged or is_removed(folder, manifest):
+            continue
+        for row in find_lost(store, folder, manifest):
+            first = instant(row.pop("first_at_s"))
+            check.fault("verify.archive-differs", first=first, **row, **place)

@@ -1,23 +1,27 @@
 """What `verify` looks at: the series of a tenant by zone, the months to prove, what is being derived."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from django.db.models import Count
 
+from wattkeeper.actions.operations.archive_months import LATE_RULE
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.readings.rollups import month_bounds
+from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import DirtyWindow, Run
 from wattkeeper.data.collection.spans import Spans
 from wattkeeper.data.registry.models import Series
-from wattkeeper.store.archive import horizon_s, is_removed, list_manifests
+from wattkeeper.pipeline.window import Span, merge_spans
+from wattkeeper.store.archive import away_months, is_removed, list_manifests
 from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.windows import month_span
 
-_MONTH_MAX_S = 32 * 86_400
 CHUNK_COUNT = 500  # series looked at together
 
 
@@ -25,7 +29,8 @@ CHUNK_COUNT = 500  # series looked at together
 class Scope:
     """One tenant's part of a proof. `from_s` is None where it has no reads; `dirty`: not derived yet.
 
-    `looked_at_s`: when a run last looked, later than which nobody has judged what is missing.
+    `away`: what is only in the archive. `looked_at_s`: when a run last looked, later than which nobody has
+    judged what is missing.
     """
 
     tenant_id: int
@@ -37,8 +42,9 @@ class Scope:
     interval_s: dict[int, int]
     dirty: Spans
     all_count: int
-    archived_to_s: int
+    away: tuple[Span, ...]
     looked_at_s: int
+    on_done: Callable[[int], None]  # told how much more was looked at: series, or bills
 
     @property
     def is_sample(self) -> bool:
@@ -50,14 +56,30 @@ class Scope:
         """The present instant."""
         return to_seconds(self.now.replace(microsecond=0))
 
-    def chunks(self) -> Iterator[tuple[ZoneInfo, Sequence[int], list[int]]]:
-        """Yield zone, some series and the starts of its local months, the end of the last among them."""
+    @property
+    def held(self) -> list[Span]:
+        """The spans of which nothing is only in the archive."""
         if self.from_s is None:
-            return
+            return []
+        ends_s = [self.from_s, *(at_s for span in self.away for at_s in span), self.now_s]
+        pairs = zip(ends_s[::2], ends_s[1::2], strict=True)
+        return [(max(from_s, self.from_s), to_s) for from_s, to_s in pairs if to_s > self.from_s]
+
+    def chunks(self) -> Iterator[tuple[ZoneInfo, Sequence[int], list[int]]]:
+        """Yield zone, some series and the starts of its local months, the end of the last among them.
+
+        The first and last of them may be away in part.
+        """
         for zone, ids in self.zones.items():
-            bounds_s = month_bounds(self.from_s, self.now_s, zone)
             for start in range(0, len(ids), CHUNK_COUNT):
-                yield zone, ids[start : start + CHUNK_COUNT], bounds_s
+                part = ids[start : start + CHUNK_COUNT]
+                for from_s, to_s in self.held:
+                    yield zone, part, month_bounds(from_s, to_s, zone)
+                self.on_done(len(part))
+
+    def is_away(self, from_s: int, to_s: int) -> bool:
+        """Whether something of the span is only in the archive."""
+        return any(first_s < to_s and from_s < end_s for first_s, end_s in self.away)
 
     def is_dirty(self, series_id: int, from_s: int, to_s: int) -> bool:
         """Whether something of the span waits to be derived."""
@@ -72,20 +94,17 @@ def make_scope(
     archive: Path,
     *,
     sample_count: int | None = None,
+    on_done: Callable[[int], None] = lambda _count: None,
 ) -> Scope:
-    """Return the scope of a tenant: all of its series, or as many of them, spread evenly.
-
-    It begins with the first whole local month that no part of is only in the archive.
-    """
+    """Return the scope of a tenant: all of its series, or as many of them, spread evenly."""
     newest_run = Run.objects.filter(tenant_id=tenant_id).order_by("-id").first()
     rows = list(
         Series.objects.filter(tenant_id=tenant_id)
         .order_by("id")
         .values_list("id", "interval_s", "usage_point__site__time_zone")
     )
-    all_count, archived_to_s = len(rows), horizon_s(archive)
-    if sample_count is not None and sample_count < all_count:
-        rows = rows[:: -(-len(rows) // sample_count)]
+    all_count = len(rows)
+    rows = rows[:: _step(all_count, sample_count)]
     by_zone: dict[str, list[int]] = defaultdict(list)
     for series_id, _, zone in rows:
         by_zone[zone].append(series_id)
@@ -93,15 +112,32 @@ def make_scope(
         tenant_id=tenant_id,
         store=store,
         now=now,
-        from_s=_first_at(store, tenant_id, archived_to_s),
+        from_s=_first_at(store, tenant_id),
         series_ids=tuple(row[0] for row in rows),
         zones={ZoneInfo(zone): tuple(ids) for zone, ids in by_zone.items()},
         interval_s={series_id: interval_s for series_id, interval_s, _ in rows},
         dirty=_dirty(tenant_id),
         all_count=all_count,
-        archived_to_s=archived_to_s,
+        away=away_spans(archive),
         looked_at_s=to_seconds((newest_run.recorded_at if newest_run else now).replace(microsecond=0)),
+        on_done=on_done,
     )
+
+
+def _step(all_count: int, sample_count: int | None) -> int:
+    """Return how far apart the series of a sample lie."""
+    return 1 if sample_count is None else max(-(-all_count // sample_count), 1)
+
+
+def count_series(tenant_ids: Sequence[int], sample_count: int | None) -> int:
+    """Return how many series are in the scopes of the tenants together."""
+    counts = Series.objects.filter(tenant_id__in=tenant_ids).values("tenant_id").annotate(of=Count("id"))
+    return sum(len(range(0, row["of"], _step(row["of"], sample_count))) for row in counts)
+
+
+def away_spans(archive: Path) -> tuple[Span, ...]:
+    """Return the spans that are only in the archive, in order, touching months joined."""
+    return tuple(merge_spans(month_span(month) for month in away_months(archive)))
 
 
 def written_counts(tenant_ids: Sequence[int], archive: Path) -> dict[int, int]:
@@ -115,13 +151,22 @@ def written_counts(tenant_ids: Sequence[int], archive: Path) -> dict[int, int]:
 
 
 def _dirty(tenant_id: int) -> Spans:
-    found = Spans.of([])
+    """What waits to be derived, and what waits for its month to be back from the archive."""
+    late = Finding.objects.filter(tenant_id=tenant_id, rule=LATE_RULE, state=Finding.State.OPEN)
+    found = Spans.of(
+        (
+            int(finding.subject_key.removeprefix("series:")),
+            to_seconds(finding.starts_at),
+            to_seconds(finding.ends_at or finding.starts_at),
+        )
+        for finding in late
+    )
     for row in DirtyWindow.objects.filter(tenant_id=tenant_id):
         found = found.plus(Spans.unpack(bytes(row.spans)))
     return found
 
 
-def _first_at(store: HttpReadingStore, tenant_id: int, archived_to_s: int) -> int | None:
+def _first_at(store: HttpReadingStore, tenant_id: int) -> int | None:
     where = f"WHERE tenant_id = {int(tenant_id)}"
     row = store.select(
         "SELECT toInt64(toUnixTimestamp(min(at))) AS first_at_s, toInt64(count()) AS rows FROM ("  # noqa: S608
@@ -129,6 +174,4 @@ def _first_at(store: HttpReadingStore, tenant_id: int, archived_to_s: int) -> in
         f" UNION ALL SELECT min(starts_at) FROM measurement {where} HAVING count() > 0)"
         " FORMAT ArrowStream"
     ).to_pylist()[0]
-    if not row["rows"]:
-        return None
-    return max(int(row["first_at_s"]), archived_to_s + _MONTH_MAX_S if archived_to_s else 0)
+    return int(row["first_at_s"]) if row["rows"] else None

@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wattkeeper.actions.operations.verify_scope import CHUNK_COUNT, Scope
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.vee.like_days import HISTORY_DAYS
 from wattkeeper.pipeline.ports import MeasurementRows, Ports
 from wattkeeper.pipeline.rederive import rederive
 from wattkeeper.pipeline.window import Span, merge_spans
@@ -16,32 +18,45 @@ from wattkeeper.store.verify import Check
 from wattkeeper.store.windows import month_span
 
 DAY_S = 86_400
+REACH_S = (HISTORY_DAYS + 1) * DAY_S  # as far as what is derived of a day may follow from other days
+GAP_REACH_S = 400 * DAY_S  # as far as an estimate may: it learns from last year, or ends a gap of months
 FRESH_S = 54 * 3600  # what is younger is looked at again: its gaps may be estimated or not
 
 
 def check_values(scope: Scope, check: Check, ports_of: Callable[[int], Ports]) -> None:
     """The pipeline, run again without writing, finds nothing to change."""
-    if scope.from_s is None:
-        return
-    ports = ports_of(scope.tenant_id)
+    ports, spans = ports_of(scope.tenant_id), _held_spans(scope)
     for start in range(0, len(scope.series_ids), CHUNK_COUNT):
         ids = scope.series_ids[start : start + CHUNK_COUNT]
-        for from_s, to_s in _held_spans(scope, scope.from_s):
-            again = rederive(ports, ids, from_s, to_s, scope.now_s)
+        for from_s, to_s in spans:
+            on_done = scope.on_done if to_s == spans[-1][1] else _nothing
+            again = rederive(ports, ids, from_s, to_s, scope.now_s, on_done)
             check.examined_count += again.interval_count
             for failure in again.failures:
                 check.fault("verify.series-underivable", series_id=failure.series_id, reason=failure.code)
-            _tell(scope, check, again.rows)
+            _tell(scope, check, again.rows.where(~_in_any(again.rows.starts_at_s, scope.away)))
 
 
-def _held_spans(scope: Scope, from_s: int) -> Sequence[Span]:
-    """Return the months from `from_s` on of which something is stored, and the days beside them.
+def _nothing(_count: int) -> None:
+    """More of the same series follows."""
+
+
+def _held_spans(scope: Scope) -> Sequence[Span]:
+    """Return the months of which something is stored and nothing archived, and the days beside them.
 
     Decades may lie between what a file brought and what is read today: nothing follows from nothing.
     """
     months = [month_span(month) for month in scope.store.months(scope.tenant_id)]
-    held = [(max(first_s - DAY_S, from_s), min(end_s + DAY_S, scope.now_s)) for first_s, end_s in months]
-    return merge_spans([span for span in held if span[0] < span[1]])
+    stored = merge_spans((first_s - DAY_S, end_s + DAY_S) for first_s, end_s in months)
+    both = [(max(one[0], other[0]), min(one[1], other[1])) for one in stored for other in scope.held]
+    return [span for span in both if span[0] < span[1]]
+
+
+def _in_any(at_s: Int64s, spans: Sequence[Span]) -> NDArray[np.bool_]:
+    found = np.zeros(len(at_s), dtype=np.bool_)
+    for from_s, to_s in spans:
+        found |= (at_s >= from_s) & (at_s < to_s)
+    return found
 
 
 def _tell(scope: Scope, check: Check, rows: MeasurementRows) -> None:
@@ -60,9 +75,13 @@ def _tell(scope: Scope, check: Check, rows: MeasurementRows) -> None:
             continue
         place = {"series_id": series_id, "date": date, "values": len(indexes)}
         first_s, last_s = int(rows.starts_at_s[indexes].min()), int(rows.starts_at_s[indexes].max())
+        are_gaps = _are_gaps(rows, stored, indexes)
+        reach_s = GAP_REACH_S if are_gaps else REACH_S
         if scope.is_dirty(series_id, first_s, last_s + DAY_S):
             check.cannot("verify.not-derived-yet", grain="day", **place)
-        elif _are_gaps(rows, stored, indexes) and (
+        elif scope.is_away(first_s - reach_s, last_s + reach_s):
+            check.cannot("verify.archived-beside", **place)
+        elif are_gaps and (
             first_s >= min(scope.now_s, scope.looked_at_s) - FRESH_S
             or not any((series_id, int(at_s)) in stored for at_s in rows.starts_at_s[indexes])
         ):  # looked at too early, or never

@@ -7,6 +7,7 @@ import typer
 from wattkeeper.bootstrap import data_folder
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.own_store import store_of
+from wattkeeper.interfaces.cli.progress import ProgressLine
 from wattkeeper.interfaces.cli.shell import JsonOption, TenantOption, open_shell, print_rows
 
 app = typer.Typer(no_args_is_help=True, help="Old months in files.")
@@ -27,7 +28,7 @@ def before(
     as_json: JsonOption = False,
 ) -> None:
     """Write every month before this one to a file, prove the file, and only then remove the month."""
-    with store_of(data_folder()):
+    with store_of(data_folder()), ProgressLine() as line:
         shell = open_shell(tenant, with_store=True)
         from wattkeeper.actions.operations.archive_months import archive_months
 
@@ -37,8 +38,10 @@ def before(
             services=shell.services,
             before_month=parse_month(month),
             keeps_rows=keep,
+            on_progress=line,
         )
-        print_rows(list(done), COLUMNS, as_json=as_json)
+        rows = list(done)
+    print_rows(rows, COLUMNS, as_json=as_json)
 
 
 @app.command()
@@ -46,7 +49,7 @@ def restore(
     first: MonthArgument, last: MonthArgument, tenant: TenantOption = "", as_json: JsonOption = False
 ) -> None:
     """Put archived months back into the store, bit for bit."""
-    with store_of(data_folder()):
+    with store_of(data_folder()), ProgressLine() as line:
         shell = open_shell(tenant, with_store=True)
         from wattkeeper.actions.operations.archive_months import restore_months
 
@@ -56,8 +59,10 @@ def restore(
             services=shell.services,
             from_month=parse_month(first),
             to_month=parse_month(last),
+            on_progress=line,
         )
-        print_rows(list(done), COLUMNS, as_json=as_json)
+        rows = list(done)
+    print_rows(rows, COLUMNS, as_json=as_json)
 
 
 @app.command("list")

@@ -3,10 +3,8 @@
 import getpass
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +13,9 @@ import typer
 
 from wattkeeper.bootstrap import data_folder, make_clock, open_store, setup_django
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.interfaces.cli.language import current_language
 from wattkeeper.interfaces.cli.own_store import store_of
+from wattkeeper.interfaces.cli.progress import ProgressLine
 from wattkeeper.interfaces.cli.shell import open_shell, print_one
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def backup(
 ) -> None:
     """Back up everything while it is in use. The passphrase is asked for, or WATTKEEPER_BACKUP_PASSPHRASE."""
     secret = _secret(key_file)
-    with store_of(data_folder()):
+    with store_of(data_folder()), ProgressLine() as line:
         shell = open_shell(with_store=True)
         from django.conf import settings
 
@@ -53,6 +53,7 @@ def backup(
             secret=secret,
             now=shell.now,
             has_keys=with_keys,
+            on_progress=line,
         )
         note(shell.services.data_folder, backed_up_at=made.backed_up_at)
         detail = {"file": made.path.name, "bytes": made.file_bytes, "has_keys": made.has_keys}
@@ -74,47 +75,46 @@ def restore(
     if folder is not None:
         _restore(file, folder.resolve(), key_file)
         return
+    from wattkeeper.store.scratch import scratch_folder
+
     home = data_folder()
-    home.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix="drill-", dir=home))
-    try:
-        _drill(file, scratch, key_file, home)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with scratch_folder(home, "drill") as (scratch, lock):
+        _drill(file, scratch, lock, key_file, home)
 
 
 def _restore(file: Path, folder: Path, key_file: Path | None) -> None:
     secret = _secret(key_file)
-    if folder.exists() and any(folder.iterdir()):
-        raise WattkeeperError("operations.folder-not-empty", folder=str(folder))
     os.environ["WATTKEEPER_DATA"] = str(folder)
     from wattkeeper.actions.operations.restore import load_readings, open_backup
     from wattkeeper.data.environment import database_from_url
 
     database = database_from_url(os.environ.get("WATTKEEPER_DATABASE", ""), folder)
-    restored = open_backup(file, folder=folder, database=database, secret=secret)
-    setup_django()
-    with store_of(folder):
-        from wattkeeper.actions.operations.after_restore import mark_received_since, newest_run_id
-        from wattkeeper.actions.operations.audit_heads import accept_restored
-        from wattkeeper.actions.operations.state import state_hash
-        from wattkeeper.data.installation import note_installation
-        from wattkeeper.data.upgrades.steps import upgrade
-        from wattkeeper.store.client import HttpReadingStore
+    with (
+        ProgressLine() as line,
+        open_backup(file, folder=folder, database=database, secret=secret, on_progress=line) as restored,
+    ):
+        setup_django()
+        with store_of(folder):
+            from wattkeeper.actions.operations.after_restore import mark_received_since, newest_run_id
+            from wattkeeper.actions.operations.audit_heads import accept_restored
+            from wattkeeper.actions.operations.state import state_hash
+            from wattkeeper.data.installation import note_installation
+            from wattkeeper.data.upgrades.steps import upgrade
+            from wattkeeper.store.client import HttpReadingStore
 
-        upgrade(now=make_clock().now())
-        store = open_store(folder)
-        assert isinstance(store, HttpReadingStore)
-        load_readings(store, restored, newest_run_id=newest_run_id())
-        told = {"folder": str(folder), "backed_up_at": restored.backed_up_at, "state": state_hash(store)}
-        accept_restored(folder)
-        channels_count = mark_received_since(store, restored.backed_up_at, make_clock().now())
-    note_installation(folder)
+            upgrade(now=make_clock().now())
+            store = open_store(folder)
+            assert isinstance(store, HttpReadingStore)
+            load_readings(store, restored, newest_run_id=newest_run_id(), on_progress=line)
+            told = {"folder": str(folder), "backed_up_at": restored.backed_up_at, "state": state_hash(store)}
+            accept_restored(folder)
+            channels_count = mark_received_since(store, restored.backed_up_at, make_clock().now())
+        note_installation(folder)
     print_one(told | {"has_keys": restored.has_keys, "channels_to_derive": channels_count})
 
 
-def _drill(file: Path, scratch: Path, key_file: Path | None, home: Path) -> None:
-    """Restore and verify in processes of their own, on a database in the scratch folder."""
+def _drill(file: Path, scratch: Path, lock: int, key_file: Path | None, home: Path) -> None:
+    """Restore and verify in processes of their own, which share the lock of the scratch folder."""
     environment = {**os.environ, "WATTKEEPER_DATA": str(scratch)}
     for name in ("WATTKEEPER_READINGS", "WATTKEEPER_DATABASE", "WATTKEEPER_AUDIT_COPY"):
         environment.pop(name, None)
@@ -123,13 +123,15 @@ def _drill(file: Path, scratch: Path, key_file: Path | None, home: Path) -> None
     if key_file is None:
         environment["WATTKEEPER_BACKUP_PASSPHRASE"] = _passphrase()
     key_option = [] if key_file is None else ["--key-file", str(key_file)]
-    restored = _run(["restore", str(file), str(scratch), *key_option], environment)
-    verified = _run(["verify", "--json"], environment)
+    restored = _run(["restore", str(file), str(scratch), *key_option], environment, lock)
+    if restored.returncode:
+        raise _failed(file, restored)
+    verified = _run(["verify", "--json"], environment, lock)
     told = json.loads(verified.stdout or "{}")
-    if restored.returncode or verified.returncode or not told.get("is_proved"):
-        faults = [fault["code"] for check in told.get("checks", ()) for fault in check["faults"]]
-        reason = (restored.stderr + verified.stderr).strip()[-500:] or ", ".join(faults[:10])
-        raise WattkeeperError("operations.drill-failed", file=file.name, reason=reason)
+    if verified.returncode or not told.get("is_proved"):
+        raise _failed(
+            file, verified, *(fault["code"] for check in told.get("checks", ()) for fault in check["faults"])
+        )
     setup_django()
     from wattkeeper.actions.operations.backup_log import note
 
@@ -139,11 +141,24 @@ def _drill(file: Path, scratch: Path, key_file: Path | None, home: Path) -> None
     print_one({"file": file.name, "backed_up_at": backed_up_at, "is_proved": True, "examined": examined})
 
 
-def _run(arguments: list[str], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", _MAIN, *arguments]
+def _run(arguments: list[str], environment: dict[str, str], lock: int) -> "subprocess.CompletedProcess[str]":
+    """Run a verb of ours; a person at a terminal sees what it says there."""
+    command = [sys.executable, "-c", _MAIN, "--lang", current_language(), *arguments]
+    stderr = None if sys.stderr.isatty() else subprocess.PIPE
     return subprocess.run(  # noqa: S603 - our own interpreter and verbs
-        command, env=environment, capture_output=True, text=True, check=False
+        command,
+        env=environment,
+        pass_fds=(lock,),
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        check=False,
     )
+
+
+def _failed(file: Path, done: "subprocess.CompletedProcess[str]", *codes: str) -> WattkeeperError:
+    reason = (done.stderr or "").strip()[-500:] or ", ".join(codes[:10]) or f"exit {done.returncode}"
+    return WattkeeperError("operations.drill-failed", file=file.name, reason=reason)
 
 
 def _secret(key_file: Path | None) -> "Secret":

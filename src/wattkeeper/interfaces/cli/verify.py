@@ -9,6 +9,7 @@ import typer
 from wattkeeper.bootstrap import data_folder
 from wattkeeper.interfaces.cli.language import current_language
 from wattkeeper.interfaces.cli.own_store import store_of
+from wattkeeper.interfaces.cli.progress import ProgressLine
 from wattkeeper.interfaces.cli.shell import JsonOption, open_shell
 from wattkeeper.interfaces.messages import sentence
 
@@ -40,20 +41,28 @@ def _run(sample: int | None, *, is_told: bool) -> "list[Check]":
     store = shell.services.store
     assert store is not None
     checks = []
-    for check in operation.verify(
-        services=shell.services,
-        now=shell.now,
-        ports_of=lambda tenant_id: pipeline_ports(store, tenant_id, shell.services.now),
-        sample_count=sample,
-    ):
-        checks.append(check)
-        if is_told:
-            _tell(check)
+    with ProgressLine() as line:
+        for check in operation.verify(
+            services=shell.services,
+            now=shell.now,
+            ports_of=lambda tenant_id: pipeline_ports(store, tenant_id, shell.services.now),
+            sample_count=sample,
+            on_progress=lambda name, done, total: line(_code(name), done, total),
+        ):
+            checks.append(check)
+            if is_told:
+                line.clear()
+                _tell(check)
     return checks
 
 
+def _code(name: str) -> str:
+    """Return the code of what a check proves."""
+    return f"verify.{name.replace('.', '-')}"
+
+
 def _tell(check: "Check") -> None:
-    name = sentence(f"verify.{check.name.replace('.', '-')}", {}, current_language())
+    name = sentence(_code(check.name), {}, current_language())
     params = {"name": name, "examined": check.examined_count, "faults": len(check.faults)}
     typer.echo(sentence("verify.told", params, current_language()))
     for fault in check.faults:
