@@ -80,8 +80,13 @@ class Feeder:
 
     def found(self) -> dict[int, int]:
         """Return what is lacking by the first day of a row, counted back."""
-        rows = [each for each in judge(self.store, self.ours) if each[0] == "vee.feeder-balance"]
-        subjects = Finding.objects.filter(rule="vee.feeder-balance").values_list("subject_key", flat=True)
+        rows = [each for each in judge(self.store, self.ours) if each[0].startswith("vee.feeder-")]
+        assert all(
+            (evidence["difference_milliwh"] < 0) == ("exceeded" in rule) for rule, *_, evidence in rows
+        )
+        subjects = Finding.objects.filter(rule__startswith="vee.feeder-").values_list(
+            "subject_key", flat=True
+        )
         assert set(subjects) <= {f"series:{self.main}"}
         return {day: evidence["difference_milliwh"] for _, day, _, evidence in rows}
 

@@ -163,7 +163,14 @@ RULES: tuple[Rule, ...] = (
         _WARN,
         "Oracle Prolonged Estimation",
     ),
-    _rule("V24", "feeder-balance", find_feeder_imbalances, _PERIOD, _WARN, "balance of a feeder"),
+    _rule(
+        "V24",
+        "feeder-balance feeder-exceeded",
+        find_feeder_imbalances,
+        _PERIOD,
+        _WARN,
+        "balance of a feeder",
+    ),
     _rule(
         "V25",
         "voltage-missing current-imbalance reverse-power",

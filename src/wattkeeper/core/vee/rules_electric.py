@@ -92,13 +92,14 @@ def find_feeder_imbalances(
     is_partly_metered: Mask,
     feeder_pct: int = FEEDER_PCT,
 ) -> list[Finding]:
-    """V24 ``vee.feeder-balance``: the meters behind a feeder and its technical loss do not sum to it.
+    """V24 ``vee.feeder-balance``, ``vee.feeder-exceeded``: meters behind a feeder and its loss are not it.
 
     `feeder_index` (series,): row of the feeder of each series, -1 without one; `feeder_milliwh` (feeders,
     intervals), `feeder_series_id` (feeders,); `loss_milliwh` (feeders, days): expected technical loss;
     `is_partly_metered` (feeders, days): something takes energy that no meter counts. Judged are local days
     with every meter present; off is one whose difference exceeds `feeder_pct` of the feeder (default 5), of a
-    partly metered feeder only one on which the meters took more than went in.
+    partly metered feeder only one on which the meters took more than went in. That is another matter than
+    what is lacking: a meter counts too much, or something feeds in that no meter counts.
 
     One finding for days off in the same direction in a row, sums over them; a day that is not judged ends no
     row. It belongs to the feeder's series; its sign is in `difference_milliwh`.
@@ -116,7 +117,7 @@ def find_feeder_imbalances(
     is_exceeded = is_judged & (difference < -limit)
     return [
         Finding(
-            "vee.feeder-balance",
+            rule,
             starts_at_s=int(day_bounds_s[days[0]]),
             ends_at_s=int(day_bounds_s[days[-1] + 1]),
             evidence={
@@ -128,7 +129,7 @@ def find_feeder_imbalances(
             },
             series_id=int(feeder_series_id[feeder]),
         )
-        for is_off in (is_lacking, is_exceeded)
+        for rule, is_off in (("vee.feeder-balance", is_lacking), ("vee.feeder-exceeded", is_exceeded))
         for feeder, days in _iter_days_in_a_row(is_off, is_judged)
     ]
 

@@ -134,6 +134,9 @@ RULES = {
     "vee.sibling-missing": _("One channel of the meter has no data"),
     "vee.prolonged-estimation": _("Estimated for a long time"),
     "vee.feeder-balance": _("Feeder and meters do not balance"),
+    "vee.feeder-exceeded": _(
+        "Meters took more than went in: one counts too much, or something unmetered feeds in"
+    ),
     "vee.voltage-missing": _("Current without voltage on a phase"),
     "vee.current-imbalance": _("Currents of the phases differ too much"),
     "vee.reverse-power": _("Power flows backwards"),
