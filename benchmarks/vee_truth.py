@@ -30,7 +30,6 @@ from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.vee.register_rules import find_clock_errors
 from wattkeeper.core.vee.registry import RULE_BY_CODE
 from wattkeeper.core.vee.rule_set import RuleSet
-from wattkeeper.core.vee.rules_sums import find_confirmed_days
 from wattkeeper.core.vee.table import EnergyTable
 from wattkeeper.core.vee.validate import Known, run_rules, validate
 
@@ -166,9 +165,10 @@ def look(homes: Homes, street: Street, rule_set: RuleSet, *, has_registers: bool
     table = EnergyTable(
         np.arange(shape[0]), homes.starts_at_s, INTERVAL_S, street.energy_milliwh, street.is_present
     )
-    resolved = {"day_bounds_s": bounds_s, "resolution_milliwh": homes.step_milliwh}
+    difference = np.diff(register, axis=1) - table.sums(street.energy_milliwh, bounds_s)
+    confirmed = np.abs(difference) <= homes.step_milliwh[:, np.newaxis]  # as `combine_intervals` has it
+    confirmed &= table.counts(street.is_present, bounds_s) == DAY_INTERVALS
     chain = np.zeros_like(register)
-    confirmed = find_confirmed_days(table, register_milliwh=register, register_chain=chain, **resolved)
     known = Known(
         day_bounds_s=bounds_s,
         now_s=int(bounds_s[-1]) + 7 * 86_400,

@@ -1,5 +1,6 @@
 """Series of registers and a profile through the pipeline: in any order the same, days that add up."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from random import Random
@@ -127,3 +128,26 @@ def test_what_the_registers_do_not_confirm_is_suspect_and_said() -> None:
     suspect = [v for v in street.current()[1].values() if v[2] & Flag.SUSPECT]
     assert suspect
     assert {value[1] for value in suspect} == {Provenance.ESTIMATED}
+
+
+@pytest.mark.parametrize(
+    ("frozen", "found"),
+    [((0, 380), set()), ((0,), {"vee.spike"}), ((0, 340), {"vee.sum-check"})],
+    ids=["confirmed", "not frozen at its end", "denied"],
+)
+def test_a_peak_that_the_registers_confirm_is_no_spike(frozen: tuple[int, ...], found: set[str]) -> None:
+    """Hours of 100 Wh and one of 1500, 3800 Wh in all; a register of 10 Wh is frozen around them."""
+    facts, *_ = make_world(1)
+    plain = replace(facts.installations[0], resets=())
+    facts = replace(facts, zone=ZONES[0], installations=(plain,))
+    start_s = start_of(facts.zone)
+    hours = [100] * 13 + [1500] + [100] * 10
+    rows: list[Delivery] = [
+        (REGISTER, (start_s + day * DAY_S, 5000 + count, 0, int(Source.FREEZE_DAILY)))
+        for day, count in enumerate(frozen)
+    ]
+    rows += [
+        (PROFILE, (start_s + hour * HOUR_S, count, 0, int(Source.PROFILE)))
+        for hour, count in enumerate(hours)
+    ]
+    assert {finding.rule for finding in live(facts, rows, None).recorded.values()} == found

@@ -62,6 +62,7 @@ def combine_intervals(
         position_chain=chain,
         gaps=tuple(_close_gaps(sheet, registers, profile)),
         findings=(*registers.findings, *profile.findings, *sheet.findings),
+        is_confirmed=sheet.is_confirmed,
     )
 
 
@@ -73,6 +74,8 @@ class _Sheet:
     provenance: Int64s
     flags: Int64s
     method: Int64s
+    is_profile: NDArray[np.bool_]
+    is_confirmed: NDArray[np.bool_]
     energy_of_gap: dict[tuple[int, int], tuple[int, bool]]
     findings: list[Finding]
 
@@ -83,7 +86,7 @@ class _Sheet:
         is_both = is_profile & (registers.provenance != Provenance.MISSING)
         value, provenance, flags, method = columns
         flags = flags | np.where(is_both, registers.flags & Flag.ROLLOVER, 0)
-        return cls(value, provenance, flags, method, {}, [])
+        return cls(value, provenance, flags, method, is_profile, np.zeros_like(is_profile), {}, [])
 
     def take_gaps(self, registers: Intervals) -> None:
         """Take what the registers know of gaps of theirs in which the profile holds nothing."""
@@ -135,6 +138,7 @@ def _reconcile(
     held = int(sheet.value[inside][~is_missing].sum())
     rest = bracket.advance_milliwh - held
     over = -rest if is_missing.any() else abs(rest)
+    sheet.is_confirmed[inside] = over <= register_step and bracket.is_exact and sheet.is_profile[inside].all()
     if over > register_step and bracket.is_exact:
         tolerance = max(register_step, profile_step)
         if over > tolerance:

@@ -50,7 +50,7 @@ class Intervals:
     `value_milliwh` means nothing where `provenance` is MISSING. `is_installed` is False where no channel
     measured the series at all: not a gap. `position_milliwh` and `position_chain`, shape (n + 1,), are the
     energy positions at the interval boundaries; chain -1 where none is known; positions of one chain may be
-    subtracted.
+    subtracted. `is_confirmed`: where registers that were read apart say the same; None: nowhere.
     """
 
     interval_s: int
@@ -64,6 +64,7 @@ class Intervals:
     position_chain: Int64s
     gaps: tuple[Gap, ...]
     findings: tuple[Finding, ...]
+    is_confirmed: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.starts_at_s)

@@ -91,6 +91,7 @@ class IntervalTable:
     position_chain: NDArray[np.int16]
     gaps: GapColumns
     findings: dict[int, tuple[Finding, ...]]
+    is_confirmed: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.series_id)

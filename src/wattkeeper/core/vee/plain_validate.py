@@ -34,6 +34,7 @@ def as_table(intervals: Intervals, series_id: int) -> IntervalTable:
         position_chain=intervals.position_chain[np.newaxis].astype(np.int16),
         gaps=gaps_of(0, intervals.gaps),
         findings={0: intervals.findings},
+        is_confirmed=None if intervals.is_confirmed is None else intervals.is_confirmed[np.newaxis],
     )
 
 
@@ -127,12 +128,22 @@ def know(
         resolution_milliwh=resolution_milliwh,
         is_installed=table.is_installed,
         is_excused=(table.flags & np.int32(Flag.POWER_LOST)) != 0,
-        is_confirmed=np.zeros((len(table), max(0, len(bounds_s) - 1)), dtype=np.bool_),
+        is_confirmed=_find_confirmed_days(table, bounds_s, edges),
         is_filled=~is_missing,
         is_estimated=table.provenance == Provenance.ESTIMATED,
         register_milliwh=table.position_milliwh[:, edges],
         register_chain=table.position_chain[:, edges].astype(np.int64),
     )
+
+
+def _find_confirmed_days(table: IntervalTable, bounds_s: Int64s, edges: Int64s) -> Mask:
+    """Return for which days (series, days) registers that were read apart confirm all that was measured."""
+    if table.is_confirmed is None:
+        return np.zeros((len(table), max(0, len(bounds_s) - 1)), dtype=np.bool_)
+    is_sure = table.is_confirmed & (table.provenance == Provenance.MEASURED)
+    energy = _energy_of(table, is_estimate_present=False)
+    confirmed: Mask = energy.counts(is_sure, bounds_s) == np.diff(edges)
+    return confirmed
 
 
 def _energy_of(table: IntervalTable, *, is_estimate_present: bool) -> EnergyTable:

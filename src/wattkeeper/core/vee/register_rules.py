@@ -30,37 +30,6 @@ def find_clock_errors(
     ]
 
 
-def find_sum_mismatches(
-    *,
-    series_id: int,
-    bounds_s: Int64s,
-    sum_milliwh: Int64s,
-    advance_milliwh: Int64s,
-    tolerance_milliwh: Int64s,
-) -> list[Finding]:
-    """V06 ``vee.sum-check``: the intervals of a period and its registers' advance differ by more than
-    tolerated.
-
-    Oracle Sum Check. `bounds_s` has one more element than the others, which have shape (periods,). The
-    tolerance is the register's resolution times the multiplier, once a day, twice a billing month.
-    """
-    difference = advance_milliwh - sum_milliwh
-    return [
-        Finding(
-            "vee.sum-check",
-            starts_at_s=int(bounds_s[i]),
-            ends_at_s=int(bounds_s[i + 1]),
-            evidence={
-                "sum_milliwh": int(sum_milliwh[i]),
-                "advance_milliwh": int(advance_milliwh[i]),
-                "tolerance_milliwh": int(tolerance_milliwh[i]),
-            },
-            series_id=series_id,
-        )
-        for i in np.flatnonzero(np.abs(difference) > tolerance_milliwh)
-    ]
-
-
 def find_impossible_advances(
     *,
     channel_id: int,

@@ -38,8 +38,8 @@ def find_spikes(
     Default 180 % (California, UBP; Oracle Interval Spike compares with the third highest so that two peaks do
     not hide one another). Not applied where the third highest is 0 or the highest is below `spike_floor_pct`
     (default 50) of what the service carries, `power_max_w` (series,): ordinary use; nor on days,
-    `is_confirmed` (series, days), whose energy registers confirm that were read apart from the intervals
-    (`rules_sums.find_confirmed_days`): the peak was used.
+    `is_confirmed` (series, days), whose energy registers confirm that were read apart from the intervals, a
+    daily freeze beside a load profile: the peak was used.
     """
     floor_milliwh = carried_milliwh(power_max_w, table.interval_s, spike_floor_pct)
     findings = []

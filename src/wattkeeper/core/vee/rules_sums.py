@@ -60,30 +60,6 @@ def find_daily_sum_mismatches(
     ]
 
 
-def find_confirmed_days(
-    table: EnergyTable,
-    *,
-    day_bounds_s: Int64s,
-    register_milliwh: Int64s,
-    register_chain: Int64s,
-    resolution_milliwh: Int64s,
-    sum_step_count: int = SUM_STEP_COUNT,
-    sum_permille: int = SUM_PERMILLE,
-) -> Mask:
-    """Return for which days (series, days) the registers confirm a whole day of present intervals.
-
-    Only for registers that were read apart from the intervals: a daily freeze beside a load profile. What was
-    derived from the same reads confirms nothing. Arguments as in `find_daily_sum_mismatches`.
-    """
-    total_milliwh = table.sums(table.energy_milliwh, day_bounds_s)
-    advance_milliwh = np.diff(register_milliwh, axis=1)
-    tolerance_milliwh = _tolerance(advance_milliwh, resolution_milliwh, sum_step_count, sum_permille)
-    is_close = np.abs(advance_milliwh - total_milliwh) <= tolerance_milliwh
-    is_whole = table.counts(table.is_present, day_bounds_s) == np.diff(table.edges(day_bounds_s))
-    confirmed: Mask = is_close & is_whole & _has_registers(register_chain)
-    return confirmed
-
-
 def _has_registers(register_chain: Int64s) -> Mask:
     has: Mask = (register_chain[:, :-1] == register_chain[:, 1:]) & (register_chain[:, 1:] != UNKNOWN_CHAIN)
     return has

@@ -172,6 +172,7 @@ def cut_window(intervals: Intervals, first: int, end: int) -> Intervals:
         flags=intervals.flags[span],
         method=intervals.method[span],
         is_installed=intervals.is_installed[span],
+        is_confirmed=None if intervals.is_confirmed is None else intervals.is_confirmed[span],
         position_milliwh=intervals.position_milliwh[first : end + 1],
         position_chain=intervals.position_chain[first : end + 1],
         gaps=tuple(gaps),

@@ -25,7 +25,7 @@ from wattkeeper.core.vee.rules_periods import (
     find_odd_statistics,
     find_peak_changes,
 )
-from wattkeeper.core.vee.rules_sums import find_confirmed_days, find_daily_sum_mismatches
+from wattkeeper.core.vee.rules_sums import find_daily_sum_mismatches
 
 ONE = np.array([1])
 
@@ -253,15 +253,3 @@ def test_a_day_that_is_not_whole_fails_only_where_it_holds_too_much() -> None:
     holes = np.array([[True, False]])
     assert sums([100, 0], 300, is_filled=holes) == []
     assert sums([100, 0], 80, is_filled=holes) == [("vee.negative-gap", -20)]
-
-
-def test_registers_read_apart_confirm_a_day() -> None:
-    energy = table(np.full((2, DAY), 100))
-    confirmed = find_confirmed_days(
-        energy,
-        day_bounds_s=bounds(1),
-        register_milliwh=np.array([[0, 9605], [0, 9700]]),
-        register_chain=np.zeros((2, 2), dtype=np.int64),
-        resolution_milliwh=np.array([10, 10]),
-    )
-    assert confirmed.tolist() == [[True], [False]]

@@ -19,13 +19,14 @@ from wattkeeper.core.vee.apportion import UnableToEstimate, apportion
 from wattkeeper.core.vee.estimate import DayCalendar, estimate, interpolate
 from wattkeeper.core.vee.like_days import iter_like_days
 from wattkeeper.core.vee.ranks import judge_replacement
-from wattkeeper.core.vee.register_rules import find_clock_errors, find_sum_mismatches
+from wattkeeper.core.vee.register_rules import find_clock_errors
 from wattkeeper.core.vee.rules import find_demand_over_limit, find_spikes
 from wattkeeper.core.vee.rules_constant import find_constant
 from wattkeeper.core.vee.rules_days import find_usage_on_inactive, find_wrong_counts, find_zero_consumption
 from wattkeeper.core.vee.rules_electric import find_reactive_without_active
 from wattkeeper.core.vee.rules_instants import Instants, find_tou_mismatches
 from wattkeeper.core.vee.rules_periods import find_high_low_usage
+from wattkeeper.core.vee.rules_sums import find_daily_sum_mismatches
 from wattkeeper.core.vee.table import EnergyTable
 
 QUARTER_S = 900
@@ -59,12 +60,14 @@ def test_sum_check(case: dict[str, Any]) -> None:
     advance = (Fraction(str(case["register_stop"])) - Fraction(str(case["register_start"]))) * case[
         "multiplier"
     ]
-    found = find_sum_mismatches(
-        series_id=1,
-        bounds_s=np.array([0, 86_400]),
-        sum_milliwh=np.array([milliwh(case["intervals_kwh"]).sum()]),
-        advance_milliwh=np.array([int(advance * 10**6)]),
-        tolerance_milliwh=np.array([milliwh(case["tolerance_kwh"])]),
+    one = table(case["intervals_kwh"])
+    found = find_daily_sum_mismatches(
+        one,
+        day_bounds_s=np.array([0, one.interval_s * len(one.starts_at_s)]),
+        register_milliwh=np.array([[0, int(advance * 10**6)]]),
+        register_chain=np.array([[0, 0]]),
+        is_filled=one.is_present,
+        resolution_milliwh=np.array([milliwh(case["tolerance_kwh"])]),
     )
     assert bool(found) == (case["expect"] == "fail")
 
