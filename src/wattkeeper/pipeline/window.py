@@ -7,6 +7,7 @@ with the passing of time: so a window in the midst of a long one is derived besi
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -23,9 +24,12 @@ from wattkeeper.core.readings.intervals import Intervals, derive_intervals, join
 from wattkeeper.core.readings.rollups import day_bounds
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.core.vee.like_days import AHEAD_DAYS, DAY_S, HISTORY_DAYS
+from wattkeeper.core.vee.registry import RULE_BY_CODE
+from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.pipeline.ports import Ports, SeriesFacts
 
 Span = tuple[int, int]
+SUM_CHECK = RULE_BY_CODE["vee.sum-check"]
 LEARNT_METHODS = tuple(
     int(each) for each in Method if each not in (Method.NONE, Method.LINEAR, Method.EXCHANGE)
 )
@@ -93,7 +97,15 @@ def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: Adva
         day_bounds_s=np.array(day_bounds(*span, facts.zone), dtype=np.int64),
         register_step_milliwh=resolution_milliwh(facts.installations, span),
         profile_step_milliwh=resolution_milliwh(facts.profiles, span),
+        tolerance=partial(_tolerated_milliwh, facts, resolution_milliwh(facts.installations, span)),
     )
+
+
+def _tolerated_milliwh(facts: SeriesFacts, step_milliwh: int, at_s: int, advance_milliwh: int) -> int:
+    """Return what a sum of intervals may be off its registers, by the rule set of an instant (V06)."""
+    rules = RuleSet() if facts.rules is None else facts.rules.at(at_s)
+    own = rules.parameters_of(SUM_CHECK)
+    return own["sum_step_count"] * step_milliwh + abs(advance_milliwh) * own["sum_permille"] // 1000
 
 
 def _collect(

@@ -11,6 +11,8 @@ from pipeline_street import Row, Street
 from unit.pipeline.test_plain import DAY_S, DAYS, HOUR_S, ZONES, start_of
 from wattkeeper.core.kernel.quality import Flag, Provenance, Source
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod, RegisterReset
+from wattkeeper.core.vee.rule_set import RuleSet
+from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.pipeline import window
 from wattkeeper.pipeline.ports import SeriesFacts
 
@@ -130,16 +132,12 @@ def test_what_the_registers_do_not_confirm_is_suspect_and_said() -> None:
     assert {value[1] for value in suspect} == {Provenance.ESTIMATED}
 
 
-@pytest.mark.parametrize(
-    ("frozen", "found"),
-    [((0, 380), set()), ((0,), {"vee.spike"}), ((0, 340), {"vee.sum-check"})],
-    ids=["confirmed", "not frozen at its end", "denied"],
-)
-def test_a_peak_that_the_registers_confirm_is_no_spike(frozen: tuple[int, ...], found: set[str]) -> None:
-    """Hours of 100 Wh and one of 1500, 3800 Wh in all; a register of 10 Wh is frozen around them."""
+def day_of(frozen: tuple[int, ...], rules: RuleSet | None = None) -> Street:
+    """Return hours of 100 Wh and one of 1500, 3800 Wh in all; a register of 10 Wh is frozen around them."""
     facts, *_ = make_world(1)
     plain = replace(facts.installations[0], resets=())
-    facts = replace(facts, zone=ZONES[0], installations=(plain,))
+    plan = None if rules is None else RulePlan.of(rules)
+    facts = replace(facts, zone=ZONES[0], installations=(plain,), rules=plan)
     start_s = start_of(facts.zone)
     hours = [100] * 13 + [1500] + [100] * 10
     rows: list[Delivery] = [
@@ -150,4 +148,36 @@ def test_a_peak_that_the_registers_confirm_is_no_spike(frozen: tuple[int, ...], 
         (PROFILE, (start_s + hour * HOUR_S, count, 0, int(Source.PROFILE)))
         for hour, count in enumerate(hours)
     ]
-    assert {finding.rule for finding in live(facts, rows, None).recorded.values()} == found
+    return live(facts, rows, None)
+
+
+def sum_of(street: Street) -> int:
+    own = street.current()[1]
+    return sum(value[0] for at_s, value in own.items() if at_s < start_of(ZONES[0]) + DAY_S) // 1000
+
+
+@pytest.mark.parametrize(
+    ("parameters", "found", "watt_hours"),
+    [
+        ({}, {"vee.sum-check"}, 3760),
+        ({"sum_step_count": 3}, {"vee.sum-check"}, 3760),
+        ({"sum_step_count": 4}, set(), 3800),
+        ({"sum_permille": 7}, {"vee.sum-check"}, 3760),
+        ({"sum_permille": 8}, set(), 3800),
+    ],
+)
+def test_a_rule_set_says_what_a_profile_may_be_off_its_registers(
+    parameters: dict[str, int], found: set[str], watt_hours: int
+) -> None:
+    street = day_of((0, 376), RuleSet().with_setting("vee.sum-check", **parameters))
+    assert {finding.rule for finding in street.recorded.values()} == found
+    assert sum_of(street) == watt_hours
+
+
+@pytest.mark.parametrize(
+    ("frozen", "found"),
+    [((0, 380), set()), ((0,), {"vee.spike"}), ((0, 340), {"vee.sum-check"})],
+    ids=["confirmed", "not frozen at its end", "denied"],
+)
+def test_a_peak_that_the_registers_confirm_is_no_spike(frozen: tuple[int, ...], found: set[str]) -> None:
+    assert {finding.rule for finding in day_of(frozen).recorded.values()} == found

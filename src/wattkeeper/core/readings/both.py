@@ -5,17 +5,17 @@ profile says has the finer shape. So:
 
 - an interval that the profile holds is that value, one that only two register reads hold is their advance;
 - once for each local day, at the first boundary of it at which the registers are known, they are compared.
-  Where the intervals between two such boundaries are all there and their sum is within one count of the
-  registers' advance, they stand;
+  Where the intervals between two such boundaries are all there and their sum is within what is tolerated of
+  the registers' advance, they stand;
 - where it is not, the registers win: the intervals are scaled to the advance, ESTIMATED. If it is off by more
-  than one count of the profile too, they are SUSPECT and ``vee.sum-check`` keeps what they held;
+  than one count of the profile too, they are SUSPECT and ``vee.sum-check`` (V06) keeps what they held;
 - where intervals are missing, what the registers advanced beyond the others is the energy of the gap.
 
 No stretch is judged by a position that was itself interpolated, nor by a register that may have come round
 once more than it shows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -28,6 +28,7 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Gap, Intervals
 
 UNKNOWN_CHAIN = -1
+Tolerance = Callable[[int, int], int]
 
 
 def combine_intervals(
@@ -37,18 +38,23 @@ def combine_intervals(
     day_bounds_s: Int64s,
     register_step_milliwh: int,
     profile_step_milliwh: int,
+    tolerance: Tolerance | None = None,
 ) -> Intervals:
     """Return one series of the two derivations of the same window, reconciled.
 
     `day_bounds_s`: the starts of the local days of the window and its end. The steps are what one count is
-    worth, multiplied. Positions are those of the registers; beside them, on chains of their own, sums over
-    runs of intervals that no register read touches.
+    worth, multiplied. `tolerance`: what a sum may be off an advance, both in milliwatt-hours, by the instant
+    at which that begins; one count of the registers by default. Positions are those of the registers; beside
+    them, on chains of their own, sums over runs of intervals that no register read touches.
     """
     is_profile = profile.provenance != Provenance.MISSING
     sheet = _Sheet.of(registers, profile, is_profile)
     sheet.take_gaps(registers)
     for bracket in _find_brackets(registers, day_bounds_s):
-        _reconcile(sheet, registers, bracket, register_step_milliwh, profile_step_milliwh)
+        tolerated = register_step_milliwh
+        if tolerance is not None:
+            tolerated = tolerance(int(registers.starts_at_s[bracket.first]), bracket.advance_milliwh)
+        _reconcile(sheet, registers, bracket, tolerated, profile_step_milliwh)
     position, chain = _positions(registers, sheet)
     return Intervals(
         interval_s=registers.interval_s,
@@ -131,16 +137,16 @@ def _find_brackets(registers: Intervals, day_bounds_s: Int64s) -> Iterator[_Brac
 
 
 def _reconcile(
-    sheet: _Sheet, registers: Intervals, bracket: _Bracket, register_step: int, profile_step: int
+    sheet: _Sheet, registers: Intervals, bracket: _Bracket, tolerated: int, profile_step: int
 ) -> None:
     inside = slice(bracket.first, bracket.end)
     is_missing = (sheet.provenance[inside] == Provenance.MISSING) & registers.is_installed[inside]
     held = int(sheet.value[inside][~is_missing].sum())
     rest = bracket.advance_milliwh - held
     over = -rest if is_missing.any() else abs(rest)
-    sheet.is_confirmed[inside] = over <= register_step and bracket.is_exact and sheet.is_profile[inside].all()
-    if over > register_step and bracket.is_exact:
-        tolerance = max(register_step, profile_step)
+    sheet.is_confirmed[inside] = over <= tolerated and bracket.is_exact and sheet.is_profile[inside].all()
+    if over > tolerated and bracket.is_exact:
+        tolerance = max(tolerated, profile_step)
         if over > tolerance:
             sheet.findings.append(_describe(registers, bracket, held, tolerance))
         _scale(sheet, bracket, ~is_missing, is_suspect=over > tolerance)
