@@ -26,7 +26,12 @@ from wattkeeper.store.memory import MemoryReadingStore
 FIRST_S = to_seconds(datetime(2026, 10, 29, 14, tzinfo=UTC))  # a market day of NEM12
 POINT = "VABC005890"
 NAMES = [row.name for row in ROWS if row.name != "missing"] + ["est.linear+suspect", "est+power_lost"]
-BECOME = {"raw": "valid", "verified": "valid"}  # once the rules have looked at them
+NAMES += ["raw+rollover", "raw+clock_adjusted+late", "raw.exchange"]
+BECOME = {
+    "raw": "valid",
+    "verified": "valid",
+    **{name: name.replace("raw", "valid") for name in NAMES[-3:]},
+}  # once the rules have looked at them
 FORMATS: tuple[Format, ...] = ("csv", "xlsx", "nem12", "greenbutton", "iec61968", "mscons")
 HEAD = "usage_point,channel,starts_at,interval_s,value,unit,quality,meter_serial\n"
 

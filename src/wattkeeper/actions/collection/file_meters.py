@@ -130,11 +130,15 @@ def _storable(block: IntervalBlock) -> tuple[IntervalBlock, list[RowError]]:
     is_negative = block.value_milli < 0
     if not is_negative.any():
         return block, []
-    count = int(is_negative.sum())
+    params: dict[str, object] = {
+        "usage_point": block.usage_point,
+        "channel": block.channel,
+        "count": int(is_negative.sum()),
+        "first_at": from_seconds(int(block.starts_at_s[is_negative][0])).isoformat(),
+    }
     kept = {name: getattr(block, name)[~is_negative] for name in _COLUMNS}
     if not len(kept["starts_at_s"]):
-        raise WattkeeperError("imports.negative-value", channel=block.channel, count=count)
-    params: dict[str, object] = {"usage_point": block.usage_point, "channel": block.channel, "count": count}
+        raise WattkeeperError("imports.negative-value", **params)
     return replace(block, **kept), [RowError(0, 0, "imports.negative-value", params)]
 
 

@@ -23,6 +23,8 @@ from wattkeeper.core.readings.knots import scale_counts
 from wattkeeper.core.readings.settle import is_untrusted, settle_reads, take
 from wattkeeper.core.readings.told import read_told
 
+_KEPT_FLAGS = int(INTERVAL_FLAGS | Flag.ROLLOVER)
+
 
 def collect_intervals(
     *,
@@ -101,9 +103,8 @@ class _Sheet:
         own, places = take(own, is_possible), places[is_possible]
         self.value[places] += energy[is_possible]
         provenance, flags, method = read_told(own.flags)
-        is_measured = provenance == Provenance.MEASURED
         self.provenance[places] = np.maximum(self.provenance[places], provenance)
-        self.flags[places] |= np.where(is_measured, flags & INTERVAL_FLAGS, flags)
+        self.flags[places] |= np.where(provenance == Provenance.MEASURED, flags & _KEPT_FLAGS, flags)
         self.method[places] = np.maximum(self.method[places], method)
         self.part_count[places] += 1
         self.is_shared_out[places] |= is_cut[is_possible]

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from wattkeeper.core.kernel.quality import Flag, Provenance
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 
 _PROVENANCE_AT, _METHOD_AT, _PART = 16, 20, 15
@@ -29,11 +29,12 @@ class Told(NamedTuple):
 def mark_told(told: Told) -> Int64s:
     """Return the flags of raw reads of such values; one that failed a check and is real is not SUSPECT."""
     provenance, flags, method = told
+    is_measured = provenance == Provenance.MEASURED
     is_verified = (flags & _VERIFIED) == _VERIFIED
-    measured = np.where(is_verified, flags & ~_SUSPECT, flags)
+    flags = np.where(is_measured & is_verified, flags & ~_SUSPECT, flags)
     own = np.where(flags & _SUSPECT, _OWN_SUSPECT, 0)
-    others = flags | _SUSPECT | own | (provenance << _PROVENANCE_AT) | (method << _METHOD_AT)
-    return np.where(provenance == Provenance.MEASURED, measured, others).astype(np.int64)
+    own |= (provenance << _PROVENANCE_AT) | (method << _METHOD_AT) | np.where(is_measured, 0, _SUSPECT)
+    return np.where(is_measured & (method == Method.NONE), flags, flags | own)
 
 
 def read_told(flags: Int64s) -> Told:

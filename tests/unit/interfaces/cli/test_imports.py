@@ -59,7 +59,7 @@ def test_a_block_that_can_not_go_in_holds_a_whole_file_back(
         CliRunner().invoke(app, ["import", str(file), "--all-or-nothing"], catch_exceptions=False)
     assert (Meter.objects.count(), UsagePoint.objects.count()) == (0, 0)
     result = CliRunner().invoke(app, ["import", str(file)], catch_exceptions=False)
-    assert "imports.interval-not-kept" in result.stderr
+    assert "Intervals of P2 of 7000 seconds" in result.stderr
     assert result.stdout.strip().endswith("rows 2, meters 1, errors 1")
 
 
@@ -67,7 +67,7 @@ def test_negative_values_are_left_out(ours: People, tmp_path: Path, store: Memor
     file = tmp_path / "a.csv"
     file.write_text(HEAD + GOOD.replace("1.5", "-1.5"))
     result = CliRunner().invoke(app, ["import", str(file)], catch_exceptions=False)
-    assert "imports.negative-value" in result.stderr
+    assert "of P1 were left out, the first of 2026-11-01T00:00:00+00:00" in result.stderr
     assert result.stdout.strip().endswith("rows 1, meters 1, errors 1")
 
 
