@@ -2,6 +2,7 @@
 
 import random
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from wattkeeper.data.audit.chain import append_record, find_break, newest_hash
 from wattkeeper.data.audit.models import AuditRecord, SealedHead
 from wattkeeper.data.audit.walk import check_chain
 
+BARE_CHAINS_MOST, BARE_COUNT = 20, 300_000
 FIELDS = (
     "tenant_id",
     "sequence",
@@ -73,24 +75,29 @@ def test_a_thousand_tamperings(db: None, tmp_path: Path) -> None:
     assert tampered(tmp_path, 1000, seed=2) == (1000, [])
 
 
-def _verified_per_s(count: int, folder: Path) -> float:
+def _cost_of_verifying(count: int, folder: Path) -> float:
+    """Return what it costs to verify records: in bare SHA-256 chains of as many, made in the same run."""
     make_chain(count, folder, sealed_every=count // 10)
-    began_s = time.process_time()  # of one process on one core: what others do beside it does not count
+    began_s = time.process_time()  # of one process on one core: what others do beside it counts for both
     proof = prove_chain(folder, TENANT_ID)
     spent_s = time.process_time() - began_s
     assert (proof.records_count, proof.faults) == (count, ())
     assert proof.heads_count >= 10
-    return count / spent_s
+    record, digest, began_s = bytes(200), bytes(32), time.process_time()
+    for _ in range(BARE_COUNT):
+        digest = sha256(digest + record).digest()
+    return spent_s / count / ((time.process_time() - began_s) / BARE_COUNT)
 
 
 def test_ten_thousand_records_are_verified_at_a_steady_rate(db: None, tmp_path: Path) -> None:
-    assert _verified_per_s(10_000, tmp_path) > 20_000
+    assert _cost_of_verifying(10_000, tmp_path) < 2 * BARE_CHAINS_MOST
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_a_million_records_are_verified_within_ten_seconds(db: None, tmp_path: Path) -> None:
-    assert _verified_per_s(1_000_000, tmp_path) > 100_000
+def test_a_million_records_are_verified_at_a_steady_rate(db: None, tmp_path: Path) -> None:
+    """Ten seconds where a bare chain of a million takes half a second."""
+    assert _cost_of_verifying(1_000_000, tmp_path) < BARE_CHAINS_MOST
 
 
 def test_a_head_that_somebody_else_signed_is_told(ours: People, street: Street, tmp_path: Path) -> None:
