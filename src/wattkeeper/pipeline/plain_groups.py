@@ -20,6 +20,7 @@ from wattkeeper.pipeline.window import (
     Span,
     align,
     learning_span,
+    may_have_learnt,
     span_with,
 )
 
@@ -154,6 +155,7 @@ def widen_to_learnt(many: ManySeries, group: Group, now_s: int) -> list[Span]:
     spans = [group.span] * len(group.series)
     ids = group.series.facts.series_id
     rows = many.find_methods(ids, *learning_span(group.span), LEARNT_METHODS)
+    rows = rows.where(may_have_learnt(rows.starts_at_s, rows.method, group.span))
     series_id, starts_at_s = rows.series_id, rows.starts_at_s
     known: dict[Span, Span] = {}
     for row in np.unique(np.searchsorted(ids, series_id)).tolist():

@@ -23,17 +23,29 @@ from wattkeeper.core.readings.interval_reads import collect_intervals
 from wattkeeper.core.readings.intervals import Intervals, derive_intervals, join_at_gap
 from wattkeeper.core.readings.rollups import day_bounds
 from wattkeeper.core.registry.installations import ChannelInstallation
+from wattkeeper.core.vee.daily_load import LONGEST_PERIOD_S
 from wattkeeper.core.vee.like_days import AHEAD_DAYS, DAY_S, HISTORY_DAYS
 from wattkeeper.core.vee.registry import RULE_BY_CODE
 from wattkeeper.core.vee.rule_set import RuleSet
-from wattkeeper.pipeline.ports import Ports, SeriesFacts
+from wattkeeper.core.vee.table import Mask
+from wattkeeper.pipeline.ports import Integers, Ports, SeriesFacts
 
 Span = tuple[int, int]
 SUM_CHECK = RULE_BY_CODE["vee.sum-check"]
 LEARNT_METHODS = tuple(
     int(each) for each in Method if each not in (Method.NONE, Method.LINEAR, Method.EXCHANGE)
 )
-FAR_S = HISTORY_DAYS * DAY_S  # from days farther back no estimate learns
+LOAD_METHODS = tuple(
+    int(each)
+    for each in (
+        Method.DAILY_AVERAGE,
+        Method.CLASS_PROFILE,
+        Method.FLAT_LINE,
+        Method.KNOWN_ZERO,
+        Method.UNFILLED,
+    )
+)  # of what a daily load says, or may say once more is known
+FAR_S = HISTORY_DAYS * DAY_S  # from days farther back nothing learns but a daily load
 CONTEXT_S = DAY_S  # reads this far around a window help to tell a wrong read from a right one
 
 
@@ -252,13 +264,12 @@ def span_to_nearest(
 def widen_to_estimates(ports: Ports, facts: SeriesFacts, span: Span, now_s: int) -> Span:
     """Return the span with every stored estimate that may have learnt, or may now learn, from its days.
 
-    An estimate looks back at most `HISTORY_DAYS` and ahead at most `AHEAD_DAYS`. One on a line between its
-    own neighbours has learnt from no other day. What was left UNFILLED may be estimated now. The period of a
-    daily load begins farther back, but with the newest read before the last weeks: what changes it is widened
-    to the next read, which is near.
+    An estimate looks back at most `HISTORY_DAYS` and ahead at most `AHEAD_DAYS`, a daily load as far back as
+    its period may begin. One on a line between its own neighbours has learnt from no other day. What was left
+    UNFILLED may be estimated now.
     """
     rows = ports.measurements.read(facts.series_id, *learning_span(span))
-    learnt_at_s = rows.starts_at_s[np.isin(rows.method, LEARNT_METHODS)]
+    learnt_at_s = rows.starts_at_s[may_have_learnt(rows.starts_at_s, rows.method, span)]
     if not len(learnt_at_s):
         return span
     return span_with(span, int(learnt_at_s.min()), int(learnt_at_s.max()), facts, now_s)
@@ -266,7 +277,14 @@ def widen_to_estimates(ports: Ports, facts: SeriesFacts, span: Span, now_s: int)
 
 def learning_span(span: Span) -> Span:
     """Return where estimates may have learnt from the days of `span`."""
-    return span[0] - AHEAD_DAYS * DAY_S, span[1] + HISTORY_DAYS * DAY_S
+    return span[0] - AHEAD_DAYS * DAY_S, span[1] + LONGEST_PERIOD_S
+
+
+def may_have_learnt(starts_at_s: Int64s, method: Integers, span: Span) -> Mask:
+    """Which values of the `learning_span` of a span may have learnt, or may now learn, from its days."""
+    is_near = np.isin(method, LEARNT_METHODS) & (starts_at_s < span[1] + FAR_S)
+    result: Mask = is_near | np.isin(method, LOAD_METHODS)
+    return result
 
 
 def span_with(span: Span, first_at_s: int, last_at_s: int, facts: Grid, now_s: int) -> Span:

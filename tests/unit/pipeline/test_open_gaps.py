@@ -17,7 +17,7 @@ from unit.pipeline.test_rollups import RollUpsOf, held
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
-from wattkeeper.pipeline import window
+from wattkeeper.pipeline import plain_groups, window
 from wattkeeper.pipeline.ports import SeriesFacts
 
 CHANNEL = 10
@@ -159,3 +159,19 @@ def test_a_look_that_starts_too_late_is_caught(monkeypatch: pytest.MonkeyPatch) 
     """The planted fault: whatever lies before the look is taken to stand."""
     monkeypatch.setattr(window, "find_standing_until", lambda _ports, _facts, _read_s, at_s: at_s)
     assert any(differing(0, CAUGHT_WITHIN))
+
+
+LATE_PERIOD = 22  # in this world a read of weeks before the last ones comes when the gap is months long
+
+
+def test_a_daily_load_that_becomes_known_late_is_told_to_all_of_its_gap() -> None:
+    assert list(differing(LATE_PERIOD, 1)) == []
+
+
+def test_a_daily_load_that_is_told_to_nobody_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: who learns is looked for as near as like days lie."""
+    for module in (window, plain_groups):
+        monkeypatch.setattr(
+            module, "may_have_learnt", lambda at_s, _method, span: at_s < span[1] + window.FAR_S
+        )
+    assert list(differing(LATE_PERIOD, 1)) == [LATE_PERIOD]
