@@ -80,6 +80,31 @@ def test_missing_is_no_read_and_estimates_are_marked(
     assert [bool(flags & Flag.SUSPECT) for flags in reads.flags.tolist()] == [True, False]
 
 
+def test_intervals_of_another_length_are_refused_not_mixed(
+    ours: People, services: Services, store: MemoryReadingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would be taken for one of the length that is kept: four quarter-hours would lose three."""
+    quarters = [row(2, 1, "0.25").replace("01:00:00Z,3600", f"01:{15 * k:02d}:00Z,900") for k in range(4)]
+    assert send(ours, services, row(2, 0, "1"), *quarters) == (1, 1, ["imports.interval-differs"])
+    assert send(ours, services, *quarters) == (0, 0, ["imports.interval-differs"])
+    other_way = [line.replace("import", "export") for line in quarters]
+    assert send(ours, services, *other_way) == (0, 0, ["imports.interval-differs"])  # of the same meter
+    assert store.counts(ours.tenant.id).raw_reads == 1
+    assert send(ours, services, *[line.replace("P1", "P2") for line in quarters]) == (4, 1, [])
+    monkeypatch.setattr(file_meters, "_check_length", lambda *_parts: None)  # the planted fault
+    assert send(ours, services, *quarters) == (4, 1, [])
+
+
+@pytest.mark.parametrize("year", ["1900", "1969", "2106", "2300"])
+def test_a_time_that_no_store_holds_is_left_out_and_the_rest_goes_in(
+    ours: People, services: Services, store: MemoryReadingStore, year: str
+) -> None:
+    wrong = row(9, 0, "1").replace("2026", year)
+    assert send(ours, services, row(2, 0, "1"), wrong) == (1, 1, ["imports.time-not-kept"])
+    assert send(ours, services, wrong.replace("P1", "P2")) == (0, 0, ["imports.time-not-kept"])
+    assert not UsagePoint.objects.filter(code="P2").exists()
+
+
 def test_export_is_a_series_of_its_own(ours: People, services: Services) -> None:
     send(ours, services, row(2, 0, "1"), row(2, 0, "2", channel="export"))
     assert set(Series.objects.values_list("quantity", flat=True)) == {"energy_import", "energy_export"}
@@ -174,11 +199,8 @@ def test_a_point_that_has_a_meter_refuses_the_block_and_takes_the_rest(
     ours: People, street: Street, services: Services, store: MemoryReadingStore
 ) -> None:
     install_first(ours, street, services)
-    assert send(ours, services, row(2, 0, "1", point="U1"), row(2, 0, "1")) == (
-        1,
-        1,
-        ["imports.second-meter"],
-    )
+    second = row(2, 0, "1", point="U1").replace("3600", "900")
+    assert send(ours, services, second, row(2, 0, "1")) == (1, 1, ["imports.second-meter"])
 
 
 def test_a_meter_that_a_file_ends_where_another_begins_was_exchanged(

@@ -9,6 +9,8 @@ from fractions import Fraction
 from itertools import compress
 from operator import not_
 
+import numpy as np
+
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import keep, own
@@ -18,11 +20,13 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Provenance, Source
 from wattkeeper.core.readings.usual_power import carried_w
-from wattkeeper.data.registry.models import Channel, Installation, Meter, Site, UsagePoint
+from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
+from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
 from wattkeeper.formats.api import IntervalBlock, RowError
 from wattkeeper.formats.channels import is_export
 from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.store.api import ReadingStore
+from wattkeeper.store.ranges import INSTANT_MAX_S
 
 FILES_SITE_CODE = "FILES"
 INTERVAL_S = 900  # of a meter that only registers are known of
@@ -82,6 +86,8 @@ def prepare_file_meters(
         try:
             block, left_out = _storable(block)
             errors.extend(left_out)
+            if not len(block.starts_at_s):
+                continue
             target = _target(block, site=site, now=now, known=known)
             if taken.setdefault(target.channel_id, block.channel) != block.channel:
                 raise WattkeeperError(
@@ -127,19 +133,26 @@ def _storable(block: IntervalBlock) -> tuple[IntervalBlock, list[RowError]]:
     """
     if block.interval_s and _DAY_S % block.interval_s:
         raise WattkeeperError("imports.interval-not-kept", interval_s=block.interval_s)
-    is_negative = block.value_milli < 0
-    if not is_negative.any():
+    ends_at_s = block.starts_at_s + block.interval_s
+    is_kept = np.ones(len(ends_at_s), dtype=np.bool_)
+    errors = []
+    for code, is_out in (
+        ("imports.negative-value", block.value_milli < 0),
+        ("imports.time-not-kept", (block.starts_at_s < 0) | (ends_at_s > INSTANT_MAX_S)),
+    ):
+        if is_out.any():
+            params = {
+                "usage_point": block.usage_point,
+                "channel": block.channel,
+                "count": int(is_out.sum()),
+                "first_at": from_seconds(int(block.starts_at_s[is_out][0])).isoformat(),
+            }
+            errors.append(RowError(0, 0, code, params))
+            is_kept &= ~is_out
+    if not errors:
         return block, []
-    params: dict[str, object] = {
-        "usage_point": block.usage_point,
-        "channel": block.channel,
-        "count": int(is_negative.sum()),
-        "first_at": from_seconds(int(block.starts_at_s[is_negative][0])).isoformat(),
-    }
-    kept = {name: getattr(block, name)[~is_negative] for name in _COLUMNS}
-    if not len(kept["starts_at_s"]):
-        raise WattkeeperError("imports.negative-value", **params)
-    return replace(block, **kept), [RowError(0, 0, "imports.negative-value", params)]
+    kept = {name: getattr(block, name)[is_kept] for name in _COLUMNS}
+    return replace(block, **kept), errors
 
 
 def _files_site(actor: Actor) -> Site:
@@ -186,6 +199,7 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
     if point.id in known.made_ids:
         _let_carry(point, block)
     meter = _meter(block, point, site)
+    _check_length(block, point, meter, reading_type)
     channel = meter.channels.filter(reading_type=reading_type).first()
     if channel is None:
         digits = len(str(block.modulus_milli)) - 1 or None
@@ -250,6 +264,16 @@ def _meter(block: IntervalBlock, point: UsagePoint, site: Site) -> Meter:
 def _check_step(channel: Channel) -> None:
     if Fraction(channel.step_numerator, channel.step_denominator) != STEP_KWH:
         raise WattkeeperError("imports.step-differs", serial_number=channel.meter.serial_number)
+
+
+def _check_length(block: IntervalBlock, point: UsagePoint, meter: Meter, reading_type: str) -> None:
+    """Refuse intervals of another length than those of the series: of them each would be taken for one."""
+    series = Series.objects.filter(usage_point=point, quantity=QUANTITY_OF_READING_TYPE[reading_type]).first()
+    kept_s = series.interval_s if series else meter.interval_s
+    if block.interval_s and block.interval_s != kept_s:
+        raise WattkeeperError(
+            "imports.interval-differs", channel=block.channel, interval_s=block.interval_s, kept_s=kept_s
+        )
 
 
 def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime, known: _Known) -> None:
