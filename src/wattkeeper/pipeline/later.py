@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wattkeeper.core.kernel.quality import Method, Provenance
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.advance import AdvanceRule
@@ -23,7 +23,7 @@ from wattkeeper.core.vee.like_days import DAY_S, UNUSABLE_FLAGS
 from wattkeeper.pipeline.hints import calendar_with
 from wattkeeper.pipeline.ports import Hints, ManySeries, MeasurementRows, Ports, SeriesFacts
 from wattkeeper.pipeline.virtual import changed_spans, reader_of
-from wattkeeper.pipeline.window import Span, derive_span, merge_spans
+from wattkeeper.pipeline.window import LEARNT_METHODS, Span, derive_span, merge_spans
 
 YEAR_S = YEAR_DAYS * DAY_S
 CLOCKS_S = 2 * 3600  # how far a day of last year may begin off the same instant
@@ -160,8 +160,15 @@ def _hull(rows: MeasurementRows) -> Span:
 
 
 def _made_last(ports: Ports, series_ids: Sequence[int], span: Span) -> MeasurementRows:
-    """Return the stored values of a span that last year's may change."""
+    """Return the stored values of a span that last year's may change.
+
+    Beside those of the last methods what learnt from nearer days in a gap that no registers bracket: farther
+    on such a gap rests on the growth until it began.
+    """
     if ports.many is not None:
-        return ports.many.find_methods(np.array(series_ids, dtype=np.int64), *span, LAST_METHODS)
-    rows = reader_of(ports)(series_ids, span)
-    return rows.where(np.isin(rows.method, LAST_METHODS))
+        rows = ports.many.find_methods(np.array(series_ids, dtype=np.int64), *span, LEARNT_METHODS)
+    else:
+        rows = reader_of(ports)(series_ids, span)
+        rows = rows.where(np.isin(rows.method, LEARNT_METHODS))
+    is_open = (rows.flags & int(Flag.REGISTER_BRACKETED)) == 0
+    return rows.where(is_open | np.isin(rows.method, LAST_METHODS))

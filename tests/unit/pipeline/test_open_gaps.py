@@ -14,10 +14,10 @@ import pytest
 from pipeline_street import Row, Street
 from unit.pipeline.test_later import DAY_S, HOUR_S, OWN, PROFILE, Alone, facts_of, hourly, start_of
 from unit.pipeline.test_rollups import RollUpsOf, held
-from wattkeeper.core.kernel.quality import Source
+from wattkeeper.core.kernel.quality import Method, Source
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
-from wattkeeper.pipeline import plain_groups, window
+from wattkeeper.pipeline import later, plain_groups, window
 from wattkeeper.pipeline.ports import SeriesFacts
 
 CHANNEL = 10
@@ -175,3 +175,26 @@ def test_a_daily_load_that_is_told_to_nobody_is_caught(monkeypatch: pytest.Monke
             module, "may_have_learnt", lambda at_s, _method, span: at_s < span[1] + window.FAR_S
         )
     assert list(differing(LATE_PERIOD, 1)) == [LATE_PERIOD]
+
+
+def growth_told_late() -> tuple[SeriesFacts, list[Event]]:
+    """Return a gap of months of which last year is known, and the growth until it began only later."""
+    known = hourly(LAST_READ - timedelta(days=60), 60, 21, 90_000)
+    then = hourly(LAST_READ - YEAR, 150, 10, 50_000)
+    before_then = hourly(LAST_READ - YEAR - timedelta(days=28), 10, 10, 1000)
+    now_s = start_of(LAST_READ + timedelta(days=120))
+    return facts_of(), [(now_s, [*known, *then]), (now_s + DAY_S, before_then)]
+
+
+@pytest.mark.parametrize("is_many", [True, False])
+def test_a_growth_that_becomes_known_late_is_told_to_all_of_its_gap(*, is_many: bool) -> None:
+    facts, events = growth_told_late()
+    state = state_of(live(facts, events, is_many=is_many))
+    assert state == state_of(at_once(facts, events))
+    assert Method.PREVIOUS_YEAR in {value[3] for value in state[0].values()}
+
+
+def test_a_growth_that_is_told_to_last_methods_only_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(later, "LEARNT_METHODS", later.LAST_METHODS)  # the planted fault
+    facts, events = growth_told_late()
+    assert state_of(live(facts, events, is_many=True)) != state_of(at_once(facts, events))
