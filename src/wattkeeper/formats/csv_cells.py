@@ -1,6 +1,7 @@
 """Lines of a CSV file as cells, and cells as text that no spreadsheet takes for a formula."""
 
 import csv
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -54,14 +55,18 @@ def _bare(
 def _quoted(
     lines: list[bytes], first: int, delimiter: str, errors: ErrorList
 ) -> Iterator[tuple[int, list[str]]]:
+    cell = rf'(?:"(?:[^"\r]|"")*"|[^"\r{re.escape(delimiter)}]*)'
+    well_formed = re.compile(f"{cell}(?:{re.escape(delimiter)}{cell})*")
     for number, line in enumerate(lines, first):
         text = _text(number, line, errors)
         if not text:
             continue
-        try:
-            yield number, next(csv.reader([text], delimiter=delimiter, strict=True))
-        except csv.Error:
-            errors.add(number, 0, "csv.wrong-quotes")
+        if '"' not in text:
+            yield number, text.split(delimiter)
+        elif not well_formed.fullmatch(text):
+            errors.add(number, 0, "csv.wrong-quotes")  # so has what follows a line break in a cell
+        else:
+            yield number, next(csv.reader([text], delimiter=delimiter))
 
 
 def _text(number: int, line: bytes, errors: ErrorList) -> str:

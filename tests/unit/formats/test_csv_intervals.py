@@ -84,6 +84,9 @@ WRONG = [
     (ROW.replace("kWh", "hp"), 7, "formats.unit-unknown"),
     (ROW.replace("measured", ""), 8, "csv.quality-unknown"),
     ('"' + ROW, 0, "csv.wrong-quotes"),
+    (ROW.replace("kWh", 'k"Wh'), 0, "csv.wrong-quotes"),
+    (ROW.replace("kWh", '"kWh"h'), 0, "csv.wrong-quotes"),
+    (ROW.replace("kWh", '"k\rWh"'), 0, "csv.wrong-quotes"),
 ]
 
 
@@ -93,6 +96,20 @@ def test_a_wrong_row_is_named_and_the_rest_is_read(row: str, column: int, code: 
     parsed = read_csv(file(row, good), CsvOptions())
     assert [(e.line, e.column, e.code) for e in parsed.errors] == [(2, column, code)]
     assert parsed.blocks[0].value_milli.tolist() == [1_250_000]
+
+
+def test_a_line_break_in_a_cell_makes_no_row_of_its_rest() -> None:
+    """The planted fault: what follows it is a row of a usage point that nobody has."""
+    name = ROW.split(",")[0]
+    parsed = read_csv(file(ROW.replace(name, f'"{name}\n1"', 1)), CsvOptions())
+    assert [(e.line, e.code) for e in parsed.errors] == [(2, "csv.wrong-quotes"), (3, "csv.wrong-quotes")]
+    assert parsed.blocks == []
+
+
+def test_a_stray_carriage_return_beside_quotes_is_a_wrong_cell() -> None:
+    quoted = ROW.replace("kWh", '"kWh"')
+    parsed = read_csv(file(quoted, ROW.replace("kWh", "k\rWh")), CsvOptions())
+    assert [(e.line, e.code) for e in parsed.errors] == [(3, "formats.unit-unknown")]
 
 
 def test_of_two_rows_for_an_interval_the_first_stays() -> None:
