@@ -21,6 +21,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Series
+from wattkeeper.store.archive import archive_month, remove_month
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.verify import Check, Fault
 
@@ -174,6 +175,18 @@ def test_a_month_between_archived_ones_is_proved_as_far_as_it_can_be(world: Worl
     assert checks["values.derived"].examined_count > 2 * 31 * 96
     assert checks["values.roll-ups"].examined_count > 40
     assert checks["values.registers"].examined_count > 20
+
+
+def test_an_archive_that_was_cut_short_between_two_tables_is_no_fault(world: World) -> None:
+    folder = world.folder / "archive"
+    manifest = archive_month(world.store, folder, "raw_receipt", 202610)
+    assert manifest is not None
+    remove_month(world.store, folder, manifest)
+    checks = {check.name: check for check in world.verify()}
+    assert not [fault for check in checks.values() for fault in check.faults]
+    assert [fault.place["from"] for fault in checks["store.batches"].unproved] == [
+        "2026-10-01T00:00:00+00:00"
+    ]
 
 
 @pytest.mark.parametrize("plant", OCTOBER_PLANTS, ids=lambda plant: plant.__name__)

@@ -277,7 +277,7 @@ def flipped_october_value(world: World) -> list[Found]:
     return [
         ("verify.roll-up-wrong", {"series_id": world.home.series_id, "grain": "day", "date": HOME_DAY}),
         ("verify.day-unbalanced", {"series_id": world.home.series_id, "date": HOME_DAY}),
-        ("verify.archive-differs", {"table": "measurement", "key": world.home.series_id, "rows": 1}),
+        ("verify.archive-differs", {"column": "series_id", "key": world.home.series_id, "rows": 1}),
     ]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -168,12 +169,12 @@ def horizon_s(folder: Path) -> int:
     return max((month_span(month)[1] for month in away_months(folder)), default=0)
 
 
-def find_lost(store: HttpReadingStore, folder: Path, manifest: Manifest) -> list[dict[str, int]]:
+def find_lost(store: HttpReadingStore, folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
     """
     Return what the file of a month holds and the engine, which has the month too, does not hold so.
 
-    A row for each key of the table (``tenant_id``, ``key``): ``rows``, ``first_at_s``. A read that was
-    delivered again stands for itself, whatever batch it came in.
+    For each ``key`` of a ``column`` of the table, beside ``tenant_id``: ``rows``, ``first_at_s``. A read
+    that was delivered again stands for itself, whatever batch it came in.
     """
     table = manifest.table
     kinds = _kinds(store, table)
@@ -185,11 +186,11 @@ def find_lost(store: HttpReadingStore, folder: Path, manifest: Manifest) -> list
     for rows in read_rows(manifest.place(folder) / _ROWS):
         store.insert_table(aside, rows)
     names = [name for name in kinds if name not in _BATCH or table != "raw_read"]
-    found: list[dict[str, int]] = []
+    found: list[dict[str, Any]] = []
     for key_range in _slices(store, aside, manifest.month):
         found += store.select(queries.lost(table, aside, names, manifest.month, key_range)).to_pylist()
     store.execute(f"DROP TABLE {aside} SYNC")
-    return found
+    return [row | {"column": queries.key_of(table)} for row in found]
 
 
 def months_of(store: HttpReadingStore, table: str) -> list[int]:

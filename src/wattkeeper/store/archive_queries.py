@@ -24,6 +24,11 @@ _KEY = {
 }
 
 
+def key_of(table: str) -> str:
+    """The column after the organisation that says what a row is about."""
+    return _KEY[table]
+
+
 def months(table: str) -> str:
     """The months a table holds."""
     return f"SELECT DISTINCT toInt64(toYYYYMM({_INSTANT[_base(table)]})) AS month FROM {table}{_ARROW}"

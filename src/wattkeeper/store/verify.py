@@ -3,7 +3,7 @@
 Each check says how much it examined, what is wrong and where, and what it could not prove.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -15,6 +15,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store import verify_queries
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.transport import StoreRefused
+from wattkeeper.store.windows import month_span
 
 FAULTS_MAX_COUNT = 1000  # of one check; there is one more that says so
 STAMP_AHEAD_MAX_S = 600
@@ -114,8 +115,8 @@ def _check_parts(store: SqlStore, check: Check, on_done: OnDone) -> None:
 def _check_batches(store: SqlStore, check: Check, away: Mapping[str, Set[int]]) -> None:
     """Every read that a receipt says was stored is there, and is the same."""
     left_out = away["raw_receipt"] | away["raw_read"]
-    receipts = _grouped(store.select(verify_queries.RECEIPTS), left_out)
-    found = _grouped(store.select(verify_queries.BATCHES), left_out)
+    receipts = _grouped(_looked_at(check, store.select(verify_queries.RECEIPTS), left_out))
+    found = _grouped(_looked_at(check, store.select(verify_queries.BATCHES), left_out))
     check.examined_count = sum(row["reads_count"] for row in receipts.values())
     for key, wanted in sorted(receipts.items()):
         held = found.get(key, {"reads_count": 0, "reads_mix": 0})
@@ -139,8 +140,16 @@ def _elsewhere(store: SqlStore, key: tuple[int, ...], receipt: Mapping[str, Any]
     return int(row["others"])
 
 
-def _grouped(table: pa.Table, left_out: Set[int]) -> dict[tuple[int, ...], dict[str, Any]]:
-    rows = (row for row in table.to_pylist() if row["month"] not in left_out)
+def _looked_at(check: Check, table: pa.Table, left_out: Set[int]) -> list[dict[str, Any]]:
+    """Return the rows of months that are not left out, and note which of the others there are."""
+    rows = table.to_pylist()
+    for month in sorted(left_out & {row["month"] for row in rows}):
+        from_s, to_s = month_span(month)
+        check.cannot("verify.archived", **{"from": instant(from_s), "to": instant(to_s)})
+    return [row for row in rows if row["month"] not in left_out]
+
+
+def _grouped(rows: Iterable[dict[str, Any]]) -> dict[tuple[int, ...], dict[str, Any]]:
     return {tuple(row[name] for name in _READ_KEY): row for row in rows}
 
 
@@ -159,11 +168,10 @@ def _batch_place(key: tuple[int, ...], row: Mapping[str, Any]) -> dict[str, Any]
 def _check_frames(store: SqlStore, check: Check, away: Mapping[str, Set[int]]) -> None:
     """Every frame that came is there as it came, and every read that names one leads to it.
 
-    A frame lies in the month in which it came; where the receipt that says so is archived, in any.
+    A frame lies in the month in which it came. Where the receipt that says so is archived, nobody knows it.
     """
-    left_out = away["raw_frame"] | ({0} if away["raw_frame"] and away["raw_receipt"] else set())
-    for row in store.select(verify_queries.FRAMES).to_pylist():
-        if row["month"] in left_out:
+    for row in _looked_at(check, store.select(verify_queries.FRAMES), away["raw_frame"]):
+        if away["raw_receipt"] and not row["month"]:
             continue
         check.examined_count += row["wanted_count"]
         place = {"tenant_id": row["tenant_id"], "batch_id": row["batch_id"]}

@@ -29,17 +29,16 @@ class ProgressLine:
         """Show the line, or what is new in it."""
         if not sys.stderr.isatty():
             return
+        text = sentence(code, {}, current_language())
+        told = f"{text}  {done_count}/{total_count}" if total_count else text
+        total = total_count or None
         if self._bar is None:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-            self._bar = Progress(
-                *columns, console=Console(stderr=True), transient=True, redirect_stdout=False
-            )
-            self._bar.add_task("")
+            console = Console(stderr=True)
+            self._bar = Progress(*columns, console=console, transient=True, redirect_stdout=False)
+            self._bar.add_task(told, total=total, completed=done_count)
             self._bar.start()
-        text = sentence(code, {}, current_language())
-        counted = f"{text}  {done_count}/{total_count}" if total_count else text
-        (task_id,) = self._bar.task_ids
-        self._bar.update(task_id, description=counted, completed=done_count, total=total_count or None)
+        self._bar.update(self._bar.task_ids[0], description=told, total=total, completed=done_count)
 
     def clear(self) -> None:
         """Take the line away: others may write where it stood."""
