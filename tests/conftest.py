@@ -34,3 +34,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
                 migrated.backup(connection.connection)
 
     connection_created.connect(fill, weak=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what runs for long run for long: three hours where a test does not say how many."""
+    for item in items:
+        if item.get_closest_marker("soak") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(10_800))

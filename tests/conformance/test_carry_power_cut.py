@@ -14,7 +14,7 @@ from conformance.nats_server import NatsServer
 from conformance.test_spool_power_cut import Outcome, cut_disk, image, mounted
 
 __all__ = ["image"]
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.soak
 CUTS_COUNT = 10
 
 

@@ -76,7 +76,6 @@ def test_the_loop_sees_a_spool_that_trusts_the_carrier(home: Home, tmp_path: Pat
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1200)
 def test_a_hundred_strikes(home: Home, tmp_path: Path) -> None:
     dice = random.Random(3)
     victims = [dice.choice(VICTIMS) for _ in range(100)]

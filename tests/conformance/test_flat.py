@@ -119,7 +119,6 @@ def test_a_leak_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(8000)
 def test_two_hours(tmp_path: Path) -> None:
     with serving(tmp_path / "home") as (port, pids):
         ask_often(port, 2000)

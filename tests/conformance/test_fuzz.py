@@ -12,7 +12,6 @@ import pytest
 
 pytestmark = [
     pytest.mark.soak,
-    pytest.mark.timeout(3600),
     pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="needs atheris"),
 ]
 

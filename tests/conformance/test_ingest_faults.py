@@ -83,7 +83,6 @@ def test_counters_that_are_saved_later_are_caught(registry: Path, tmp_path: Path
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1800)
 def test_no_counter_is_used_twice_in_two_hundred_kills(registry: Path, tmp_path: Path) -> None:
     used = counters_used(registry, tmp_path / "ahead", "reserve-ahead", 200)
     print({"kills": 200, "frames": len(used), "reused": len(used) - len(set(used))})
@@ -258,7 +257,6 @@ async def test_a_batch_that_is_dropped_on_error_is_caught(tmp_path: Path) -> Non
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1200)
 async def test_a_store_killed_for_minutes_loses_and_doubles_nothing(tmp_path: Path) -> None:
     outcome = await kill_the_store(tmp_path, Faithful, kills_count=30, between_s=5)
     print(outcome)

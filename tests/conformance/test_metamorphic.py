@@ -298,7 +298,6 @@ def test_any_order_on_the_embedded_engine_ends_in_the_same_state(
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(7200)
 def test_two_hundred_orders_on_both_engines_end_in_the_same_state(
     world: World, db: None, tmp_path: Path
 ) -> None:

@@ -46,7 +46,6 @@ def killed(module: str, tests: list[str], stride: int = 1) -> float:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("module", TESTS)
 def test_nine_of_ten_faults_are_noticed(module: str) -> None:
     assert killed(module, TESTS[module]) >= KILLED_LEAST_RATIO

@@ -92,7 +92,6 @@ def test_a_kill_while_files_are_begun_stops_nobody_and_sets_nothing_aside(tmp_pa
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(7200)
 def test_nothing_acknowledged_is_lost_in_a_thousand_kills(tmp_path: Path) -> None:
     outcome = kill_loop(tmp_path, "durable", cycles_count=1000)
     print(outcome)

@@ -17,7 +17,7 @@ import pytest
 
 from conformance.spool_rig import Clients, gateway, stored
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.soak
 
 CUT_DISK = Path(__file__).with_name("cut_disk.py")
 IMAGE_BYTES = 48 * 1024 * 1024
