@@ -76,7 +76,7 @@ def test_weeks_of_registers_are_judged(
             assert not run_once(ports, NOW).failures
         found = sorted({(rule, ago) for rule, ago, _, _ in judge(store, ours)})
     assert found == [
-        ("vee.feeder-balance", 10),
+        ("vee.feeder-exceeded", 10),
         ("vee.peak-change", 12),
         ("vee.reactive-only", 10),
         ("vee.statistics", 12),
