@@ -289,8 +289,8 @@ def test_what_a_killed_backup_left_goes_with_the_next(home: Path, tmp_path: Path
     wait_for(tmp_path, "*.part")
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait(20)
-    (shadow,) = home.glob("readings/**/shadow")
-    (shadow / "wattkeeper_dead").mkdir()
+    shadow = home / "readings" / "engine" / "shadow"
+    (shadow / "wattkeeper_dead").mkdir(parents=True)
     file = back_up(home, tmp_path)
     assert list(tmp_path.iterdir()) == [file]
     assert not list(shadow.glob("wattkeeper_*"))
