@@ -16,6 +16,7 @@ class ProgressLine:
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
+        self._code = ""
 
     def __enter__(self) -> Self:
         return self
@@ -38,7 +39,12 @@ class ProgressLine:
             self._bar = Progress(*columns, console=console, transient=True, redirect_stdout=False)
             self._bar.add_task(told, total=total, completed=done_count)
             self._bar.start()
-        self._bar.update(self._bar.task_ids[0], description=told, total=total, completed=done_count)
+        is_seen_at_once = code != self._code or done_count == total  # else with the next turn of the line
+        self._code = code
+        (task_id,) = self._bar.task_ids
+        self._bar.update(
+            task_id, description=told, total=total, completed=done_count, refresh=is_seen_at_once
+        )
 
     def clear(self) -> None:
         """Take the line away: others may write where it stood."""
