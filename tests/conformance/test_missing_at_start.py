@@ -80,3 +80,9 @@ def test_who_means_it_can_go_on(home: Path) -> None:
     (home / "secret.key").unlink()
     assert shell(home, "adopt", "--yes").returncode == 0
     assert shell(home, "site", "list").returncode == 0
+
+
+def test_a_folder_that_was_only_migrated_can_be_begun(tmp_path: Path) -> None:
+    assert shell(tmp_path, "migrate").returncode == 0
+    subprocess.run([sys.executable, "-c", PREPARE, str(tmp_path)], env=environment(tmp_path), check=True)
+    assert (tmp_path / "installation.json").exists()

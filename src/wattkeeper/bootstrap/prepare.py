@@ -45,11 +45,12 @@ def prepare(
 
 
 def _refuse_if_forgotten(folder: Path) -> None:
-    """A folder with a registry of this release has a note; without it, who knows what else is missing."""
+    """A folder whose registry has an organisation has a note; without it, who knows what else is missing."""
     from django.db import connection
 
+    from wattkeeper.data.registry.models import Tenant
     from wattkeeper.data.upgrades.schema import read_schema
 
-    is_known = connection.vendor == "sqlite" and read_schema().version > 0
-    if is_known and read_note(folder) is None:
+    is_used = connection.vendor == "sqlite" and read_schema().version > 0 and Tenant.objects.exists()
+    if is_used and read_note(folder) is None:
         raise WattkeeperError("installation.note-missing", file=str(folder / NOTE))
