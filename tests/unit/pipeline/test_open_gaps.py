@@ -137,8 +137,7 @@ def test_looks_at_a_silent_meter_end_as_all_derived_at_once() -> None:
     assert list(differing(0, WORLDS)) == []
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.soak
 def test_looks_at_a_silent_meter_end_as_all_derived_at_once_in_hundreds_of_worlds() -> None:
     assert list(differing(1000, 300)) == []
 
