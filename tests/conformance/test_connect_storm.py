@@ -218,7 +218,7 @@ async def test_two_thousand_modems_are_back_and_asked_and_commands_go_on(tmp_pat
     assert (found["exceptions"], found["commands_lost"]) == (0, 0)
     assert max(found["strangers"], found["overflows"]) < FEW_COUNT
     assert found["back_s"] < BACK_WITHIN_S
-    assert found["commands"] >= 100, "five at a time for as long as the storm lasts: enough for their hundredth"
+    assert found["commands"] >= 100, "five at a time while the storm lasts: their hundredth can be told"
     assert found["command_p99_s"] < COMMAND_P99_S
 
 
