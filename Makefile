@@ -33,7 +33,7 @@ test: check
 soak: setup
 	@$(PYTHON) tools/system_packages.py
 	$(BIN)/pip install -q --require-hashes -r requirements/fuzz.txt || echo "the fuzzer is left out"
-	$(BIN)/pytest -m soak
+	$(BIN)/pytest -m soak --hypothesis-profile exploring
 
 bench: setup
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done

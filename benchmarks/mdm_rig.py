@@ -82,7 +82,7 @@ class Rig:
         self.stages: dict[str, float] = defaultdict(float)
         os.environ["WATTKEEPER_DATA"] = str(folder)
         from wattkeeper.bootstrap.engines import setup_django
-        from wattkeeper.interfaces.workers.logs import set_up_logs
+        from wattkeeper.bootstrap.logs import set_up_logs
 
         set_up_logs("benchmark")
         setup_django()
@@ -96,6 +96,9 @@ class Rig:
         from wattkeeper.bootstrap.headend_ports import StoreSink
 
         self._sink = StoreSink(self.store, lambda: datetime.now(UTC))
+        self._loop = (
+            asyncio.Runner()
+        )  # one for all drains, as in a head-end: each has threads and connections
 
     def _open(self, address: Path) -> Any:
         from wattkeeper.store.client import HttpReadingStore
@@ -158,11 +161,12 @@ class Rig:
         from wattkeeper.headend.metrics import HeadendMetrics
 
         drain = Drain(spool, self._sink, None, None, HeadendMetrics())  # type: ignore[arg-type]
-        if not asyncio.run(drain.drain()):
+        if not self._loop.run(drain.drain()):
             raise RuntimeError("the spool was not drained")
 
     def close(self) -> None:
         """Stop the store."""
+        self._loop.close()
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(60)
 

@@ -13,10 +13,11 @@ not wait for the disk, which flatters them.
   meters that fetches their values, takes hours of registers and inserts one row an hour; a tariff that is
   built anew for each meter, hour by hour. MariaDB by PyMySQL, or SQLite where there is no server.
 - PostgreSQL: COPY of texts made before, without an index; and into a staging table, from there into one with
-  a primary key that takes no read twice.
+  a primary key that takes no read twice; single series-months and latest values from a table with a key.
 """
 
 import os
+import random
 import sqlite3
 import sys
 import tempfile
@@ -50,6 +51,17 @@ PRICES = ("0.8123", "0.5283", "0.3083")
 POINTS_OF_A_COMMIT = 100
 HOURLY_LIMIT_KWH = Decimal(100)
 COPY_ROWS = 50_000
+INTERVALS_OF_DAY = 24 * HOUR
+YEAR_INTERVALS = 365 * INTERVALS_OF_DAY
+YEAR_S = 1_767_225_600  # 2026-01-01
+MONTH_OF_SERIES = (
+    "SELECT starts_at, value, provenance, flags, method FROM measurement"
+    " WHERE series_id = %s AND starts_at >= %s AND starts_at < %s ORDER BY starts_at, run_id"
+)
+LATEST_OF_SERIES = (
+    "SELECT starts_at, value FROM measurement WHERE series_id = %s"
+    " ORDER BY starts_at DESC, run_id DESC LIMIT 1"
+)
 NOT_DURABLE = "commits do not wait for the disk"
 
 
@@ -464,6 +476,66 @@ def postgres_copies(parts: Sequence[tuple[Any, Any, Any]]) -> dict[str, dict[str
         }
     common = {"version": version, "durability": NOT_DURABLE, "texts": "made before, not charged"}
     return {name: row | common for name, row in told.items()}
+
+
+def postgres_questions(values_count: int, questions_count: int) -> dict[str, Any]:
+    """Ask series-months and latest values of a table keyed by series and start; or why that was skipped.
+
+    Series of a year of quarter hours; values are numbers of a formula, and every answer is compared with it.
+    The server is idle and its pages are in memory, which flatters it.
+    """
+    try:
+        postgres_binaries()
+    except pytest.skip.Exception as reason:
+        return {"skipped": str(reason)}
+    series_count = max(1, values_count // YEAR_INTERVALS)
+    dice = random.Random(4)
+    asked = [(dice.randint(1, series_count), dice.randrange(12)) for _ in range(questions_count)]
+    with postgres_server() as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE measurement (series_id int, starts_at timestamptz, value bigint,"
+            " provenance smallint, flags int, method smallint, run_id bigint,"
+            " PRIMARY KEY (series_id, starts_at, run_id))"
+        )
+        connection.execute(
+            "INSERT INTO measurement SELECT series, to_timestamp(%s + %s * place),"
+            " (series * 7919 + place) %% 1048576, 1, 1, 0, 1"
+            " FROM generate_series(1, %s) AS series, generate_series(0, %s) AS place",
+            (YEAR_S, INTERVAL_S, series_count, YEAR_INTERVALS - 1),
+        )
+        connection.execute("VACUUM ANALYZE measurement")
+
+        def ask(query: str, parameters: Sequence[Any], wanted: Any) -> float:
+            before_s = time.perf_counter()
+            rows = connection.execute(query, parameters, prepare=True, binary=True).fetchall()
+            spent_s = time.perf_counter() - before_s
+            if [row[1] for row in rows] != wanted:
+                raise AssertionError(parameters)
+            return 1000 * spent_s
+
+        months_ms, latest_ms = [], []
+        for series, month in asked:
+            first = 30 * INTERVALS_OF_DAY * month
+            place = np.arange(first, first + 30 * INTERVALS_OF_DAY)
+            bounds = [
+                datetime.fromtimestamp(YEAR_S + INTERVAL_S * int(at), UTC) for at in (place[0], place[-1] + 1)
+            ]
+            wanted = ((series * 7919 + place) % 1048576).tolist()
+            months_ms.append(ask(MONTH_OF_SERIES, [series, *bounds], wanted))
+            last = (series * 7919 + YEAR_INTERVALS - 1) % 1048576
+            latest_ms.append(ask(LATEST_OF_SERIES, [series], [last]))
+        version = connection.execute("SHOW server_version").fetchone()[0]  # type: ignore[index]
+    return {
+        "version": version,
+        "n_values": series_count * YEAR_INTERVALS,
+        **{
+            f"{name}_{part}_ms": round(
+                float(np.percentile(spent_ms[len(spent_ms) // 10 :], int(part[1:]))), 3
+            )
+            for name, spent_ms in (("latest", latest_ms), ("series_month", months_ms))
+            for part in ("p50", "p99")
+        },
+    }
 
 
 def _copy(

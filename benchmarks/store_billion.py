@@ -8,6 +8,8 @@ through spool and store at a tenth of the rate that was measured before, while t
 from the mapped table, whole series-months over the store's socket, and the total of all series of a day,
 from roll-ups and from values. Every answer is compared with the formula the values came from, the granules
 of a series-month are the engine's own count, and at the end the whole table of latest reads is recounted.
+PostgreSQL is asked for series-months and latest values of `--peer-values` values, idle, as ours is before
+the reads come in.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from typing import Any
 import numpy as np
 from mdm_rig import finish, parser_of, with_goals
 from numpy.typing import NDArray
+from peers import postgres_questions
 from store_rig import (
     DAY_S,
     INTERVAL_S,
@@ -70,6 +73,7 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--values", type=int, default=1_000_000_000)
     parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--peer-values", type=int, default=10_000_000, help="0: no peer")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--ingest", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -82,6 +86,8 @@ def main() -> None:
     finally:
         if options.folder is None:
             shutil.rmtree(folder)
+    if options.peer_values:
+        result["peers"] = {"postgresql": postgres_questions(options.peer_values, options.queries)}
     finish(result, is_strict=options.strict)
 
 
@@ -92,6 +98,7 @@ def run(folder: Path, values_count: int, queries_count: int) -> dict[str, Any]:
     with own_store(folder) as store:
         filled = fill(store, series_count)
         settle_cpu_s = store.settle_s()
+        idle_ms, is_right_idle = ask_months(store, series_count, queries_count)
         rate = capacity(folder, store)
         command = [sys.executable, __file__, "--folder", str(folder), "--ingest", str(rate * INGEST_SHARE)]
         ingesting = subprocess.Popen(command)
@@ -107,12 +114,14 @@ def run(folder: Path, values_count: int, queries_count: int) -> dict[str, Any]:
             "SELECT count(), sum(bytes_on_disk) / sum(rows) FROM system.parts"
             " WHERE active AND table = 'measurement'"
         )
-    is_right &= recount.is_whole and not recount.differences and recount.channels_count > 0
+    is_right &= is_right_idle and recount.is_whole and not recount.differences and recount.channels_count > 0
     is_right &= figures["series_month_granules_max"] <= GOALS["series_month_granules_max"]  # no time: a count
     result = {
         "benchmark": "store_billion",
         "n_values": series_count * YEAR_INTERVALS,
         **figures,
+        "series_month_idle_p50_ms": part(idle_ms, 50),
+        "series_month_idle_p99_ms": part(idle_ms, 99),
         "is_right": is_right,
         "ingest_capacity_values_per_s": round(rate),
         "ingest_share": INGEST_SHARE,
@@ -246,9 +255,8 @@ def ingest(folder: Path, rate: float) -> None:
 
 def ask(folder: Path, store: OwnStore, series_count: int, queries_count: int) -> tuple[dict[str, Any], bool]:
     """Ask everything, checking each answer."""
-    dice, supply = random.Random(4), pool()
-    months = [(dice.randint(1, series_count), dice.randrange(12)) for _ in range(queries_count)]
-    month_ms, are_right = timed(lambda at: check_month(store.client, supply, *months[at]), queries_count)
+    dice, supply = random.Random(5), pool()
+    month_ms, are_right = ask_months(store, series_count, queries_count)
     keeping = keeping_of(folder, store)
     latest_ms, are_known = timed(
         lambda _: len(keeping.latest(1, [dice.randint(1, 20_000)])) == 1, LATEST_QUERIES
@@ -258,7 +266,7 @@ def ask(folder: Path, store: OwnStore, series_count: int, queries_count: int) ->
     values_ms, are_equal = timed(
         lambda at: check_day_of_values(store, supply, series_count, days[at]), len(days)
     )
-    granules = [granules_of(store, *asked) for asked in months[:100]]
+    granules = [granules_of(store, *asked) for asked in months_of(series_count, 100)]
     return {
         "latest_p50_ms": part(latest_ms, 50, 4),
         "latest_p99_ms": part(latest_ms, 99, 4),
@@ -271,6 +279,18 @@ def ask(folder: Path, store: OwnStore, series_count: int, queries_count: int) ->
         "n_series_months": queries_count,
         "n_days": len(days),
     }, are_right and are_known and are_summed and are_equal
+
+
+def months_of(series_count: int, count: int) -> list[tuple[int, int]]:
+    """Series and months that are asked for."""
+    dice = random.Random(4)
+    return [(dice.randint(1, series_count), dice.randrange(12)) for _ in range(count)]
+
+
+def ask_months(store: OwnStore, series_count: int, count: int) -> tuple[list[float], bool]:
+    """Ask whole series-months, and tell the milliseconds of each and whether all were right."""
+    months, supply = months_of(series_count, count), pool()
+    return timed(lambda at: check_month(store.client, supply, *months[at]), count)
 
 
 def timed(work: Callable[[int], bool], count: int) -> tuple[list[float], bool]:
@@ -324,7 +344,7 @@ def granules_of(store: OwnStore, series_id: int, month: int) -> int:
     """Granules the engine reads for a series-month, by its own plan."""
     first, end = month_bounds(month)
     query = bulk.measured_query(
-        1, [series_id], YEAR_S + INTERVAL_S * first, YEAR_S + INTERVAL_S * end, None
+        1, [series_id], YEAR_S + INTERVAL_S * first, YEAR_S + INTERVAL_S * end, None, is_ordered=False
     ).split(" SETTINGS ")[0]
     lines = [row[0] for row in store.ask(f"EXPLAIN indexes = 1 {query}")]
     told = [line.split(":")[1].split("/")[0] for line in lines if "Granules:" in line]

@@ -98,9 +98,8 @@ def run(folder: Path, series_count: int) -> dict[str, Any]:
 
 def raw_day(rng: np.random.Generator, series_count: int, day: int) -> list[RawBatch]:
     """Batches of 100 meters, a frame of 2 x 96 tagged numbers a meter."""
-    return [
-        with_frames(batch) for batch in day_batches(rng, 1, series_count // 200, 100, JUNE_S + day * DAY_S)
-    ]
+    batches_count = max(1, series_count // 200)
+    return [with_frames(batch) for batch in day_batches(rng, 1, batches_count, 100, JUNE_S + day * DAY_S)]
 
 
 def with_frames(batch: RawBatch) -> RawBatch:

@@ -1,5 +1,6 @@
 """Real homes as meters: quarter-hour energy of 200 German homes, in whole steps of each meter's register."""
 
+import sys
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -44,7 +45,14 @@ def load_homes() -> Homes:
     """Return the homes; the step is 10 Wh where every value is a multiple of it, else 1 Wh.
 
     The contract is the next of the usual sizes above 1.3 times the highest quarter-hour.
+
+    :raises SystemExit: where the data are not: they are beside a checkout, not in it
     """
+    if not HOMES.exists():
+        sys.exit(
+            f"This needs the load of 200 real homes (R package ResidentialEnergyConsumption, CC BY-SA 4.0), "
+            f"which is no part of the project: a column of kWh each, a row a quarter-hour, in {HOMES}"
+        )
     table = pq.read_table(HOMES)
     kwh = np.stack([table.column(name).to_numpy() for name in table.column_names if name != "slot"])
     watt_hours = np.round(kwh.astype(np.float64) * 1000).astype(np.int64)

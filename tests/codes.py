@@ -22,6 +22,21 @@ def codes_raised() -> dict[str, str]:
     }
 
 
+@cache
+def params_raised(maker: str = "") -> dict[str, set[str]]:
+    """Return {code: names of what is told with it}; of one kind of error where that is named."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args or maker not in ("", ast.unparse(node.func)):
+                continue
+            code = node.args[0]
+            if isinstance(code, ast.Constant) and CODE.fullmatch(str(code.value)):
+                names = {keyword.arg for keyword in node.keywords if keyword.arg}
+                found.setdefault(str(code.value), set()).update(names - {"is_permanent"})
+    return found
+
+
 def codes_in(source: str) -> Iterator[str]:
     """Yield the codes given to errors in one module."""
     for node in ast.walk(ast.parse(source)):

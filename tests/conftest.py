@@ -1,5 +1,6 @@
 """What every test shares: a time zone that shows UTC slips, a data folder of its own."""
 
+import gc
 import os
 import sqlite3
 import tempfile
@@ -8,6 +9,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+import structlog
 from django.db.backends.signals import connection_created
 from hypothesis import HealthCheck, settings
 
@@ -15,11 +17,20 @@ from schema_file import schema
 
 os.environ["TZ"] = "America/St_Johns"
 time.tzset()
-os.environ.setdefault("WATTKEEPER_DATA", tempfile.mkdtemp(prefix="wattkeeper-test-"))
+# Of this process alone, whatever its parent or its user named: no test sees what another process makes.
+HOME = tempfile.TemporaryDirectory(prefix="wattkeeper-test-")
+os.environ["WATTKEEPER_DATA"] = HOME.name
 
-# Machines are shared and noisy: no test depends on how long one example takes.
-settings.register_profile("wattkeeper", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Machines are shared and noisy: no test depends on how long one example takes. Each run tries the same ones:
+# what passed passes again; `pytest --hypothesis-profile exploring` looks for others.
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("exploring", calm)
+settings.register_profile("wattkeeper", calm, derandomize=True)
 settings.load_profile("wattkeeper")
+# A traceback with every local variable costs a good part of a second, queries of query sets included.
+structlog.configure(
+    processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+)
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +45,16 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
                 migrated.backup(connection.connection)
 
     connection_created.connect(fill, weak=False)
+
+
+def pytest_unconfigure() -> None:
+    """Take the data folder away."""
+    HOME.cleanup()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what stays until the end, thousands of tests among it, to no search for garbage."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -76,6 +76,17 @@ def make_home(people: People, street: Street, services: Services) -> Home:
     return Home(street.meter_id, street.point_id, series_id, tariff_id, report.issued_ids[0])
 
 
+def move_in(people: People, home: Home) -> None:
+    """Let another contract hold at the home from 13 October on, by the same tariff."""
+    set_contract(
+        actor=people.administrator,
+        now=NOW,
+        usage_point_id=home.point_id,
+        tariff_id=home.tariff_id,
+        at=FIRST_AT + timedelta(days=12),
+    )
+
+
 def register_batch(tenant_id: int, channel_id: int) -> RawBatch:
     """Return the register at each quarter of an hour: about 9 kWh a day, more in the evening."""
     first_s = int(FIRST_AT.timestamp())

@@ -63,20 +63,22 @@ class Street:
 
     def run(self, now_s: int) -> PipelineReport:
         """Derive what is dirty."""
-        many = _Many(self) if self.is_many else None
+        return run_once(self.ports(), from_seconds(now_s), limit=10**9)
+
+    def ports(self) -> Ports:
+        """Return the ports of a pipeline."""
         single = _Single(self)
-        ports = Ports(
+        return Ports(
             single,
             single,
             _Values(self),
             _Windows(self),
             single,
             self,
-            many,
+            _Many(self) if self.is_many else None,
             roll_ups=self.roll_ups,
             hints=self.hints,
         )
-        return run_once(ports, from_seconds(now_s), limit=10**9)
 
     def start(self, *, now_s: int, rule_set: str) -> int:
         """Return the next run id."""
@@ -163,6 +165,9 @@ class _Single:
     def __init__(self, street: Street) -> None:
         self.street = street
 
+    def load(self, series_ids: Sequence[int]) -> None:
+        self.street.step("load")
+
     def get_facts(self, series_id: int) -> SeriesFacts:
         self.street.step("get_facts")
         if series_id not in self.street.facts:
@@ -221,6 +226,9 @@ class _Windows:
         for window in windows:
             del self.street.dirty[window.window_id]
         return len(windows)
+
+    def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
+        """Leave them dirty."""
 
 
 class _Many:

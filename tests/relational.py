@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.conf import settings as settings_of_django
+from django.db import connection
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.registry.add_link import add_link
@@ -15,6 +18,7 @@ from wattkeeper.actions.registry.add_usage_point import add_usage_point
 from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.services import Services
 from wattkeeper.data.accounts.models import Role, User
+from wattkeeper.data.audit.chain import newest_hash
 from wattkeeper.data.registry.models import Tenant
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -117,6 +121,39 @@ def make_street_of(people: People, services: Services) -> Street:
     return Street(site_id, link_id, points[0], points[1], meters[0], meters[1])
 
 
+_made: dict[tuple[Any, ...], tuple[Street, list[tuple[str, Any]]]] = {}
+
+
+def same_street_of(people: People, services: Services) -> Street:
+    """Make a street; where the registry is as it was once, write its rows again: twenty times as fast.
+
+    Only SQLite gives ids back when a test is rolled back; elsewhere every street is made by the actions.
+    """
+    if connection.vendor != "sqlite":
+        return make_street_of(people, services)
+    master = Path(settings_of_django.MASTER_KEY_FILE)
+    with connection.cursor() as cursor:
+        ids = cursor.execute("SELECT name, seq FROM sqlite_sequence ORDER BY name").fetchall()
+        chain = newest_hash(people.tenant.id)
+        state = (*people.__dict__.values(), *ids, chain, master, master.exists() and master.read_bytes())
+        if state in _made:
+            street, written = _made[state]
+            for sql, parameters in written:
+                cursor.execute(sql, parameters)
+            return street
+        written = []
+
+        def note(execute: Callable[..., Any], sql: str, parameters: Any, *more: Any) -> Any:
+            if sql.startswith(("INSERT", "UPDATE", "DELETE")):
+                written.append((sql, parameters))
+            return execute(sql, parameters, *more)
+
+        with connection.execute_wrapper(note):
+            street = make_street_of(people, services)
+        _made[state] = street, written
+    return street
+
+
 def install_first(people: People, street: Street, services: Services, *, at: datetime = LONG_AGO) -> None:
     """Install the first meter of a street at its first usage point."""
     install_meter(
@@ -136,6 +173,6 @@ def make_street(services: Services) -> Callable[[People], Street]:
 
 
 @pytest.fixture
-def street(ours: People, make_street: Callable[[People], Street]) -> Street:
+def street(ours: People, services: Services) -> Street:
     """Our street."""
-    return make_street(ours)
+    return same_street_of(ours, services)

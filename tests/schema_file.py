@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "src" / "wattkeeper" / "data"
 MADE = ROOT / "build" / "schemas"
-MADE_OF = ("*/migrations/*.py", "*/models.py", "sealing/*.py", "rules.py", "settings.py")
+MADE_OF = ("*/migrations/*.py", "*/models.py", "sealing/*.py", "rules.py", "settings.py", "upgrades/*.py")
 
 
 def digest_of(folder: Path) -> str:

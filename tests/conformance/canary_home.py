@@ -36,8 +36,8 @@ def make(folder: Path) -> None:
     from wattkeeper.actions.keys.ready_keys import ready_keys
     from wattkeeper.actions.registry.edit_meter import edit_meter
     from wattkeeper.actions.services import Services
+    from wattkeeper.bootstrap.logs import set_up_logs
     from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
-    from wattkeeper.interfaces.workers.logs import set_up_logs
     from wattkeeper.store.memory import MemoryReadingStore
 
     set_up_logs("canaries")

@@ -146,14 +146,28 @@ class Plant:
         """Return the numbers in the store."""
         return self._home.stored(self._channel_id)
 
+    def wait_for_more(self, count: int, within_s: float = 60.0) -> None:
+        """Wait until so many more have been acknowledged, however slow the disk is."""
+        before, deadline_s = self._acknowledged_count(), time.monotonic() + within_s
+        while self._acknowledged_count() < before + count:
+            assert time.monotonic() < deadline_s, "nothing is acknowledged any more"
+            time.sleep(0.02)
+
+    def _acknowledged_count(self) -> int:
+        return sum(len(headend.snapshot()) for headend in self.headends)
+
     def settle(self, within_s: float) -> set[int]:
-        """Let the clients rest; return what was acknowledged and does not come to the store in time."""
+        """Let the clients rest; return what was acknowledged and is not in the store once no more comes to it
+        for so long."""
         for headend in self.headends:
             headend.rest()
-        acknowledged = self.acknowledged
+        lost = acknowledged = self.acknowledged
         deadline_s = time.monotonic() + within_s
-        while (lost := acknowledged - self.stored()) and time.monotonic() < deadline_s:
+        while lost and time.monotonic() < deadline_s:
             time.sleep(0.5)
+            left = acknowledged - self.stored()
+            if len(left) < len(lost):
+                lost, deadline_s = left, time.monotonic() + within_s
         return lost
 
     @property

@@ -33,7 +33,7 @@ def main() -> None:
 
     def write() -> int:
         # a moment passes between the decision and the write: here a stopped process is stopped
-        time.sleep(0.02)
+        time.sleep(0.2 if how == "unfenced" else 0.02)
         with transaction.atomic():
             Counter.objects.create(name=f"{os.getpid()}:{number}", value=fence_id)
             if how.startswith("stops") and written_count == 10:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from conformance.servers import folder_of, free_port, ordinary_user, own_copy, running
+from conformance.servers import folder_of, ordinary_user, own_copy, running
+from ports import free_port
 
 
 def mariadb_binaries() -> tuple[Path, Path]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conformance.servers import folder_of, free_port, ordinary_user, own_copy, running
+from conformance.servers import folder_of, ordinary_user, own_copy, running
+from ports import free_port
 
 
 def postgres_binaries() -> Path:

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -44,6 +45,13 @@ class Clients:
         """Return what has been acknowledged so far."""
         with self._mutex:
             return set(self.acknowledged)
+
+    def wait_for(self, count: int, within_s: float = 60.0) -> None:
+        """Wait until so many have been acknowledged, however slow the disk is."""
+        deadline_s = time.monotonic() + within_s
+        while len(self.snapshot()) < count:
+            assert time.monotonic() < deadline_s, "nothing is acknowledged any more"
+            time.sleep(0.005)
 
     def _send(self, port: int) -> None:
         try:

@@ -1,6 +1,7 @@
 """Months leave the engine for files and come back bit for bit; nothing is removed that was not read back."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ def test_the_manifest_says_what_is_in_the_file(store: HttpReadingStore, tmp_path
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
-def test_a_damaged_file_removes_and_restores_nothing(
+def test_a_damaged_file_removes_restores_and_destroys_nothing(
     store: HttpReadingStore, tmp_path: Path, damage: str
 ) -> None:
     manifest = archive.archive_month(store, tmp_path, "raw_read", MONTH)
@@ -140,10 +141,15 @@ def test_a_damaged_file_removes_and_restores_nothing(
     }[damage]()
     before = everything(store)
     assert archive.verify_files(tmp_path, manifest) == ["raw_read/202603/rows.parquet"]
-    for act in (archive.remove_month, archive.restore_month):
+    for act in (
+        partial(archive.remove_month, store),
+        partial(archive.restore_month, store),
+        archive.destroy_month,
+    ):
         with pytest.raises(WattkeeperError) as caught:
-            act(store, tmp_path, manifest)
+            act(tmp_path, manifest)
         assert caught.value.code == "store.archive-damaged"
+    assert archive.list_manifests(tmp_path) == [manifest]
     assert everything(store) == before
 
 
@@ -164,5 +170,5 @@ def test_an_interrupted_removal_is_undone(store: HttpReadingStore, tmp_path: Pat
     store.execute("CREATE TABLE raw_read_leaving AS raw_read")
     store.execute(f"ALTER TABLE raw_read MOVE PARTITION ID '{MONTH}' TO TABLE raw_read_leaving")
     assert everything(store) != before
-    archive.bring_back(store, "raw_read")
+    archive.bring_back(store, tmp_path, "raw_read")
     assert everything(store) == before

@@ -216,32 +216,55 @@ def test_a_drill_proves_a_backup_and_says_when(home: Path, tmp_path: Path) -> No
     shutil.rmtree(tmp_path)
 
 
-def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """Start a verb in a process group of its own, to be killed."""
-    return subprocess.Popen(
-        [sys.executable, "-c", main_of(), *arguments],
+STOPPING = """
+import os, signal
+from wattkeeper.actions.operations import backup, restore
+from wattkeeper.interfaces.cli import backups
+
+def stop(*_, **__):
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+backup._add_readings = restore.load_readings = stop
+"""
+
+
+def start_and_stop(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a verb in a process group of its own and wait until it has stopped, before the readings."""
+    verb = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"{STOPPING}backups._MAIN = {STOPPING + main_of()!r}\n{main_of()}",
+            *arguments,
+        ],
         env=environment(folder),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        text=True,
         start_new_session=True,
     )
-
-
-def wait_for(folder: Path, pattern: str) -> Path:
-    deadline_s = time.monotonic() + 60
-    while time.monotonic() < deadline_s:
-        if found := list(folder.glob(pattern)):
-            return found[0]
+    deadline_s = time.monotonic() + 120
+    while not has_stopped(verb.pid):
+        assert verb.poll() is None
+        assert time.monotonic() < deadline_s
         time.sleep(0.02)
-    raise AssertionError(pattern)
+    return verb
+
+
+def has_stopped(group_id: int) -> bool:
+    """Whether a process of a group has."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            state, _parent, group, *_ = path.read_text().rpartition(")")[2].split()
+            if state == "T" and int(group) == group_id:
+                return True
+    return False
 
 
 def test_what_a_killed_drill_left_goes_with_the_next_and_not_before_its_processes_are_dead(
     home: Path, backup: Path
 ) -> None:
-    drill = start(home, "restore", str(backup), "--drill")
-    left = wait_for(home, "scratch/drill-*/incoming").parent
+    drill = start_and_stop(home, "restore", str(backup), "--drill")
+    (left,) = (home / "scratch").glob("drill-*")
     take_away_scratch(home)
     assert left.exists(), "it is at work"
     drill.kill()
@@ -267,13 +290,13 @@ def test_a_killed_restore_is_done_anew_and_takes_away_nothing_else(
     home: Path, backup: Path, tmp_path: Path
 ) -> None:
     new = tmp_path / "new"
-    restore = start(tmp_path, "restore", str(backup), str(new))
-    wait_for(new, "readings")
+    restore = start_and_stop(tmp_path, "restore", str(backup), str(new))
+    assert (new / "readings").exists()
     assert "operations.restore-running" in run(tmp_path, "restore", str(backup), str(new)).stderr
     os.killpg(restore.pid, signal.SIGKILL)
     restore.wait(20)
     assert (new / "incoming").exists()
-    assert "operations.restore-unfinished" in run(new, "serve", "--port", "0").stderr
+    assert "operations.restore-unfinished" in run(new, "serve", "--port", "49151").stderr
     (new / "master.key").write_bytes(b"put there by somebody")
     names = sorted(path.name for path in new.iterdir())
     assert "operations.folder-not-empty" in run(tmp_path, "restore", str(backup), str(new)).stderr
@@ -285,8 +308,8 @@ def test_a_killed_restore_is_done_anew_and_takes_away_nothing_else(
 
 
 def test_what_a_killed_backup_left_goes_with_the_next(home: Path, tmp_path: Path) -> None:
-    killed = start(home, "backup", str(tmp_path))
-    wait_for(tmp_path, "*.part")
+    killed = start_and_stop(home, "backup", str(tmp_path))
+    assert list(tmp_path.glob("*.part"))
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait(20)
     shadow = home / "readings" / "engine" / "shadow"
@@ -341,3 +364,40 @@ def at_terminal(folder: Path, *arguments: str) -> tuple[str, str]:
     reader.join()
     os.close(own)
     return told, shown.decode()
+
+
+LET_GO = """
+from datetime import UTC, datetime
+from wattkeeper.bootstrap import setup_django, data_folder, open_store
+setup_django()
+from wattkeeper.actions.actor import Actor
+from wattkeeper.actions.operations.keep_retention import keep_retention
+from wattkeeper.actions.operations.set_retention import set_retention
+from wattkeeper.actions.services import Services
+from wattkeeper.data.accounts.models import Role
+from wattkeeper.data.billing.models import Bill, Contract
+far = datetime(2027, 2, 1, tzinfo=UTC)
+Contract.objects.update(ends_at=Bill.objects.get().ends_at)
+actor = Actor(Bill.objects.get().tenant_id, None, "a", Role.ADMINISTRATOR, "cli")
+for kind, files in (("FRAMES", 2), ("READS", 4)):
+    before = far.replace(year=2026)
+    set_retention(actor=actor, now=before, kind=kind, store_months_count=1, file_months_count=files)
+while keep_retention(services=Services(lambda: far, data_folder(), open_store()), now=far):
+    pass
+"""
+
+
+def test_what_was_archived_and_destroyed_is_so_after_a_restore(home: Path, tmp_path: Path) -> None:
+    """The last of the file: the home is another one afterwards."""
+    subprocess.run([sys.executable, "-c", LET_GO], env=environment(home), check=True, timeout=180)
+    listed = json.loads(run(home, "archive", "list", "--json").stdout)
+    assert {row["state"] for row in listed} == {"archive", "destroyed"}
+    before = state(home)
+    file = back_up(home, tmp_path / "backups")
+    restored = run(tmp_path, "restore", str(file), str(tmp_path / "new"))
+    assert json.loads(restored.stdout)["state"] == before
+    verified = run(tmp_path / "new", "verify", "--json")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    told = [row["code"] for check in json.loads(verified.stdout)["checks"] for row in check["unproved"]]
+    assert "verify.destroyed" in told
+    assert json.loads(run(tmp_path / "new", "archive", "list", "--json").stdout) == listed

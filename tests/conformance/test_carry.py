@@ -9,9 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nats.errors import TimeoutError as NatsTimeout
+from nats.js.errors import ServerError
+from structlog.testing import capture_logs
 
 from conformance.nats_server import NatsServer
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.headend import carry_writer
 from wattkeeper.headend.carry import Carrier, CarrierFailed, ParcelRefused
 from wattkeeper.headend.carry_address import parse_carrier
 from wattkeeper.headend.carry_link import connect
@@ -144,6 +148,64 @@ async def test_a_store_that_is_away_is_asked_again(server: NatsServer) -> None:
         await asyncio.to_thread(carrier.deliver, [batch_of(1)])
     assert shelf.calls_count == 3
     assert shelf.values == values_of([batch_of(1)])
+
+
+class FullServer:
+    """A server whose disk has no room for a stream, or has some again; with nothing to hand out."""
+
+    is_closed = False
+
+    def __init__(self) -> None:
+        self.is_full = True
+        self.asked_count = 0
+
+    def jetstream(self) -> "FullServer":
+        return self
+
+    async def stream_info(self, _: str) -> None:
+        self.asked_count += 1
+        self.fail()
+
+    def fail(self) -> None:
+        if self.is_full:
+            raise ServerError(
+                code=500, err_code=10047, description="insufficient storage resources available"
+            )
+
+    async def pull_subscribe(self, *_: object, **__: object) -> "FullServer":
+        return self
+
+    async def fetch(self, *_: object, **__: object) -> None:
+        self.asked_count += 1
+        await asyncio.sleep(0.005)
+        self.fail()
+        raise NatsTimeout
+
+    async def consumer_info(self) -> None:
+        """It is there."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+async def test_a_server_without_room_is_told_once_and_again_after_it_had_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = FullServer()
+
+    async def connected(*_: object, **__: object) -> FullServer:
+        return server
+
+    monkeypatch.setattr(carry_writer, "connect", connected)
+    monkeypatch.setattr(carry_writer, "_RETRY_S", 0.005)
+    with capture_logs() as told:
+        async with writing("nats://127.0.0.1:1", Shelf()):
+            for is_full in (True, False, True):
+                server.is_full = is_full
+                enough_count = server.asked_count + 10
+                while server.asked_count < enough_count:  # noqa: ASYNC110 - what it looks at is the server's
+                    await asyncio.sleep(0.005)
+    assert [each["event"] for each in told] == ["carry.unreachable"] * 2
 
 
 async def test_what_the_store_refuses_for_good_comes_back_as_that(server: NatsServer) -> None:

@@ -17,9 +17,9 @@ import pytest
 
 from conformance.nats_server import NatsServer
 from conformance.postgres import postgres_server
-from conformance.servers import free_port
 from conformance.stores import running_store
 from conformance.test_operations import SHELL, environment, rig
+from ports import free_port
 from wattkeeper.protocols.pulse.messages import (
     Ack,
     Counts,

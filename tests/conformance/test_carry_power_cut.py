@@ -1,6 +1,7 @@
 """The power goes where the spool of a head-end and the NATS store lie: what was acknowledged comes home."""
 
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,11 +12,16 @@ import pytest
 
 from conformance.carry_rig import Gateway, Home, WriterProcess, home_at
 from conformance.nats_server import NatsServer
-from conformance.test_spool_power_cut import Outcome, cut_disk, image, mounted
+from conformance.test_spool_power_cut import Outcome, cut_disk, image_in, mounted
 
-__all__ = ["image"]
 pytestmark = pytest.mark.soak
 CUTS_COUNT = 10
+IMAGE_BYTES = 256 * 1024 * 1024  # a spool, and a stream that may take three quarters of what is left
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return image_in(tmp_path_factory.mktemp("image"), IMAGE_BYTES)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,7 @@ def cut_once(
         stack.callback(headend.kill)
         time.sleep(dice.uniform(1.0, 2.0))
         acknowledged = headend.snapshot()
+        assert shutil.disk_usage(root).free > IMAGE_BYTES // 4, "on a full disk no stream begins"
         assert disk.stdin is not None
         assert disk.stdout is not None
         disk.stdin.write(f"{crash} {seed} {dice.choice((0.0, 0.5, 0.9))}\n")
@@ -68,6 +75,7 @@ def cut_once(
         headend = gateway(root)
         headend.start()
         stack.callback(headend.kill)
+        headend.rest()
         deadline_s = time.monotonic() + within_s
         while (lost := acknowledged - home.stored(channel_id)) and time.monotonic() < deadline_s:
             time.sleep(0.5)

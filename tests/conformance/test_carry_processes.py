@@ -12,6 +12,7 @@ import pytest
 from conformance.carry_rig import Home, Plant, home_at
 
 pytestmark = pytest.mark.slow
+LEAST_COUNT = 250  # acknowledged between two strikes
 VICTIMS = ("headend", "writer", "nats", "wipe", "writers-then-wipe")
 channels = count(1000)
 
@@ -55,7 +56,8 @@ def kill_loop(home: Home, folder: Path, mode: str, victims: list[str], *, within
     plant = Plant(home, folder / "plant", next(channels), mode)
     with plant.running():
         for victim in victims:
-            time.sleep(dice.uniform(0.3, 0.8))
+            plant.wait_for_more(LEAST_COUNT)
+            time.sleep(dice.uniform(0.1, 0.6))
             strike(plant, victim, dice)
         time.sleep(0.5)
         lost = plant.settle(within_s)

@@ -15,12 +15,11 @@ from typing import Any
 
 import pytest
 
-from conformance.servers import port_for_all
 from conformance.storm_rig import STEADY_COUNT
+from ports import free_port
 from unit.headend.bench import NOON, ToyMeter, toy_frame
 from wattkeeper.core.kernel.instants import to_seconds
 
-pytestmark = pytest.mark.alone  # how long commands take, and the kernel's own counts for the whole machine
 RIG = Path(__file__).with_name("storm_rig.py")
 ROOT = Path(__file__).resolve().parents[2]
 NOON_S = to_seconds(NOON)
@@ -114,7 +113,7 @@ class Rig:
 
 @asynccontextmanager
 async def rig(folder: Path, modems_count: int, plant: str) -> AsyncIterator[tuple[Rig, int]]:
-    port = port_for_all()
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *(str(RIG), str(port), str(modems_count), plant, str(folder)),
@@ -211,6 +210,7 @@ async def storm(
 
 
 @pytest.mark.slow
+@pytest.mark.alone  # how long commands take, and the kernel's own counts for the whole machine
 async def test_two_thousand_modems_are_back_and_asked_and_commands_go_on(tmp_path: Path) -> None:
     found = await storm(tmp_path, 2000)
     print(found)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import pytest
 
+from ports import free_port
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.relay import RelayState
 from wattkeeper.drivers.api import Answer, DeviceConfig, DeviceRefused, RelayCommand, Steps
@@ -42,13 +43,6 @@ TITLE = b"HES00001"
 DAY_S = 1_714_521_600  # 2024-05-01, the day in the peer's load profile
 ENERGY = Obis(1, 0, 1, 8, 0)
 START_S = 1_767_225_600
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from conformance.servers import free_port
 from conformance.test_operations import SHELL, environment
+from ports import free_port
 from schema_file import place_schema
 
 pytestmark = pytest.mark.slow

@@ -33,6 +33,7 @@ from wattkeeper.store.client import HttpReadingStore
 RIG = Path(__file__).with_name("counter_rig.py")
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 CHANNEL_ID = 7
+LEAST_BYTES = 4 * 260  # of counters of four bytes, used before each kill
 START_S = 1_700_000_000 // 900 * 900
 
 
@@ -63,6 +64,10 @@ def counters_used(registry: Path, folder: Path, how: str, kills_count: int) -> l
         )
         assert process.stdout is not None
         process.stdout.readline()
+        enough_bytes = log.stat().st_size + LEAST_BYTES
+        while log.stat().st_size < enough_bytes:
+            assert process.poll() is None
+            time.sleep(0.005)
         time.sleep(dice.uniform(0.05, 0.3))
         process.kill()
         process.wait()

@@ -77,7 +77,6 @@ def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "command",
     [
@@ -101,7 +100,6 @@ def test_a_benchmark_finds_its_truth(command: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_each_fault_of_a_stored_day_is_seen() -> None:
     done = run("mdm_day", "--peers", "0", "--meters", "40", "--slice", "40", plant=DAY_PLANTS)
     told = json.loads(done.stderr.split("PLANTS ", 1)[1].splitlines()[0])
@@ -111,7 +109,6 @@ def test_each_fault_of_a_stored_day_is_seen() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("table", "column"),
     [
@@ -128,7 +125,6 @@ def test_a_fault_of_a_stored_month_is_seen(table: str, column: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("place", "is_right"),
     [
@@ -145,7 +141,6 @@ def test_exactly_the_faults_of_standing_rules_are_found(place: str, is_right: bo
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_several_sizes_are_rows_of_one_result() -> None:
     done = run("mdm_day", "--peers", "0", "--meters", "40", "10")
     result = json.loads(done.stdout)

@@ -287,7 +287,6 @@ def test_any_order_ends_in_the_same_state(world: World, db: None) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_any_order_on_the_embedded_engine_ends_in_the_same_state(
     world: World, db: None, tmp_path: Path
 ) -> None:
@@ -309,7 +308,6 @@ def test_two_hundred_orders_on_both_engines_end_in_the_same_state(
             assert live(world, empty(store), shuffled(world.rows, Random(seed))) == plain, seed
 
 
-@pytest.mark.timeout(120)
 def test_a_winner_by_arrival_is_caught(world: World, db: None) -> None:
     plain = live(world, MemoryReadingStore(), by_day(world.rows))
     assert any(

@@ -1,16 +1,19 @@
 """What is gone at a start is told in a sentence by the real programs, and nothing is made in its place."""
 
+import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from conformance.servers import free_port
-from conformance.test_operations import environment, shell
+from conformance.test_operations import SHELL, environment, shell
+from ports import free_port
 
 pytestmark = pytest.mark.slow
+RIGHTS_COUNT = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
 PREPARE = """
 import sys
 from datetime import UTC, datetime
@@ -74,6 +77,50 @@ def test_a_setting_that_is_wrong_is_told(home: Path, name: str, value: str, code
     assert code in done.stderr
     assert "geheim" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_is_damaged_is_told_and_kept(home: Path) -> None:
+    (home / "registry.sqlite3").write_bytes(b"no database " * 100)
+    done = shell(home, "serve", "--port", str(free_port()))
+    assert (done.returncode, "shell.database-damaged" in done.stderr) == (1, True)
+    assert (home / "registry.sqlite3").read_bytes().startswith(b"no database")
+
+
+def test_a_database_that_may_not_be_written_is_told(home: Path) -> None:
+    (home / "registry.sqlite3").chmod(0o444)
+    done = subprocess.run(
+        [*RIGHTS_COUNT, sys.executable, "-c", SHELL, "serve", "--port", str(free_port())],
+        env=environment(home), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "[files.denied]" in done.stderr) == (1, True)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("host", "code"), [("192.0.2.7", "serve.address-unknown"), ("127.0.0.1", "busy")])
+def test_a_port_that_cannot_be_had_is_told(home: Path, host: str, code: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = shell(home, "serve", "--host", host, "--port", str(taken.getsockname()[1]), "--insecure")
+    assert done.returncode == 1
+    assert code in done.stderr
+
+
+def test_readings_that_are_gone_after_the_first_start_are_told(home: Path) -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHELL, "serve", "--port", str(port)],
+        env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        assert f"http://127.0.0.1:{port}" in process.stderr.readline()
+    finally:
+        process.terminate()
+        process.wait(30)
+    (home / "readings").rename(home.parent / "elsewhere")
+    for verb in (("serve", "--port", str(free_port())), ("verify",)):
+        done = shell(home, *verb)
+        assert (done.returncode, "[installation.readings-missing]" in done.stderr) == (1, True)
+        assert not (home / "readings").exists()
 
 
 def test_who_means_it_can_go_on(home: Path) -> None:

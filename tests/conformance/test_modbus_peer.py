@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from ports import free_port
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.relay import RelayState
 from wattkeeper.drivers import make_driver
@@ -71,11 +72,6 @@ class Line:
                 received = self.socket.recv(4096)
                 assert received, "the peer hung up"
                 self.buffer += received
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module", params=["tcp", "rtu"])

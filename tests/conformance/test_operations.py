@@ -3,17 +3,22 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+import pymysql
 import pytest
 
 from conformance.mariadb import mariadb_server
@@ -45,7 +50,7 @@ def rig(folder: Path, *arguments: object, url: str = "") -> "subprocess.Complete
         env=environment(folder, url),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -56,7 +61,7 @@ def shell(folder: Path, *arguments: str, url: str = "", **more: str) -> "subproc
         env=environment(folder, url) | more,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -126,6 +131,16 @@ def test_rows_of_the_release_before_are_read(tmp_path: Path) -> None:
     assert "S1" in shell(folder, "site", "list", "--tenant", "ours").stdout
 
 
+def test_who_has_nothing_is_not_told_to_back_it_up(tmp_path: Path) -> None:
+    for verb in (("site", "list"), ("migrate", "--check")):
+        refused = shell(tmp_path / "home", *verb)
+        assert refused.returncode == 1
+        assert "schema.new" in refused.stderr
+        assert "back" not in refused.stderr.lower()
+    assert shell(tmp_path / "home", "migrate").returncode == 0
+    assert shell(tmp_path / "home", "migrate", "--check").returncode == 0
+
+
 def test_the_release_before_finds_its_schema_in_ours(upgraded: Upgraded, tmp_path: Path) -> None:
     old, new = before(tmp_path / "old"), upgraded.copy(tmp_path / "new")
     assert contractions(old / "registry.sqlite3", new / "registry.sqlite3") == []
@@ -156,6 +171,12 @@ def test_an_upgrade_killed_anywhere_is_whole_or_not_begun(upgraded: Upgraded, tm
     assert killed_upgrades(tmp_path, upgraded, numbers) == []
 
 
+def test_first_starts_at_the_same_time_wait_for_one_another(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: shell(tmp_path / "home", "migrate"), range(4)))
+    assert [one.stdout + one.stderr for one in done if one.returncode] == []
+
+
 @pytest.mark.soak
 def test_an_upgrade_killed_at_fifty_places(upgraded: Upgraded, tmp_path: Path) -> None:
     numbers = sorted(random.Random(5).sample(range(1, upgraded.statements_count + 1), 50))
@@ -174,62 +195,75 @@ def database_of(url: str, name: str, template: str = "template0") -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
-def columns_on(url: str) -> list[tuple[str, ...]]:
-    with psycopg.connect(url) as connection:
-        return (
-            connection.execute(
-                "SELECT table_name, column_name, data_type, is_nullable, column_default FROM"
-                " information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
-            ).fetchall()
-            + connection.execute(
-                "SELECT conrelid::regclass::text, conname, contype::text FROM pg_constraint ORDER BY 1, 2"
-            ).fetchall()
-        )
+def schema_of(url: str, folder: Path) -> Counter[tuple[str, ...]]:
+    """Return each statement of a schema as its parts; the order of columns says nothing."""
+    if not url:
+        with closing(sqlite3.connect(folder / "registry.sqlite3")) as database:
+            text = ";\n".join(
+                row[0] for row in database.execute("SELECT sql FROM sqlite_master WHERE sql <> ''")
+            )
+    else:
+        parts = urlsplit(url)
+        command = ["pg_dump", "--schema-only", url]
+        if parts.scheme == "mariadb":
+            place = [f"--host={parts.hostname}", f"--port={parts.port}", f"--user={parts.username}"]
+            command = ["mariadb-dump", *place, "--no-data", "--routines", "--skip-comments", parts.path[1:]]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        text = re.sub(r"^\\.*$| AUTO_INCREMENT=\d+", "", text, flags=re.MULTILINE)  # what no two dumps share
+    statements = (re.split(r",?\n|, ", statement) for statement in text.split(";\n"))
+    return Counter(tuple(sorted(part.strip("() ") for part in statement)) for statement in statements)
 
 
-def killed_on_postgres(url: str, folder: Path, whole: str, numbers: list[int]) -> list[str]:
-    """Kill an upgrade at each statement; return what is not as in `whole`, which nobody killed."""
-    expected, faults = columns_on(whole), []
-    for number in numbers:
-        trial = database_of(url, f"killed_{number}")
+@pytest.fixture(scope="module")
+def stopped(server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database of PostgreSQL that has the steps of the release before: a template for others."""
+    done = rig(tmp_path_factory.mktemp("none"), "stop", OLDEST_SERVED, url=database_of(server, "stopped"))
+    assert done.returncode == 0, done.stderr
+    return "stopped"
+
+
+def killed_on_postgres(url: str, folder: Path, template: str, places_count: int) -> list[str]:
+    """Kill an upgrade of the template at each place; return what is not as in one that nobody killed."""
+    whole = database_of(url, f"whole_of_{template}", template)
+    done = rig(folder, "upgrade", url=whole)
+    assert done.returncode == 0, done.stderr
+    count, expected, faults = json.loads(done.stdout)["statements"], schema_of(whole, folder), []
+    assert count > places_count
+    for number in sorted(random.Random(3).sample(range(1, count + 1), places_count)):
+        trial = database_of(url, f"killed_{template}_{number}", template)
         assert rig(folder, "upgrade", number, url=trial).returncode == -signal.SIGKILL
         again = rig(folder, "upgrade", url=trial)
         if again.returncode:
             faults.append(f"{number}: {again.stderr.strip().splitlines()[-1]}")
-        elif columns_on(trial) != expected:
+        elif schema_of(trial, folder) != expected:
             faults.append(f"{number}: another schema")
     return faults
 
 
-def test_an_upgrade_killed_anywhere_on_postgresql(server: str, tmp_path: Path) -> None:
-    whole = database_of(server, "whole")
-    done = rig(tmp_path, "upgrade", url=whole)
-    assert done.returncode == 0, done.stderr
-    count = json.loads(done.stdout)["statements"]
-    numbers = random.Random(3).sample(range(count // 2, count + 1), 2)
-    assert killed_on_postgres(server, tmp_path, whole, numbers) == []
+def test_an_upgrade_killed_anywhere_on_postgresql(server: str, stopped: str, tmp_path: Path) -> None:
+    assert killed_on_postgres(server, tmp_path, stopped, 2) == []
+    assert killed_on_postgres(server, tmp_path, "template0", 2) == []
 
 
-def test_a_step_recorded_apart_is_caught(server: str, tmp_path: Path) -> None:
+def test_a_step_recorded_apart_is_caught(server: str, stopped: str, tmp_path: Path) -> None:
     """Django's own way: killed between a step and its record, the step is there and taken once more."""
     trial = database_of(server, "apart")
     assert rig(tmp_path, "plain", APART, url=trial).returncode == -signal.SIGKILL
     assert "already exists" in rig(tmp_path, "plain", url=trial).stderr
-    trial = database_of(server, "together")
-    assert rig(tmp_path, "upgrade", APART, url=trial).returncode == 0, "ours records no step apart"
+    for template in ("template0", stopped):
+        trial = database_of(server, f"together_{template}", template)
+        assert rig(tmp_path, "upgrade", APART, url=trial).returncode == 0, "ours records no step apart"
 
 
 @pytest.mark.soak
-def test_an_upgrade_killed_at_fifty_places_of_postgresql(server: str, tmp_path: Path) -> None:
-    whole = database_of(server, "all_of_it")
-    count = json.loads(rig(tmp_path, "upgrade", url=whole).stdout)["statements"]
-    numbers = sorted(random.Random(7).sample(range(1, count + 1), 50))
-    assert killed_on_postgres(server, tmp_path, whole, numbers) == []
+def test_an_upgrade_killed_at_fifty_places_of_postgresql(server: str, stopped: str, tmp_path: Path) -> None:
+    assert killed_on_postgres(server, tmp_path, stopped, 50) == []
+    assert killed_on_postgres(server, tmp_path, "template0", 50) == []
 
 
-def test_an_upgrade_does_not_hold_up_a_table_in_use(server: str, tmp_path: Path) -> None:
+def test_an_upgrade_does_not_hold_up_a_table_in_use(server: str, stopped: str, tmp_path: Path) -> None:
     """Somebody reads the jobs in a long transaction: the upgrade gives up in a sentence."""
-    url = database_of(server, "busy")
+    url = database_of(server, "busy", stopped)
     died = rig(tmp_path, "upgrade", 0, 'ALTER TABLE "collection_job" ADD COLUMN "beats_count"', url=url)
     assert died.returncode == -signal.SIGKILL
     with psycopg.connect(url) as reader:
@@ -244,11 +278,12 @@ def test_an_upgrade_does_not_hold_up_a_table_in_use(server: str, tmp_path: Path)
 
 
 ON_NEXT = """
+import os
 from pathlib import Path
 import wattkeeper
 from wattkeeper.data.settings import *
 assert Path(wattkeeper.__file__).is_relative_to(Path(__file__).parents[1]), "another release's code"
-DATABASES["default"]["TEST"] = {"NAME": DATA_FOLDER / "registry.sqlite3"}
+DATABASES["default"]["TEST"] = {"NAME": os.environ["NEXT_REGISTRY"]}
 """
 
 
@@ -277,10 +312,10 @@ def run_tests_of(release: Path, data: Path, *places: str) -> "subprocess.Complet
     return subprocess.run(
         [sys.executable, "-m", "pytest", *places, *options, "-m", "not slow and not soak"],
         cwd=release,
-        env=environment(data) | {"PYTHONPATH": ""},
+        env=environment(data) | {"PYTHONPATH": "", "NEXT_REGISTRY": str(data / "registry.sqlite3")},
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=800,
         check=False,
     )
 
@@ -303,23 +338,78 @@ def mariadb() -> Iterator[str]:
         yield url
 
 
-def test_a_step_cut_off_where_it_can_not_be_undone_is_told(mariadb: str, tmp_path: Path) -> None:
+def mariadb_database_of(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    with pymysql.connect(host=parts.hostname, port=parts.port or 0, user=parts.username) as owner:
+        owner.cursor().execute(f"CREATE DATABASE {name} COLLATE utf8mb4_bin")
+    return parts._replace(path=f"/{name}").geturl()
+
+
+@pytest.mark.parametrize(
+    ("version", "statement", "step"),
+    [
+        (OLDEST_SERVED, "ALTER TABLE `collection_job` ADD COLUMN `beats_count`", "collection.0007_leases"),
+        (0, "CREATE TABLE `collection_job`", "begun."),
+    ],
+)
+def test_a_step_cut_off_where_it_can_not_be_undone_is_told(
+    mariadb: str, tmp_path: Path, version: int, statement: str, step: str
+) -> None:
     """MariaDB commits each statement: nothing runs on what an interrupted step left, and it says so."""
-    died = rig(tmp_path, "upgrade", 0, "ALTER TABLE `collection_job` ADD COLUMN `beats_count`", url=mariadb)
+    mariadb = mariadb_database_of(mariadb, f"cut_off_after_{version}")
+    assert version == 0 or rig(tmp_path, "stop", version, url=mariadb).returncode == 0
+    died = rig(tmp_path, "upgrade", 0, statement, url=mariadb)
     assert died.returncode == -signal.SIGKILL, died.stderr
     for arguments in (("migrate",), ("migrate", "--check"), ("site", "list")):
         done = shell(tmp_path, *arguments, url=mariadb)
         assert done.returncode == 1
         assert "schema.half-applied" in done.stderr
-        assert "collection" in done.stderr
+        assert step in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mariadb"])
+def test_the_first_schema_is_what_all_steps_lead_to(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    make = {"sqlite": "", "postgresql": "server", "mariadb": "mariadb"}[engine]
+    made = []
+    for way in ("plain", "upgrade"):
+        (folder := tmp_path / way).mkdir()
+        url = request.getfixturevalue(make) if make else ""
+        if make:
+            url = (database_of if engine == "postgresql" else mariadb_database_of)(url, f"made_{way}")
+        done = rig(folder, way, url=url)
+        assert done.returncode == 0, done.stderr
+        made.append(schema_of(url, folder))
+    by_steps, at_once = made
+    assert by_steps - at_once == Counter(), "only steps make it"
+    assert at_once - by_steps == Counter(), "steps don't make it"
+    assert by_steps.total() > 150
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TRIGGER audit_record_immutable_update",
+        "DROP INDEX finding_state",
+        "ALTER TABLE collection_job RENAME COLUMN label TO title",
+        "ALTER TABLE collection_job ADD COLUMN rank bigint DEFAULT 1 NOT NULL",
+    ],
+)
+def test_another_schema_is_seen(change: str, tmp_path: Path) -> None:
+    place_schema(tmp_path)
+    before = schema_of("", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "registry.sqlite3")) as database:
+        database.execute(change)
+    assert schema_of("", tmp_path) != before
 
 
 def test_a_database_that_forgets_what_it_confirmed_is_refused(server: str, tmp_path: Path) -> None:
     url = database_of(server, "forgetful")
     with psycopg.connect(url, autocommit=True) as owner:
         owner.execute("ALTER DATABASE forgetful SET synchronous_commit = off")
-    done = shell(tmp_path, "serve", "--port", "0", url=url)
+    done = shell(tmp_path, "serve", "--port", "49151", url=url)
     assert done.returncode == 1
     assert "database.commits-unsafe" in done.stderr
     assert "Traceback" not in done.stderr

@@ -12,7 +12,15 @@ import pytest
 
 from conformance.mariadb import mariadb_server
 from conformance.postgres import postgres_server
-from wattkeeper.actions.operations.relational_dump import dump, dump_name, load
+from wattkeeper.actions.operations.relational_dump import (
+    clear_drill,
+    dump,
+    dump_name,
+    load,
+    make_empty,
+    mark_drill,
+    require_empty,
+)
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.environment import database_from_url
 
@@ -64,9 +72,17 @@ def test_a_server(
             file = tmp_path / dump_name(own)
             dump(own, file)
             ask(connection, "DELETE FROM thing")
+        require_empty(empty)
         load(empty, file)
         with closing(connect(empty)) as connection:
             assert ask(connection, "SELECT id, name FROM thing ORDER BY id") == ROWS
+        with pytest.raises(WattkeeperError) as refused:
+            require_empty(empty)
+        assert refused.value.code == "operations.database-not-empty"
+        make_empty(empty)
+        require_empty(empty)
+        kill_drills(empty, file, tmp_path / "scratch")
+        load(empty, file)
         with pytest.raises(WattkeeperError) as caught:
             dump(own | {"NAME": "nowhere"}, tmp_path / "other")
         assert caught.value.code == "operations.dump-failed"
@@ -81,6 +97,39 @@ def in_use(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         connection.executemany("INSERT INTO thing VALUES (?, ?)", ROWS)
         connection.commit()
         yield connection
+
+
+def kill_drills(empty: dict[str, Any], file: Path, scratch: Path) -> None:
+    """Drills that are killed leave something behind: what of it the next ones take away."""
+
+    def is_emptied(killed: Path, after: Path, *, is_marked: bool = True) -> bool:
+        make_empty(empty)
+        if is_marked:
+            mark_drill(empty, killed)
+            with pytest.raises(WattkeeperError):
+                require_empty(empty)
+            require_empty(empty, killed)  # for its own restore it is
+        load(empty, file)
+        clear_drill(empty, after)
+        try:
+            require_empty(empty)
+        except WattkeeperError:
+            return False
+        return True
+
+    gone, elsewhere = scratch / "drill-a'b", scratch.parent / "other" / "drill-c"
+    assert is_emptied(gone, scratch / "drill-d")
+    assert not is_emptied(gone, scratch / "drill-d", is_marked=False)
+    assert not is_emptied(elsewhere, scratch / "drill-d")
+    at_work = scratch / "drill-e"
+    at_work.mkdir(parents=True)
+    assert not is_emptied(at_work, scratch / "drill-d")
+    with pytest.MonkeyPatch.context() as patch:
+        mark = "wattkeeper.actions.operations.relational_dump.socket.gethostname"
+        patch.setattr(mark, iter(["there", "there", "here"]).__next__)
+        assert not is_emptied(gone, scratch / "drill-d"), "another machine's"
+    make_empty(empty)
+    require_empty(empty)
 
 
 def test_sqlite_with_a_transaction_open(in_use: sqlite3.Connection, tmp_path: Path) -> None:

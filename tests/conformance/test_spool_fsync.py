@@ -18,6 +18,7 @@ from conformance.spool_rig import Clients, gateway, stored
 
 pytestmark = pytest.mark.slow
 
+LEAST_COUNT = 120
 SOURCE = Path(__file__).with_name("fsync_shim.c")
 
 
@@ -44,10 +45,11 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-def load(port: int, numbers: "count[int]", seconds: float) -> Clients:
-    """Let clients send for a while."""
+def load(port: int, numbers: "count[int]", seconds: float, least_count: int = 0) -> Clients:
+    """Let clients send for a while, and until so many have been acknowledged."""
     clients = Clients(numbers)
     clients.start(port)
+    clients.wait_for(least_count)
     time.sleep(seconds)
     return clients
 
@@ -65,13 +67,13 @@ def trial(shim: Path, folder: Path, mode: str, *, fails: bool) -> Outcome:
     }
     numbers = count()
     with gateway(spool, mode, environment) as (process, port):
-        before = load(port, numbers, 0.4)
+        before = load(port, numbers, 0.3, LEAST_COUNT)
         during = None
         if fails:
             fail.touch()
             during = load(port, numbers, 0.3)
             fail.unlink()
-        after = load(port, numbers, 0.4)
+        after = load(port, numbers, 0.3, LEAST_COUNT)
         process.kill()
         process.wait()
         everybody = [clients for clients in (before, during, after) if clients is not None]

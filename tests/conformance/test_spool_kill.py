@@ -15,6 +15,7 @@ from conformance.spool_rig import Clients, gateway, stored
 from wattkeeper.headend.spool import Spool
 
 DRAINED_EACH_CYCLES = 100
+LEAST_COUNT = 40  # acknowledged before each kill
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def kill_loop(folder: Path, mode: str, *, cycles_count: int, seed: int = 1) -> O
         with gateway(folder, mode) as (process, port):
             restarts_s.append(time.monotonic() - started_s)
             clients.start(port)
-            time.sleep(dice.uniform(0.05, 0.2))
+            clients.wait_for(LEAST_COUNT)
+            time.sleep(dice.uniform(0.0, 0.15))
             process.kill()
             process.wait()
         clients.stop()
@@ -74,6 +76,8 @@ def test_a_kill_while_files_are_begun_stops_nobody_and_sets_nothing_aside(tmp_pa
         pid = os.fork()
         if pid == 0:
             begin_for_ever(tmp_path / f"{cycle}")
+        while not (tmp_path / f"{cycle}").exists():
+            time.sleep(0.001)
         time.sleep(dice.uniform(0.01, 0.05))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

@@ -40,13 +40,17 @@ def why_not() -> str | None:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty file system."""
+    return image_in(tmp_path_factory.mktemp("image"), IMAGE_BYTES)
+
+
+def image_in(folder: Path, size_bytes: int) -> Path:
+    """Make an empty file system, or skip the test."""
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
-    path = tmp_path_factory.mktemp("image") / "base.img"
+    path = folder / "base.img"
     with path.open("wb") as file:
-        file.truncate(IMAGE_BYTES)
+        file.truncate(size_bytes)
     run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(path))
     return path
 

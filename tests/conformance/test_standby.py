@@ -18,12 +18,14 @@ import psycopg
 import pytest
 
 from conformance.postgres import postgres_binaries
-from conformance.servers import folder_of, free_port, ordinary_user
+from conformance.servers import folder_of, ordinary_user
+from ports import free_port
 
 RIG = Path(__file__).with_name("audit_rig.py")
 ROOT = Path(__file__).resolve().parents[2]
 STARTS_WITHIN_S = 60.0
 STALL_S = 1.5
+WAITING_COUNT = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 SETTINGS = ("fsync=off", "wal_level=replica", "max_wal_senders=4", "hot_standby=on")
 
 pytestmark = pytest.mark.slow
@@ -198,6 +200,8 @@ def fail_over(*, is_synchronous: bool) -> Failover:
             until(lambda: writer.newest > 200, "nothing is confirmed")
             receiver = standby.ask("SELECT pid FROM pg_stat_wal_receiver")
             os.kill(receiver, signal.SIGSTOP)
+            if is_synchronous:
+                until(lambda: primary.ask(WAITING_COUNT) == 1, "nobody waits for the standby")
             time.sleep(0.2)  # what was on its way is confirmed or waits
             before = writer.newest
             time.sleep(STALL_S)

@@ -25,6 +25,7 @@ from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.conformance_data import MONTH_START_S, batch
 from wattkeeper.store.keeping import KeepingReadingStore
 from wattkeeper.store.memory import MemoryReadingStore
+from wattkeeper.store.schema import TABLES_NOW, retunings
 from wattkeeper.store.transport import StoreRefused
 
 SERVER_URL = os.environ.get("WATTKEEPER_TEST_CLICKHOUSE_URL", "")
@@ -66,18 +67,37 @@ def test_the_suite_sees_a_broken_engine(engine: type[MemoryReadingStore]) -> Non
         conformance.check_all(engine())
 
 
-def test_tables_of_an_earlier_release_take_on_what_is_right_for_them_today(tmp_path: Path) -> None:
-    made = "SELECT create_table_query FROM system.tables WHERE name = 'raw_read'"
+EARLIER = (
+    "ALTER TABLE raw_read MODIFY SETTING min_parts_to_merge_at_once = 32, merge_selector_base = 5",
+    "ALTER TABLE measurement MODIFY SETTING min_compress_block_size = 131072",
+    "ALTER TABLE measurement MODIFY COLUMN value_milliwh MODIFY SETTING min_compress_block_size = 524288",
+    "ALTER TABLE measurement MODIFY COLUMN starts_at RESET SETTING min_compress_block_size",
+    "ALTER TABLE measurement MODIFY COLUMN method MODIFY SETTING min_compress_block_size = 1048576",
+    "ALTER TABLE roll_up MODIFY COLUMN energy_milliwh MODIFY SETTING max_compress_block_size = 2000000",
+)
+
+
+@pytest.mark.parametrize("change", EARLIER)
+def test_tables_of_an_earlier_release_take_on_what_is_right_for_them_today(
+    tmp_path: Path, change: str
+) -> None:
     with running_store(tmp_path) as store:
-        fresh = told(store, made)
-        told(
-            store,
-            "ALTER TABLE raw_read MODIFY SETTING min_parts_to_merge_at_once = 32, merge_selector_base = 5",
-        )
-        assert told(store, made) != fresh
+        fresh = told(store, TABLES_NOW)
+        assert retunings(fresh) == []  # nothing to do at a usual start
+        told(store, change)
+        assert retunings(told(store, TABLES_NOW))
     with running_store(tmp_path) as store:
-        assert "min_parts" not in told(store, made)
-        assert sorted(told(store, made).split()) == sorted(fresh.split())
+        now = told(store, TABLES_NOW)
+        assert retunings(now) == []
+        assert sorted(now.split()) == sorted(fresh.split())
+
+
+def test_tables_of_a_server_take_it_on_when_they_are_made_again(tmp_path: Path) -> None:
+    with running_store(tmp_path) as store:
+        for change in EARLIER:
+            told(store, change)
+        store.make_tables()
+        assert retunings(told(store, TABLES_NOW)) == []
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from conformance.postgres import postgres_binaries
 from wattkeeper.store.api import RawBatch
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 INGEST = (200_000, 20)  # values, and meters of one batch
 YEAR_VALUES = 365 * 96
 SERIES_COUNT = 30

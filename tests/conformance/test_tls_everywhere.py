@@ -3,21 +3,18 @@
 0.0.0.0 leads to this machine and is not loopback, so what is true of any other address is true of it.
 """
 
-import asyncio
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db.utils import ConnectionHandler, OperationalError
 
+from brokers import broker
 from certificates import write_certificate
 from conformance.mariadb import mariadb_server
 from conformance.postgres import postgres_server
-from conformance.servers import free_port
 from wattkeeper.actions.operations.relational_dump import dump
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data import database_tls
@@ -105,44 +102,32 @@ def peer(settings: dict[str, Any]) -> str:
         return str(connection.info.hostaddr)
 
 
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A PostgreSQL without TLS."""
+    with postgres_server() as found:
+        yield found
+
+
 @pytest.mark.parametrize("way", ["PGHOST", "PGHOSTADDR", "PGSERVICE"])
-def test_no_environment_leads_around_tls(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_environment_leads_around_tls(
+    way: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What PostgreSQL's library reads beside our URL sends nobody to another machine without TLS."""
     services = tmp_path / "services"
     services.write_text(f"[there]\nhost={ELSEWHERE}\nhostaddr={ELSEWHERE}\nsslmode=disable\n")
-    with postgres_server() as url:
-        monkeypatch.setenv("PGSERVICEFILE", str(services))
-        monkeypatch.setenv("PGSSLMODE", "disable")
-        monkeypatch.setenv(way, "there" if way == "PGSERVICE" else ELSEWHERE)
-        here = database_from_url(url, tmp_path)
-        assert peer(here) == "127.0.0.1"
-        dump(here, tmp_path / "dump")
-        without_host = database_from_url(url.replace("127.0.0.1", ""), tmp_path)
-        assert peer({**without_host, "OPTIONS": {}}) == ELSEWHERE, "the planted fault: it is spoken to"
-        with pytest.raises(OperationalError):
-            cipher(without_host)
-        with pytest.raises(WattkeeperError):
-            dump(without_host, tmp_path / "dump")
-
-
-@contextmanager
-def broker(folder: Path, certificate: Path | None = None) -> Iterator[int]:
-    """Run a real broker, where there is one."""
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    if program is None:
-        pytest.skip("no mosquitto on this machine: apt-get install -y mosquitto")
-    port = free_port()
-    lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "user root"]
-    if certificate is not None:
-        lines += [f"certfile {certificate}", f"keyfile {certificate}"]
-    settings = folder / "mosquitto.conf"
-    settings.write_text("\n".join(lines) + "\n")
-    process = subprocess.Popen([program, "-c", str(settings)], stderr=subprocess.DEVNULL)
-    try:
-        yield port
-    finally:
-        process.kill()
-        process.wait()
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    monkeypatch.setenv("PGSSLMODE", "disable")
+    monkeypatch.setenv(way, "there" if way == "PGSERVICE" else ELSEWHERE)
+    here = database_from_url(url, tmp_path)
+    assert peer(here) == "127.0.0.1"
+    dump(here, tmp_path / "dump")
+    without_host = database_from_url(url.replace("127.0.0.1", ""), tmp_path)
+    assert peer({**without_host, "OPTIONS": {}}) == ELSEWHERE, "the planted fault: it is spoken to"
+    with pytest.raises(OperationalError):
+        cipher(without_host)
+    with pytest.raises(WattkeeperError):
+        dump(without_host, tmp_path / "dump")
 
 
 async def keep(_frame: bytes) -> Outcome:
@@ -150,24 +135,17 @@ async def keep(_frame: bytes) -> Outcome:
 
 
 async def dialled(endpoint: str) -> str:
-    """Dial a broker until it is up and return the code of what went wrong, empty where nothing did."""
-    code = "headend.link-refused"
-    for _ in range(50):
-        try:
-            wire = await dial_mqtt(endpoint, "head-end", keep)()
-        except LinkDown as error:
-            code = error.code
-        else:
-            wire.close()
-            return ""
-        if code != "headend.link-refused":
-            break
-        await asyncio.sleep(0.05)
-    return code
+    """Dial a broker and return the code of what went wrong, empty where nothing did."""
+    try:
+        wire = await dial_mqtt(endpoint, "head-end", keep)()
+    except LinkDown as error:
+        return error.code
+    wire.close()
+    return ""
 
 
 async def test_a_broker_over_tls(certificate: Path, stranger: Path, tmp_path: Path) -> None:
-    with broker(tmp_path, certificate) as port:
+    with broker(tmp_path, f"certfile {certificate}", f"keyfile {certificate}") as port:
         assert await dialled(f"mqtts://{ELSEWHERE}:{port}?ca={certificate}") == ""
         assert await dialled(f"mqtts://{ELSEWHERE}:{port}?ca={stranger}") == "headend.broker-certificate"
         assert await dialled(f"mqtts://{ELSEWHERE}:{port}") == "headend.broker-certificate"

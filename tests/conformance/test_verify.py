@@ -11,17 +11,20 @@ import pytest
 from django.db import transaction
 
 from conformance.stores import running_store
-from conformance.verify_plants import OCTOBER_PLANTS, PLANTS, Plant
+from conformance.verify_plants import HOME_DAY, HOME_NOON_SQL, OCTOBER_PLANTS, PLANTS, Plant
 from conformance.verify_world import World, make_world
 from console_street import derive
 from relational import LONG_AGO, NOW
 from wattkeeper.actions.collection.import_file import import_file
 from wattkeeper.actions.operations.archive_months import archive_months, restore_months
+from wattkeeper.actions.operations.keep_retention import keep_retention, list_due
+from wattkeeper.actions.operations.set_retention import set_retention
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Source
+from wattkeeper.data.billing.models import Bill, Contract, RebillCheck
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Series
-from wattkeeper.store.archive import archive_month, remove_month
+from wattkeeper.store.archive import archive_month, list_destroyed, remove_month
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.verify import Check, Fault
 
@@ -157,6 +160,53 @@ def test_an_archived_month_is_no_fault_and_comes_back_proved(world: World) -> No
     assert not [fault for check in checks for fault in (*check.faults, *check.unproved)]
 
 
+def test_a_destroyed_month_is_told_and_not_called_lost(world: World) -> None:
+    actor, services = world.people.administrator, world.services
+    for kind, months in (("FRAMES", 1), ("READS", 1), ("VALUES", 13)):
+        set_retention(
+            actor=actor,
+            now=NOW,
+            kind=kind,
+            store_months_count=months,
+            file_months_count=months + 1,
+        )
+    far = NOW + timedelta(days=420)
+    Contract.objects.update(ends_at=NOW)
+    RebillCheck.objects.all().delete()
+    held = {row.held_by for row in list_due(services=services, now=far)}
+    assert held == {"", "operations.held-unbilled"}, "the last weeks of the contract"
+    Contract.objects.update(ends_at=Bill.objects.get().ends_at)
+    while keep_retention(services=services, now=far):
+        pass
+    destroyed = list_destroyed(world.folder / "archive")
+    assert {(found.table, found.month) for found in destroyed} >= {
+        ("raw_read", 202610),
+        ("raw_frame", 202611),
+    }
+    assert {found.month for found in destroyed if found.table == "measurement"} == {202609, 202610}
+    checks = {check.name: check for check in world.verify()}
+    assert not [fault for check in checks.values() for fault in check.faults]
+    told = {fault.place["table"]: fault.place for fault in checks["archive"].unproved}
+    assert {fault.code for fault in checks["archive"].unproved} == {"verify.destroyed"}
+    assert told["raw_read"]["rows"] == sum(one.rows_count for one in destroyed if one.table == "raw_read")
+    assert (told["measurement"]["first"], told["measurement"]["last"]) == (202609, 202610)
+
+
+@pytest.mark.parametrize("hides", [True, False], ids=["as if destroyed", "only its files"])
+def test_a_month_that_somebody_took_away_is_a_fault(world: World, *, hides: bool) -> None:
+    actor, services = world.people.administrator, world.services
+    list(archive_months(actor=actor, now=NOW, services=services, before_month=202610))
+    folder = world.folder / "archive" / "raw_read" / "202609"
+    (folder / "rows.parquet").unlink()
+    if hides:
+        (folder / "manifest.json").rename(folder / "destroyed-0123456789abcdef.json")
+    faults = [fault for check in world.verify() for fault in check.faults]
+    code = "verify.destroyed-unrecorded" if hides else "verify.archive-damaged"
+    assert [(fault.code, fault.place["table"], fault.place["month"]) for fault in faults] == [
+        (code, "raw_read", 202609)
+    ]
+
+
 def test_a_month_between_archived_ones_is_proved_as_far_as_it_can_be(world: World) -> None:
     leave_all_but_october(world)
     checks = {check.name: check for check in world.verify()}
@@ -196,6 +246,22 @@ def test_a_corruption_of_a_month_between_archived_ones_is_found(world: World, pl
     found = [fault for check in world.verify() for fault in check.faults]
     for code, place in wanted:
         assert any(_is_at(fault, code, place) for fault in found), (code, place, found[:10])
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE value_milliwh = bitXor(value_milliwh, 64)", "DELETE"], ids=["flipped", "lost"]
+)
+def test_what_was_measured_is_proved_beside_archived_months_too(world: World, change: str) -> None:
+    """A watt-second that is wrong in the midst of October is wrong whatever September held."""
+    leave_all_but_october(world)
+    world.alter("measurement", f"{change} WHERE series_id = {world.home.series_id} AND {HOME_NOON_SQL}")
+    (check,) = (check for check in world.verify() if check.name == "values.derived")
+    (fault,) = check.faults
+    assert (fault.code, fault.place["date"], fault.place["values"]) == (
+        "verify.value-not-derived",
+        HOME_DAY,
+        1,
+    )
 
 
 def leave_all_but_october(world: World) -> None:

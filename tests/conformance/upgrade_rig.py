@@ -2,9 +2,10 @@
 
 `python -m conformance.upgrade_rig MODE [N [TEXT]]`
 
-Modes: `upgrade` (ours), `plain` (Django's own, which records a step apart from it), `read` (count the rows of
-every model through this release's code and check the audit chains), `newer` (as if a newer release had been
-here that serves releases from schema N on). Prints one JSON object.
+Modes: `upgrade` (ours), `plain` (Django's own: step by step, each recorded apart from it), `stop` (the same
+as far as the release of schema N went), `read` (count the rows of every model through this release's code and
+check the audit chains), `newer` (as if a newer release had been here that serves releases from schema N on).
+Prints one JSON object.
 """
 
 import json
@@ -41,10 +42,18 @@ def upgrade_ours() -> None:
     upgrade(now=NOW)
 
 
-def upgrade_plainly() -> None:
-    from django.core.management import call_command
+def upgrade_plainly(targets: list[tuple[str, str]] | None = None) -> None:
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
 
-    call_command("migrate", verbosity=0, interactive=False)
+    executor = MigrationExecutor(connection)
+    executor.migrate(targets or executor.loader.graph.leaf_nodes())
+
+
+def stop_at(version: int) -> None:
+    from releases import steps_taken
+
+    upgrade_plainly(sorted(dict(sorted(steps_taken(version))).items()))
 
 
 def read() -> dict[str, Any]:
@@ -84,6 +93,8 @@ def main() -> None:
         with connection.execute_wrapper(killer):
             upgrade_ours() if mode == "upgrade" else upgrade_plainly()
         told = {"statements": killer.count}
+    elif mode == "stop":
+        stop_at(number)
     elif mode == "newer":
         newer(number)
     else:

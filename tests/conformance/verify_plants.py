@@ -12,6 +12,7 @@ from conformance.verify_world import World
 from relational import LONG_AGO, NOW
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Bill, BillLine
+from wattkeeper.data.collection.models import Run
 from wattkeeper.data.registry.models import Multiplier
 from wattkeeper.store.archive import archive_month
 from wattkeeper.store.conformance_data import batch, measured
@@ -27,6 +28,10 @@ HOME_DAY = "2026-10-10"
 HOME_NOON_SQL = "starts_at = '2026-10-10 04:00:00'"
 READ = "tenant_id, channel_id, measured_at, source, value, flags, batch_id, frame_index"
 VALUE = "tenant_id, series_id, starts_at, run_id, value_milliwh, provenance, flags, method"
+ROLL_UP = (
+    "tenant_id, grain, series_id, starts_at, run_id, expected_count, energy_milliwh, measured_count,"
+    " estimated_count, edited_count, derived_count, projected_count"
+)
 
 
 def lost_part_of_reads(world: World) -> list[Found]:
@@ -92,12 +97,32 @@ def unknown_run(world: World) -> list[Found]:
     return [("verify.run-unknown", {"run_id": 1_000_000})]
 
 
+def forgotten_run(world: World) -> list[Found]:
+    run_id = Run.objects.earliest("id").id
+    Run.objects.filter(id=run_id).delete()
+    return [("verify.run-unknown", {"run_id": run_id})]
+
+
 def moved_hour(world: World) -> list[Found]:
     hour = f"{_own(world)} AND starts_at >= '2026-11-05 04:00:00' AND starts_at < '2026-11-05 05:00:00'"
     columns = VALUE.replace("starts_at", "starts_at + 3600").replace("run_id", f"{world.newest_run_id}")
     world.store.execute(f"INSERT INTO measurement SELECT {columns} FROM measurement WHERE {hour}")
     world.alter("measurement", f"DELETE WHERE {hour}")
     return [("verify.value-not-derived", {"series_id": world.series_id, "date": DAY})]
+
+
+def changed_quality(world: World) -> list[Found]:
+    """The energy is the same: the finding says what is not."""
+    world.alter("measurement", f"UPDATE flags = 16 WHERE {_own(world)} AND {NOON_SQL}")
+    place = {"series_id": world.series_id, "date": DAY}
+    told = {"stored_quality": "raw+power_lost", "derived_quality": "valid"}
+    return [("verify.value-not-derived", place | told)]
+
+
+def quality_that_is_none(world: World) -> list[Found]:
+    world.alter("measurement", f"UPDATE provenance = 9 WHERE {_own(world)} AND {NOON_SQL}")
+    place = {"series_id": world.series_id, "date": DAY}
+    return [("verify.value-not-derived", place | {"stored_quality": "9/1/0", "derived_quality": "valid"})]
 
 
 def unbalanced_day(world: World) -> list[Found]:
@@ -128,6 +153,15 @@ def swapped_series(world: World) -> list[Found]:
 def dropped_day(world: World) -> list[Found]:
     world.alter("roll_up", f"DELETE WHERE grain = 1 AND {_own(world)} AND {DAY_SQL}")
     return [("verify.roll-up-missing", {"series_id": world.series_id, "grain": "day", "date": DAY})]
+
+
+def day_from_nowhere(world: World) -> list[Found]:
+    """Long before anything was measured: in a sum over the year it would be energy that nobody used."""
+    columns = ROLL_UP.replace("starts_at", "starts_at - 86400 * 90")
+    world.store.execute(
+        f"INSERT INTO roll_up SELECT {columns} FROM roll_up WHERE grain = 1 AND {_own(world)} AND {DAY_SQL}"
+    )
+    return [("verify.roll-up-wrong", {"series_id": world.series_id, "grain": "day", "date": "2026-08-07"})]
 
 
 def wrong_month(world: World) -> list[Found]:
@@ -225,6 +259,21 @@ def changed_bill_line(world: World) -> list[Found]:
     BillLine.objects.filter(id=line.id).update(amount_minor=line.amount_minor + 1)
     Bill.objects.filter(id=world.home.bill_id).update(total_minor=_bill(world).total_minor + 1)
     return [("verify.bill-line-changed", {"bill_id": world.home.bill_id, "position": 1})]
+
+
+def changed_bill_quantity(world: World) -> list[Found]:
+    _unguard("billing_billline")
+    BillLine.objects.filter(bill_id=world.home.bill_id, position=1).update(quantity="1")
+    return [("verify.bill-line-changed", {"bill_id": world.home.bill_id, "position": 1})]
+
+
+def lost_bill(world: World) -> list[Found]:
+    _unguard("billing_billline")
+    _unguard("billing_bill")
+    key = _bill(world).document["document_key"]
+    BillLine.objects.filter(bill_id=world.home.bill_id).delete()
+    Bill.objects.filter(id=world.home.bill_id).delete()
+    return [("verify.bill-lost", {"tenant_id": world.tenant_id, "document_key": key})]
 
 
 def changed_bill_total(world: World) -> list[Found]:
@@ -342,11 +391,15 @@ PLANTS: tuple[Plant, ...] = (
     read_from_nowhere,
     duplicated_run,
     unknown_run,
+    forgotten_run,
     moved_hour,
+    changed_quality,
+    quality_that_is_none,
     unbalanced_day,
     estimate_posing_as_measured,
     swapped_series,
     dropped_day,
+    day_from_nowhere,
     wrong_month,
     wrong_counts,
     deleted_frame,
@@ -360,6 +413,8 @@ PLANTS: tuple[Plant, ...] = (
     edited_audit,
     missing_bill_line,
     changed_bill_line,
+    changed_bill_quantity,
+    lost_bill,
     changed_bill_total,
     billed_value_changed,
     bill_without_record,

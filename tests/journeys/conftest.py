@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
@@ -15,6 +15,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from ports import free_port
 from schema_file import place_schema
 
 ARGUMENTS = [
@@ -29,6 +30,7 @@ HERE = Path(__file__).resolve().parent
 BUILT = HERE.parents[1] / "src/wattkeeper/interfaces/web/static/built/wattkeeper.js"
 WIDTHS = {390: 844, 1280: 800}
 STARTS_WITHIN_S = 60.0
+expect.set_options(timeout=30_000)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,17 @@ class Served:
 
     url: str
     ids: dict[str, int]
+    folder: Path
+
+    @contextmanager
+    def jobs_held(self) -> Iterator[None]:
+        """No job is begun before the block ends."""
+        hold = self.folder / "hold"
+        hold.touch()
+        try:
+            yield
+        finally:
+            hold.unlink()
 
 
 @dataclass
@@ -80,16 +93,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A street served by the web server in a process of its own."""
     folder = tmp_path_factory.mktemp("street")
     place_schema(folder)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = (folder / "log").open("wb")
     command = [sys.executable, str(HERE / "serve_street.py"), str(folder), str(port)]
     process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(f"{url}/login/", process, folder / "log")
-        yield Served(url, json.loads((folder / "street.json").read_text()))
+        yield Served(url, json.loads((folder / "street.json").read_text()), folder)
     finally:
         process.terminate()
         process.wait(10)

@@ -55,15 +55,16 @@ def make(folder: Path) -> tuple[Any, dict[str, Any]]:
     return services, {**asdict(home), "bare_meter_id": street.other_meter_id}
 
 
-def work_for_ever(services: Any) -> None:
-    """Let approved commands go and do jobs, as the worker does."""
+def work_for_ever(services: Any, folder: Path) -> None:
+    """Let approved commands go and do jobs, as the worker does; none while FOLDER/hold is there."""
     from wattkeeper.actions.commands.let_go import let_approved_go
     from wattkeeper.actions.jobs.run_job import run_job
 
     while True:
         let_approved_go(now=services.now())
-        time.sleep(1.5)  # long enough to be seen waiting
-        run_job(services=services)
+        time.sleep(0.2)
+        if not (folder / "hold").exists():
+            run_job(services=services)
 
 
 def main(folder: Path, port: int) -> None:
@@ -79,7 +80,7 @@ def main(folder: Path, port: int) -> None:
 
     for module in (views_session, visit):
         module.get_services = lambda: services  # type: ignore[attr-defined]
-    threading.Thread(target=work_for_ever, args=(services,), daemon=True).start()
+    threading.Thread(target=work_for_ever, args=(services, folder), daemon=True).start()
     (folder / "street.json").write_text(json.dumps(there))
     application = "wattkeeper.interfaces.web.asgi:application"
     uvicorn.run(application, host="127.0.0.1", port=port, log_level="warning", lifespan="off")

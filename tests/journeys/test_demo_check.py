@@ -22,7 +22,7 @@ def run_check(*options: str) -> tuple[int, dict[str, Any]]:
 
 def assert_holds(code: int, report: dict[str, Any]) -> None:
     """Every promise of the check holds, and it had something to promise."""
-    assert report["failed"] == []
+    assert report["failed"] == [], json.dumps(report)  # how its commands ended, how late its lines were
     assert code == 0
     assert report["energy_error_wh"] == 0
     assert report["bill_error_max"] == 0
@@ -36,13 +36,11 @@ def test_not_a_watt_hour_is_lost() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_not_a_watt_hour_of_a_small_street_is_lost() -> None:
     assert_holds(*run_check("--small"))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("plant", "seen"),
     [

@@ -47,7 +47,7 @@ def test_a_file_is_explained_tried_and_imported(eyes: Eyes) -> None:
     eyes.look()
     expect(eyes.page.get_by_label("channel of Bezug (kWh)")).to_have_value("till")
     eyes.page.get_by_role("button", name="Import").click()
-    expect(eyes.page.get_by_text("Done")).to_be_visible(timeout=20_000)
+    expect(eyes.page.get_by_text("Done")).to_be_visible()
     eyes.look()
     expect(eyes.page.get_by_text("4:3")).to_be_visible()
     eyes.go(f"/points/?q=SHOP-{eyes.width_px}")

@@ -1,7 +1,7 @@
 """Finding and keeping rows of the actor's own tenant; another tenant's are as if absent."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -10,10 +10,12 @@ from django.db.models import Model, Q, QuerySet
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import day_unit_s
 from wattkeeper.data.sealing.fields import SealedRow
 
 M = TypeVar("M", bound=Model)
 SEALED = "sealed"
+EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # from here on readings are kept, in every zone
 
 
 def own(model: type[M], record_id: int, *, actor: Actor) -> M:
@@ -93,17 +95,40 @@ def check_time_zone(name: str) -> None:
         raise WattkeeperError("registry.time-zone-unknown", name=name) from error
 
 
-def check_instant(at: datetime, *, now: datetime) -> None:
-    """Check that facts are dated on a whole second that has come.
+def check_fits_days(interval_s: int, zone: str, *, usage_point: str) -> None:
+    """Check that every local day of a zone is a whole number of intervals, also where its clock changes.
 
-    :raises WattkeeperError: ``registry.instant-naive``, ``registry.instant-fraction``, ``registry.in-future``
+    :raises WattkeeperError: ``series.interval-not-kept``
+    """
+    if day_unit_s(ZoneInfo(zone)) % interval_s:
+        raise WattkeeperError(
+            "series.interval-not-kept", usage_point=usage_point, interval_s=interval_s, zone=zone
+        )
+
+
+def check_instant(at: datetime, *, now: datetime) -> None:
+    """Check that facts are dated on a whole second that has come, and that readings can be of.
+
+    :raises WattkeeperError: ``registry.instant-naive``, ``registry.instant-fraction``,
+        ``registry.instant-too-early``, ``registry.in-future``
+    """
+    check_second(at)
+    if at > now:
+        raise WattkeeperError("registry.in-future", at=at.isoformat())
+
+
+def check_second(at: datetime) -> None:
+    """Check that an instant, past or to come, is a whole second that readings can be of.
+
+    :raises WattkeeperError: ``registry.instant-naive``, ``registry.instant-fraction``,
+        ``registry.instant-too-early``
     """
     if at.tzinfo is None:
         raise WattkeeperError("registry.instant-naive")
     if at.microsecond:
         raise WattkeeperError("registry.instant-fraction", at=at.isoformat())
-    if at > now:
-        raise WattkeeperError("registry.in-future", at=at.isoformat())
+    if at < EARLIEST:
+        raise WattkeeperError("registry.instant-too-early", at=at.isoformat())
 
 
 def _first_fault(row: Model, error: ValidationError) -> WattkeeperError:
@@ -122,4 +147,18 @@ def _first_fault(row: Model, error: ValidationError) -> WattkeeperError:
                 reason=fault.code or "invalid",
                 value=str(getattr(row, field_name, ""))[:100],
             )
-    return WattkeeperError("registry.invalid-field", kind=kind, field="", reason="constraint", value="")
+    name = _broken_field(row)
+    value = str(getattr(row, name, ""))[:100]
+    return WattkeeperError("registry.invalid-field", kind=kind, field=name, reason="constraint", value=value)
+
+
+def _broken_field(row: Model) -> str:
+    """Return the field that the first rule is about which a row breaks; nothing where the rules name none."""
+    for constraint in row._meta.constraints:
+        try:
+            constraint.validate(type(row), row)
+        except ValidationError:
+            condition = getattr(constraint, "condition", None)
+            named = [each[0] for each in getattr(condition, "children", ()) if isinstance(each, tuple)]
+            return str(named[0]).partition("__")[0] if named else ""
+    return ""

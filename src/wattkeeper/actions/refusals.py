@@ -1,9 +1,10 @@
-"""What the database refused, as codes."""
+"""What the database refused, as codes, and what passes by itself."""
 
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 
+_PASSING = (InterfaceError, OperationalError, OSError)  # a database that is away or busy, a line, a disk
 _CODES = {
     "installation_meter_no_overlap": "installations.overlap",
     "installation_usage_point_no_overlap": "installations.overlap",
@@ -20,6 +21,7 @@ _CODES = {
     "channel_reads_unforgotten": "meters.has-reads",
     "audit_record_immutable": "audit.immutable",
     "bill_immutable": "bills.immutable",
+    "bill_no_overlap": "billing.overlap",
     "bill_line_immutable": "bills.immutable",
     "tariff_version_immutable": "tariffs.version-immutable",
     "tariff_version": "tariffs.version-taken",
@@ -39,3 +41,8 @@ def refusal_of(error: IntegrityError) -> WattkeeperError:
     if "unique" in text.lower() or "duplicate" in text.lower():
         return WattkeeperError("registry.taken", field="")
     return WattkeeperError("registry.refused", reason=text.splitlines()[0][:200])
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether what failed may go by itself, so that nobody has to be told."""
+    return not error.is_permanent if isinstance(error, WattkeeperError) else isinstance(error, _PASSING)

@@ -25,7 +25,7 @@ def data_folder() -> Path:
 
 @cache
 def setup_django() -> None:
-    """Make the relational side usable in this process.
+    """Make the relational side usable in this process, with a log that shows no secret.
 
     :raises WattkeeperError: if the settings are wrong or the data folder can't be written; ``installation.*``
         if something is missing that was there at an earlier start
@@ -33,6 +33,12 @@ def setup_django() -> None:
     check_installation(data_folder())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wattkeeper.data.settings")
     django.setup()
+    import structlog
+
+    from wattkeeper.bootstrap.logs import set_up_logs
+
+    if not structlog.is_configured():  # in the shell: by default every local variable would be printed
+        set_up_logs("shell", has_traces=os.environ.get("WATTKEEPER_DEBUG") == "true")
 
 
 class SystemClock:
@@ -92,3 +98,16 @@ def open_store(folder: Path | None = None) -> "ReadingStore":
     run_folder = (folder or data_folder()) / "run"
     own = HttpReadingStore.of_file(run_folder / "store.json")
     return KeepingReadingStore.keeping(own, run_folder / "latest.table")
+
+
+def open_bulk_store(folder: Path | None = None) -> "ReadingStore":
+    """Return the readings store for long work that lets the questions of others pass.
+
+    :raises WattkeeperError: as `open_store` does
+    """
+    from wattkeeper.store.client import HttpReadingStore
+
+    url = os.environ.get("WATTKEEPER_READINGS", "")
+    if url.startswith("clickhouse://"):
+        return HttpReadingStore.of_server(url, is_bulk=True)
+    return HttpReadingStore.of_file((folder or data_folder()) / "run" / "store.json", is_bulk=True)

@@ -23,6 +23,7 @@ SILENT_AFTER_COUNT = 3
 SILENT_RULE = "collection.silent"
 STRANGER_RULE = "collection.stranger"
 CLOCK_RULE = "collection.clock"
+INTERVAL_RULE = "collection.interval"
 IDENTITY_RULE = "vee.identity"
 IDENTITY_CODES = frozenset(("drivers.wrong-device",))
 EARLY_RULE = "vee.impossible-instant"
@@ -52,6 +53,7 @@ class DataReports:
         self._now = now
         self._silent_ids: set[int] = set()
         self._wrong_clock_ids: set[int] = set()
+        self._other_interval_ids: set[int] = set()
         self._faults: set[tuple[int, str]] = set()
         self._is_recalled = False
         self._tenant_of: dict[int, int] = {}
@@ -80,6 +82,7 @@ class DataReports:
         for report in reports:
             self._judge_silence(report)
             self._judge_clock(report)
+            self._judge_interval(report)
             self._judge_faults(report)
             if report.multiplier is not None:
                 keep_told_multiplier(meter_id=report.device_id, at=report.at, ratio=report.multiplier)
@@ -89,9 +92,10 @@ class DataReports:
         if self._is_recalled:
             return
         self._is_recalled = True
-        found = list_open_meters({SILENT_RULE, CLOCK_RULE, *(rule for rule, _ in FAULTS)})
+        found = list_open_meters({SILENT_RULE, CLOCK_RULE, INTERVAL_RULE, *(rule for rule, _ in FAULTS)})
         self._silent_ids = {meter_id for rule, meter_id in found if rule == SILENT_RULE}
         self._wrong_clock_ids = {meter_id for rule, meter_id in found if rule == CLOCK_RULE}
+        self._other_interval_ids = {meter_id for rule, meter_id in found if rule == INTERVAL_RULE}
         self._faults = {(meter_id, rule) for rule, meter_id in found if rule in dict(FAULTS)}
 
     def _judge_silence(self, report: DeviceReport) -> None:
@@ -119,6 +123,18 @@ class DataReports:
             self._wrong_clock_ids.discard(report.device_id)
             self._close(CLOCK_RULE, report)
 
+    def _judge_interval(self, report: DeviceReport) -> None:
+        """A load profile with other intervals than planned leaves gaps, or holds what nobody asks for."""
+        if report.intervals_s is None:
+            return
+        planned_s, told_s = report.intervals_s
+        if told_s != planned_s and report.device_id not in self._other_interval_ids:
+            self._other_interval_ids.add(report.device_id)
+            self._open(INTERVAL_RULE, report, {"interval_s": planned_s, "told_interval_s": told_s})
+        elif told_s == planned_s and report.device_id in self._other_interval_ids:
+            self._other_interval_ids.discard(report.device_id)
+            self._close(INTERVAL_RULE, report)
+
     def _judge_faults(self, report: DeviceReport) -> None:
         """Faults that are told at once: counters, stamps, units that cannot be, frames said too often."""
         for rule, codes in FAULTS:
@@ -127,7 +143,7 @@ class DataReports:
                 if self._rules.is_off(rule, self._tenant(report.device_id), report.device_id, report.at):
                     continue
                 self._faults.add(key)
-                told = {name: str(value) for name, value in report.error_params.items()}
+                told = {name: str(value) for name, value in report.error_params.items() if value is not None}
                 self._open(rule, report, {"error_code": report.error_code or "", **told})
             elif report.is_answering and report.error_code not in codes and key in self._faults:
                 self._faults.discard(key)

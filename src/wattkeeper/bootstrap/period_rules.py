@@ -8,9 +8,11 @@ import numpy as np
 
 from wattkeeper.bootstrap.period_facts import Off, find_dark_days, find_off_days, judge_off, load_off
 from wattkeeper.bootstrap.period_intervals import PRESENT, judge_formulas, judge_reactive
+from wattkeeper.bootstrap.period_sums import judge_sums
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.readings.rollups import RollUpRows
 from wattkeeper.core.vee.feeders import Feeder, judge_feeders, list_series
 from wattkeeper.core.vee.periods import Judged, iter_ruled_days, judge_days, judge_months, judge_peaks
 from wattkeeper.core.vee.registry import PERIOD_CODES
@@ -94,7 +96,11 @@ def _judge_zone(
     fed = [feeders[span.series_id] for span in spans if span.series_id in feeders]
     behind = store.roll_ups(tenant_id, list_series(fed), [(int(bounds_s[0]), int(bounds_s[-1]))])
     found += judge_feeders(behind, fed, day_bounds_s=bounds_s, plan=plan)
-    found += _judge_months(store, tenant_id, _judged(active), bounds_s, zone, plan)
+    months_s = _month_bounds(bounds_s, zone)
+    months = store.roll_ups(tenant_id, judged.series_id.tolist(), [], months_s[:-1].tolist())
+    whole_s = months_s[months_s >= bounds_s[0]]
+    found += judge_sums(store, tenant_id, judged, months, month_bounds_s=whole_s, plan=plan)
+    found += _judge_months(store, tenant_id, _judged(active), months, bounds_s, months_s, plan)
     _keep(tenant_id, spans, found, from_seconds(int(bounds_s[0])), now)
     return len(found)
 
@@ -109,18 +115,27 @@ def _judged(spans: Sequence[MeasuredSpan]) -> Judged:
     )
 
 
-def _judge_months(
-    store: ReadingStore, tenant_id: int, judged: Judged, day_bounds_s: Int64s, zone: ZoneInfo, plan: RulePlan
-) -> list[Finding]:
-    """Return what is found in the months among days, against the month and the year before (V11, V12)."""
+def _month_bounds(day_bounds_s: Int64s, zone: ZoneInfo) -> Int64s:
+    """Return the starts of the local months among days, and of those a year before."""
     last = from_seconds(int(day_bounds_s[-1])).astimezone(zone).date().replace(day=1)
     first = from_seconds(int(day_bounds_s[0])).astimezone(zone).date()
     month, dates = last, [last]
     while month > first.replace(year=first.year - 1):
         month = (month - timedelta(days=1)).replace(day=1)
         dates.append(month)
-    bounds_s = np.array([to_seconds(local_midnight(day, zone)) for day in reversed(dates)], dtype=np.int64)
-    months = store.roll_ups(tenant_id, judged.series_id.tolist(), [], bounds_s[:-1].tolist())
+    return np.array([to_seconds(local_midnight(day, zone)) for day in reversed(dates)], dtype=np.int64)
+
+
+def _judge_months(
+    store: ReadingStore,
+    tenant_id: int,
+    judged: Judged,
+    months: RollUpRows,
+    day_bounds_s: Int64s,
+    bounds_s: Int64s,
+    plan: RulePlan,
+) -> list[Finding]:
+    """Return what is found in the months among days, against the month and the year before (V11, V12)."""
     found = judge_months(months, judged, month_bounds_s=bounds_s, plan=plan)
     found = [finding for finding in found if finding.starts_at_s >= day_bounds_s[0]]
     ruled = list(iter_ruled_days(plan, day_bounds_s))

@@ -47,9 +47,16 @@ class OpenWindows:
 
     def complete(self, windows: Sequence[ClaimedWindow]) -> int:
         """Remove the windows that are still held, with what was cut off them."""
-        if self._whole:
-            windows = [self._whole.pop(_key(window), window) for window in windows]
-        return self._windows.complete(windows)
+        return self._windows.complete(self._uncut(windows))
+
+    def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
+        """Let windows rest that could not be derived, with what was cut off them."""
+        self._windows.set_aside(self._uncut(windows))
+
+    def _uncut(self, windows: Sequence[ClaimedWindow]) -> Sequence[ClaimedWindow]:
+        if not self._whole:
+            return windows
+        return [self._whole.pop(_key(window), window) for window in windows]
 
     def _cut(self, window: ClaimedWindow, open_from_s: int) -> ClaimedWindow:
         left = window._replace(from_s=open_from_s)

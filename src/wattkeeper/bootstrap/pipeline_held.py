@@ -99,6 +99,10 @@ class HeldWindows:
         self._holding.keep()
         return count
 
+    def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
+        """Let windows rest that could not be derived; who took them over has them anyway."""
+        self._inner.set_aside(windows)
+
 
 class HeldMeasurements(StoreMeasurements):
     """Values that only the holder of their windows writes."""

@@ -7,13 +7,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from wattkeeper.bootstrap.pipeline_rules import DataRules
-from wattkeeper.bootstrap.pipeline_single import ALL_SOURCES, DataRegistry
+from wattkeeper.bootstrap.pipeline_single import ALL_SOURCES, APART, DataRegistry, current_rows
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.plain import PlainFacts
 from wattkeeper.core.vee.estimate import DayCalendar
-from wattkeeper.core.vee.registry import PERIOD_CODES
 from wattkeeper.data.alarms.queries import FindingDraft, close_windows, keep_findings
 from wattkeeper.data.registry.plain_facts import PlainRows, get_plain_rows
 from wattkeeper.pipeline.plain_facts import OPEN_S, to_plain
@@ -43,6 +42,7 @@ class DataMany:
 
     def get_plain(self, series_id: Int64s, at_s: Int64s) -> PlainSeries:
         """Return the plain series (rising): long-standing ones by a lean query, others by dated facts."""
+        self._registry.forget()
         since_s = int(at_s.min()) - STEADY_S
         self._rows = get_plain_rows(series_id, since=from_seconds(since_s))
         is_other = ~np.isin(series_id, self._rows.series_id)
@@ -72,15 +72,7 @@ class DataMany:
 
     def read_measurements(self, series_id: Int64s, from_s: int, to_s: int) -> MeasurementRows:
         """Return the current values of a span."""
-        found = self._store.measurements(self._tenant_id, series_id.tolist(), from_s, to_s)
-        return MeasurementRows(
-            found.series_id,
-            found.starts_at_s,
-            found.value_milliwh,
-            found.provenance,
-            found.flags,
-            found.method,
-        )
+        return current_rows(self._store, self._tenant_id, series_id.tolist(), from_s, to_s)
 
     def find_methods(
         self, series_id: Int64s, from_s: int, to_s: int, methods: Sequence[int]
@@ -107,7 +99,7 @@ class DataMany:
                 to_at=from_seconds(each.to_s),
                 kept=kept,
                 now=self._now(),
-                apart=PERIOD_CODES,
+                apart=APART,
             )
 
     def _points_of(self, series_id: Int64s) -> Int64s:
@@ -144,14 +136,7 @@ class DataMany:
 
 def _to_columns(rows: PlainRows, since_s: int) -> PlainSeries:
     return PlainSeries(
-        PlainFacts(
-            rows.series_id,
-            rows.channel_id,
-            rows.numerator,
-            rows.denominator,
-            rows.register_modulus,
-            rows.power_max_w,
-        ),
+        rows.facts,
         np.full(len(rows), since_s, dtype=np.int64),
         np.full(len(rows), OPEN_S, dtype=np.int64),
         rows.interval_s,

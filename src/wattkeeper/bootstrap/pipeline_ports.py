@@ -32,7 +32,9 @@ def pipeline_ports(store: ReadingStore, tenant_id: int, now: Callable[[], dateti
         registry=registry,
         raw_reads=StoreRawReads(store, tenant_id),
         measurements=HeldMeasurements(store, tenant_id, holding),
-        windows=OpenWindows(HeldWindows(DataWindows(tenant_id), holding), tenant_id, _archived_to_s, now),
+        windows=OpenWindows(
+            HeldWindows(DataWindows(tenant_id, now), holding), tenant_id, _archived_to_s, now
+        ),
         findings=DataFindings(tenant_id, registry, now),
         runs=DataRuns(tenant_id, rules),
         many=DataMany(store, tenant_id, registry, rules, now),

@@ -10,6 +10,7 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
+from wattkeeper.data.registry.resets import list_reset_series
 from wattkeeper.data.registry.told import list_told_otherwise
 from wattkeeper.data.vee.queries import edited_series
 from wattkeeper.data.vee.schedules import NO_GROUP, TenantSchedule, load_schedule
@@ -42,10 +43,15 @@ class DataRules:
     def plain(self, found: PlainSeries, at_s: Int64s) -> PlainSeries:
         """Return plain series with the rule set in force at `at_s` (series,).
 
-        Those edited are left out, and those whose meter tells another multiplier than is registered. Where
-        facts are said to hold is cut to where the rule set does, with room for the reads around.
+        Those edited are left out, those whose meter tells another multiplier than is registered, and those
+        with a register that was set. Where facts are said to hold is cut to where the rule set does, with
+        room for the reads around.
         """
-        special = [*edited_series(self._tenant_id), *list_told_otherwise(self._tenant_id)]
+        special = [
+            *edited_series(self._tenant_id),
+            *list_told_otherwise(self._tenant_id),
+            *list_reset_series(self._tenant_id),
+        ]
         is_special = np.isin(found.facts.series_id, np.array(special, dtype=np.int64))
         if is_special.any():
             found, at_s = found.take(~is_special), at_s[~is_special]

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from wattkeeper.bootstrap.failed_series import RULE
 from wattkeeper.bootstrap.pipeline_rules import DataRules
 from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -26,16 +27,24 @@ from wattkeeper.pipeline.ports import MeasurementRows, SeriesFacts
 from wattkeeper.store.api import Measurements, RawReads, ReadingStore
 
 CODE_VERSION = "0.1.0"
+APART = PERIOD_CODES | {RULE}  # what others close than the run that looks at a window
 ALL_SOURCES = tuple(int(source) for source in Source)
 
 
 class DataRegistry:
-    """Facts about series, with the rule sets and edits in force for them."""
+    """Facts about series, with the rule sets and edits in force for them.
+
+    `known`: all that were read since they were last forgotten, to tell whose findings are.
+    """
 
     def __init__(self, rules: DataRules) -> None:
         self._rules = rules
         self.known: dict[int, StoredFacts] = {}
         self._loaded: dict[int, SeriesFacts] = {}
+
+    def forget(self) -> None:
+        """Begin with other series: what was known of the last ones is of no more use."""
+        self.known, self._loaded = {}, {}
 
     def load(self, series_ids: Sequence[int]) -> Mapping[int, SeriesFacts]:
         """Read the facts of series that are about to be asked for, and return those that are sound.
@@ -49,7 +58,7 @@ class DataRegistry:
             found = get_series_facts(series_ids)
         except WattkeeperError:
             return self._loaded
-        self.known = found
+        self.known |= found
         self._loaded = self._to_facts(found)
         return self._loaded
 
@@ -119,6 +128,21 @@ def _by_channel(reads: RawReads) -> dict[int, ReadColumns]:
     return found
 
 
+def current_rows(
+    store: ReadingStore, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int
+) -> MeasurementRows:
+    """Return the current values of a span."""
+    found = store.measurements(tenant_id, series_ids, from_s, to_s)
+    return MeasurementRows(
+        found.series_id,
+        found.starts_at_s,
+        found.value_milliwh,
+        found.provenance,
+        found.flags,
+        found.method,
+    )
+
+
 class StoreMeasurements:
     """Derived values by run."""
 
@@ -129,15 +153,7 @@ class StoreMeasurements:
 
     def read(self, series_id: int, from_s: int, to_s: int) -> MeasurementRows:
         """Return the current values of the span."""
-        found = self._store.measurements(self._tenant_id, [series_id], from_s, to_s)
-        return MeasurementRows(
-            found.series_id,
-            found.starts_at_s,
-            found.value_milliwh,
-            found.provenance,
-            found.flags,
-            found.method,
-        )
+        return current_rows(self._store, self._tenant_id, [series_id], from_s, to_s)
 
     def append(self, run_id: int, rows: MeasurementRows) -> None:
         """Append the values of a run."""
@@ -157,8 +173,9 @@ class StoreMeasurements:
 class DataWindows:
     """Dirty spans of one tenant."""
 
-    def __init__(self, tenant_id: int) -> None:
+    def __init__(self, tenant_id: int, now: Callable[[], datetime]) -> None:
         self._tenant_id = tenant_id
+        self._now = now
 
     def claim(self, *, now_s: int, lease_s: int, limit: int) -> Sequence[ClaimedWindow]:
         """Lease about `limit` windows: the oldest shard's first."""
@@ -167,6 +184,10 @@ class DataWindows:
     def complete(self, done: Sequence[ClaimedWindow]) -> int:
         """Remove the windows that are still held."""
         return windows.complete(done)
+
+    def set_aside(self, failed: Sequence[ClaimedWindow]) -> None:
+        """Let windows rest that could not be derived."""
+        windows.set_aside(failed, now=self._now())
 
 
 class DataFindings:
@@ -209,7 +230,7 @@ class DataFindings:
             to_at=from_seconds(to_s),
             kept={(draft.rule, draft.starts_at) for draft in drafts},
             now=self._now(),
-            apart=PERIOD_CODES,
+            apart=APART,
         )
 
 

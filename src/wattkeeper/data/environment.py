@@ -8,7 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.database_tls import host_of, tls_options
+from wattkeeper.data.files import make_once
 
+_SECRET_BYTES = 48
 _BOOLS = {"true": True, "false": False}
 _SILENT_S = 300  # a process that stops within a transaction, or its machine, holds its locks no longer
 _MYSQL_OPTIONS = {
@@ -44,20 +46,18 @@ def read_bool(name: str, *, default: bool) -> bool:
 def read_secret(path: Path) -> str:
     """Return the secret in the file `path`, made at first use, readable by its owner only.
 
-    :raises WattkeeperError: ``settings.data-folder-unwritable``
+    :raises WattkeeperError: ``settings.data-folder-unwritable``, ``settings.secret-damaged``
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text()
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secret := secrets.token_urlsafe(48))
+        if not path.exists():
+            make_once(path, secrets.token_urlsafe(_SECRET_BYTES).encode(), mode=0o600)
+        secret = path.read_text("ascii", "replace")
     except OSError as error:
         raise WattkeeperError(
             "settings.data-folder-unwritable", folder=str(path.parent), reason=error.strerror
         ) from error
+    if len(secret) < _SECRET_BYTES:
+        raise WattkeeperError("settings.secret-damaged", file=str(path))
     return secret
 
 

@@ -4,11 +4,13 @@
 `make_driver(config)`, `registers.toml` (the table), `quality.toml` (its grade) and a README.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.drivers.api import DeviceConfig, Driver
 
+_UTC_LOGS = ("modbus_energy",)
 FAMILIES = ("dlt645_2007", "dlms_three_phase", "modbus_energy", "pulse_counter")
 
 
@@ -21,3 +23,10 @@ def make_driver(family: str, config: DeviceConfig) -> Driver:
         raise WattkeeperError("drivers.unknown-family", family=family, known=", ".join(FAMILIES))
     driver: Driver = import_module(f"wattkeeper.drivers.{family}.driver").make_driver(config)
     return driver
+
+
+def has_utc_log(family: str, settings: Mapping[str, object]) -> bool:
+    """Whether the slots of a device's load profile are those of UTC days, in whatever zone it stands."""
+    return family in _UTC_LOGS and bool(
+        import_module(f"wattkeeper.drivers.{family}.registers").keeps_log(settings)
+    )

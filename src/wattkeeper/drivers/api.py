@@ -51,12 +51,14 @@ class RelayCommand(Enum):
 class Request:
     """One frame to send and how to know its answer; others are late or foreign.
 
-    `renew` returns the frame to send instead where the same one may not be sent twice.
+    `renew` returns the frame to send instead where the same one may not be sent twice. `is_question`: it only
+    asks, so that it may be repeated even in a verb that makes the device do something.
     """
 
     frame: bytes
     matches: Callable[[bytes], bool]
     renew: Callable[[], bytes] | None = None
+    is_question: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +82,6 @@ class DeviceRead:
     source: Source
     frame_index: int
     flags: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceEvent:
-    """One entry of the device's own event log."""
-
-    code: str
-    occurred_at_s: int
-    frame_index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +166,14 @@ class Driver(Protocol):
     def on_push(self, payload: bytes, frame_index: int) -> list[DeviceRead]:
         """Return the readings of a frame that the device sent by itself."""
         ...
+
+
+@runtime_checkable
+class TellsInterval(Protocol):
+    """A driver whose device says how far apart the records of its load profile are."""
+
+    profile_interval_s: int | None
+    """As the device said when its profile was read; None before, and where it says nothing."""
 
 
 @runtime_checkable

@@ -9,6 +9,9 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 
 Int64s = NDArray[np.int64]
 ERRORS_AT_MOST = 1000
+NAME_LENGTH_AT_MOST = 64
+EARLIEST_S, LATEST_S = -2_203_891_200, 13_569_465_600  # 1900-03-01 and 2400-01-01: every format can say these
+LENGTH_S_AT_MOST = 3660 * 86_400
 
 
 class FormatError(WattkeeperError):
@@ -33,7 +36,8 @@ class IntervalBlock:
     where the unit is ``Wh``. `starts_at_s` in UTC seconds. `provenance`, `flags` and `method` as in
     `core.kernel.quality`; a MISSING interval's value is 0 and means nothing. An `interval_s` of 0 is a
     register: each value is what it shows at that instant. What the file says beyond that is a note
-    (notes.py): ``notes[note_index[k]]``, where the first note is always the empty one.
+    (notes.py): ``notes[note_index[k]]``, where the first note is always the empty one. A reader gives names
+    that `is_name` takes, and times within `is_time`.
     """
 
     usage_point: str
@@ -80,6 +84,21 @@ class Loss:
 
     code: str
     params: dict[str, object]
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a name in every format: printable, stripped, not too long; it may be empty.
+
+    One with a sign in place of bytes that were none is no name: unlike ones would be one.
+    """
+    is_printable = (text + "x").isprintable() and "\ufffd" not in text
+    return len(text) <= NAME_LENGTH_AT_MOST and text == text.strip() and is_printable
+
+
+def is_time(starts_at_s: Int64s, interval_s: Int64s | int) -> NDArray[np.bool_]:
+    """Return which intervals every format can say, shape (n,)."""
+    is_within = (starts_at_s >= EARLIEST_S) & (starts_at_s + interval_s <= LATEST_S)
+    return is_within & (np.asarray(interval_s) <= LENGTH_S_AT_MOST)
 
 
 class LossList:

@@ -25,6 +25,8 @@ def open_archive(content: bytes) -> zipfile.ZipFile:
     except (zipfile.BadZipFile, struct.error, ValueError, RuntimeError, OSError):
         raise FormatError("archive.broken") from None
     members = archive.infolist()
+    if not all(member.filename for member in members):
+        raise FormatError("archive.broken")
     unpacked_bytes = sum(member.file_size for member in members)
     if len(members) > MEMBERS_AT_MOST or unpacked_bytes > UNPACKED_BYTES_AT_MOST:
         raise FormatError("archive.bomb", limit_bytes=UNPACKED_BYTES_AT_MOST, limit_ratio=RATIO_AT_MOST)

@@ -20,18 +20,16 @@ def key_of(block: IntervalBlock) -> Key:
 
 def kinds_of(block: IntervalBlock) -> tuple[list[tuple[Quality, str]], Int64s]:
     """Return each quality and note that occurs, and which of them each interval has, shape (n,)."""
-    columns = np.stack([block.provenance, block.flags, block.method, block.note_index])
-    if not columns.shape[1]:
-        return [], np.zeros(0, dtype=np.int64)
-    if (columns == columns[:, :1]).all():
-        unlike, place = columns[:, :1], np.zeros(columns.shape[1], dtype=np.int64)
-    else:
-        unlike, place = np.unique(columns, axis=1, return_inverse=True)
+    columns = (block.provenance, block.flags, block.method, block.note_index)
+    sizes = (len(Provenance), 2 * max(Flag), len(Method), len(block.notes))
+    unlike, place = np.unique(np.ravel_multi_index(columns, sizes), return_inverse=True)
     kinds = [
         (Quality(Provenance(provenance), Flag(flags), Method(method)), block.notes[note])
-        for provenance, flags, method, note in unlike.T.tolist()
+        for provenance, flags, method, note in zip(
+            *map(np.ndarray.tolist, np.unravel_index(unlike, sizes)), strict=True
+        )
     ]
-    return kinds, place.reshape(-1)
+    return kinds, place
 
 
 def make_block(
@@ -83,7 +81,8 @@ def to_texts(value_milli: Int64s, exponent: int, mark: str = ".") -> list[str]:
     """Return exact decimal texts of ``value / 10**exponent``, without zeros that say nothing."""
     if exponent == 0:
         return [str(value) for value in value_milli.tolist()]
-    whole, rest = np.divmod(np.abs(value_milli), 10**exponent)
+    whole = np.abs(value_milli) // 10**exponent  # also of Python's own integers, which divmod does not take
+    rest = np.abs(value_milli) - whole * 10**exponent
     signs = np.where(value_milli < 0, "-", "").tolist()
     return [
         f"{sign}{w}{mark}{r:0{exponent}d}".rstrip("0") if r else f"{sign}{w}"

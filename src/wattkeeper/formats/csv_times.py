@@ -1,12 +1,14 @@
 """Times of table rows: with an offset, or by the declared zone's wall clock where that is certain."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.formats.api import FormatError
+from wattkeeper.formats.day_columns import DAY_S
 
 _TEXT_LENGTH_AT_MOST = 64
 _TEXTS_KEPT = 100_000
@@ -17,14 +19,22 @@ _BEGINS_ISO = re.compile(
     r"\d{4}-\d\d-\d\d[ T]", re.ASCII
 )  # as dates of a workbook are read, whatever the pattern
 _NEEDED = ("YYYY", "MM", "DD")
-NOT_ISO, NOT_IN_PATTERN = "csv.wrong-time", "csv.not-in-pattern"
+_MIDNIGHT = re.compile(r"[ T]0?0:00(?::00)?$", re.ASCII)
+NOT_ISO, NOT_IN_PATTERN, AMBIGUOUS = "csv.wrong-time", "csv.not-in-pattern", "csv.time-ambiguous"
+LEFT_OUT = "csv.time-left-out"
+NEVER_S = -(2**62)  # in place of an instant that a local day has not
+
+
+def bare_day(text: str) -> str:
+    """Return the day of a date that has a time beside it: a workbook's date has a midnight of its own."""
+    return _MIDNIGHT.sub("", text.strip())
 
 
 class TimeWrong(Exception):
-    """Why a text is no instant; `code` is the row error's."""
+    """Why a text is no instant; `code` is the row error's, `both` are the two that it may be."""
 
-    def __init__(self, code: str) -> None:
-        self.code = code
+    def __init__(self, code: str, both: tuple[int, int] | None = None) -> None:
+        self.code, self.both = code, both
         super().__init__(code)
 
 
@@ -54,17 +64,54 @@ class InstantParser:
         self._wrong_code = NOT_ISO if pattern == "iso" else NOT_IN_PATTERN
         self.parse = lru_cache(maxsize=_TEXTS_KEPT)(self._parse)
 
-    def _parse(self, text: str) -> int:
-        if len(text) > _TEXT_LENGTH_AT_MOST:
-            raise TimeWrong(self._wrong_code)
+    def parse_day(
+        self, midnight: str, starts_s: Sequence[int], interval_s: int
+    ) -> tuple[tuple[int, int], ...]:
+        """
+        Return when intervals of a local day start: UTC second, and how much later the wall clock comes again.
+
+        `starts_s`: seconds after midnight by the wall clock; `NEVER_S` where a clock change leaves that out.
+        More of them than 24 hours hold follow each other whatever clocks do, `NEVER_S` behind the day's end.
+
+        :raises TimeWrong: what is no day, or one without a midnight of its own
+        """
         try:
-            is_iso = self._pattern is None or _BEGINS_ISO.match(text)
-            instant = self._by_iso(text) if is_iso else self._by_pattern(text)
-            if instant.tzinfo is None:
-                instant = self._by_wall_clock(instant)
-            return to_seconds(instant.astimezone(UTC))
+            wall = self._moment(midnight)
+            if len(starts_s) * interval_s > DAY_S:
+                first_s, end_s = (self._at(wall + timedelta(days=days)) for days in (0, 1))
+                return tuple((first_s + s if first_s + s < end_s else NEVER_S, 0) for s in starts_s)
+            return tuple(self._within(wall + timedelta(seconds=s), interval_s) for s in starts_s)
         except (ValueError, OverflowError):
             raise TimeWrong(self._wrong_code) from None
+
+    def _parse(self, text: str) -> int:
+        try:
+            return self._at(self._moment(text))
+        except (ValueError, OverflowError):
+            raise TimeWrong(self._wrong_code) from None
+
+    def _within(self, wall: datetime, interval_s: int) -> tuple[int, int]:
+        """Return when an interval starts, and how much later it comes again where any of it does."""
+        try:
+            self._at(wall + timedelta(seconds=interval_s - 1))
+            return self._at(wall), 0
+        except TimeWrong as wrong:
+            if wrong.code == LEFT_OUT:
+                return NEVER_S, 0
+            if wrong.both is None:
+                raise
+            return wrong.both[0], wrong.both[1] - wrong.both[0]
+
+    def _moment(self, text: str) -> datetime:
+        """Return what a text says, by the wall clock where it says no offset."""
+        if len(text) > _TEXT_LENGTH_AT_MOST:
+            raise TimeWrong(self._wrong_code)
+        is_iso = self._pattern is None or _BEGINS_ISO.match(text)
+        return self._by_iso(text) if is_iso else self._by_pattern(text)
+
+    def _at(self, moment: datetime) -> int:
+        instant = self._by_wall_clock(moment) if moment.tzinfo is None else moment
+        return to_seconds(instant.astimezone(UTC))
 
     def _by_iso(self, text: str) -> datetime:
         if "T" not in text.upper().replace(" ", "T"):
@@ -88,9 +135,10 @@ class InstantParser:
             raise TimeWrong("csv.time-without-offset")
         first, second = (wall.replace(tzinfo=self._zone, fold=fold) for fold in (0, 1))
         if first.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) != wall:
-            raise TimeWrong("csv.time-left-out")
+            raise TimeWrong(LEFT_OUT)
         if first.utcoffset() != second.utcoffset():
-            raise TimeWrong("csv.time-ambiguous")
+            both = to_seconds(first.astimezone(UTC)), to_seconds(second.astimezone(UTC))
+            raise TimeWrong(AMBIGUOUS, both)
         return first
 
 

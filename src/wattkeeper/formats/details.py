@@ -15,6 +15,7 @@ from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_aemo, decode_espi, decode_mscons
 from wattkeeper.formats.api import IntervalBlock, LossList
 from wattkeeper.formats.blocks import kinds_of
+from wattkeeper.formats.csv_cells import FORMULA_STARTS
 from wattkeeper.formats.detect import Format
 from wattkeeper.formats.espi import READING_FIELDS, TYPE_FIELDS
 from wattkeeper.formats.mscons import status_codes
@@ -24,7 +25,6 @@ from wattkeeper.formats.quality_words import MARK
 
 CanSay = Callable[[Quality, str, str], bool]
 
-_FORMULA_STARTS = ("=", "+", "-", "@")
 _AEMO_BOTH = ("config", "register", "stream", "next", "quality", "reason", "text", "updated", "loaded")
 _NEM12 = frozenset(f"aemo.{name}" for name in (*_AEMO_BOTH, "reads"))
 _NEM13 = frozenset(
@@ -73,9 +73,9 @@ def hold_details(form: Format, block: IntervalBlock, losses: LossList) -> Interv
     if not lost:
         return block
     tell_details(losses, lost_count, lost)
-    notes = tuple(dict.fromkeys(["", *kept_notes]))
-    index = np.array([notes.index(note) for note in kept_notes], dtype=np.int64)
-    return replace(block, notes=notes, note_index=index[place])
+    places = {note: at for at, note in enumerate(dict.fromkeys(["", *kept_notes]))}
+    index = np.array([places[note] for note in kept_notes], dtype=np.int64)
+    return replace(block, notes=tuple(places), note_index=index[place])
 
 
 def _split(can_say: CanSay | None, form: Format, quality: Quality, note: str) -> tuple[str, set[str]]:
@@ -119,7 +119,7 @@ def _say_aemo(quality: Quality, name: str, text: str) -> bool:
         cell == cell.strip()
         and (cell + "x").isprintable()
         and "," not in cell
-        and (is_number or not cell.startswith(_FORMULA_STARTS))
+        and (is_number or not cell.startswith(FORMULA_STARTS))
         for cell in cells
     )
 

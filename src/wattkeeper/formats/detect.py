@@ -2,11 +2,15 @@
 
 from typing import Literal
 
+from wattkeeper.formats.api import FormatError
+
 Format = Literal["csv", "xlsx", "nem12", "nem13", "greenbutton", "iec61968", "mscons"]
 FORMATS: tuple[Format, ...] = ("csv", "xlsx", "nem12", "nem13", "greenbutton", "iec61968", "mscons")
 HEAD_BYTES = 64 * 1024
 BOM = b"\xef\xbb\xbf"
-UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_FIRST_BYTES = 64
+_OLD_WORKBOOK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # a compound file (MS-CFB)
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF16_STARTS = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
 _AEMO_RECORDS = (b"100,", b"200,", b"250,", b"300,")
 
@@ -14,11 +18,14 @@ _AEMO_RECORDS = (b"100,", b"200,", b"250,", b"300,")
 def detect_format(head: bytes) -> Format | Literal["archive", "xml"]:
     """Return the format the first bytes of a file speak for; the reader says what is wrong with the rest.
 
-    XML may be UTF-16, which its readers take; nothing else may. ``archive``: a zip file, of whatever (a
+    UTF-16 is XML, which its readers take, or read by `plain_text`. ``archive``: a zip file, of whatever (a
     workbook is one too). ``xml``: none of ours.
+
+    :raises FormatError: ``xlsx.old`` for a workbook of Excel 97 to 2003, or one with a password;
+        ``formats.unknown`` where the first line is no text
     """
     start = head[:HEAD_BYTES].removeprefix(BOM).lstrip()
-    if start.startswith(b"PK\x03\x04"):
+    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):  # the second: without a member
         return "archive"
     if start.startswith((b"UNA", b"UNB+")):
         return "mscons"
@@ -30,8 +37,18 @@ def detect_format(head: bytes) -> Format | Literal["archive", "xml"]:
         start = text.removeprefix("\ufeff").lstrip().encode("utf-8", "replace")
         if not start.startswith(b"<"):
             return "csv"
+    if start.startswith(_OLD_WORKBOOK):
+        raise FormatError("xlsx.old")
+    if b"\0" in start[:_FIRST_BYTES]:
+        raise FormatError("formats.unknown")
     if start.startswith(b"<"):
         if b"naesb.org/espi" in start:
             return "greenbutton"
         return "iec61968" if b"MeterReading" in start else "xml"
     return "csv"
+
+
+def plain_text(content: bytes) -> bytes:
+    """Return a text of UTF-16 with its mark, as Excel writes "Unicode text", in UTF-8 with its mark."""
+    is_wide = content.startswith(_UTF16_MARKS) and detect_format(content) == "csv"
+    return content.decode("utf-16", "replace").encode("utf-8-sig") if is_wide else content

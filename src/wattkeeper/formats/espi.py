@@ -53,7 +53,7 @@ TYPE_FIELDS = (
 )
 READING_FIELDS = ("cost", "consumptionTier", "tou", "cpp")
 _RESOURCES = ("UsagePoint", "MeterReading", "ReadingType", "IntervalBlock")
-_NAME_LENGTH_AT_MOST = 64
+_KNOWN_FIELDS = frozenset({*TYPE_FIELDS, "uom", "powerOfTenMultiplier", "intervalLength", "defaultQuality"})
 _NO_QUALITY = "none"
 
 
@@ -69,13 +69,14 @@ class _Reading(NamedTuple):
 
 @dataclass(slots=True)
 class _Entry:
-    """An entry of the feed: its own link, the links it has, what it holds."""
+    """An entry of the feed: its own link, the links it has, what it holds, of a type its fields."""
 
     line: int
     own: str
     related: list[str]
     title: str
-    resource: Element | None
+    resource: str
+    fields: dict[str, str] = field(default_factory=dict)
     readings: list[_Reading] = field(default_factory=list)
 
 
@@ -111,7 +112,7 @@ def read_espi(source: BinaryIO | bytes) -> ParsedIntervals:
             entries.append(_entry(element, readings))
             readings = []
     if readings:
-        entries.append(_Entry(readings[0].line, "", [], "", None, readings))
+        entries.append(_Entry(readings[0].line, "", [], "", "", readings=readings))
     feed = _Feed(entries, is_ours=generator == GENERATOR)
     collector = IntervalCollector(errors)
     for entry in entries:
@@ -141,7 +142,10 @@ def _entry(element: Element, readings: list[_Reading]) -> _Entry:
     related = [link.attributes.get("href", "") for link in links if link.attributes.get("rel") == "related"]
     content = element.find("content")
     resource = next((one for one in content.children if one.name in _RESOURCES), None) if content else None
-    return _Entry(element.line, own.strip(), related, element.text_of("title"), resource, readings)
+    name = resource.name if resource else ""
+    said = resource.children if resource and name == "ReadingType" else []
+    fields = {one.name: one.text.strip() for one in said if one.name in _KNOWN_FIELDS}
+    return _Entry(element.line, own.strip(), related, element.text_of("title"), name, fields, readings)
 
 
 class _Feed:
@@ -151,8 +155,8 @@ class _Feed:
         self._is_ours = is_ours
         self._of: dict[str, list[_Entry]] = {name: [] for name in _RESOURCES}
         for entry in entries:
-            if entry.resource is not None:
-                self._of[entry.resource.name].append(entry)
+            if entry.resource:
+                self._of[entry.resource].append(entry)
         self._points: dict[str, set[str]] = {}
         for entry in entries:
             customer, _mark, rest = entry.own.partition("/UsagePoint/")
@@ -169,9 +173,6 @@ class _Feed:
         multiplier = kind.get("powerOfTenMultiplier", "") or "0"
         if unit is None or not multiplier.lstrip("-").isdecimal() or abs(int(multiplier)) > 12:
             errors.add(entry.line, 0, "formats.unit-unknown")
-            return
-        if not point or len(point) > _NAME_LENGTH_AT_MOST or not point.isprintable():
-            errors.add(entry.line, 0, "csv.wrong-name")
             return
         exponent = int(multiplier) + 3
         is_register = kind.get("accumulationBehaviour", "") in REGISTER_BEHAVIOURS
@@ -246,9 +247,7 @@ class _Feed:
         chosen = next((one for one in types if one.own and one.own in wanted), None)
         if chosen is None and len(types) == 1:
             chosen = types[0]
-        if chosen is None or chosen.resource is None:
-            return {}
-        return {one.name: one.text.strip() for one in chosen.resource.children}
+        return chosen.fields if chosen else {}
 
     def _point(self, path: str) -> str:
         """Return the name of a usage point: the last part of its link, with its customer's where need be."""
@@ -259,7 +258,7 @@ class _Feed:
             own = points[0].own.rsplit("/", 1)[-1] if len(points) == 1 else ""
         elif len(self._points.get(own, ())) > 1 and not self._is_ours and len(self._of["UsagePoint"]) > 1:
             own = f"{customer.rsplit('/', 1)[-1]}/{own}"
-        return unquote(own)
+        return unquote(own).strip()
 
     def _channel(self, meter_reading: _Entry | None, path: str, kind: dict[str, str]) -> tuple[str, str]:
         """Return channel and meter serial: our own files name both, others only which way energy flows."""
@@ -268,7 +267,7 @@ class _Feed:
             return unquote(own.partition(":")[0]) or "import", meter_reading.title if meter_reading else ""
         direction = kind.get("flowDirection") or "1"
         name = DIRECTIONS.get(direction, f"direction-{direction}")
-        return (name if len(self._of["MeterReading"]) <= 1 else f"{name}-{unquote(own)}")[:64], ""
+        return name if len(self._of["MeterReading"]) <= 1 else f"{name}-{unquote(own)}", ""
 
 
 def _is_whole(text: str) -> bool:

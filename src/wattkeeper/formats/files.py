@@ -3,16 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from wattkeeper.formats.api import FormatError, IntervalBlock, LossList, ParsedIntervals
+from wattkeeper.formats.api import FormatError, IntervalBlock, LossList, ParsedIntervals, RowError
 from wattkeeper.formats.archives import WORKBOOK, open_archive, read_member
 from wattkeeper.formats.csv_intervals import CsvOptions, read_csv
 from wattkeeper.formats.csv_write import write_csv
 from wattkeeper.formats.details import hold_details
-from wattkeeper.formats.detect import UTF16_BOMS, Format, detect_format
+from wattkeeper.formats.detect import Format, detect_format, plain_text
 from wattkeeper.formats.espi import read_espi
 from wattkeeper.formats.espi_write import write_espi
 from wattkeeper.formats.iec61968 import read_iec61968
 from wattkeeper.formats.iec61968_write import write_iec61968
+from wattkeeper.formats.lines import with_line_feeds
 from wattkeeper.formats.mapping import Mapping
 from wattkeeper.formats.mscons import read_mscons
 from wattkeeper.formats.mscons_write import write_mscons
@@ -29,6 +30,7 @@ _READERS: dict[str, Callable[[bytes], ParsedIntervals]] = {
     "iec61968": read_iec61968,
     "mscons": read_mscons,
 }
+_OF_THE_SYSTEM = "__MACOSX/"  # what macOS keeps of each file beside it
 _WRITERS: dict[str, Callable[[Sequence[IntervalBlock], LossList], Iterator[bytes]]] = {
     "nem12": write_nem12,
     "nem13": write_nem13,
@@ -43,17 +45,17 @@ def read_file(content: bytes, how: CsvOptions | Mapping) -> ParsedIntervals:
 
     `how` says how a table (CSV, Excel) is written; other formats say that themselves.
 
-    :raises FormatError: ``formats.unknown``, ``formats.not-utf8`` (UTF-16), ``xml.doctype``,
-        ``archive.*``, ``xlsx.*``, ``formats.zone-unknown``
+    :raises FormatError: ``formats.unknown``, ``xml.*``, ``archive.*``, ``xlsx.*``, ``formats.zone-unknown``
     """
+    content = plain_text(content)
     found = detect_format(content)
     if found == "archive":
         return _read_archive(content, how)
     if found == "xml":
         refuse_doctype(content)
         raise FormatError("formats.unknown")
-    if found == "csv" and content.startswith(UTF16_BOMS):
-        raise FormatError("formats.not-utf8")
+    if found in ("csv", "nem12", "nem13"):
+        content = with_line_feeds(content)
     return read_csv(content, how) if found == "csv" else _READERS[found](content)
 
 
@@ -76,7 +78,7 @@ def _read_archive(content: bytes, how: CsvOptions | Mapping) -> ParsedIntervals:
         return read_xlsx(content, how)
     found = ParsedIntervals([], [])
     for member in archive.infolist():
-        if member.is_dir():
+        if member.is_dir() or member.filename.startswith(_OF_THE_SYSTEM):
             continue
         inner = read_member(archive, member)
         if detect_format(inner) == "archive":
@@ -86,4 +88,6 @@ def _read_archive(content: bytes, how: CsvOptions | Mapping) -> ParsedIntervals:
         found.errors.extend(
             replace(error, params={**error.params, "member": member.filename}) for error in parsed.errors
         )
+    if not found.blocks and not found.errors:
+        found.errors.append(RowError(1, 0, "formats.no-intervals"))
     return found

@@ -36,7 +36,7 @@ CHANNEL_NAME_TYPE = "channel"
 DELTA, CUMULATIVE = "4", "3"
 TYPE_LENGTH = 18
 MEASURING_PERIOD, ACCUMULATION, DIRECTION, COMMODITY, KIND, MULTIPLIER, UNIT = 2, 3, 4, 5, 6, 15, 16
-_NAME_LENGTH_AT_MOST = 64
+_WANTED = frozenset({"MeterReading", "IntervalBlocks", "IntervalReadings", "Readings"})
 _NO_QUALITY = "none"
 
 
@@ -52,6 +52,19 @@ class _Whose(NamedTuple):
     channel: str
 
 
+class _Reading(NamedTuple):
+    """What a reading says. `type_text` is empty where its block says the type."""
+
+    line: int
+    type_text: str
+    start: str
+    end: str
+    stamp: str
+    value: str
+    codes: tuple[str, ...]
+    details: str
+
+
 class ReadingKind(NamedTuple):
     """What of a ReadingType matters here. `interval_s` 0 where the type does not say."""
 
@@ -65,17 +78,29 @@ class ReadingKind(NamedTuple):
 def read_iec61968(source: BinaryIO | bytes) -> ParsedIntervals:
     """Return the blocks of a message and an error for each reading left out.
 
-    :raises FormatError: ``xml.doctype``, ``xml.too-deep``
+    :raises FormatError: ``xml.*`` for what could reach outside of the file or fill the memory
     """
     errors = ErrorList()
     collector = IntervalCollector(errors)
-    for element in iter_elements(source, frozenset({"MeterReading"}), errors):
-        whose = _whose(element)
-        for block in element.find_all("IntervalBlocks"):
-            _take_block(block, whose, collector, errors)
-        for reading in element.find_all("Readings"):
-            kind = _reading_kind(reading.find("ReadingType"))
-            _take(reading, kind, whose, collector, errors, is_register=True)
+    of_block: list[_Reading] = []
+    intervals: list[_Reading] = []
+    registers: list[_Reading] = []
+    for element in iter_elements(source, _WANTED, errors):
+        if element.name == "IntervalReadings":
+            of_block.append(_reading(element))
+        elif element.name == "Readings":
+            registers.append(_reading(element))
+        else:
+            shared = _type_text(element)
+            intervals += [one if one.type_text else one._replace(type_text=shared) for one in of_block]
+            of_block = []
+        if element.name == "MeterReading":
+            whose = _whose(element)
+            for one in intervals:
+                _take(one, whose, collector, errors, is_register=False)
+            for one in registers:
+                _take(one, whose, collector, errors, is_register=True)
+            intervals, registers = [], []
     blocks = collector.blocks("iec61968.reading-twice")
     if not blocks and not len(errors):
         errors.add(1, 0, "formats.no-intervals")
@@ -95,43 +120,51 @@ def usual_type(channel: str, unit: str, interval_s: int) -> list[str]:
 
 
 def _whose(element: Element) -> _Whose:
-    meter, point = element.find("Meter"), element.find("UsagePoint")
-    serial = _name(meter)
-    names = point.find_all("Names") if point else []
-    channel = next(
-        (one.text_of("name") for one in names if one.text_of("NameType", "name") == CHANNEL_NAME_TYPE), ""
-    )
-    return _Whose(_name(point) or serial, serial, channel)
+    serial, _none = _names(element.find("Meter"))
+    point, channel = _names(element.find("UsagePoint"))
+    return _Whose(point or serial, serial, channel)
 
 
-def _name(element: Element | None) -> str:
-    """Return the mRID of something, else its first name."""
+def _names(element: Element | None) -> tuple[str, str]:
+    """Return what something is called, by its mRID or else its first name, and its channel's name."""
     if element is None:
-        return ""
-    return element.text_of("mRID") or element.text_of("Names", "name")
+        return "", ""
+    own = [element.text_of("mRID")]
+    channels: list[str] = []
+    for one in element.find_all("Names"):
+        is_channel = one.text_of("NameType", "name") == CHANNEL_NAME_TYPE
+        (channels if is_channel else own).append(one.text_of("name"))
+    return next(filter(None, own), ""), next(iter(channels), "")
 
 
-def _take_block(block: Element, whose: _Whose, collector: IntervalCollector, errors: ErrorList) -> None:
-    shared = block.find("ReadingType")
-    for reading in block.find_all("IntervalReadings"):
-        kind = _reading_kind(reading.find("ReadingType") or shared)
-        _take(reading, kind, whose, collector, errors, is_register=False)
+def _reading(element: Element) -> _Reading:
+    qualities = element.find_all("ReadingQualities")
+    types = [one.find("ReadingQualityType") for one in qualities]
+    comments = (one.text_of("comments") for one in qualities)
+    return _Reading(
+        element.line,
+        _type_text(element),
+        element.text_of("timePeriod", "start"),
+        element.text_of("timePeriod", "end"),
+        element.text_of("timeStamp"),
+        element.text_of("value"),
+        tuple(one.attributes.get("ref", "") or one.text.strip() for one in types if one is not None),
+        next((text for text in comments if text.startswith(COMMENT_START)), ""),
+    )
+
+
+def _type_text(element: Element) -> str:
+    found = element.find("ReadingType")
+    return (found.attributes.get("ref", "") or found.text_of("mRID") or found.text.strip()) if found else ""
 
 
 def _take(
-    reading: Element,
-    kind: ReadingKind | None,
-    whose: _Whose,
-    collector: IntervalCollector,
-    errors: ErrorList,
-    *,
-    is_register: bool,
+    reading: _Reading, whose: _Whose, collector: IntervalCollector, errors: ErrorList, *, is_register: bool
 ) -> None:
+    kind = parse_type(reading.type_text)
     try:
         if kind is None:
             raise _Wrong(reading.line, "iec61968.wrong-type")
-        if not whose.usage_point or len(whose.usage_point) > _NAME_LENGTH_AT_MOST:
-            raise _Wrong(reading.line, "csv.wrong-name")
         at_s, interval_s = _when(reading, 0 if is_register else kind.interval_s, is_register=is_register)
         channel = whose.channel or DIRECTIONS.get(kind.direction, f"direction-{kind.direction}")
         quality, note = _quality(reading)
@@ -142,21 +175,19 @@ def _take(
             numbers[MULTIPLIER] = "0"
             note = {"iec.type": ".".join(numbers), **note}
         key = (whose.usage_point, whose.meter_serial, channel, kind.unit, interval_s)
-        value = reading.text_of("value")
-        collector.add(key, reading.line, at_s, value, kind.exponent, (quality, pack_note(note)))
+        collector.add(key, reading.line, at_s, reading.value, kind.exponent, (quality, pack_note(note)))
     except _Wrong as wrong:
         errors.add(wrong.line, 0, wrong.code)
 
 
-def _when(reading: Element, interval_s: int, *, is_register: bool) -> tuple[int, int]:
+def _when(reading: _Reading, interval_s: int, *, is_register: bool) -> tuple[int, int]:
     """Return start and length of a reading; a register's length is 0."""
-    start, end = reading.text_of("timePeriod", "start"), reading.text_of("timePeriod", "end")
-    if start and end and not is_register:
-        at_s, end_s = parse_instant(start), parse_instant(end)
+    if reading.start and reading.end and not is_register:
+        at_s, end_s = parse_instant(reading.start), parse_instant(reading.end)
         if at_s is None or end_s is None or end_s <= at_s:
             raise _Wrong(reading.line, "iec61968.wrong-time")
         return at_s, end_s - at_s
-    stamp_s = parse_instant(reading.text_of("timeStamp"))
+    stamp_s = parse_instant(reading.stamp)
     if stamp_s is None:
         raise _Wrong(reading.line, "iec61968.wrong-time")
     if not interval_s and not is_register:
@@ -164,16 +195,13 @@ def _when(reading: Element, interval_s: int, *, is_register: bool) -> tuple[int,
     return stamp_s - interval_s, interval_s
 
 
-def _quality(reading: Element) -> tuple[Quality, dict[str, str]]:
-    found = [one.find("ReadingQualityType") for one in reading.find_all("ReadingQualities")]
-    codes = tuple(one.attributes.get("ref", "") or one.text.strip() for one in found if one is not None)
-    quality = decode_iec(codes)
+def _quality(reading: _Reading) -> tuple[Quality, dict[str, str]]:
+    quality = decode_iec(reading.codes)
     if quality is None:
         raise _Wrong(reading.line, "iec61968.quality-unknown")
-    note = {} if codes == encode_iec(quality) else {"iec.quality": ",".join(codes) or _NO_QUALITY}
-    comments = (one.text_of("comments") for one in reading.find_all("ReadingQualities"))
-    others = next((text for text in comments if text.startswith(COMMENT_START)), "")
-    others = others.removeprefix(COMMENT_START)
+    is_usual = reading.codes == encode_iec(quality)
+    note = {} if is_usual else {"iec.quality": ",".join(reading.codes) or _NO_QUALITY}
+    others = reading.details.removeprefix(COMMENT_START)
     if len(others) > NOTE_LENGTH_AT_MOST:
         raise _Wrong(reading.line, "csv.wrong-details")
     return quality, note | unpack_note(others)
@@ -193,12 +221,6 @@ def parse_type(text: str) -> ReadingKind | None:
     return ReadingKind(
         text, unit, multiplier + 3, PERIODS_S.get(numbers[MEASURING_PERIOD], 0), numbers[DIRECTION]
     )
-
-
-def _reading_kind(element: Element | None) -> ReadingKind | None:
-    if element is None:
-        return None
-    return parse_type(element.attributes.get("ref", "") or element.text_of("mRID") or element.text.strip())
 
 
 @lru_cache(maxsize=100_000)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wattkeeper.core.kernel.quality_codes import Quality
-from wattkeeper.formats.api import ErrorList, IntervalBlock
+from wattkeeper.formats.api import ErrorList, IntervalBlock, is_name, is_time
 from wattkeeper.formats.blocks import Key, make_block
 from wattkeeper.formats.decimals import CODES, FINE, to_signed
 
@@ -41,21 +41,29 @@ class IntervalCollector:
         held.kinds.append(self._kinds.setdefault(kind, len(self._kinds)))
 
     def blocks(self, twice_code: str) -> list[IntervalBlock]:
-        """Return the blocks; what is no number or comes again is an error."""
+        """Return the blocks; what has no name or time, is no number or comes again is an error."""
         kinds = list(self._kinds)
         return [
             block for key, held in self._held.items() if (block := self._block(key, held, kinds, twice_code))
         ]
 
     def _block(self, key: Key, held: _Held, kinds: list[Kind], twice_code: str) -> IntervalBlock | None:
+        point, serial, channel = key[:3]
+        if not (point and channel and all(map(is_name, (point, serial, channel)))):
+            for line in held.lines:
+                self._errors.add(line, 0, "csv.wrong-name")
+            return None
         values, wrong = to_signed(held.values, np.array(held.exponents, dtype=np.int64))
         lines = np.array(held.lines, dtype=np.int64)
-        for row in np.flatnonzero(wrong != FINE).tolist():
-            self._errors.add(held.lines[row], 0, CODES[int(wrong[row])])
-        kept = np.flatnonzero(wrong == FINE)
+        starts_at_s = np.array(held.starts_at_s, dtype=np.int64)
+        is_held = is_time(starts_at_s, key[4])
+        for row in np.flatnonzero((wrong != FINE) | ~is_held).tolist():
+            code = CODES[int(wrong[row])] if is_held[row] else "formats.time-out-of-range"
+            self._errors.add(held.lines[row], 0, code)
+        kept = np.flatnonzero((wrong == FINE) & is_held)
         if not len(kept):
             return None
-        at_s = np.array(held.starts_at_s, dtype=np.int64)[kept]
+        at_s = starts_at_s[kept]
         order = np.lexsort((kept, at_s))
         is_again = np.diff(at_s[order], prepend=np.iinfo(np.int64).min) == 0
         for row in kept[order[is_again]].tolist():

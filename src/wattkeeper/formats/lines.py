@@ -10,6 +10,11 @@ LINE_BYTES_AT_MOST = 64 * 1024
 _CHUNK_BYTES = 512 * 1024
 
 
+def with_line_feeds(content: bytes) -> bytes:
+    """Return a text with line feeds where carriage returns alone end its lines, as old programs write."""
+    return content if b"\n" in content else content.replace(b"\r", b"\n")
+
+
 def iter_lines(source: BinaryIO | bytes) -> Iterator[tuple[int, bytes | None]]:
     """Yield (line number from 1, the line without its end); None in place of one that is too long.
 

@@ -2,11 +2,14 @@
 
 JSON of a mapping, all but `time` and `values` may be left out::
 
-    {"name": "EDM export", "delimiter": ";", "decimal_mark": ",", "header_line": 1, "zone": "Europe/Berlin",
-     "label": "end", "time": ["Datum", "Zeit"], "time_format": "DD.MM.YYYY hh:mm", "interval_s": 900,
-     "usage_point": {"column": "Zaehlpunkt"}, "meter_serial": {"constant": "M-1"},
+    {"name": "EDM export", "encoding": "cp1252", "delimiter": ";", "decimal_mark": ",", "header_line": 1,
+     "zone": "Europe/Berlin", "label": "end", "time": ["Datum", "Zeit"], "time_format": "DD.MM.YYYY hh:mm",
+     "interval_s": 900, "usage_point": {"column": "Zaehlpunkt"}, "meter_serial": {"constant": "M-1"},
      "values": [{"column": "Bezug", "channel": "import", "unit": "kWh", "quality": {"column": "Status"}}],
      "qualities": {"W": "raw", "E": "est"}, "blank": "missing"}
+
+A table with a day a row names the columns of its intervals in order, ``"column": ["00:15", "00:30", ...]``,
+or the number of the first and their count, ``"column": 3, "count": 96``; its `time` is the day.
 """
 
 import json
@@ -17,12 +20,15 @@ from typing import Any, Literal, get_args
 from wattkeeper.core.kernel.quality_codes import parse_quality_name
 from wattkeeper.formats.api import FormatError
 from wattkeeper.formats.csv_times import check_time_format
+from wattkeeper.formats.day_columns import interval_count_of, starts_in_day
+from wattkeeper.formats.encodings import check_encoding
 
 DELIMITERS = (",", ";", "\t", "|")
 Label = Literal["start", "end"]
 Blank = Literal["error", "missing", "skip"]
 _LINES_SKIPPED_AT_MOST = 1000
 _VALUES_AT_MOST = 200
+_COLUMNS_AT_MOST = 1500  # of a day: a minute each, and 25 hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,21 @@ NOWHERE = Place()
 
 @dataclass(frozen=True, slots=True)
 class ValueColumn:
-    """A column of values, and whose they are."""
+    """A column of values, and whose they are.
+
+    With others `behind` it, it is the first interval of its row's day, and they are those that follow.
+    """
 
     column: str | int
     channel: Place
     unit: Place
     quality: Place = Place(constant="raw")
+    behind: tuple[str | int, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str | int, ...]:
+        """All columns of values."""
+        return (self.column, *self.behind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +73,7 @@ class Mapping:
     ss. `label`: whether a time names the start or the end of its interval. `interval_s` 0: registers. `zone`:
     for times without an offset; None refuses them. `offset`: a column with the offset beside local times.
     `qualities`: the file's words for ours. `blank`: what a blank value is. `header_line` 0: no header.
+    `encoding`: of a CSV file; empty: as its bytes tell.
     """
 
     time: tuple[str | int, ...]
@@ -77,13 +93,16 @@ class Mapping:
     qualities: Fields[str, str] = field(default_factory=dict)
     blank: Blank = "error"
     has_unknown_columns: bool = True
+    encoding: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what can't be read.
 
-        :raises FormatError: ``mapping.wrong``, ``formats.delimiter-unknown``, ``...decimal-mark-unknown``
+        :raises FormatError: ``mapping.wrong``, ``formats.delimiter-unknown``, ``...decimal-mark-unknown``,
+            ``...encoding-unknown``
         """
         check_marks(self.delimiter, self.decimal_mark)
+        check_encoding(self.encoding)
         check_time_format(self.time_format)
         if not 1 <= len(self.time) <= 2 or not 1 <= len(self.values) <= _VALUES_AT_MOST:
             raise FormatError("mapping.wrong", field="time" if self.values else "values")
@@ -93,6 +112,38 @@ class Mapping:
             raise FormatError("mapping.wrong", field="label" if self.blank in get_args(Blank) else "blank")
         if any(parse_quality_name(name) is None for name in self.qualities.values()):
             raise FormatError("mapping.wrong", field="qualities")
+        if self.has_days:
+            self._check_days()
+
+    @property
+    def has_days(self) -> bool:
+        """Whether a row holds the intervals of a day."""
+        return any(column.behind for column in self.values)
+
+    @property
+    def day_interval_s(self) -> int:
+        """The length of an interval where a row holds those of a day."""
+        length = self.interval_s.constant
+        return int(length) if length.isascii() and length.isdigit() and len(length) <= 5 else 0
+
+    def starts_of(self, column: ValueColumn) -> list[int]:
+        """Return when each column of a day begins, in seconds after local midnight."""
+        return starts_in_day(column.columns, self.day_interval_s, is_end=self.label == "end")
+
+    def _check_days(self) -> None:
+        """Refuse columns that are no day: too few, out of it, or twice; and rows with a time of their own."""
+        if len(self.time) > 1 or "hh" in self.time_format:
+            raise FormatError("mapping.wrong", field="time" if len(self.time) > 1 else "time_format")
+        length_s = self.day_interval_s
+        for column in self.values:
+            count = len(column.columns)
+            if not length_s or count not in interval_count_of(length_s):
+                raise FormatError("mapping.wrong", field="interval_s")
+            starts_s = self.starts_of(column)
+            first_s = min(starts_s)
+            is_whole = sorted(starts_s) == [first_s + at * length_s for at in range(count)]
+            if not is_whole or first_s not in (0, -length_s):
+                raise FormatError("mapping.wrong", field="label")
 
     def to_json(self) -> str:
         """Return the mapping as text that `parse_mapping` reads."""
@@ -101,9 +152,9 @@ class Mapping:
             value = getattr(self, one.name)
             if one.name == "values":
                 value = [_plain_values(column) for column in value]
+            elif value == NOWHERE or (one.name == "encoding" and not value):
+                continue
             elif isinstance(value, Place):
-                if value == NOWHERE:
-                    continue
                 value = value.to_plain()
             plain[one.name] = value
         return json.dumps(plain, ensure_ascii=False, indent=2)
@@ -166,15 +217,27 @@ def _value_column(plain: object) -> ValueColumn:
     if not isinstance(plain, dict) or not {"column", "channel"} <= plain.keys() <= _VALUE_FIELDS:
         raise FormatError("mapping.wrong", field="values")
     quality = _place("quality", plain["quality"]) if "quality" in plain else Place(constant="raw")
+    column, *behind = _columns(plain["column"], plain.get("count", 1))
     return ValueColumn(
-        _column("values", plain["column"]),
+        column,
         _place("channel", plain["channel"]),
         _place("unit", plain.get("unit", "kWh")),
         quality,
+        tuple(behind),
     )
 
 
-_VALUE_FIELDS = {"column", "channel", "unit", "quality"}
+_VALUE_FIELDS = {"column", "count", "channel", "unit", "quality"}
+
+
+def _columns(plain: object, count: object) -> list[str | int]:
+    """Return the columns of values: one, those named in order, or as many as are counted from a number on."""
+    if isinstance(plain, int) and isinstance(count, int) and 1 < count <= _COLUMNS_AT_MOST:
+        plain, count = list(range(plain, plain + count)), 1
+    named = plain if isinstance(plain, list) else [plain]
+    if count != 1 or isinstance(count, bool) or not 1 <= len(named) <= _COLUMNS_AT_MOST:
+        raise FormatError("mapping.wrong", field="values")
+    return [_column("values", one) for one in named]
 
 
 def _place(name: str, plain: object) -> Place:
@@ -197,7 +260,7 @@ def _column(name: str, plain: object) -> str | int:
 
 def _plain_values(column: ValueColumn) -> dict[str, object]:
     places = {name: getattr(column, name).to_plain() for name in ("channel", "unit", "quality")}
-    return {"column": column.column, **places}
+    return {"column": list(column.columns) if column.behind else column.column, **places}
 
 
 PLAIN = Mapping(

@@ -9,10 +9,15 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from io import StringIO
+from itertools import islice, pairwise
 
 from wattkeeper.formats.api import FormatError
-from wattkeeper.formats.csv_times import NOT_IN_PATTERN, NOT_ISO, InstantParser, TimeWrong
+from wattkeeper.formats.csv_times import NOT_IN_PATTERN, NOT_ISO, InstantParser, TimeWrong, bare_day
+from wattkeeper.formats.day_columns import find_day, label_of, length_of
+from wattkeeper.formats.detect import BOM, HEAD_BYTES, plain_text
+from wattkeeper.formats.encodings import Encoding, find_encoding
+from wattkeeper.formats.lines import with_line_feeds
 from wattkeeper.formats.mapping import (
     DELIMITERS,
     NOWHERE,
@@ -25,14 +30,18 @@ from wattkeeper.formats.mapping import (
 from wattkeeper.formats.units import base_unit
 
 PREVIEW_COUNT = 20
-_LINES_LOOKED_AT = 200
+LINES_LOOKED_AT = 200
 _WRONG_ONE_IN = 10
-_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?|", re.ASCII)
+_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?(?:[eE][+-]?\d{1,2})?|", re.ASCII)
 _POINT, _COMMA = re.compile(r"-?\d+\.\d+", re.ASCII), re.compile(r"-?\d+,\d+", re.ASCII)
+_THOUSANDS = re.compile(r"-?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)  # or three decimals
 _CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d)?", re.ASCII)
 _UNIT_IN_NAME = re.compile(r"[\[(]\s*([A-Za-z]+)\s*[\])]|(?:^|[\s_])([kM]?(?:Wh|varh|VAh|W|var))$", re.ASCII)
 _EXPORT = re.compile(r"export|lieferung|einspeis|abgabe|feed|generat|反向|上网|发电", re.IGNORECASE)
-_PATTERNS = ("YYYY/MM/DD", "DD.MM.YYYY", "DD/MM/YYYY", "MM/DD/YYYY", "DD-MM-YYYY", "YYYYMMDD")
+_PATTERNS = (
+    *("YYYY-MM-DD", "YYYY/MM/DD", "DD.MM.YYYY", "DD/MM/YYYY", "MM/DD/YYYY", "DD-MM-YYYY", "YYYYMMDD"),
+    "YYYY年MM月DD日",
+)
 _CLOCKS = (" hh:mm", " hh:mm:ss", "")
 _ALIKE = {"DD/MM/YYYY", "MM/DD/YYYY"}
 _NAMES = {
@@ -50,6 +59,10 @@ _NAMES = {
     "meter_serial": ("meter_serial", "serial", "meter", "zähler", "zaehlernummer", "表号", "电表"),
     "quality": ("quality", "status", "qualität", "flag", "质量", "状态"),
 }
+_NAMES_BESIDE_DAYS = {
+    "channel": ("channel", "kanal", "通道", "数据类型"),
+    "unit": ("unit", "einheit", "单位"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +74,36 @@ class Detection:
     preview: tuple[tuple[str, ...], ...]
 
 
-def detect_mapping(head: bytes) -> Detection:
-    """Return a guess at the mapping of a CSV file by its first bytes.
+def detect_mapping(content: bytes) -> Detection:
+    """Return a guess at the mapping of a CSV file by its first lines; at its encoding by all of them.
 
     :raises FormatError: ``mapping.not-found`` where no column of times or of values can be made out
     """
-    lines = head.decode("utf-8-sig", "replace").splitlines()[:_LINES_LOOKED_AT]
+    encoding = encoding_of(content)
+    lines = lines_of(content, encoding.name or encoding.candidates[0])
     delimiter = likely_delimiter(lines)
-    return detect_table(list(csv.reader(lines, delimiter=delimiter)), delimiter)
+    found = detect_table(list(csv.reader(lines, delimiter=delimiter)), delimiter)
+    return with_encoding(found, content, encoding)
+
+
+def encoding_of(content: bytes, named: str = "") -> Encoding:
+    """Return the encoding of a CSV file, as its reader finds it."""
+    return find_encoding(with_line_feeds(plain_text(content)), named)
+
+
+def with_encoding(found: Detection, content: bytes, encoding: Encoding) -> Detection:
+    """Return a guess with the encoding; a file of ASCII alone speaks for none."""
+    questions = found.questions if encoding.name else ("encoding", *found.questions)
+    name = "" if content.isascii() else encoding.name
+    return replace(found, mapping=replace(found.mapping, encoding=name), questions=questions)
+
+
+def lines_of(content: bytes, encoding: str) -> list[str]:
+    """Return the first lines of a text, to look at: LF, CR LF or CR alone ends one, as for its reader."""
+    head = plain_text(content[:HEAD_BYTES])
+    name = "utf-8-sig" if encoding == "utf-8" or head.startswith(BOM) else encoding
+    text = StringIO(head.decode(name, "replace"), newline=None)
+    return [line.rstrip("\n") for line in islice(text, LINES_LOOKED_AT)]
 
 
 def detect_table(rows: Sequence[Sequence[str]], delimiter: str = ",") -> Detection:
@@ -76,56 +111,104 @@ def detect_table(rows: Sequence[Sequence[str]], delimiter: str = ",") -> Detecti
 
     :raises FormatError: as `detect_mapping` does
     """
-    told = [row for row in rows if any(row)]
-    preview = tuple(tuple(row) for row in told[:PREVIEW_COUNT])
-    if told and {name.strip().lower() for name in told[0]} >= REQUIRED_COLUMNS:
-        return Detection(replace(PLAIN, delimiter=delimiter), (), preview)
-    width = Counter(len(row) for row in told).most_common(1)[0][0] if told else 0
-    body = [row for row in told if len(row) == width]
-    header = body[0] if body and not any(_is_value(cell) for cell in body[0]) else []
-    columns = list(zip(*(body[1:] if header else body), strict=True))
-    if not columns or not columns[0]:
+    preview = tuple(tuple(row) for row in rows if any(row))[:PREVIEW_COUNT]
+    rows = _without_blank_tails(rows)
+    for number, row in enumerate(rows, 1):
+        if {name.strip().lower() for name in row} >= REQUIRED_COLUMNS:
+            return Detection(replace(PLAIN, delimiter=delimiter, header_line=number), (), preview)
+    first, last = _data_span(rows)
+    header_line = _header_line(rows, first)
+    header = rows[header_line - 1] if header_line else []
+    body = [row for row in rows[header_line or first : last + 1] if any(map(_is_value, row))]
+    width = len(header) or Counter(map(len, body)).most_common(1)[0][0] if body else 0
+    columns = list(zip(*(row for row in body if len(row) == width), strict=True))
+    if not columns:
         raise FormatError("mapping.not-found")
-    return _guess(rows, header, columns, delimiter, preview)
+    day = find_day(header)
+    found = day and _guess_days(header_line, header, columns, delimiter, day)
+    mapping, questions = found or _guess(header_line, header, columns, delimiter)
+    return Detection(mapping, tuple(questions), preview)
+
+
+def _without_blank_tails(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """Return the rows without the columns behind the last that holds anything: delimiters end some lines."""
+    width = max((at for row in rows for at, cell in enumerate(row, 1) if cell.strip()), default=0)
+    return [row[:width] for row in rows]
+
+
+def _data_span(rows: Sequence[Sequence[str]]) -> tuple[int, int]:
+    """Return where the first and the last row of values are; titles stand above and sums below them."""
+    times_at = [_times_at(row) for row in rows]
+    often = Counter(one for one in times_at if one).most_common(1)
+    found = [at for at, one in enumerate(times_at) if often and one == often[0][0]]
+    return (found[0], found[-1]) if found else (0, len(rows) - 1)
+
+
+def _header_line(rows: Sequence[Sequence[str]], first: int) -> int:
+    """Return the line that names the columns of the first row of values, 0 where none does.
+
+    It is the last one above that has no value itself, but for numbers of a day's intervals, and a name for
+    each of that row's.
+    """
+    for at in range(first - 1, -1, -1):
+        day = find_day(rows[at]) or ()
+        others = [cell for place, cell in enumerate(rows[at]) if place not in day]
+        has_names = len(rows[at]) == len(rows[first]) and not any(map(_is_value, others))
+        named = zip(rows[at], rows[first], strict=False)
+        if has_names and all(name.strip() for name, cell in named if _is_value(cell)):
+            return at + 1
+    return 0
+
+
+def _times_at(row: Sequence[str]) -> tuple[bool, ...]:
+    """Return which cells of a row are times; nothing where it has none, or no number beside them."""
+    is_time = tuple(bool(_pattern_of([cell])[0]) for cell in row)
+    others = (cell.strip() for cell, is_one in zip(row, is_time, strict=True) if not is_one)
+    has_number = any(cell and _NUMBER.fullmatch(cell) for cell in others)
+    return is_time if any(is_time) and has_number else ()
 
 
 def _guess(
-    rows: Sequence[Sequence[str]],
+    header_line: int,
     header: Sequence[str],
     columns: Sequence[Sequence[str]],
     delimiter: str,
-    preview: tuple[tuple[str, ...], ...],
-) -> Detection:
+) -> tuple[Mapping, list[str]]:
     questions = ["label"]
-    names: list[str | int] = [*(name.strip() for name in header)] or list(range(1, len(columns) + 1))
+    titles = [name.strip() for name in header] or [""] * len(columns)
+    names = _column_names(titles)
     time_at, pattern, is_sure = _time_columns(columns)
     named = {field: _named(header, words) for field, words in _NAMES.items()}
     taken = {*time_at, *(at for at in named.values() if at is not None)}
     values_at = [at for at, cells in enumerate(columns) if at not in taken and _is_numeric(cells)]
     if not values_at:
         raise FormatError("mapping.not-found")
-    texts = [" ".join(columns[at][row].strip() for at in time_at) for row in range(len(columns[0]))]
+    times = [columns[at] for at in time_at]
+    days = [bare_day(cell) if len(time_at) > 1 else cell.strip() for cell in columns[time_at[0]]]
+    texts = [" ".join(map(str.strip, cells)) for cells in zip(days, *times[1:], strict=True)]
     has_offset = any(re.search(r"(?:Z|[+-]\d\d:?\d\d)$", text) for text in texts)
     interval_s = _interval_s(texts, pattern)
     questions += ["zone"] * (not has_offset) + ["time_format"] * (not is_sure)
     questions += ["interval_s"] * (interval_s is None) + ["usage_point"] * (named["usage_point"] is None)
     quality = Place(names[named["quality"]]) if named["quality"] is not None else Place(constant="raw")
-    channels = _channels([str(names[at]) if header else f"channel-{at + 1}" for at in values_at])
+    channels = _channels(
+        [f"channel-{at + 1}" if isinstance(names[at], int) else titles[at] for at in values_at]
+    )
     values = tuple(
-        ValueColumn(
-            names[at], Place(constant=name), Place(constant=_unit_of(str(names[at])) or "kWh"), quality
-        )
+        ValueColumn(names[at], Place(constant=name), Place(constant=_unit_of(titles[at]) or "kWh"), quality)
         for at, name in zip(values_at, channels, strict=True)
     )
-    questions += ["unit"] * any(_unit_of(str(names[at])) is None for at in values_at)
+    questions += ["unit"] * any(_unit_of(titles[at]) is None for at in values_at)
+    cells = [columns[at][row].strip() for at in values_at for row in range(len(columns[at]))]
+    questions += ["decimal_mark"] * _is_mark_unsure(cells)
     words = sorted(set(columns[named["quality"]])) if named["quality"] is not None else []
     questions += ["qualities"] * any(words)
     mapping = Mapping(
         time=tuple(names[at] for at in time_at),
         values=values,
         delimiter=delimiter,
-        decimal_mark=_decimal_mark([cell for at in values_at for cell in columns[at]], delimiter),
-        header_line=_header_line(rows, header),
+        decimal_mark=_decimal_mark(cells, delimiter),
+        header_line=header_line,
         zone=None if has_offset else "UTC",
         time_format=pattern,
         interval_s=Place(constant=str(interval_s or 900)),
@@ -133,7 +216,61 @@ def _guess(
         meter_serial=_place(names, named["meter_serial"], ""),
         blank="missing",
     )
-    return Detection(mapping, tuple(questions), preview)
+    return mapping, questions
+
+
+def _guess_days(
+    header_line: int, header: Sequence[str], columns: Sequence[Sequence[str]], delimiter: str, day: range
+) -> tuple[Mapping, list[str]] | None:
+    """Return a guess at a table whose rows hold the intervals of a day; None where no column is the day."""
+    titles = [name.strip() for name in header]
+    names = _column_names(titles)
+    patterns = {
+        at: _pattern_of(list(map(bare_day, cells))) for at, cells in enumerate(columns) if at not in day
+    }
+    day_at = next((at for at, (pattern, _sure) in patterns.items() if pattern in _PATTERNS), None)
+    cells = [cell.strip() for at in day for cell in columns[at]]
+    if day_at is None or not _is_numeric(cells):
+        return None
+    pattern, is_sure = patterns[day_at]
+    named = {field: _named(header, words) for field, words in (_NAMES | _NAMES_BESIDE_DAYS).items()}
+    interval_s = length_of(len(day))
+    label, is_label_sure = label_of(titles[day.start : day.stop], interval_s)
+    unit = next((unit for title in titles if (unit := _unit_of(title))), "")
+    first, *behind = (names[at] for at in day)
+    channel, quality = _place(names, named["channel"], "import"), _place(names, named["quality"], "raw")
+    values = ValueColumn(first, channel, _place(names, named["unit"], unit or "kWh"), quality, tuple(behind))
+    words = set(columns[named["quality"]]) if named["quality"] is not None else set()
+    is_asked = {
+        "label": not is_label_sure,
+        "zone": True,
+        "time_format": not is_sure,
+        "usage_point": named["usage_point"] is None,
+        "unit": not unit and named["unit"] is None,
+        "decimal_mark": _is_mark_unsure(cells),
+        "qualities": any(words),
+    }
+    mapping = Mapping(
+        time=(names[day_at],),
+        values=(values,),
+        delimiter=delimiter,
+        decimal_mark=_decimal_mark(cells, delimiter),
+        header_line=header_line,
+        zone="UTC",
+        label=label,
+        time_format=pattern,
+        interval_s=Place(constant=str(interval_s)),
+        usage_point=_place(names, named["usage_point"], "UP-1"),
+        meter_serial=_place(names, named["meter_serial"], ""),
+        blank="missing",
+    )
+    return mapping, [question for question, is_one in is_asked.items() if is_one]
+
+
+def _column_names(titles: Sequence[str]) -> list[str | int]:
+    """Return how a mapping names columns: by title, by number where that is none or another's too."""
+    often = Counter(map(str.lower, titles))
+    return [title if title and often[title.lower()] == 1 else at for at, title in enumerate(titles, 1)]
 
 
 def likely_delimiter(lines: Sequence[str]) -> str:
@@ -163,17 +300,18 @@ def _time_columns(columns: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], st
         pattern, is_sure = _pattern_of(cells)
         if not pattern:
             continue
-        clock = next((c for c, other in enumerate(columns) if c != at and all(map(_is_clock, other))), None)
-        if clock is None or pattern == "iso" or "hh" in pattern:
+        clock = next((c for c, other in enumerate(columns) if c != at and _is_clock(other)), None)
+        days = [bare_day(cell) for cell in cells]
+        if clock is None or any(":" in day for day in days):
             return (at,), pattern, is_sure
-        both = [f"{day.strip()} {time.strip()}" for day, time in zip(cells, columns[clock], strict=True)]
+        both = [f"{day} {time.strip()}" for day, time in zip(days, columns[clock], strict=True)]
         pattern, is_sure = _pattern_of(both)
         return (at, clock), pattern, is_sure
     raise FormatError("mapping.not-found")
 
 
-def _is_clock(cell: str) -> bool:
-    return bool(_CLOCK.fullmatch(cell.strip()))
+def _is_clock(cells: Sequence[str]) -> bool:
+    return sum(not _CLOCK.fullmatch(cell.strip()) for cell in cells) <= len(cells) // _WRONG_ONE_IN
 
 
 def _pattern_of(cells: Sequence[str]) -> tuple[str, bool]:
@@ -235,13 +373,15 @@ def _channels(names: Sequence[str]) -> list[str]:
 
 
 def _decimal_mark(cells: Sequence[str], delimiter: str) -> str:
-    commas = sum(bool(_COMMA.fullmatch(cell.strip())) for cell in cells)
-    points = sum(bool(_POINT.fullmatch(cell.strip())) for cell in cells)
+    commas = sum(bool(_COMMA.fullmatch(cell)) for cell in cells)
+    points = sum(bool(_POINT.fullmatch(cell)) for cell in cells)
     return "," if commas > points and delimiter != "," else "."
 
 
-def _header_line(rows: Sequence[Sequence[str]], header: Sequence[str]) -> int:
-    return next((number for number, row in enumerate(rows, 1) if header and row == header), 0)
+def _is_mark_unsure(cells: Sequence[str]) -> bool:
+    """Whether each mark may be one of thousands: three digits stand behind it, no zero before it."""
+    marked = [cell for cell in cells if "." in cell or "," in cell]
+    return bool(marked) and all(map(_THOUSANDS.fullmatch, marked))
 
 
 def _place(names: Sequence[str | int], at: int | None, constant: str) -> Place:

@@ -12,12 +12,15 @@ SINGLE_ROLES = (
     *("time", "clock", "offset", "usage_point", "meter_serial"),
     *("channel", "unit", "quality", "interval_s", "details"),
 )
-ROLES = ("", "value", *SINGLE_ROLES)
+ROLES = ("", "value", "interval", *SINGLE_ROLES)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnRole:
-    """What one column is; `channel` and `unit` of a column of values where no column says them."""
+    """What one column is; `channel` and `unit` of a column of values where no column says them.
+
+    Columns that are an ``interval`` of the row's day belong to the last channel that one of them names.
+    """
 
     name: str | int
     role: str = ""
@@ -40,6 +43,7 @@ class TableRules:
     meter_serial: str = ""
     blank: Blank = "missing"
     qualities: tuple[tuple[str, str], ...] = ()
+    encoding: str = ""
 
 
 def compose(roles: Sequence[ColumnRole], rules: TableRules) -> Mapping:
@@ -58,13 +62,13 @@ def compose(roles: Sequence[ColumnRole], rules: TableRules) -> Mapping:
     quality = Place(at["quality"]) if "quality" in at else Place(constant="raw")
     values = tuple(
         ValueColumn(
-            column.name,
-            Place(at["channel"]) if "channel" in at else Place(constant=column.channel or str(column.name)),
-            Place(at["unit"]) if "unit" in at else Place(constant=column.unit),
+            first.name,
+            Place(at["channel"]) if "channel" in at else Place(constant=_channel(first)),
+            Place(at["unit"]) if "unit" in at else Place(constant=first.unit),
             quality,
+            tuple(column.name for column in behind),
         )
-        for column in roles
-        if column.role == "value"
+        for first, *behind in _together(roles)
     )
     return Mapping(
         time=(at["time"], at["clock"]) if "clock" in at else (at["time"],),
@@ -82,6 +86,7 @@ def compose(roles: Sequence[ColumnRole], rules: TableRules) -> Mapping:
         details=_place(at, "details", ""),
         qualities=dict(rules.qualities),
         blank=rules.blank,
+        encoding=rules.encoding,
     )
 
 
@@ -90,14 +95,17 @@ def decompose(mapping: Mapping, columns: Sequence[TableColumn]) -> tuple[list[Co
 
     Value columns with qualities of their own are said by the first one's.
     """
-    roles = {key: role for role, key in _single_places(mapping)}
-    values = {value.column: value for value in mapping.values}
+    roles = {_key(column): role for role, column in _single_places(mapping)}
+    values = {_key(name): value for value in mapping.values for name in value.columns}
     found = []
     for number, column in enumerate(columns, 1):
-        keys = (column.name, column.title, number)
+        keys = (_key(column.name), _key(column.title), number)
         value = next((values[key] for key in keys if key in values), None)
-        role = "value" if value else next((roles[key] for key in keys if key in roles), "")
+        said = "interval" if value and value.behind else "value"
+        role = said if value else next((roles[key] for key in keys if key in roles), "")
         channel, unit = (value.channel.constant, value.unit.constant) if value else ("", "")
+        if value and _key(value.column) not in keys:
+            channel = ""
         found.append(ColumnRole(column.name, role, channel, unit or "kWh"))
     rules = TableRules(
         delimiter=mapping.delimiter,
@@ -111,8 +119,24 @@ def decompose(mapping: Mapping, columns: Sequence[TableColumn]) -> tuple[list[Co
         meter_serial=mapping.meter_serial.constant,
         blank=mapping.blank,
         qualities=tuple(mapping.qualities.items()),
+        encoding=mapping.encoding,
     )
     return found, rules
+
+
+def _together(roles: Sequence[ColumnRole]) -> list[list[ColumnRole]]:
+    """Return the columns of values, those together that are the intervals of a day."""
+    found: list[list[ColumnRole]] = []
+    for column in roles:
+        if column.role == "interval" and found and found[-1][0].role == "interval" and not column.channel:
+            found[-1].append(column)
+        elif column.role in ("value", "interval"):
+            found.append([column])
+    return found
+
+
+def _channel(first: ColumnRole) -> str:
+    return first.channel or ("import" if first.role == "interval" else str(first.name))
 
 
 def parse_qualities(text: str) -> tuple[tuple[str, str], ...]:
@@ -151,6 +175,11 @@ def _single_places(mapping: Mapping) -> list[tuple[str, str | int]]:
     }
     named = [(role, place.column) for role, place in places.items() if place.column is not None]
     return [*zip(("time", "clock"), mapping.time, strict=False), *named]
+
+
+def _key(column: str | int) -> str | int:
+    """Return what a column is known by: a reader looks its name up without regard to case."""
+    return column.lower() if isinstance(column, str) else column
 
 
 def _place(at: dict[str, str | int], role: str, constant: str) -> Place:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import BinaryIO, NamedTuple
 
+from wattkeeper.core.kernel.identifiers import is_malo_wrong, malo_check_digit
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality_codes import decode_mscons, encode_mscons
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
@@ -38,7 +39,6 @@ USUAL_UNITS = {"Wh": "KWH", "varh": "K3", "VAh": "KVH", "W": "KWT", "var": "KVR"
     base: code for code, (base, power) in UNITS.items() if power == 3 and base != "Wh"
 }
 USUAL_LOC, USUAL_PIA, USUAL_MOMENT = "172", "SRW", "9"
-_NAME_LENGTH_AT_MOST = 64
 _USUAL_MARKS = (":", "+", "?", "'")
 _PLAIN_VALUE = re.compile(
     r"(?<=[^?]')\s*QTY\+(\w+):([^:+'?]*)(?::(\w*))?'"
@@ -46,6 +46,7 @@ _PLAIN_VALUE = re.compile(
     re.ASCII,
 )  # as nearly all values are told, one after another; whatever is not is looked at segment by segment
 _STATUS = re.compile(r"Z[0-9A-Z]\d")
+_QUALIFIER = re.compile(r"\w{1,3}", re.ASCII)
 
 
 class _Wrong(Exception):
@@ -135,7 +136,7 @@ class _Reader:
         self._point = self._serial = self._channel = ""
         self._point_note: dict[str, str] = {}
         self._item_note: dict[str, str] = {}
-        self._has_interchange = self._has_ended = False
+        self._has_interchange = self._has_ended = self._is_place_wrong = False
         self._message_at = self._message_count = self._number = 0  # no message is open at 0
         self._instants: dict[str, int | None] = {}
         self._kinds: dict[tuple[str, ...], Kind | None] = {}
@@ -209,10 +210,14 @@ class _Reader:
         self._keep()
         self._quantity = _Quantity(number, [*self._split(segment), [""]][1])
 
-    def _take_time(self, _number: int, segment: str) -> None:
+    def _take_time(self, number: int, segment: str) -> None:
         if self._quantity is not None:
             qualifier, _mark, rest = segment[4:].partition(self._marks.component)
-            self._quantity.times[qualifier] = rest
+            if _QUALIFIER.fullmatch(qualifier):
+                self._quantity.times[qualifier] = rest
+            else:  # it would be part of a detail's name
+                self._quantity = None
+                self._errors.add(number, 0, "mscons.wrong-time")
 
     def _take_status(self, _number: int, segment: str) -> None:
         if self._quantity is not None:
@@ -229,12 +234,16 @@ class _Reader:
         self._keep()
         self._channel, self._item_note = "", {"mscons.pia": "absent"}
 
-    def _take_place(self, _number: int, segment: str) -> None:
+    def _take_place(self, number: int, segment: str) -> None:
         self._keep()
         elements = [*self._split(segment), [""], [""]]
         self._point = "/".join(element[0] for element in elements[2:] if element[0])
         self._serial, self._channel = "", ""
         self._point_note = {"mscons.loc": elements[1][0]} if elements[1][0] != USUAL_LOC else {}
+        self._is_place_wrong = is_malo_wrong(self._point)
+        if self._is_place_wrong:
+            expected = malo_check_digit(self._point)
+            self._errors.add(number, 0, "mscons.check-digit", location=self._point, expected=expected)
 
     def _take_reference(self, _number: int, segment: str) -> None:
         parts = [*self._split(segment), [""]][1]
@@ -243,7 +252,7 @@ class _Reader:
 
     def _take_party(self, _number: int, _segment: str) -> None:
         self._keep()
-        self._point = ""
+        self._point, self._is_place_wrong = "", False
 
     def _take_interchange(self, _number: int, _segment: str) -> None:
         self._has_interchange = True
@@ -255,6 +264,7 @@ class _Reader:
         self._message_at = number
         self._message_count += 1
         self._point = self._serial = self._channel = ""
+        self._is_place_wrong = False
         parts = [*self._split(segment), [""], [""]][2]
         if parts[0] != "MSCONS":
             self._errors.add(number, 0, "mscons.other-message", kind=parts[0])
@@ -286,7 +296,7 @@ class _Reader:
     def _keep(self) -> None:
         """Hand the value that is being told to the collector."""
         quantity, self._quantity = self._quantity, None
-        if quantity is None:
+        if quantity is None or self._is_place_wrong:
             return
         try:
             if not quantity.statuses and len(quantity.times) == 2:
@@ -317,8 +327,6 @@ class _Reader:
 
     def _keep_quantity(self, quantity: _Quantity) -> None:
         parts = [*quantity.parts, "", "", ""]
-        if not self._point or len(self._point) > _NAME_LENGTH_AT_MOST or not self._point.isprintable():
-            raise _Wrong("csv.wrong-name")
         unit = UNITS.get(parts[2].upper())
         if unit is None:
             raise _Wrong("formats.unit-unknown")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 
+from wattkeeper.core.kernel.identifiers import is_malo_wrong
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_mscons, encode_mscons
@@ -49,6 +50,9 @@ def _can_hold(block: IntervalBlock, losses: LossList) -> bool:
     count = len(block.starts_at_s)
     if block.unit not in USUAL_UNITS:
         losses.add("formats.unit-not-held", count, unit=block.unit)
+        return False
+    if is_malo_wrong(block.usage_point):
+        losses.add("mscons.not-a-location", count, usage_point=block.usage_point)
         return False
     for name in (block.usage_point, block.channel, block.meter_serial):
         try:

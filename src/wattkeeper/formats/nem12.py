@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.kernel.identifiers import bare_nmi, nmi_check_digit
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
 from wattkeeper.formats.decimals import PADDING
 from wattkeeper.formats.lines import LINE_BYTES_AT_MOST, iter_chunks
@@ -184,22 +185,28 @@ class _Reader:
         if len(texts) < 9:
             self._wrong(0, "nem12.too-few-fields", least=9)
             return
-        wrong_column = _wrong_name(texts, is_plain=text.isascii() and text.isprintable())
+        wrong_column = wrong_name(texts, is_plain=text.isascii() and text.isprintable())
+        point = bare_nmi(texts[1])
         unit, interval_s = base_unit(texts[7]), _INTERVALS_S.get(texts[8])
         if wrong_column:
             self._wrong(wrong_column, "nem12.wrong-name")
+        elif point is None:
+            self._wrong(2, "nem12.check-digit", expected=nmi_check_digit(texts[1][:-1]))
         elif unit is None:
             self._wrong(8, "nem12.unit-unknown")
         elif interval_s is None:
             self._wrong(9, "nem12.interval-length", choices=INTERVAL_MINUTES)
         else:
-            stream = Stream(texts[1], texts[6], texts[4], unit[0], interval_s, unit[1])
+            stream = Stream(point, texts[6], texts[4], unit[0], interval_s, unit[1])
             note = (texts[2], texts[3], texts[5], texts[9] if len(texts) > 9 else "")
             self.header = self.days.add_header(stream, note)
 
 
-def _wrong_name(texts: list[str], *, is_plain: bool) -> int:
-    """Return the column of the first name of a 200 record that is none, 0 where all are names."""
+def wrong_name(texts: list[str], *, is_plain: bool = False) -> int:
+    """Return the column of the first name of a 200 or 250 record that is none, 0 where all are names.
+
+    `is_plain`: all of the record is ASCII.
+    """
     for column in (2, 5, 7):
         name = texts[column - 1]
         is_text = is_plain or (name.isascii() and (name + "x").isprintable())

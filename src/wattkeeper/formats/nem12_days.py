@@ -7,8 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from wattkeeper.core.kernel.instants import to_seconds
-from wattkeeper.core.kernel.quality import Provenance
-from wattkeeper.formats.api import ErrorList, Int64s, IntervalBlock
+from wattkeeper.formats.api import LATEST_S, ErrorList, Int64s, IntervalBlock
 from wattkeeper.formats.decimals import BLANK, CODES, FINE, Verdicts, to_integers_at
 from wattkeeper.formats.nem12_kinds import (
     DAY_S,
@@ -83,7 +82,9 @@ class DayCollector:
         is_fine = ~wrong.any(axis=1)
         for row in np.flatnonzero(~is_fine).tolist():
             for index in np.flatnonzero(wrong[row]).tolist():
-                self._errors.add(int(lines.number[row]), index + 3, CODES[int(wrong[row, index])])
+                is_negative = lines.cell(row, index + 2).strip().startswith(b"-")
+                code = "nem12.negative" if is_negative else CODES[int(wrong[row, index])]
+                self._errors.add(int(lines.number[row]), index + 3, code)
         stream = np.array(self._table.streams)[lines.header]
         columns = (stream, lines.number, starts_at_s, values, kind)
         if not is_fine.all():
@@ -115,7 +116,7 @@ class DayCollector:
         self, number: Int64s, kind: Int64s, ranges: dict[int, Int64s], values: Int64s, wrong: Verdicts
     ) -> None:
         """Let missing intervals be blank; their value is 0."""
-        is_missing = np.array([k.quality.provenance is Provenance.MISSING for k in self._table.kinds])
+        is_missing = np.array(self._table.is_missing, dtype=np.bool_)
         if not is_missing.any():
             return
         for row in np.flatnonzero((kind == IN_RANGES) | is_missing[kind]).tolist():
@@ -132,11 +133,9 @@ class DayCollector:
         ranges = {line: kinds for batch in batches for line, kinds in batch.ranges.items()}
         order = np.lexsort((number, starts_at_s, stream))
         is_again = (np.diff(stream[order], prepend=-1) == 0) & (np.diff(starts_at_s[order], prepend=-1) == 0)
-        for place in np.flatnonzero(is_again).tolist():
-            first = place - 1
-            while is_again[first]:
-                first -= 1
-            line, first_line = int(number[order[place]]), int(number[order[first]])
+        first = np.maximum.accumulate(np.where(is_again, 0, np.arange(len(order))))
+        again = number[order][is_again].tolist(), number[order[first]][is_again].tolist()
+        for line, first_line in zip(*again, strict=True):
             self._errors.add(line, 2, "nem12.day-twice", first_line=first_line)
         order = order[~is_again]
         if not np.array_equal(order, np.arange(len(values))):
@@ -194,4 +193,4 @@ def market_midnight(text: bytes) -> int:
         starts_at_s = to_seconds(datetime(day.year, day.month, day.day, tzinfo=UTC) - MARKET_OFFSET)
     except (ValueError, OverflowError):
         return -1
-    return max(starts_at_s, -1)
+    return starts_at_s if 0 <= starts_at_s < LATEST_S - DAY_S else -1

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.formats.api import ErrorList, Int64s
 from wattkeeper.formats.decimals import Bytes
 from wattkeeper.formats.nem12_quality import TAIL_COUNT, VARIABLE, Kind, dates_of, parse_tail
@@ -79,9 +80,11 @@ class KindTable:
 
     def __init__(self, errors: ErrorList) -> None:
         self.kinds: list[Kind] = []
+        self.is_missing = array("b")  # of each kind
         self.streams, self.interval_counts, self.exponents = array("q"), array("q"), array("q")
         self._note_of = array("q")
         self._notes: dict[HeaderNote, int] = {}
+        self._notes_told: list[dict[str, str]] = []
         self._errors = errors
         self._index: dict[Kind, int] = {}
         self._tails: dict[tuple[int, bytes], int | str] = {}
@@ -91,7 +94,10 @@ class KindTable:
         self.streams.append(stream_index)
         self.interval_counts.append(stream.interval_count)
         self.exponents.append(stream.exponent)
-        self._note_of.append(self._notes.setdefault(note, len(self._notes)))
+        index = self._notes.setdefault(note, len(self._notes))
+        if index == len(self._notes_told):
+            self._notes_told.append(dict(zip(_NOTE_NAMES, note, strict=True)))
+        self._note_of.append(index)
         return len(self.streams) - 1
 
     def kinds_of(
@@ -122,11 +128,8 @@ class KindTable:
             return "nem12.too-many-fields"
         if cells[0].strip() == VARIABLE:
             return IN_RANGES
-        kind = parse_tail(cells, self._note(note))
+        kind = parse_tail(cells, self._notes_told[note])
         return kind if isinstance(kind, str) else self._index_of(kind)
-
-    def _note(self, index: int) -> dict[str, str]:
-        return dict(zip(_NOTE_NAMES, list(self._notes)[index], strict=True))
 
     def _kind_in_full(
         self, lines: Lines, row: int, count: int, kind: int | str, details: Details
@@ -138,9 +141,9 @@ class KindTable:
         if isinstance(kind, str):
             self._refuse_day(lines, row, count, kind)
             return REFUSED, None
-        more = self._note(self._note_of[int(lines.header[row])])
+        more = self._notes_told[self._note_of[int(lines.header[row])]]
         if details.reads:
-            more["aemo.reads"] = ";".join(details.reads)
+            more = {**more, "aemo.reads": ";".join(details.reads)}
         if kind == IN_RANGES:
             spread = self._spread(number, count, details.ranges, {**more, **dates_of(tail)})
             return (REFUSED if spread is None else IN_RANGES), spread
@@ -191,4 +194,5 @@ class KindTable:
         index = self._index.setdefault(kind, len(self.kinds))
         if index == len(self.kinds):
             self.kinds.append(kind)
+            self.is_missing.append(kind.quality.provenance is Provenance.MISSING)
         return index

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ _UNITS = ("Wh", "varh", "VAh", "W", "var", "VA", "V", "A", "pf", "")
 _SPELLING = {"kvarh": "kVArh", "kvar": "kVAr", "none": ""}
 _SERIAL_LENGTH_AT_MOST = 24  # the standard says 12; meters in use have longer ones
 _NMI = re.compile(r"[A-Za-z0-9]{10}", re.ASCII)
+_LATER = re.compile(r"([A-Za-z0-9]{10})-([02-9A-Z])", re.ASCII)
 _SUFFIX = re.compile(r"[A-Za-z0-9]{2}", re.ASCII)
 _SERIAL = re.compile(r"[^=+\-@,](?:[^,]*[^ ,])?", re.ASCII)
 _SUFFIXES = {
@@ -36,7 +38,7 @@ _SUFFIXES = {
 }
 _PARTIES = "WATTKEEPER,UNKNOWN"  # who sends and who receives: both are required, and blocks name neither
 _REASON_UNKNOWN = "24"  # substituted or replaced data
-_NULL = "N"
+NULL = "N"
 
 
 class _Tail(NamedTuple):
@@ -52,7 +54,7 @@ class _Tail(NamedTuple):
 
 
 _HEADER_NAMES = ("aemo.config", "aemo.register", "aemo.stream", "aemo.next")
-_ABSENT = _Tail(_NULL, "", "", "", "", "", ("", "", "", ""))
+_ABSENT = _Tail(NULL, "", "", "", "", "", ("", "", "", ""))
 
 
 def write_nem12(blocks: Sequence[IntervalBlock], losses: LossList, *, created: str = "") -> Iterator[bytes]:
@@ -63,7 +65,7 @@ def write_nem12(blocks: Sequence[IntervalBlock], losses: LossList, *, created: s
     """
     yield head_record("NEM12", blocks, created)
     days_of: dict[Key, set[int]] = {}
-    for block in blocks:
+    for block in map(at_its_nmi, blocks):
         if can_hold(block, losses) and _has_length(block, losses):
             written = days_of.setdefault((*key_of(block)[:2], suffix_of(block), *key_of(block)[3:]), set())
             yield from _write_block(block, written, losses)
@@ -74,6 +76,16 @@ def head_record(kind: str, blocks: Sequence[IntervalBlock], created: str) -> byt
     """Return the 100 record of a file."""
     created = created or f"{newest_end(blocks) + MARKET_OFFSET:%Y%m%d%H%M}"
     return f"100,{kind},{created},{_PARTIES}\r\n".encode()
+
+
+def at_its_nmi(block: IntervalBlock) -> IntervalBlock:
+    """Return a block of a usage point ``NMI-2``, as an import names a later channel, as one of its NMI."""
+    match = _LATER.fullmatch(block.usage_point)
+    suffix = _SUFFIXES.get((block.channel, block.unit), block.channel)
+    if match is None or suffix not in _SUFFIXES.values():
+        return block
+    serial = block.meter_serial.removesuffix(f"-{match[2]}")
+    return replace(block, usage_point=match[1], meter_serial=serial, channel=f"{suffix[0]}{match[2]}")
 
 
 def suffix_of(block: IntervalBlock) -> str:
@@ -120,7 +132,7 @@ def cells_of(quality: Quality, note: dict[str, str]) -> tuple[str, str, str]:
     code says is described, unless there is a description already or the value is kept back.
     """
     code, reason, text = code_of(quality, note), note.get("aemo.reason", ""), note.get("aemo.text", "")
-    is_kept_back = code[0] == _NULL and quality.provenance is not Provenance.MISSING
+    is_kept_back = code[0] == NULL and quality.provenance is not Provenance.MISSING
     if decode_aemo(code) == quality or is_kept_back or text or reason == FREE_TEXT:
         return code, reason or (_REASON_UNKNOWN if code[0] in "FS" else ""), text
     return code, reason or FREE_TEXT, words_of(quality)
@@ -199,7 +211,7 @@ def _held(
         losses.add("formats.off-grid", int(is_off.sum()), usage_point=block.usage_point)
     if is_negative.any():
         losses.add("formats.negative-not-held", int(is_negative.sum()), usage_point=block.usage_point)
-    is_null = np.array([encode_aemo(quality) == _NULL for quality, _note in kinds], dtype=np.bool_)
+    is_null = np.array([encode_aemo(quality) == NULL for quality, _note in kinds], dtype=np.bool_)
     is_kept = ~is_off & ~is_negative
     is_kept &= ~(is_null[place] & (block.value_milli != 0) & (block.provenance == Provenance.MISSING))
     return is_kept, place
@@ -222,7 +234,7 @@ def _stream_record(block: IntervalBlock, unit: str, header: tuple[str, str, str,
 
 def _day(market_day: int, texts: Sequence[str], tails: Sequence[_Tail]) -> Iterator[bytes]:
     day = from_seconds(market_day * DAY_S).strftime("%Y%m%d")
-    values = ",".join("0" if tail.code == _NULL else text for text, tail in zip(texts, tails, strict=True))
+    values = ",".join("0" if tail.code == NULL else text for text, tail in zip(texts, tails, strict=True))
     first = next(tail for tail in tails if tail is not _ABSENT)
     runs = [(tail, len(list(run))) for tail, run in groupby(tails, key=lambda tail: tail[:3])]
     if len(runs) == 1:

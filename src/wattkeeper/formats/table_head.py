@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from wattkeeper.formats.archives import WORKBOOK, open_archive
-from wattkeeper.formats.detect import HEAD_BYTES, detect_format
-from wattkeeper.formats.mapping_detect import Detection, detect_mapping, detect_table, likely_delimiter
+from wattkeeper.formats.detect import detect_format
+from wattkeeper.formats.mapping_detect import (
+    LINES_LOOKED_AT,
+    Detection,
+    detect_mapping,
+    detect_table,
+    encoding_of,
+    likely_delimiter,
+    lines_of,
+)
 from wattkeeper.formats.xlsx import iter_texts
-
-ROWS_COUNT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +38,32 @@ def is_table(content: bytes) -> bool:
     return found == "csv" or (found == "archive" and WORKBOOK in open_archive(content).namelist())
 
 
-def read_head(content: bytes, delimiter: str = ",") -> list[list[str]]:
+def read_head(content: bytes, delimiter: str = ",", encoding: str = "") -> list[list[str]]:
     """
     Return the first rows of a CSV file or workbook as cells; blank lines are empty rows.
+
+    `encoding` of a CSV file; an empty one is found out, or is the first that may be where that is unsure.
 
     :raises FormatError: ``archive.*``, ``xlsx.*``
     """
     if detect_format(content) == "archive":
         rows: list[list[str]] = []
-        for line, cells in takewhile(lambda row: row[0] <= ROWS_COUNT, iter_texts(content)):
+        for line, cells in takewhile(lambda row: row[0] <= LINES_LOOKED_AT, iter_texts(content)):
             rows += [[] for _blank in range(line - 1 - len(rows))]
             rows.append(cells)
         return rows
-    lines = content[:HEAD_BYTES].decode("utf-8-sig", "replace").splitlines()[:ROWS_COUNT]
-    return list(csv.reader(lines, delimiter=delimiter))
+    return list(csv.reader(lines_of(content, encoding or _likely_encoding(content)), delimiter=delimiter))
+
+
+def encoding_told(content: bytes, named: str = "") -> str:
+    """Return the encoding that a CSV file is read in, nothing where none is certain or matters."""
+    is_plain = detect_format(content) != "csv" or content.isascii()
+    return "" if is_plain else encoding_of(content, named).name
 
 
 def guess_delimiter(content: bytes) -> str:
     """Return the mark between the columns of a CSV file, most likely."""
-    return likely_delimiter(content[:HEAD_BYTES].decode("utf-8-sig", "replace").splitlines()[:ROWS_COUNT])
+    return likely_delimiter(lines_of(content, _likely_encoding(content)))
 
 
 def detect_content(content: bytes) -> Detection:
@@ -62,7 +75,7 @@ def detect_content(content: bytes) -> Detection:
     """
     if detect_format(content) == "archive":
         return detect_table(read_head(content))
-    return detect_mapping(content[:HEAD_BYTES])
+    return detect_mapping(content)
 
 
 def columns_of(
@@ -73,12 +86,17 @@ def columns_of(
     below = [row for row in rows[header_line:] if any(row)]
     width = max((len(row) for row in (header, *below)), default=0)
     titles = [header[at].strip() if at < len(header) else "" for at in range(width)]
-    often = Counter(titles)
+    often = Counter(map(str.lower, titles))
     return [
         TableColumn(
-            title if title and often[title] == 1 else at + 1,
+            title if title and often[title.lower()] == 1 else at + 1,
             title or str(at + 1),
             tuple(row[at] for row in below[:samples_count] if at < len(row)),
         )
         for at, title in enumerate(titles)
     ]
+
+
+def _likely_encoding(content: bytes) -> str:
+    found = encoding_of(content)
+    return found.name or found.candidates[0]

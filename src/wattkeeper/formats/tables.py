@@ -1,7 +1,10 @@
 """Rows of a table to blocks of intervals, as a mapping says; an error for each row left out."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -9,19 +12,36 @@ from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, parse_quality_name
-from wattkeeper.formats.api import ErrorList, Int64s, IntervalBlock, ParsedIntervals
+from wattkeeper.formats.api import (
+    LENGTH_S_AT_MOST,
+    ErrorList,
+    Int64s,
+    IntervalBlock,
+    ParsedIntervals,
+    is_name,
+    is_time,
+)
 from wattkeeper.formats.blocks import Key, make_block
 from wattkeeper.formats.csv_cells import restore
-from wattkeeper.formats.csv_times import NOT_IN_PATTERN, InstantParser, TimeWrong
+from wattkeeper.formats.csv_times import (
+    AMBIGUOUS,
+    NEVER_S,
+    NOT_IN_PATTERN,
+    InstantParser,
+    TimeWrong,
+    bare_day,
+)
 from wattkeeper.formats.decimals import CODES, FINE, to_signed
 from wattkeeper.formats.mapping import OPTIONAL_COLUMNS, Mapping, Place, ValueColumn
 from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST
 from wattkeeper.formats.units import base_unit
 
-_NAME_LENGTH_AT_MOST = 64
-_INTERVAL_S_AT_MOST = 400 * 86_400
+_SCIENTIFIC = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?[eE][+-]?\d{1,2}", re.ASCII)
 _MISSING = Quality(Provenance.MISSING)
 NO_RESULT = "\0"  # in place of a workbook's formula without a result: no field takes it
+DIGITS_LOST = "\0\0"  # in place of a workbook's number of more digits than it keeps
+_CELL_CODES = {NO_RESULT: "xlsx.no-result", DIGITS_LOST: "xlsx.digits-lost"}
+_NOT_IN_DAY = "csv.not-in-day"
 
 Cells = Sequence[str]
 Rows = Iterable[tuple[int, Cells]]
@@ -50,6 +70,7 @@ class _Part(NamedTuple):
     key: Int64s
     line: Int64s
     at_s: Int64s
+    later_s: Int64s  # after `at_s` the hour that a clock change repeats has the same wall clock again; else 0
     value_milli: Int64s
     kind: Int64s
 
@@ -73,7 +94,8 @@ class TableReader:
         """
         self._mapping = mapping
         self._errors = errors
-        self._instants = InstantParser(mapping.zone, mapping.time_format)
+        has_clock = not mapping.has_days or mapping.time_format == "iso"
+        self._instants = InstantParser(mapping.zone, mapping.time_format + ("" if has_clock else " hh:mm:ss"))
         self._columns: list[_Column] = []
         self._cell_count = 0
         self._is_ready = self._is_refused = False
@@ -106,6 +128,11 @@ class TableReader:
             return
         names = [cell.strip().lower() for cell in cells]
         places = {name: index for index, name in enumerate(names)}
+        often = Counter(names)
+        if twice := [name for name in self._names() if often[name.lower()] > 1]:
+            self._errors.add(line, 0, "csv.header-twice", names=", ".join(twice))
+            self._is_refused = True
+            return
         needed = [name for name in self._names() if name.lower() not in places]
         missing = [name for name in needed if self._mapping.name != "plain" or name not in OPTIONAL_COLUMNS]
         known = {name.lower() for name in self._names()}
@@ -129,7 +156,8 @@ class TableReader:
         ]
         for column in mapping.values:
             places += [column.channel, column.unit, column.quality]
-        used = [*mapping.time, *(column.column for column in mapping.values), *(p.column for p in places)]
+        values = [name for column in mapping.values for name in column.columns]
+        used = [*mapping.time, *values, *(place.column for place in places)]
         return list(dict.fromkeys(name for name in used if isinstance(name, str)))
 
     def _begin(self, places: dict[str, int], cell_count: int) -> None:
@@ -139,14 +167,16 @@ class TableReader:
         self._columns = [_Column(context, column) for column in self._mapping.values]
 
     def _blocks(self) -> list[IntervalBlock]:
-        key, line, at_s, value, kind = (
-            np.concatenate(columns) for columns in zip(*self._held.parts, strict=True)
-        )
+        part = _Part(*(np.concatenate(columns) for columns in zip(*self._held.parts, strict=True)))
+        if part.later_s.any():
+            part = self._told_apart(part)
+        key, line, at_s, _later_s, value, kind = part
         order = np.lexsort((line, at_s, key))
         is_again = (np.diff(key[order], prepend=-1) == 0) & (np.diff(at_s[order], prepend=-1) == 0)
         column = self._columns[0].column_of("time")
-        for index in order[is_again].tolist():
-            self._errors.add(int(line[index]), column, "csv.interval-twice")
+        again = line[order[is_again]].tolist()
+        for number in dict.fromkeys(again) if self._mapping.has_days else again:
+            self._errors.add(number, column, "csv.interval-twice")
         order = order[~is_again]
         keys, kinds = list(self._held.keys), list(self._held.kinds)
         found = []
@@ -155,6 +185,30 @@ class TableReader:
             held = [kinds[index] for index in used.tolist()]
             found.append(make_block(keys[int(key[rows[0]])], at_s[rows], value[rows], held, place))
         return found
+
+    def _told_apart(self, rows: _Part) -> _Part:
+        """Return the rows with those of a repeated hour at their instants, where the order tells these.
+
+        It does where each wall clock of the hour is there twice and the channel's intervals then follow each
+        other without a gap from line to line; other rows of such an hour are errors.
+        """
+        order = np.lexsort((rows.line, rows.at_s, rows.key))
+        rows = _Part(*(column[order] for column in rows))
+        is_again = (np.diff(rows.key, prepend=-1) == 0) & (np.diff(rows.at_s, prepend=-1) == 0)
+        is_pair = is_again & ~np.roll(is_again, 1) & ~np.append(is_again[1:], False)
+        is_twice = is_pair | np.append(is_pair[1:], False)
+        rows = rows._replace(at_s=rows.at_s + np.where(is_pair, rows.later_s, 0))
+        order = np.lexsort((rows.line, rows.key))
+        rows, is_twice = _Part(*(column[order] for column in rows)), is_twice[order]
+        lengths_s = np.array([key[4] for key in self._held.keys], dtype=np.int64)[rows.key]
+        is_apart = (np.diff(rows.key, prepend=-1) == 0) & (np.diff(rows.at_s, prepend=-1) != lengths_s)
+        is_dubious = rows.later_s != 0
+        is_beside = is_dubious | np.roll(is_dubious, 1)
+        unclear = rows.key[(is_dubious & ~is_twice) | (is_beside & is_apart)]
+        is_wrong = is_dubious & np.isin(rows.key, unclear)
+        for line in np.unique(rows.line[is_wrong]).tolist():
+            self._errors.add(line, self._columns[0].column_of("time"), AMBIGUOUS)
+        return _Part(*(column[~is_wrong] for column in rows))
 
 
 class _Context(NamedTuple):
@@ -168,7 +222,7 @@ class _Context(NamedTuple):
 
 
 class _Column:
-    """One column of values over the rows."""
+    """One column of values over the rows, or a day's columns: arrays of shape (rows x columns,)."""
 
     def __init__(self, context: _Context, column: ValueColumn) -> None:
         self._context = context
@@ -181,7 +235,8 @@ class _Column:
             "interval_s": mapping.interval_s,
         }
         self._at = {name: self._index(place.column) for name, place in self._fields.items()}
-        self._at["value"] = self._index(column.column)
+        self._values_at = [self._index(name) or 0 for name in column.columns]
+        self._starts_s = mapping.starts_of(column) if mapping.has_days else []
         self._at["quality"] = self._index(column.quality.column)
         self._at["time"] = self._index(mapping.time[0])
         self._at["details"] = self._index(mapping.details.column)
@@ -190,9 +245,9 @@ class _Column:
         times = [*(self._index(name) for name in mapping.time), self._index(mapping.offset.column)]
         self._times_at = [at for at in times if at is not None]
 
-    def column_of(self, name: str) -> int:
-        """Return the number of a field's column, 0 where it has none."""
-        at = self._at.get(name)
+    def column_of(self, name: str, number: int = 0) -> int:
+        """Return the number of a field's column, of values the `number`-th one's; 0 where it has none."""
+        at = self._values_at[number] if name == "value" else self._at.get(name)
         return 0 if at is None else at + 1
 
     def take(self, rows: Sequence[tuple[int, Cells]]) -> None:
@@ -201,42 +256,68 @@ class _Column:
         if not rows:
             return
         lines = np.array([line for line, _cells in rows], dtype=np.int64)
-        columns = list(zip(*[cells for _line, cells in rows], strict=False))
+        columns = list(zip(*(cells for _line, cells in rows), strict=False))
         wrong: dict[int, _CellWrong] = {}
         names = zip(*[self._texts(columns, name, len(rows)) for name in self._fields], strict=True)
         found, found_at = _looked_up(list(names), self._look_up, wrong)
         qualities, quality_at = _looked_up(self._texts(columns, "quality", len(rows)), self._quality, wrong)
         instants, time_at = _looked_up(self._times(columns), self._at_s, wrong)
         notes, note_at = _looked_up(self._texts(columns, "details", len(rows)), self._note, wrong)
+        count = len(self._values_at)
+        wrong = {row * count + number: one for row, one in wrong.items() for number in range(count)}
         if not (found and qualities and instants and notes):
             self._report(lines, columns, wrong)
             return
-        kind = self._kinds(qualities, quality_at, notes, note_at)
+        kind = np.repeat(self._kinds(qualities, quality_at, notes, note_at), count)
         is_missing = np.array([one.provenance is Provenance.MISSING for one in qualities])[quality_at]
         exponents = np.array([one.exponent for one in found], dtype=np.int64)[found_at]
+        at_s, later_s = np.array(instants, dtype=np.int64)[time_at].reshape(-1, 2).T
+        is_nowhere = (at_s == NEVER_S) | (later_s != 0) if self._starts_s else np.zeros(len(at_s), np.bool_)
+        texts = [cell.strip() for cells in zip(*self._value_columns(columns), strict=True) for cell in cells]
+        self._refuse_nowhere(texts, is_nowhere, at_s, wrong)
         values, kind, is_kept = self._values(
-            columns[self._at["value"] or 0], exponents, is_missing, kind, wrong
+            texts, np.repeat(exponents, count), np.repeat(is_missing, count), is_nowhere, kind, wrong
         )
+        lengths_s = np.repeat(np.array([one.key[4] for one in found], dtype=np.int64)[found_at], count)
+        if self._context.mapping.label == "end" and not self._starts_s:
+            at_s = at_s - lengths_s
+        for cell in np.flatnonzero(~is_time(at_s, lengths_s) & ~is_nowhere).tolist():
+            wrong.setdefault(cell, _CellWrong("time", "formats.time-out-of-range"))
         is_kept[list(wrong)] = False
+        left_out = [cell // count for cell, one in wrong.items() if one == _CellWrong("value", _NOT_IN_DAY)]
+        is_kept.reshape(-1, count)[left_out] = False  # whose columns are not what they are told to be
         self._report(lines, columns, wrong)
         keys = self._context.held.keys
         key = np.array([keys.setdefault(one.key, len(keys)) for one in found], dtype=np.int64)[found_at]
-        at_s = np.array(instants, dtype=np.int64)[time_at]
-        if self._context.mapping.label == "end":
-            at_s = at_s - np.array([one.key[4] for one in found], dtype=np.int64)[found_at]
-        part = _Part(key, lines, at_s, values, kind)
+        part = _Part(np.repeat(key, count), np.repeat(lines, count), at_s, later_s, values, kind)
         self._context.held.parts.append(_Part(*[column[is_kept] for column in part]))
 
+    def _value_columns(self, columns: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+        return [columns[at] for at in self._values_at]
+
+    def _refuse_nowhere(
+        self, texts: Sequence[str], is_nowhere: Bools, at_s: Int64s, wrong: dict[int, _CellWrong]
+    ) -> None:
+        """Refuse values of times that a clock change leaves out or repeats: they may only be blank."""
+        for cell in np.flatnonzero(is_nowhere).tolist():
+            if texts[cell]:
+                code = _NOT_IN_DAY if at_s[cell] == NEVER_S else "csv.hour-twice"
+                wrong.setdefault(cell, _CellWrong("value", code))
+
     def _report(self, lines: Int64s, columns: Sequence[Sequence[str]], wrong: dict[int, _CellWrong]) -> None:
-        used_at = sorted({at for at in (*self._at.values(), *self._times_at) if at is not None})
-        for row, refused in wrong.items():
-            at = next((at for at in used_at if columns[at][row] == NO_RESULT), None)
+        """Note errors by their place among rows x columns of values."""
+        fields_at = {at for at in (*self._at.values(), *self._times_at) if at is not None}
+        for cell, refused in wrong.items():
+            row, number = divmod(cell, len(self._values_at))
+            used_at = sorted({*fields_at, self._values_at[number]})
+            at = next((at for at in used_at if columns[at][row] in _CELL_CODES), None)
             if at is not None:
-                self._tell(int(lines[row]), at + 1, "xlsx.no-result")
+                self._tell(int(lines[row]), at + 1, _CELL_CODES[columns[at][row]])
                 continue
             is_pattern = refused.code == NOT_IN_PATTERN
             params = {"pattern": self._context.mapping.time_format} if is_pattern else {}
-            self._tell(int(lines[row]), self.column_of(refused.field_name), refused.code, **params)
+            column = self.column_of(refused.field_name, number)
+            self._tell(int(lines[row]), column, refused.code, **params)
 
     def _tell(self, line: int, column: int, code: str, **params: object) -> None:
         """Note an error once, whatever the number of values in its row that it concerns."""
@@ -247,10 +328,11 @@ class _Column:
     def _whole(self, rows: Sequence[tuple[int, Cells]]) -> Sequence[tuple[int, Cells]]:
         """Return the rows that have the cells they should."""
         count = self._context.cell_count
-        least = max(at for at in (*self._at.values(), *self._times_at) if at is not None) + 1
+        used_at = (*self._at.values(), *self._times_at, *self._values_at)
+        least = max(at for at in used_at if at is not None) + 1
         whole = []
         for row in rows:
-            if len(row[1]) == count or (not count and len(row[1]) >= least):
+            if len(row[1]) == count or (not count and len(row[1]) >= least) or _has_blank_tail(row[1], count):
                 whole.append(row)
             else:
                 self._tell(row[0], 0, "csv.wrong-count", expected=count or least)
@@ -263,10 +345,12 @@ class _Column:
     def _times(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
         """Return the cells that say when, joined; a date beside a time has no time of its own."""
         first, *rest = [columns[at] for at in self._times_at]
+        if self._starts_s:
+            first = [f"{bare_day(text)} 00:00:00" for text in first]
         if not rest:
             return first
         if len(self._context.mapping.time) == 2:
-            first = [text.strip().removesuffix(" 00:00:00") for text in first]
+            first = [bare_day(text) for text in first]
         return [" ".join(map(str.strip, texts)) for texts in zip(first, *rest, strict=True)]
 
     def _kinds(
@@ -283,14 +367,14 @@ class _Column:
         texts: Sequence[str],
         exponents: Int64s,
         is_missing: Bools,
+        is_nowhere: Bools,
         kind: Int64s,
         wrong: dict[int, _CellWrong],
     ) -> tuple[Int64s, Int64s, Bools]:
         """Return the values, the kinds (of blanks as the mapping says), and which rows stay."""
         mapping = self._context.mapping
-        texts = [text.strip() for text in texts]
         is_blank = np.array([not text for text in texts])
-        is_kept = np.ones(len(texts), dtype=np.bool_)
+        is_kept = ~is_nowhere
         if mapping.blank == "skip":
             is_kept &= ~is_blank | is_missing
         elif mapping.blank == "missing":
@@ -300,8 +384,9 @@ class _Column:
             wrong.setdefault(row, _CellWrong("value", "csv.missing-has-value"))
         if mapping.decimal_mark != ".":
             texts = [text.replace(".", "x").replace(mapping.decimal_mark, ".") for text in texts]
+        texts = [_written_out(text) if "e" in text.lower() else text for text in texts]
         values, verdicts = to_signed([text.encode("ascii", "replace") for text in texts], exponents)
-        is_fine = (verdicts == FINE) | (is_blank & (is_missing | (mapping.blank != "error")))
+        is_fine = (verdicts == FINE) | (is_blank & (is_missing | is_nowhere | (mapping.blank != "error")))
         for row in np.flatnonzero(~is_fine).tolist():
             wrong.setdefault(row, _CellWrong("value", CODES[int(verdicts[row])]))
         return values, kind, is_kept
@@ -310,15 +395,14 @@ class _Column:
         texts = dict(zip(self._fields, (restore(name.strip()) for name in names), strict=True))
         for name in ("usage_point", "channel", "meter_serial"):
             text = texts[name]
-            is_blank_wrong = not text and name != "meter_serial"
-            if is_blank_wrong or len(text) > _NAME_LENGTH_AT_MOST or not (text + "x").isprintable():
+            if not is_name(text) or (not text and name != "meter_serial"):
                 return _CellWrong(name, "csv.wrong-name")
         unit = base_unit(texts["unit"])
         if unit is None or not texts["unit"]:
             return _CellWrong("unit", "formats.unit-unknown")
         length = texts["interval_s"]
-        is_whole = length.isascii() and length.isdigit() and len(length) <= 8
-        if not is_whole or int(length) > _INTERVAL_S_AT_MOST:
+        is_whole = length.isascii() and length.isdigit() and len(length) <= 9
+        if not is_whole or int(length) > LENGTH_S_AT_MOST:
             return _CellWrong("interval_s", "csv.interval-length")
         key = (texts["usage_point"], texts["meter_serial"], texts["channel"], unit[0], int(length))
         return _Found(key, unit[1])
@@ -328,11 +412,18 @@ class _Column:
         quality = parse_quality_name(self._context.mapping.qualities.get(word, word))
         return _CellWrong("quality", "csv.quality-unknown") if quality is None else quality
 
-    def _at_s(self, text: str) -> int | _CellWrong:
+    def _at_s(self, text: str) -> tuple[tuple[int, int], ...] | _CellWrong:
+        """Return the instant of each column of values, and how much later the same wall clock comes again."""
+        instants = self._context.instants
         try:
-            return self._context.instants.parse(text.strip())
+            if self._starts_s:
+                return instants.parse_day(text.strip(), self._starts_s, self._context.mapping.day_interval_s)
+            return ((instants.parse(text.strip()), 0),)
         except TimeWrong as wrong:
-            return _CellWrong("time", wrong.code)
+            if wrong.both is None:
+                return _CellWrong("time", wrong.code)
+            first_s, second_s = wrong.both
+            return ((first_s, second_s - first_s),) if not self._starts_s else _CellWrong("time", wrong.code)
 
     def _note(self, text: str) -> str | _CellWrong:
         note = restore(text.strip())
@@ -344,6 +435,16 @@ class _Column:
         if column is None:
             return None
         return column - 1 if isinstance(column, int) else self._context.places.get(column.lower())
+
+
+def _has_blank_tail(cells: Cells, count: int) -> bool:
+    """Whether a row only has more delimiters behind it than its header."""
+    return 0 < count < len(cells) and not any(map(str.strip, cells[count:]))
+
+
+def _written_out(text: str) -> str:
+    """Return a number without its power of ten, ``1.5E-05`` as 0.000015: spreadsheets write small ones so."""
+    return format(Decimal(text), "f") if _SCIENTIFIC.fullmatch(text) else text
 
 
 def _looked_up(

@@ -24,7 +24,7 @@ from wattkeeper.formats.csv_cells import neutralise
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.csv_write import values_of
 from wattkeeper.formats.mapping import Mapping
-from wattkeeper.formats.tables import NO_RESULT, TableReader
+from wattkeeper.formats.tables import DIGITS_LOST, NO_RESULT, TableReader
 from wattkeeper.formats.units import written_unit
 from wattkeeper.formats.xlsx_cells import look_through
 
@@ -71,7 +71,7 @@ def iter_texts(content: bytes) -> Iterator[tuple[int, list[str]]]:
     :raises FormatError: as `read_xlsx` does
     """
     for number, texts in _iter_cells(content, "."):
-        yield number, ["" if text == NO_RESULT else text for text in texts]
+        yield number, ["" if text in (NO_RESULT, DIGITS_LOST) else text for text in texts]
 
 
 def write_xlsx(blocks: Sequence[IntervalBlock], *, zone: str = "UTC") -> bytes:
@@ -159,6 +159,8 @@ def _iter_cells(content: bytes, mark: str) -> Iterator[tuple[int, list[str]]]:
 def _text(cell: object, mark: str) -> str:
     """Return a cell as the text a CSV file would have."""
     if isinstance(cell, float):
+        if abs(cell) >= 10**DIGITS_AT_MOST:
+            return DIGITS_LOST
         number = Decimal(f"{cell:.15g}")
         text = format(number.quantize(Decimal(1)) if number == number.to_integral_value() else number, "f")
         return text.replace(".", mark)

@@ -46,7 +46,7 @@ def _first_sheet(archive: zipfile.ZipFile) -> bytes:
         raise FormatError("xlsx.broken")
     book = iter_elements(_only(archive, WORKBOOK), frozenset({"sheet"}), errors)
     sheet = next(book, None)
-    relations = list(iter_elements(_only(archive, _RELATIONS), frozenset({"Relationship"}), errors))
+    relations = iter_elements(_only(archive, _RELATIONS), frozenset({"Relationship"}), errors)
     ids = [text for name, text in sheet.attributes.items() if name.endswith("\x1fid")] if sheet else []
     targets = [one.attributes.get("Target", "") for one in relations if [one.attributes.get("Id")] == ids]
     if len(errors) or len(targets) != 1:

@@ -14,6 +14,7 @@ from wattkeeper.formats.api import ErrorList, FormatError
 _CHUNK_BYTES = 64 * 1024
 _DEPTH_AT_MOST = 100
 _TAG_BYTES_AT_MOST = 1024 * 1024  # a tag that is not over is looked at from its beginning with each chunk
+ELEMENTS_AT_MOST = 100_000  # in an element that is wanted and not over; each takes some hundred bytes
 _TEXT_LENGTH_AT_MOST = 64 * 1024  # no name, number or note is as long: the rest is nobody's
 _NAME_SEPARATOR = "\x1f"
 _ENCODING_UNKNOWN = (LookupError, ValueError)  # what Python's codecs raise through the parser
@@ -53,7 +54,7 @@ def iter_elements(source: BinaryIO | bytes, names: frozenset[str], errors: Error
 
     What is not well-formed is an error, and ends the file there.
 
-    :raises FormatError: ``xml.doctype``, ``xml.too-deep``, ``xml.tag-too-long``
+    :raises FormatError: ``xml.doctype``, ``xml.too-deep``, ``xml.tag-too-long``, ``xml.too-many-elements``
     """
     file = BytesIO(source) if isinstance(source, bytes) else source
     builder = _Builder(names)
@@ -123,6 +124,7 @@ class _Builder:
         self._names = names
         self._open: list[Element | None] = []  # None: outside of what is wanted
         self._done: list[Element] = []
+        self._counts: list[int] = []  # of what is in each open element that is wanted, inner ones left out
 
     def drain(self) -> list[Element]:
         done, self._done = self._done, []
@@ -138,8 +140,11 @@ class _Builder:
             self._open.append(None)
         else:
             element = Element(local, attributes, self.parser.CurrentLineNumber)
-            if parent is not None and local not in self._names:
+            if local in self._names:
+                self._counts.append(0)
+            elif parent is not None:
                 parent.children.append(element)
+                self._count()
             self._open.append(element)
         if len(self._open) > _DEPTH_AT_MOST:
             raise FormatError("xml.too-deep", line=self.parser.CurrentLineNumber)
@@ -147,7 +152,14 @@ class _Builder:
     def _end(self, _name: str) -> None:
         element = self._open.pop()
         if element is not None and element.name in self._names:
+            self._counts.pop()
             self._done.append(element)
+
+    def _count(self) -> None:
+        self._counts[-1] += 1
+        if self._counts[-1] > ELEMENTS_AT_MOST // len(self._counts):
+            line = self.parser.CurrentLineNumber
+            raise FormatError("xml.too-many-elements", line=line, limit_count=ELEMENTS_AT_MOST)
 
     def _text(self, text: str) -> None:
         element = self._open[-1]

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from wattkeeper.core.kernel.quality import Flag
+from wattkeeper.core.kernel.quality import UNTRUSTED
 from wattkeeper.drivers.api import AnswerDamaged, DeviceRead
 from wattkeeper.headend.ports import DevicePlan
 from wattkeeper.store.api import RawBatch, RawFrame
@@ -103,7 +103,7 @@ class BatchBuilder:
                 self.stamp_error_code = self.stamp_error_code or "headend.stamp-too-early"
             return 0
         self.stamp_error_code = self.stamp_error_code or "headend.stamp-ahead"
-        return int(Flag.SUSPECT | Flag.CLOCK_INVALID)
+        return int(UNTRUSTED)
 
     def build(self) -> RawBatch | None:
         """Return the batch, or None when there is no read."""

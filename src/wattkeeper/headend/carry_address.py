@@ -80,7 +80,9 @@ def _tls(options: dict[str, str]) -> ssl.SSLContext:
         return client_tls(options)
     except OSError as error:
         path = options.get("cert", options.get("ca", ""))
-        raise WattkeeperError("carry.file-unreadable", path=path, reason=str(error)) from error
+        raise WattkeeperError(
+            "carry.file-unreadable", path=path, reason=error.strerror or str(error)
+        ) from error
 
 
 def _read(path: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 
 import structlog
 from nats.aio.client import Client
@@ -53,7 +52,7 @@ async def connect(address: CarrierAddress, *, name: str) -> Client:
 
     Answers come to subjects of its own, ``_INBOX_<name>.…``, so that a server can keep others from them.
     """
-    note = _noting()
+    noted = Noted()
     while True:
         connection = Client()
         try:
@@ -61,7 +60,8 @@ async def connect(address: CarrierAddress, *, name: str) -> Client:
                 **address.options(),
                 name=f"wattkeeper {name}",
                 inbox_prefix=f"_INBOX_{name}",
-                error_cb=note,
+                error_cb=noted.note,
+                reconnected_cb=noted.forget,
                 max_reconnect_attempts=-1,
                 ping_interval=_PING_S,  # a server that lost its power says nothing
                 reconnect_time_wait=_RETRY_S,  # type: ignore[arg-type]
@@ -69,21 +69,26 @@ async def connect(address: CarrierAddress, *, name: str) -> Client:
                 allow_reconnect=True,
             )
         except (NatsError, OSError, TimeoutError) as error:
-            await note(error)
+            await noted.note(error)
             await asyncio.sleep(_RETRY_S)
             continue
+        await noted.forget()
         return connection
 
 
-def _noting() -> Callable[[Exception], Awaitable[None]]:
-    """Return what logs errors, one that comes again and again only once."""
-    latest = ""
+class Noted:
+    """Logs errors, one that comes again and again only once until the carrier was reached."""
 
-    async def note(error: Exception) -> None:
-        nonlocal latest
+    def __init__(self) -> None:
+        self._latest = ""
+
+    async def note(self, error: Exception) -> None:
+        """Log an error that is not the latest."""
         reason = f"{type(error).__name__}: {error}"[:200]
-        if reason != latest:
+        if reason != self._latest:
             _log.warning("carry.unreachable", reason=reason)
-        latest = reason
+        self._latest = reason
 
-    return note
+    async def forget(self) -> None:
+        """Begin anew: what comes next is news, even if it has happened before."""
+        self._latest = ""

@@ -55,12 +55,11 @@ class Writer:
     """Stores what head-ends send until told to stop; any number of them share the work."""
 
     def __init__(self, address: CarrierAddress, sink: SinkPort, *, stop: asyncio.Event) -> None:
-        self.stored_count = 0
-        self.refused_count = 0
         self.failures_count = 0
         self._address = address
         self._sink = sink
         self._stop = stop
+        self._trouble = ""  # why nothing comes, said once
 
     async def run(self) -> None:
         """Work until the stop is set; whatever fails is tried again."""
@@ -90,10 +89,14 @@ class Writer:
                     messages = await parcels.fetch(GROUP_COUNT, timeout=_FETCH_WITHIN_S)
                 except NatsTimeout:  # nothing came, or nobody is there to say so
                     await parcels.consumer_info()
-                    continue
+                    messages = []
+                self._trouble = ""
                 await self._take(connection, messages)
         except (NatsError, OSError, TimeoutError) as error:
-            _log.warning("carry.unreachable", reason=f"{type(error).__name__}: {error}"[:200])
+            reason = f"{type(error).__name__}: {error}"[:200]
+            if reason != self._trouble:
+                _log.warning("carry.unreachable", reason=reason)
+            self._trouble = reason
             await asyncio.sleep(_RETRY_S)
 
     async def _take(self, connection: Client, messages: Sequence[Msg]) -> None:
@@ -138,7 +141,6 @@ class Writer:
         await connection.flush()
         for arrival in arrivals:
             await arrival.message.ack()
-        self.stored_count += len(arrivals)
 
     async def _drop(self, message: Msg, error: WattkeeperError) -> None:
         """Let go of bytes that arrived damaged or that only a later release knows: the head-end has them."""
@@ -152,7 +154,6 @@ class Writer:
         await _tell(connection, arrival, REFUSED, error.code)
         await connection.flush()
         await arrival.message.term()
-        self.refused_count += 1
 
 
 async def _subscribe(stream: JetStreamContext) -> JetStreamContext.PullSubscription:

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import interval_start_s
 from wattkeeper.headend import backfill
 from wattkeeper.headend.contained import call_port
 from wattkeeper.headend.device import DeviceState
@@ -107,13 +109,15 @@ class LinkCollector:
             self.devices.pop(device.device_id, None)
             return
         now = self._services.clock.now()
-        is_same_grid = known is not None and known.plan.interval_s == device.interval_s
+        is_same_grid = known is not None and _grid(known.plan) == _grid(device)
         if known is not None and is_same_grid and _channel_ids(known.plan) == _channel_ids(device):
             known.plan, known.driver = device, driver
             known.cadence.poll_s = self.plan.poll_s
             return
         cadence = Cadence(self.plan.poll_s, now, self._services.dice)
-        self.devices[device.device_id] = DeviceState(device, driver, cadence, HeldStamps(device.interval_s))
+        start_s = interval_start_s(whole_seconds(now), device.interval_s, ZoneInfo(device.time_zone))
+        held = HeldStamps(device.interval_s, start_s % device.interval_s)
+        self.devices[device.device_id] = DeviceState(device, driver, cadence, held)
 
     async def _work(self) -> None:
         """Do everything due now, the regular reads first."""
@@ -144,7 +148,10 @@ class LinkCollector:
 
     def _next_to_poll(self, now: datetime) -> DeviceState | None:
         for state in list(self.devices.values()):
-            if state.cadence.due_at() <= now and state.cadence.begin(now):
+            is_set_back = state.cadence.is_beyond(now)
+            if is_set_back:
+                state.forget_dues()
+            if (is_set_back or state.cadence.due_at() <= now) and state.cadence.begin(now):
                 if state.is_installed(whole_seconds(now)):
                     return state
                 state.has_work_left = False
@@ -232,6 +239,7 @@ class LinkCollector:
                 session.relay_state,
                 error_params=session.error_params,
                 multiplier=session.multiplier,
+                intervals_s=session.intervals_s,
             )
         )
 
@@ -311,6 +319,10 @@ class LinkCollector:
         if self._backoff.retry_at is not None:
             return max(due_at, self._backoff.retry_at)
         return due_at
+
+
+def _grid(plan: DevicePlan) -> tuple[int, str]:
+    return plan.interval_s, plan.time_zone
 
 
 def _channel_ids(plan: DevicePlan) -> tuple[int, ...]:

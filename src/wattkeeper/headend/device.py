@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wattkeeper.drivers.api import Capability, Driver
+from wattkeeper.headend.batch import AHEAD_MAX_S
 from wattkeeper.headend.ports import DevicePlan
 from wattkeeper.headend.schedule import Cadence
 from wattkeeper.headend.stamps import HeldStamps
@@ -17,7 +18,8 @@ class DeviceState:
     here were missed because its link was down. `unripe_s`: the newest stamp, when the device did not have it
     yet. `clock_offset_s`: its clock less ours. `expected_count`: stamps of the first fetch still to come.
     `heard_at_s`: when it last sent something by itself. `asked_s`: stamps asked for and not yet got.
-    `multiplier_due_s`: when to ask again what it knows of its transformers.
+    `multiplier_due_s`: when to ask again what it knows of its transformers. `ahead_s`: stamps held by reads
+    from ahead of our clock alone, which nobody vouches for; `ahead_at_s`: when the last of them came.
     """
 
     plan: DevicePlan
@@ -35,6 +37,8 @@ class DeviceState:
     expected_count: int = 0
     heard_at_s: int = 0
     asked_s: set[int] = field(default_factory=set)
+    ahead_s: set[int] = field(default_factory=set)
+    ahead_at_s: int = 0
 
     @property
     def profiled_channel_ids(self) -> tuple[int, ...]:
@@ -57,7 +61,7 @@ class DeviceState:
         device_now_s = now_s + (self.clock_offset_s or 0)
         if self.plan.reads_to_s is not None:
             device_now_s = min(device_now_s, self.plan.reads_to_s)
-        return device_now_s // self.plan.interval_s * self.plan.interval_s
+        return self.held.start_of(device_now_s)
 
     def missing(self, now_s: int) -> list[int]:
         """Return the stamps its memory should hold and we do not."""
@@ -89,17 +93,35 @@ class DeviceState:
         period_s = max(self.cadence.poll_s, self.plan.interval_s)
         return 2 * period_s if Capability.PUSH in self.driver.capabilities else period_s
 
+    def forget_dues(self) -> None:
+        """Forget what was done when by a clock of ours that was ahead and is set back."""
+        self.freezes_until_s = self.multiplier_due_s = self.heard_at_s = 0
+
+    def hold(self, stamps_s: Sequence[int], now_s: int) -> None:
+        """Note stamps as held: not asked for again; those from ahead of our clock until its own is right."""
+        self.held.add(stamps_s)
+        ahead = {stamp for stamp in stamps_s if stamp > now_s + AHEAD_MAX_S}
+        self.ahead_s |= ahead
+        self.ahead_at_s = now_s if ahead else self.ahead_at_s
+
+    def trust_clock(self) -> None:
+        """Let go of what it stamped ahead of when that was last seen, now that its clock is right: true reads
+        of then will come. Of the time before it has only those that it stamped wrong.
+        """
+        self.held.drop(stamp for stamp in self.ahead_s if stamp > self.ahead_at_s)
+        self.ahead_s.clear()
+
     def note_answered(self, asked_s: Sequence[int], present_s: Sequence[int], now_s: int) -> list[int]:
         """Note what an answered request brought; return the stamps now given up."""
-        self.held.add(present_s)
-        self.asked_s.difference_update(present_s)
+        self.hold(present_s, now_s)
+        absent = {stamp for stamp in asked_s if not self.held.is_held(stamp)}
+        self.asked_s -= set(asked_s) - absent
         newest_s = self.newest_s(now_s)
-        absent = set(asked_s).difference(present_s)
         if newest_s in absent and self.unripe_s != newest_s:
             self.unripe_s = newest_s
-            absent.discard(newest_s)
         elif self.unripe_s in absent:
             self.unripe_s = None  # it had its time: from now on it is a gap
+        absent.discard(newest_s)  # a device that stamps beside the grid may have it later in the interval
         return self.held.miss(sorted(absent))
 
     def forget_old(self, now_s: int) -> None:

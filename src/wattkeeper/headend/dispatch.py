@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import structlog
 
+from wattkeeper.core.commands.read_back import judge_read_back
+from wattkeeper.core.commands.states import Kind, State
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.relay import RelayState
 from wattkeeper.drivers.api import AnswerDamaged, RelayCommand, Request
@@ -28,9 +30,9 @@ FindDevice = Callable[[int], tuple[Line, DeviceState] | None]
 
 CLAIM_PERIOD_REAL_S = 0.2
 COMMAND_THREADS_COUNT = 4
-_OPEN_TRIES_COUNT = 3
-_READ_BACK_TRIES_COUNT = 3
+_SEND_TRIES_COUNT = 3
 _PAUSE_REAL_S = 0.5
+_SETTLING_REAL_S = (0.0, _PAUSE_REAL_S, 4 * _PAUSE_REAL_S)  # a relay acknowledges first and moves then
 _READ_BACK_PAUSE_MAX_REAL_S = 30.0
 _READ_BACK_PAUSE = timedelta(seconds=60)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -43,8 +45,12 @@ async def read_relay_back(_kind: CommandKind, read: ReadRelay) -> RelayState:
     return await read()
 
 
-class _NotSent(Exception):
-    """The command did not leave: it was too late, or nobody could be told that it leaves."""
+class _TooLate(Exception):
+    """The command did not leave and is not to leave any more."""
+
+
+class _NotWrittenDown(WattkeeperError):
+    """The command did not leave: nobody could be told that it leaves."""
 
 
 @dataclass(slots=True)
@@ -91,16 +97,17 @@ class Dispatch:
         now = self._clock.now()
         for command in await self._ask(lambda: self._outbox.claim(now)) or ():
             self._start(command, self.execute)
+        busy_ids = set(self._tasks)  # of what ends meanwhile the answer says what it was before
         pending = await self._ask(lambda: self._outbox.pending_read_backs(now)) or ()
         for command in pending:
-            if command.command_id not in self._tasks and self._is_read_back_due(command):
+            if command.command_id not in busy_ids and self._is_read_back_due(command):
                 self._start(command, self.read_back)
         pending_ids = {command.command_id for command in pending}
         self._pauses = {key: pause for key, pause in self._pauses.items() if key in pending_ids}
 
     async def execute(self, command: OutboxCommand) -> None:
         """Send one command, once, and read its relay back."""
-        for _ in range(_OPEN_TRIES_COUNT):
+        for _ in range(_SEND_TRIES_COUNT):
             if await self._expire(command):
                 return
             found = self._find_device(command.device_id)
@@ -109,7 +116,7 @@ class Dispatch:
                 return
             try:
                 await self._send(command, *found)
-            except (NoAnswer, LinkDown) as error:
+            except (NoAnswer, LinkDown, AnswerDamaged, _NotWrittenDown) as error:
                 _log.warning("headend.command-not-sent", command_id=command.command_id, code=error.code)
                 await asyncio.sleep(_PAUSE_REAL_S)
                 continue
@@ -117,61 +124,71 @@ class Dispatch:
         await self._record(command, "NO_ANSWER", detail_code="headend.not-sent")
 
     async def read_back(self, command: OutboxCommand) -> None:
-        """Read the relay of a command and record its state; silence leaves it pending."""
+        """
+        Read the relay of a command and record its state; silence leaves it pending.
+
+        What the command failed by is recorded only if the relay still stands so after a while.
+        """
         found = self._find_device(command.device_id)
         if found is None:
             return
-        line, state = found
-        async with line.turn(Priority.CONTROL):
-            for _ in range(_READ_BACK_TRIES_COUNT):
-                if await self._try_read_back(command, line, state):
-                    return
+        relay_state: RelayState | None = None
+        for pause_s in _SETTLING_REAL_S:
+            await asyncio.sleep(pause_s)
+            relay_state = await self._try_read_back(command, *found)
+            if relay_state is not None and not _is_failed(command, relay_state):
+                break
+        if relay_state is not None:
+            await self._record(command, "READ_BACK", relay_state=relay_state)
 
     async def _send(self, command: OutboxCommand, line: Line, state: DeviceState) -> None:
-        """Raises NoAnswer or LinkDown only while nothing has been sent."""
+        """Raises WattkeeperError only while nothing has been sent."""
         async with line.turn(Priority.CONTROL):
             await line.ensure_connected()
-            try:
-                await line.run_steps(state.driver, state.driver.open(), keep=_keep_nothing)
-            except (NoAnswer, LinkDown):
-                raise
-            except WattkeeperError as error:
-                await self._record(command, "REFUSED_BY_DEVICE", detail_code=error.code)
-                return
-            if await self._expire(command):
-                return
             if not await self._control(command, line, state):
                 return
             await _take_leave(line, state)
         await self.read_back(command)
 
     async def _control(self, command: OutboxCommand, line: Line, state: DeviceState) -> bool:
-        """Send the control frame, never twice; whether anything was sent."""
+        """Send the order, never twice, after what is to be asked first; whether it was sent."""
         has_left = False
 
-        async def before_send(request: Request) -> None:
+        async def before_order(request: Request) -> None:
             nonlocal has_left
-            if not has_left and not await self._record(command, "SENT", frame=request.frame):
-                raise _NotSent
+            if not has_left:
+                await self._write_down(command, request)
             has_left = True
 
-        steps = state.driver.control_relay(_COMMANDS[command.kind])
+        driver = state.driver
+        steps = driver.control_relay(_COMMANDS[command.kind])
         try:
-            await line.run_steps(
-                state.driver, steps, keep=_keep_nothing, retries_count=0, before_send=before_send
-            )
-        except _NotSent:
+            await line.run_steps(driver, driver.open(), keep=_keep_nothing)
+            await line.run_steps(driver, steps, keep=_keep_nothing, before_order=before_order)
+        except _TooLate:
             return False
-        except (NoAnswer, LinkDown, AnswerDamaged) as error:
+        except (NoAnswer, LinkDown, AnswerDamaged, _NotWrittenDown) as error:
+            if not has_left:
+                raise
             await self._record(command, "NO_ANSWER", detail_code=error.code)
         except WattkeeperError as error:
             await self._record(command, "REFUSED_BY_DEVICE", detail_code=error.code)
         else:
             await self._record(command, "ACKED")
-        self._metrics.count("commands_sent")
-        return True
+        if has_left:
+            self._metrics.count("commands_sent")
+        return has_left
 
-    async def _try_read_back(self, command: OutboxCommand, line: Line, state: DeviceState) -> bool:
+    async def _write_down(self, command: OutboxCommand, request: Request) -> None:
+        """Record, while it is in time, that the command leaves."""
+        if await self._expire(command):
+            raise _TooLate
+        if not await self._record(command, "SENT", frame=request.frame):
+            raise _NotWrittenDown("headend.not-written-down", is_permanent=False)
+
+    async def _try_read_back(
+        self, command: OutboxCommand, line: Line, state: DeviceState
+    ) -> RelayState | None:
         async def read() -> RelayState:
             await line.ensure_connected()
             await line.run_steps(state.driver, state.driver.open(), keep=_keep_nothing)
@@ -180,12 +197,13 @@ class Dispatch:
             return relay_state
 
         try:
-            relay_state = await self._read_back_policy(command.kind, read)
+            async with line.turn(Priority.CONTROL):
+                relay_state = await self._read_back_policy(command.kind, read)
         except WattkeeperError as error:
             _log.warning("headend.read-back-failed", command_id=command.command_id, code=error.code)
-            return False
+            return None
         self._metrics.count("read_backs")
-        return await self._record(command, "READ_BACK", relay_state=relay_state)
+        return relay_state
 
     async def _expire(self, command: OutboxCommand) -> bool:
         if self._clock.now() < command.valid_until:
@@ -241,6 +259,10 @@ class Dispatch:
         pause.due_at = now + _READ_BACK_PAUSE
         pause.pause_s = min(2 * pause.pause_s, _READ_BACK_PAUSE_MAX_REAL_S)
         return True
+
+
+def _is_failed(command: OutboxCommand, relay_state: RelayState) -> bool:
+    return judge_read_back(Kind(command.kind.value), relay_state) is State.FAILED
 
 
 async def _take_leave(line: Line, state: DeviceState) -> None:

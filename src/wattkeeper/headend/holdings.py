@@ -51,11 +51,11 @@ async def _ask(group: Sequence[DeviceState], services: Services) -> Mapping[int,
 def _take(state: DeviceState, held: Mapping[int, Sequence[int]], services: Services) -> None:
     """A stamp is held when every profiled channel holds it."""
     stamps = [set(map(int, held.get(channel_id, ()))) for channel_id in state.profiled_channel_ids]
+    now_s = whole_seconds(services.clock.now())
     if stamps:
-        state.held.add(sorted(set.intersection(*stamps)))
+        state.hold(sorted(set.intersection(*stamps)), now_s)
     state.is_loaded = True
     if state.initial_until_s == 0:
-        now_s = whole_seconds(services.clock.now())
         state.initial_until_s = now_s
         state.expected_count = len(state.missing(now_s))
         services.progress.expect(state.expected_count)

@@ -14,7 +14,7 @@ from wattkeeper.headend.turns import Priority, Turns
 T = TypeVar("T")
 _QUIET_LEAST_S = 0.05  # a gateway sends what a slow bus says in pieces, at most this far apart
 OnStray = Callable[[bytes], None]
-BeforeSend = Callable[[Request], Awaitable[None]]
+BeforeOrder = Callable[[Request], Awaitable[None]]
 
 
 class Line:
@@ -93,10 +93,12 @@ class Line:
         *,
         keep: Callable[[bytes], int],
         retries_count: int | None = None,
-        before_send: BeforeSend | None = None,
+        before_order: BeforeOrder | None = None,
     ) -> T:
         """
         Return what the steps return; `keep` stores each answer and returns its index.
+
+        With `before_order` what is no question is an order: it is told before, and sent once.
 
         :raises NoAnswer: if the device is silent after every repetition
         :raises LinkDown: if the connection is lost
@@ -105,9 +107,10 @@ class Line:
         try:
             request = next(steps)
             while True:
-                if before_send is not None:
-                    await before_send(request)
-                frame = await self._exchange(driver, request, repeat_count)
+                is_order = before_order is not None and not request.is_question
+                if before_order is not None and is_order:
+                    await before_order(request)
+                frame = await self._exchange(driver, request, 0 if is_order else repeat_count)
                 request = steps.send(Answer(frame, keep(frame)))
         except StopIteration as done:
             result: T = done.value

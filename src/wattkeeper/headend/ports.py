@@ -89,7 +89,7 @@ class DeviceReport:
     """What a session learned about a device besides its reads; None where it learned nothing.
 
     `error_params`: what the error that `error_code` names was about. `multiplier`: of its transformers, as it
-    says itself; 1 where nobody told it of any.
+    says itself; 1 where nobody told it of any. `intervals_s`: of its load profile, as planned and as it says.
     """
 
     device_id: int
@@ -101,6 +101,7 @@ class DeviceReport:
     failures_count: int = 0
     error_params: Mapping[str, object] = field(default_factory=dict)
     multiplier: Fraction | None = None
+    intervals_s: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import structlog
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.drivers.api import DeviceRead
-from wattkeeper.headend.batch import BatchBuilder
+from wattkeeper.headend.batch import AHEAD_MAX_S, BatchBuilder
 from wattkeeper.headend.collector import LinkCollector
 from wattkeeper.headend.device import DeviceState
 from wattkeeper.headend.errors import LinkDown, SpoolFailed, SpoolFull
@@ -116,7 +116,10 @@ class PushReceiver:
         if batch is not None:
             await self._services.spool.append(batch)
         self._watch_repeats(state, reads, now_s)
-        state.held.add(sorted({read.measured_at_s for read in reads if read.measured_at_s is not None}))
+        stamps_s = sorted({read.measured_at_s for read in reads if read.measured_at_s is not None})
+        if stamps_s and stamps_s[-1] <= now_s + AHEAD_MAX_S:
+            state.trust_clock()
+        state.hold(stamps_s, now_s)
         state.heard_at_s = now_s
         self._services.metrics.count("pushes")
 

@@ -18,11 +18,6 @@ def next_multiple(now: datetime, period_s: int) -> datetime:
     return _EPOCH + ((now - _EPOCH) // timedelta(seconds=period_s) + 1) * timedelta(seconds=period_s)
 
 
-def latest_multiple(now: datetime, period_s: int) -> datetime:
-    """Return the last multiple of `period_s` at or before `now`."""
-    return next_multiple(now, period_s) - timedelta(seconds=period_s)
-
-
 def backoff_s(failures_count: int, *, least_s: float, most_s: float, dice: random.Random) -> float:
     """Return the wait after the n-th failure in a row: doubling, capped, less up to a quarter by lot."""
     doubled_s = least_s * 2.0 ** min(failures_count - 1, 16)
@@ -51,8 +46,9 @@ class LinkBackoff:
         self.retry_at = None
 
     def may_try(self, now: datetime) -> bool:
-        """Whether a try is due."""
-        return self.retry_at is None or now >= self.retry_at
+        """Whether a try is due; none is farther away than the longest wait, if the clock was set back."""
+        is_beyond = self.retry_at is not None and self.retry_at - now > timedelta(seconds=LINK_RETRY_MAX_S)
+        return self.retry_at is None or now >= self.retry_at or is_beyond
 
 
 @dataclass(slots=True)
@@ -75,9 +71,13 @@ class Cadence:
         """When the device is due next."""
         return self.poll_at if self.retry_at is None else min(self.poll_at, self.retry_at)
 
+    def is_beyond(self, now: datetime) -> bool:
+        """Whether the next poll is farther away than polls are apart: the clock was set back."""
+        return self.poll_at - now > timedelta(seconds=self.poll_s)
+
     def begin(self, now: datetime) -> bool:
         """Note that `now` has been reached; whether the device is to be tried."""
-        if now < self.poll_at:
+        if now < self.poll_at and not self.is_beyond(now):
             return self.retry_at is not None and now >= self.retry_at
         self.poll_at = next_multiple(now, self.poll_s)
         if not self.is_dead:

@@ -9,7 +9,7 @@ import structlog
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag
 from wattkeeper.core.kernel.relay import RelayState
-from wattkeeper.drivers.api import Capability, DeviceRead, Steps, TellsMultiplier
+from wattkeeper.drivers.api import Capability, DeviceRead, Steps, TellsInterval, TellsMultiplier
 from wattkeeper.headend.batch import BatchBuilder
 from wattkeeper.headend.device import DeviceState
 from wattkeeper.headend.errors import LinkDown, NoAnswer
@@ -44,6 +44,13 @@ class Session:
         self._builder = self._new_builder()
 
     @property
+    def intervals_s(self) -> tuple[int, int] | None:
+        """Of the load profile: as planned and as the device says; None where it did not say it yet."""
+        driver = self._state.driver
+        told_s = driver.profile_interval_s if isinstance(driver, TellsInterval) else None
+        return None if told_s is None else (self._state.plan.interval_s, told_s)
+
+    @property
     def now_s(self) -> int:
         """The head-end's clock in whole seconds."""
         return whole_seconds(self._services.clock.now())
@@ -72,6 +79,8 @@ class Session:
         device_s = await self._attempt(self._state.driver.read_clock)
         if device_s is not None:
             self._state.clock_offset_s = device_s - self.now_s
+            if not self._clock_flags():
+                self._state.trust_clock()
 
     async def read_relay(self) -> None:
         """Note the control state."""

@@ -32,19 +32,32 @@ class Run:
 
 
 class HeldStamps:
-    """Stamps held, asked for in vain, and given up, on the grid of multiples of `interval_s`."""
+    """Intervals of a device's memory: held, asked for in vain, and given up; each is named by its start.
 
-    def __init__(self, interval_s: int) -> None:
+    They begin at multiples of `interval_s` plus `offset_s`: hours of India are no hours of UTC. A device
+    that never stamps on this grid holds an interval by any stamp in it.
+    """
+
+    def __init__(self, interval_s: int, offset_s: int = 0) -> None:
         if interval_s <= 0:
             raise ValueError("an interval is longer than nothing")
         self.interval_s = interval_s
+        self._offset_s = offset_s
         self._base_index = 0
         self._bits = 0
+        self._is_on_grid = False
         self._misses: dict[int, int] = {}
 
+    def start_of(self, stamp_s: int) -> int:
+        """Return when the interval begins that holds a stamp."""
+        return self._start(self._index(stamp_s))
+
     def add(self, stamps_s: Iterable[int]) -> None:
-        """Note stamps as held; those off the grid are no part of it."""
-        indexes = [stamp // self.interval_s for stamp in stamps_s if stamp % self.interval_s == 0]
+        """Note stamps as held."""
+        stamps_s = list(stamps_s)
+        on_grid = [stamp for stamp in stamps_s if self.start_of(stamp) == stamp]
+        self._is_on_grid |= bool(on_grid)
+        indexes = [self._index(stamp) for stamp in (on_grid if self._is_on_grid else stamps_s)]
         if not indexes:
             return
         self._rebase(min(indexes))
@@ -55,37 +68,47 @@ class HeldStamps:
             self._misses.pop(index, None)
         self._bits |= int.from_bytes(marks, "little")
 
+    def drop(self, stamps_s: Iterable[int]) -> None:
+        """Note that the intervals of stamps are not held after all."""
+        for offset in {self._index(stamp) - self._base_index for stamp in stamps_s}:
+            if offset >= 0:
+                self._bits &= ~(1 << offset)
+
     def is_held(self, stamp_s: int) -> bool:
-        """Whether a stamp of the grid is held."""
-        return self._has(stamp_s // self.interval_s)
+        """Whether the interval of a stamp is held."""
+        return self._has(self._index(stamp_s))
 
     def miss(self, stamps_s: Iterable[int]) -> list[int]:
-        """Note stamps that the device was asked for and did not have; return those now given up."""
+        """Note what the device was asked for and did not have; return what is now given up."""
         given_up = []
         for stamp in stamps_s:
-            index = stamp // self.interval_s
+            index = self._index(stamp)
             self._misses[index] = self._misses.get(index, 0) + 1
             if self._misses[index] == ATTEMPTS_MAX:
                 given_up.append(stamp)
         return given_up
 
     def missing(self, from_s: int, until_s: int) -> list[int]:
-        """Return the stamps of the grid in [from_s, until_s] that are neither held nor given up."""
-        first, last = -(-from_s // self.interval_s), until_s // self.interval_s
+        """Return what begins in [from_s, until_s] and is neither held nor given up."""
+        first, last = self._index(from_s + self.interval_s - 1), self._index(until_s)
         if last < first:
             return []
         absent = first + np.flatnonzero(self._absent_bits(first, last - first + 1))
-        return [
-            index * self.interval_s for index in absent.tolist() if self._misses.get(index, 0) < ATTEMPTS_MAX
-        ]
+        return [self._start(index) for index in absent.tolist() if self._misses.get(index, 0) < ATTEMPTS_MAX]
 
     def forget_before(self, instant_s: int) -> None:
         """Forget what lies before `instant_s`: the device no longer has it either."""
-        shift = instant_s // self.interval_s - self._base_index
+        shift = self._index(instant_s) - self._base_index
         if shift > 0:
             self._bits >>= shift
             self._base_index += shift
             self._misses = {i: n for i, n in self._misses.items() if i >= self._base_index}
+
+    def _index(self, stamp_s: int) -> int:
+        return (stamp_s - self._offset_s) // self.interval_s
+
+    def _start(self, index: int) -> int:
+        return index * self.interval_s + self._offset_s
 
     def _has(self, index: int) -> bool:
         offset = index - self._base_index

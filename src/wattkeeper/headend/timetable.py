@@ -13,6 +13,7 @@ FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 _STEP = timedelta(seconds=1)
 _INSTANT = timedelta(microseconds=1)
 _TICK_S = 0.02
+_LOOK_REAL_S = 1.0  # a clock that was set back does not reach what is waited for
 _LEFT_MAX_COUNT = 64  # entries of those who were woken early, before the heap is made anew
 
 
@@ -116,12 +117,13 @@ class Timetable:
             self._dues.changed.set()
 
     async def run(self) -> None:
-        """Wake actors when they are due, for ever."""
+        """Wake actors when they are due, for ever; all of them when the clock was set back."""
         reached = None
         while True:
             now = self._clock.now()
             if now != reached:
                 await self._on_moved()
+                self._wake_due(now if reached is None or now > reached else FAR_FUTURE)
                 reached = now
             self._wake_due(now)
             self._dues.changed.clear()
@@ -151,7 +153,7 @@ class Timetable:
             asyncio.ensure_future(self._dues.changed.wait()),
         ]
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED, timeout=_LOOK_REAL_S)
         finally:
             for wait in waits:
                 wait.cancel()

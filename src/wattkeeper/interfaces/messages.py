@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from string import Formatter
 
 LOCALE_FOLDER = Path(__file__).parent / "locale"
 DOMAIN = "codes"
@@ -19,23 +20,33 @@ FALLBACK = "fallback"
 
 def sentence(code: str, params: Mapping[str, object] | None = None, language: str = "en") -> str:
     """Return the sentence of a code; a general one that shows the code where it has none of its own."""
-    catalogue = catalogue_of(to_language(language), DOMAIN)
-    known = {name: _words(catalogue, name, value) for name, value in (params or {}).items()} | {"code": code}
+    known = {name: _words(name, value, language) for name, value in (params or {}).items()} | {"code": code}
     known["details"] = ", ".join(f"{name}: {value}" for name, value in (params or {}).items())
-    for key in (code, f"{code.split('.')[0]}.*", FALLBACK):
-        text = catalogue.gettext(key)
-        if text != key:
-            return text.format_map(defaultdict(lambda: "?", known))
-    return f"{code} {known['details']}".strip()
+    return template_of(code, language).format_map(defaultdict(lambda: "?", known))
 
 
-def _words(catalogue: gettext.NullTranslations, name: str, value: object) -> str:
+def template_of(code: str, language: str = "en") -> str:
+    """Return the sentence of a code, or the one that speaks for it, with its parameters' places."""
+    keys = (code, f"{code.split('.')[0]}.*", FALLBACK)
+    return next((text for text in (word(key, language) for key in keys) if text), "{code} {details}")
+
+
+def places_of(template: str) -> set[str]:
+    """Return the names of the parameters that a sentence tells."""
+    return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+
+def word(key: str, language: str = "en") -> str:
+    """Return what the catalogue of codes has under a key, empty where it has nothing."""
+    text = catalogue_of(to_language(language), DOMAIN).gettext(key)
+    return "" if text == key else text
+
+
+def _words(name: str, value: object, language: str) -> str:
     """Return a parameter as people read it: the word for it where there is one, a list with commas."""
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "-"
-    key = f"{name}.{value}"
-    word = catalogue.gettext(key)
-    return str(value) if word == key else word
+    return word(f"{name}.{value}", language) or str(value)
 
 
 def to_language(wanted: str) -> str:

@@ -5,16 +5,17 @@ same values, and nothing is written that did not change.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 
 from wattkeeper.core.kernel.claims import ClaimedWindow, ClaimedWindows
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
-from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.instants import Span, merge_spans, to_seconds
 from wattkeeper.core.kernel.quality import Method, Provenance
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s
@@ -25,7 +26,7 @@ from wattkeeper.core.registry.virtual_series import VirtualSet
 from wattkeeper.core.vee.candidates import NO_CANDIDATES, Candidates
 from wattkeeper.core.vee.disputes import unmark_validated
 from wattkeeper.core.vee.estimate import DayCalendar
-from wattkeeper.core.vee.plain_validate import as_table
+from wattkeeper.core.vee.plain_validate import as_table, local_day_bounds
 from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.rule_set_plan import RulePlan, validate_by_plan
 from wattkeeper.core.vee.series import needs_history
@@ -42,6 +43,7 @@ from wattkeeper.pipeline.ports import (
     SeriesFacts,
     SpanFindings,
 )
+from wattkeeper.pipeline.read_ahead import read_ahead
 from wattkeeper.pipeline.read_rules import KeptReads, disputed_in_reads
 from wattkeeper.pipeline.rollups import refresh
 from wattkeeper.pipeline.virtual import (
@@ -53,10 +55,8 @@ from wattkeeper.pipeline.virtual import (
     reader_of,
 )
 from wattkeeper.pipeline.window import (
-    Span,
     align,
     derive_history,
-    merge_spans,
     resolution_milliwh,
     widen_to_brackets,
     widen_to_estimates,
@@ -66,14 +66,26 @@ LEASE_S = 300
 CLAIM_COUNT = 8192
 SLICE_DAYS_COUNT = 8192  # series times days derived together: what bounds memory
 DAY_S = 86_400
+STUMBLES = (  # of reckoning: no store, disk or memory
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A series that could not be derived; its windows stay dirty."""
+    """A series that could not be derived; its windows rest. `error`: what reckoning stumbled over.
 
-    series_id: int
+    `series_id` None: several stumbled together, and each was derived when it was alone.
+    """
+
+    series_id: int | None
     code: str
+    error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +155,9 @@ def run_once(
     dirty.
 
     Order: lease, run id; then, for a slice of series at a time, inputs, one append of all changed values,
-    findings, completion. A series whose facts contradict each other is reported and stays dirty; the others
-    go on.
+    findings, completion. A series whose facts contradict each other, or that reckoning stumbles over, is
+    reported, stays dirty and rests; the others go on. What fails for a slice as a whole is halved until the
+    series is alone that it fails for. What may be better at the next try, as a store that is down, is raised.
     """
     now_s = to_seconds(now.replace(microsecond=0))
     rules = rules or RuleSet()
@@ -159,11 +172,22 @@ def run_once(
     virtual = NO_VIRTUAL if ports.virtual is None else ports.virtual.load()
     is_formula = np.isin(windows.series_id, list(virtual.facts))
     is_broken = np.isin(windows.series_id, list(virtual.broken))
-    for part in _slices(windows.where(~is_formula & ~is_broken)):
+
+    def derive_metered(part: ClaimedWindows) -> None:
         _derive_slice(ports, many, part, run_id, now_s, rules, advance_rule, tally, virtual)
-    _derive_virtual(ports, virtual, windows.where(is_formula), run_id, now_s, tally)
+
+    def derive_formulas(part: ClaimedWindows) -> None:
+        _derive_level(ports, virtual, part, run_id, now_s, tally)
+
+    for part in _slices(windows.where(~is_formula & ~is_broken)):
+        _halving(derive_metered, part, tally)
+    for series_ids in levels_of(virtual, windows.series_id[is_formula].tolist()):
+        _halving(derive_formulas, windows.where(np.isin(windows.series_id, series_ids)), tally)
     broken = np.unique(windows.series_id[is_broken]).tolist()
     tally.failures += [Failure(series_id, "formulas.cycle") for series_id in broken]
+    failed = [failure.series_id for failure in tally.failures if failure.series_id is not None]
+    if failed:
+        ports.windows.set_aside(windows.where(np.isin(windows.series_id, failed)))
     return PipelineReport(
         run_id=run_id, window_count=len(windows), failures=tuple(tally.failures), **tally.counts
     )
@@ -183,6 +207,36 @@ def _slices(windows: ClaimedWindows) -> Iterator[ClaimedWindows]:
         start = end
 
 
+def _halving(derive: Callable[[ClaimedWindows], None], windows: ClaimedWindows, tally: _Tally) -> bool:
+    """Derive windows, each half of their series apart where that fails; whether it did.
+
+    What a half has written already it writes again, which changes nothing.
+    """
+    try:
+        derive(windows)
+    except (WattkeeperError, *STUMBLES) as error:
+        ids = np.unique(windows.series_id)
+        if len(ids) == 1:
+            tally.failures.append(_failure(int(ids[0]), error))
+            return True
+        together = _failure(None, error)
+        is_upper = windows.series_id >= ids[len(ids) // 2]
+        halves = [_halving(derive, windows.where(half), tally) for half in (~is_upper, is_upper)]
+        if not any(halves):
+            tally.failures.append(together)
+        return True
+    return False
+
+
+def _failure(series_id: int | None, error: Exception) -> Failure:
+    """Return what stands against a series; raise what may be better at the next try."""
+    if isinstance(error, WattkeeperError):
+        if not error.is_permanent:
+            raise error
+        return Failure(series_id, error.code)
+    return Failure(series_id, type(error).__name__, error)
+
+
 def _derive_slice(
     ports: Ports,
     many: ManySeries | None,
@@ -199,13 +253,13 @@ def _derive_slice(
     if many is not None:
         groups, rest = _derive_many(many, windows, now_s, rules, ports.hints)
     results: list[_Result] = []
-    failed: set[int] = set()
-    for series_id, own in _by_series(windows, rest).items():
+    failed: dict[int, Failure] = {}
+    single = _by_series(windows, rest)
+    for near, series_id in read_ahead(ports, many, single):
         try:
-            results += _derive_series(ports, series_id, own, now_s, rules, advance_rule)
-        except WattkeeperError as error:
-            failed.add(series_id)
-            tally.failures.append(Failure(series_id, error.code))
+            results += _derive_series(near, series_id, single[series_id], now_s, rules, advance_rule)
+        except (WattkeeperError, *STUMBLES) as error:
+            failed[series_id] = _failure(series_id, error)
     parts = [*(derived.rows for derived in groups), *(result.rows for result in results)]
     rows = MeasurementRows.concatenate([part for part in parts if len(part)])
     if ports.rates is not None:
@@ -216,19 +270,31 @@ def _derive_slice(
     if ports.roll_ups is not None:
         days = [*(derived.days for derived in groups), *(result.days for result in results)]
         refresh(ports.roll_ups, run_id, days)
-    if many is not None and groups:
-        many.record_findings(
-            [SpanFindings(each.table.series_id, *each.span, each.findings) for each in groups], run_id
-        )
+    if many is not None:
+        found = [SpanFindings(each.table.series_id, *each.span, each.findings) for each in groups]
+        many.record_findings([*found, *_without_findings(results)], run_id)
     for result in results:
+        if many is not None and not result.findings:
+            continue
         from_s, to_s = result.span
         ports.findings.record(
             series_id=result.series_id, from_s=from_s, to_s=to_s, findings=result.findings, run_id=run_id
         )
     ports.windows.complete(windows.where(~np.isin(windows.series_id, list(failed))))
+    tally.failures += failed.values()
     tally.add_series(results)
     for derived in groups:
         tally.add_group(derived)
+
+
+def _without_findings(results: Sequence[_Result]) -> Iterator[SpanFindings]:
+    """Yield the spans in which nothing was found, each with all series of which it was derived."""
+    of_span: dict[Span, list[int]] = defaultdict(list)
+    for result in results:
+        if not result.findings:
+            of_span[result.span].append(result.series_id)
+    for span, series_ids in of_span.items():
+        yield SpanFindings(np.array(sorted(series_ids), dtype=np.int64), *span, ())
 
 
 def _by_series(windows: ClaimedWindows, series_id: Int64s) -> dict[int, list[ClaimedWindow]]:
@@ -261,7 +327,7 @@ def _mark_dependents(
         ports.bills.mark(rows)
 
 
-def _derive_virtual(
+def _derive_level(
     ports: Ports,
     virtual: VirtualSet,
     windows: ClaimedWindows,
@@ -269,26 +335,20 @@ def _derive_virtual(
     now_s: int,
     tally: _Tally,
 ) -> None:
-    """Derive windows of virtual series: members before those who use them."""
-    by_series = _by_series(windows, windows.series_id)
-    for series_ids in levels_of(virtual, by_series):
-        own = {series_id: by_series[series_id] for series_id in series_ids}
-        derived = derive_level(reader_of(ports), virtual, own, now_s)
-        failed = {each.facts.series_id: each.error.code for each in derived if each.error is not None}
-        results = [
-            _virtual_result(ports, each, each.intervals) for each in derived if each.intervals is not None
-        ]
-        rows = MeasurementRows.concatenate([result.rows for result in results if len(result.rows)])
-        if ports.rates is not None:
-            tables = [(as_table(r.intervals, r.series_id), r.rows, r.days.zone) for r in results]
-            append_determinants(ports.rates, run_id, tables)
-        _append(ports, virtual, run_id, rows, now_s)
-        if ports.roll_ups is not None:
-            refresh(ports.roll_ups, run_id, [result.days for result in results])
-        done = (window for series_id in series_ids if series_id not in failed for window in own[series_id])
-        ports.windows.complete(list(done))
-        tally.add_series(results)
-        tally.failures += [Failure(series_id, code) for series_id, code in failed.items()]
+    """Derive windows of virtual series of which none uses another."""
+    derived = derive_level(reader_of(ports), virtual, _by_series(windows, windows.series_id), now_s)
+    failed = {each.facts.series_id: each.error.code for each in derived if each.error is not None}
+    results = [_virtual_result(ports, each, each.intervals) for each in derived if each.intervals is not None]
+    rows = MeasurementRows.concatenate([result.rows for result in results if len(result.rows)])
+    if ports.rates is not None:
+        tables = [(as_table(r.intervals, r.series_id), r.rows, r.days.zone) for r in results]
+        append_determinants(ports.rates, run_id, tables)
+    _append(ports, virtual, run_id, rows, now_s)
+    if ports.roll_ups is not None:
+        refresh(ports.roll_ups, run_id, [result.days for result in results])
+    ports.windows.complete(windows.where(~np.isin(windows.series_id, list(failed))))
+    tally.add_series(results)
+    tally.failures += [Failure(series_id, code) for series_id, code in failed.items()]
 
 
 def _virtual_result(ports: Ports, derived: DerivedVirtual, intervals: Intervals) -> _Result:
@@ -373,7 +433,10 @@ def _derive_window(
         limits=SeriesLimits(
             facts.series_id,
             facts.power_max_w,
-            resolution_milliwh((*facts.installations, *facts.profiles), span),
+            [
+                resolution_milliwh((*facts.installations, *facts.profiles), day)
+                for day in pairwise(local_day_bounds(*span, calendar).tolist())
+            ],
             has_registers=facts.kind is Kind.CUMULATIVE,
         ),
         calendar=calendar,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.kernel.instants import Span, merge_spans
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
@@ -16,7 +17,6 @@ from wattkeeper.core.vee.series import cut_window
 from wattkeeper.pipeline.nodes import candidate_in_node, measured_on, members_of, tellers_of
 from wattkeeper.pipeline.ports import Hints, MeasurementRows
 from wattkeeper.pipeline.virtual import Reader, changed_spans
-from wattkeeper.pipeline.window import Span, merge_spans
 
 
 def calendar_with(hints: Hints | None, series_id: int, calendar: DayCalendar, span: Span) -> DayCalendar:

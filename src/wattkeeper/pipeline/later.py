@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.kernel.instants import Span, merge_spans
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s
@@ -23,7 +24,7 @@ from wattkeeper.core.vee.like_days import DAY_S, UNUSABLE_FLAGS
 from wattkeeper.pipeline.hints import calendar_with
 from wattkeeper.pipeline.ports import Hints, ManySeries, MeasurementRows, Ports, SeriesFacts
 from wattkeeper.pipeline.virtual import changed_spans, reader_of
-from wattkeeper.pipeline.window import LEARNT_METHODS, Span, derive_span, merge_spans
+from wattkeeper.pipeline.window import LEARNT_METHODS, derive_span
 
 YEAR_S = YEAR_DAYS * DAY_S
 CLOCKS_S = 2 * 3600  # how far a day of last year may begin off the same instant
@@ -59,7 +60,7 @@ def _of_last_year(ports: Ports, hints: Hints, facts: SeriesFacts, derived: Inter
     spans[0] = spans[0][0] - ACTUAL_DAYS * DAY_S, spans[0][1]
     reach_s = YEAR_S + CLOCKS_S, CLOCKS_S - YEAR_S + derived.interval_s
     then = merge_spans((from_s - reach_s[0], to_s + reach_s[1]) for from_s, to_s in spans)
-    rows = MeasurementRows.concatenate([reader_of(ports)([facts.series_id], span) for span in then])
+    rows = MeasurementRows.concatenate([ports.measurements.read(facts.series_id, *span) for span in then])
     rows = rows.where((rows.provenance == Provenance.MEASURED) & ((rows.flags & UNUSABLE_FLAGS) == 0))
     calendar = calendar_with(
         hints, facts.series_id, DayCalendar(facts.zone, facts.holidays), (then[0][0], spans[-1][1])

@@ -6,13 +6,13 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.quality import Flag, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.vee.candidates import Candidate, from_balance, from_check_meter
 from wattkeeper.pipeline.ports import FedSpan, MeasurementRows, NodeMeters
 from wattkeeper.pipeline.virtual import Reader
-from wattkeeper.pipeline.window import Span
 
 Mask = NDArray[np.bool_]
 DOUBTFUL_FLAGS = int(Flag.SUSPECT | Flag.CLOCK_INVALID)

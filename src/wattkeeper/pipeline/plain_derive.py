@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.quality import Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.intervals import Intervals, derive_intervals
@@ -28,14 +29,7 @@ from wattkeeper.pipeline.later import LAST_METHODS, find_later
 from wattkeeper.pipeline.plain_groups import Group
 from wattkeeper.pipeline.ports import Hints, ManyReads, ManySeries, MeasurementRows, PlainSeries
 from wattkeeper.pipeline.read_rules import judge_table
-from wattkeeper.pipeline.window import (
-    CONTEXT_S,
-    LEARNT_METHODS,
-    Span,
-    history_span,
-    is_far,
-    span_to_nearest,
-)
+from wattkeeper.pipeline.window import CONTEXT_S, LEARNT_METHODS, history_span, is_far, span_to_nearest
 
 Rows = NDArray[np.intp]
 TABLE_DAYS_COUNT = 8192  # series times days of history derived together: what bounds memory
@@ -134,7 +128,7 @@ def _reads_by_row(reads: ReadTable, rows: Rows) -> Iterator[tuple[int, ReadColum
     if not len(rows):
         return
     firsts = np.flatnonzero(np.diff(reads.row, prepend=-1))
-    ends = np.append(firsts[1:], len(reads))
+    ends = firsts + np.diff(firsts, append=len(reads))
     spans = dict(
         zip(reads.row[firsts].tolist(), zip(firsts.tolist(), ends.tolist(), strict=True), strict=True)
     )

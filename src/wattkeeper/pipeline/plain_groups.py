@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.claims import ClaimedWindows
+from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.kinds import find_kinds
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.estimate import DayCalendar
@@ -17,7 +18,6 @@ from wattkeeper.pipeline.ports import ManySeries, PlainSeries
 from wattkeeper.pipeline.window import (
     CONTEXT_S,
     LEARNT_METHODS,
-    Span,
     align,
     learning_span,
     may_have_learnt,

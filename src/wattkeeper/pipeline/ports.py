@@ -84,6 +84,10 @@ class MeasurementRows:
 class Registry(Protocol):
     """Facts about series, read inside the lease."""
 
+    def load(self, series_ids: Sequence[int]) -> object:
+        """Read the facts of series that are about to be asked for."""
+        ...
+
     def get_facts(self, series_id: int) -> SeriesFacts:
         """Return the facts of a series.
 
@@ -128,6 +132,10 @@ class DirtyWindows(Protocol):
 
     def complete(self, windows: Sequence[ClaimedWindow]) -> int:
         """Remove the windows that are still held with their `fence_id` and return how many those were."""
+        ...
+
+    def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
+        """Let windows that could not be derived rest for a while and hold up no others."""
         ...
 
 

@@ -6,17 +6,19 @@ from dataclasses import replace
 import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.instants import Span
+from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.plain import PlainFacts, ReadTable
 from wattkeeper.core.readings.rollups import day_bounds
 from wattkeeper.core.readings.settle import take
 from wattkeeper.core.registry.installations import ChannelInstallation
-from wattkeeper.core.vee.read_rules import MULTIPLIER, judge_multipliers, judge_reads, ratios_of
+from wattkeeper.core.vee.read_rules import MULTIPLIER, judge_grid, judge_multipliers, judge_reads, ratios_of
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.core.vee.rules_delivery import Deliveries
 from wattkeeper.pipeline.ports import RawReads, SeriesFacts
-from wattkeeper.pipeline.window import Grid, Span
+from wattkeeper.pipeline.window import Grid
 
 
 class KeptReads:
@@ -54,6 +56,11 @@ class KeptReads:
         order = np.lexsort((flags, value, source, at_s, channel_id))
         delivered = Deliveries(channel_id, at_s, value, flags, source).take(order)
         bounds_s = np.array(day_bounds(*span, facts.zone), dtype=np.int64)
+        intervals = facts.installations if facts.kind is Kind.INTERVAL else facts.profiles
+        own_ids = {each.channel_id for each in intervals}
+        yield from judge_grid(
+            delivered, interval_channel_ids=own_ids, day_bounds_s=bounds_s, interval_s=facts.interval_s
+        )
         installations = (*facts.installations, *facts.profiles)
         is_told = any(each.told for each in installations)
         for from_s, to_s, rules in plan.over(int(bounds_s[0]), int(bounds_s[-1])):
@@ -92,11 +99,12 @@ def judge_table(
     """Return what the rules over reads find on the days of a span, each finding with series and channel."""
     bounds_s: Int64s = np.array(day_bounds(*span, grid.zone), dtype=np.int64)
     rows = Deliveries(reads.row, reads.measured_at_s, reads.value, reads.flags, reads.source)
+    beside = judge_grid(rows, interval_channel_ids=(), day_bounds_s=bounds_s, interval_s=grid.interval_s)
     return [
         replace(
             finding,
             series_id=int(facts.series_id[finding.channel_id or 0]),
             channel_id=int(facts.channel_id[finding.channel_id or 0]),
         )
-        for finding in judge_reads(rows, day_bounds_s=bounds_s, rules=rules, now_s=now_s)
+        for finding in (*beside, *judge_reads(rows, day_bounds_s=bounds_s, rules=rules, now_s=now_s))
     ]

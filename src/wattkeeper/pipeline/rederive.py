@@ -65,7 +65,8 @@ def rederive(
         virtual=None if ports.virtual is None else _DryVirtual(ports.virtual),
     )
     report = run_once(dry, from_seconds(now_s), limit=len(windows))
-    return Rederived(MeasurementRows.concatenate(kept.parts), report.interval_count, report.failures)
+    failures = tuple(failure for failure in report.failures if failure.series_id is not None)
+    return Rederived(MeasurementRows.concatenate(kept.parts), report.interval_count, failures)
 
 
 class _Kept:
@@ -93,6 +94,9 @@ class _Windows:
     def complete(self, windows: Sequence[ClaimedWindow]) -> int:
         self._on_done(len(windows))
         return len(windows)
+
+    def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
+        """Change nothing: nobody dirtied them."""
 
 
 class _Nobody:

@@ -5,7 +5,9 @@ Whenever a day is written, so is its month, by the same run; a month that is old
 cut off by an interruption and is summed anew.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +33,30 @@ def refresh(roll_ups: RollUps, run_id: int, spans: Sequence[SpanDays]) -> int:
 
     Spans are of the same series or share none.
     """
-    together: dict[bytes, list[SpanDays]] = {}
-    for days in spans:
-        together.setdefault(days.series_id.tobytes(), []).append(days)
-    rows = RollUpRows.concatenate([_changes(roll_ups, own) for own in together.values()])
+    rows = RollUpRows.concatenate([_changes(roll_ups, own) for own in _together(spans)])
     if len(rows):
         roll_ups.append(run_id, rows)
     return len(rows)
+
+
+def _together(spans: Sequence[SpanDays]) -> Iterator[list[SpanDays]]:
+    """Yield what can be asked for at once: the spans of the same series, of all that have the same ones."""
+    of_series: dict[bytes, list[SpanDays]] = defaultdict(list)
+    for days in spans:
+        of_series[days.series_id.tobytes()].append(days)
+    alike: dict[Hashable, list[list[SpanDays]]] = defaultdict(list)
+    for own in of_series.values():
+        places = tuple((days.from_s, days.to_s) for days in own)
+        alike[places, own[0].interval_s, own[0].zone.key].append(own)
+    for groups in alike.values():
+        yield [_join(parts) for parts in zip(*groups, strict=True)]
+
+
+def _join(parts: Sequence[SpanDays]) -> SpanDays:
+    if len(parts) == 1:
+        return parts[0]
+    series_id = np.sort(np.concatenate([days.series_id for days in parts]))
+    return replace(parts[0], series_id=series_id, rows=RollUpRows.concatenate([days.rows for days in parts]))
 
 
 def _changes(roll_ups: RollUps, own: Sequence[SpanDays]) -> RollUpRows:

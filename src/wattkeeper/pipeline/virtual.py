@@ -13,10 +13,11 @@ import numpy as np
 
 from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
+from wattkeeper.core.kernel.instants import Span, from_seconds, local_midnight, merge_spans, to_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
+from wattkeeper.core.readings.rollups import find_day_firsts
 from wattkeeper.core.registry.virtual_series import (
     MemberRows,
     VirtualFacts,
@@ -25,7 +26,7 @@ from wattkeeper.core.registry.virtual_series import (
     evaluate,
 )
 from wattkeeper.pipeline.ports import ManySeries, MeasurementRows, Ports, VirtualMeters
-from wattkeeper.pipeline.window import Span, floor_to_day, merge_spans
+from wattkeeper.pipeline.window import floor_to_day
 
 DAY_S = 86_400
 PIECE_S = 32 * DAY_S
@@ -167,28 +168,15 @@ def _derive(held: _Held, known: VirtualSet, facts: VirtualFacts, span: Span) -> 
     columns = (getattr(rows, name) for name in MeasurementRows.__slots__)
     try:
         values = evaluate(
-            facts, MemberRows(*columns), starts_at_s, _day_first(starts_at_s, facts), known.interval_s_of
+            facts,
+            MemberRows(*columns),
+            starts_at_s,
+            find_day_firsts(starts_at_s, facts.zone),
+            known.interval_s_of,
         )
     except WattkeeperError as error:
         return DerivedVirtual(facts, span, None, error)
     return DerivedVirtual(facts, span, _as_intervals(values, starts_at_s, facts.interval_s))
-
-
-def _day_first(starts_at_s: Int64s, facts: VirtualFacts) -> Int64s:
-    """Return the index of the first interval of each one's local day."""
-    days_s = np.array(_midnights(int(starts_at_s[0]), int(starts_at_s[-1]), facts), dtype=np.int64)
-    day = np.searchsorted(days_s, starts_at_s, side="right") - 1
-    first: Int64s = np.searchsorted(starts_at_s, days_s)[day].astype(np.int64)
-    return first
-
-
-def _midnights(from_s: int, last_s: int, facts: VirtualFacts) -> list[int]:
-    day = from_seconds(from_s).astimezone(facts.zone).date()
-    found: list[int] = []
-    while not found or found[-1] <= last_s:
-        found.append(to_seconds(local_midnight(day, facts.zone)))
-        day += timedelta(days=1)
-    return found[:-1] if found[-1] > last_s else found
 
 
 def _as_intervals(values: VirtualValues, starts_at_s: Int64s, interval_s: int) -> Intervals:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
+from wattkeeper.core.kernel.instants import Span, from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Method
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
@@ -30,7 +30,6 @@ from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.table import Mask
 from wattkeeper.pipeline.ports import Integers, Ports, SeriesFacts
 
-Span = tuple[int, int]
 SUM_CHECK = RULE_BY_CODE["vee.sum-check"]
 LEARNT_METHODS = tuple(
     int(each) for each in Method if each not in (Method.NONE, Method.LINEAR, Method.EXCHANGE)
@@ -47,17 +46,6 @@ LOAD_METHODS = tuple(
 )  # of what a daily load says, or may say once more is known
 FAR_S = HISTORY_DAYS * DAY_S  # from days farther back nothing learns but a daily load
 CONTEXT_S = DAY_S  # reads this far around a window help to tell a wrong read from a right one
-
-
-def merge_spans(spans: Iterable[Span]) -> list[Span]:
-    """Return the union of half-open spans, in order, touching ones joined."""
-    merged: list[Span] = []
-    for from_s, to_s in sorted(spans):
-        if merged and from_s <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], to_s))
-        else:
-            merged.append((from_s, to_s))
-    return merged
 
 
 class Grid(Protocol):
@@ -107,13 +95,13 @@ def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: Adva
         registers,
         _collect(facts, facts.profiles, reads, span),
         day_bounds_s=np.array(day_bounds(*span, facts.zone), dtype=np.int64),
-        register_step_milliwh=resolution_milliwh(facts.installations, span),
-        profile_step_milliwh=resolution_milliwh(facts.profiles, span),
-        tolerance=partial(_tolerated_milliwh, facts, resolution_milliwh(facts.installations, span)),
+        register_step_milliwh=partial(resolution_milliwh, facts.installations),
+        profile_step_milliwh=partial(resolution_milliwh, facts.profiles),
+        tolerance=partial(_tolerated_milliwh, facts),
     )
 
 
-def _tolerated_milliwh(facts: SeriesFacts, step_milliwh: int, at_s: int, advance_milliwh: int) -> int:
+def _tolerated_milliwh(facts: SeriesFacts, at_s: int, step_milliwh: int, advance_milliwh: int) -> int:
     """Return what a sum of intervals may be off its registers, by the rule set of an instant (V06)."""
     rules = RuleSet() if facts.rules is None else facts.rules.at(at_s)
     own = rules.parameters_of(SUM_CHECK)
@@ -133,6 +121,7 @@ def _collect(
         to_s=span[1],
         interval_s=facts.interval_s,
         power_max_w=facts.power_max_w,
+        zone=facts.zone,
     )
 
 
@@ -202,7 +191,8 @@ def fold(
     next_s = reads.find_nearest(facts.channel_ids, span[1], is_before=False)
     if read_s is None or not is_far(read_s, span) or (next_s is not None and next_s <= now_s):
         return None
-    head_span = align((read_s - FAR_S, read_s + 1), facts, now_s)
+    lasts_s = facts.interval_s if facts.kind is Kind.INTERVAL else 0  # the gap begins when its interval ends
+    head_span = align((read_s - FAR_S, read_s + lasts_s + 1), facts, now_s)
     if head_span is None or not _is_plain(facts, head_span, span[1]):
         return None
     head = derive_span(ports, facts, head_span, advance_rule)

@@ -168,7 +168,8 @@ def _compound(draw: _Draw) -> Iterator[Entry]:
             usage_point_name=f"Building {building}, flat {flat}",
             usage_point_name_zh=f"{building}号楼{flat}室",
             customer_name=customer[0], customer_name_zh=customer[1], meter_serial=serial, address=serial,
-            family="dlt645_2007", make_model="Simulated DDZY-645 single-phase", link=COMPOUND_LINK,
+            family="dlt645_2007",
+            make_model="Simulated DDZY-645 single-phase · 模拟单相表", link=COMPOUND_LINK,
             channels=channels, keys=new_meter_keys(draw.rng), settings={"phases": 1}, parent="T-1",
             has_relay=True, tariff_code=TARIFFS["home"],
             hidden=Hidden(f"home-{index + 1}", draw.counts(4_000_000)),
@@ -178,7 +179,8 @@ def _compound(draw: _Draw) -> Iterator[Entry]:
         _blank(draw), usage_point="T-1", usage_point_kind="MAIN", site="COMPOUND",
         usage_point_name="Transformer 1, main meter", usage_point_name_zh="1号变压器总表",
         meter_serial=serial,
-        address=serial, family="dlt645_2007", make_model="Simulated DTZY-645 three-phase", link=COMPOUND_LINK,
+        address=serial, family="dlt645_2007",
+        make_model="Simulated DTZY-645 three-phase · 模拟三相表", link=COMPOUND_LINK,
         channels=_channels(_energy("1/100", 8), phases=3, power_step="1/10", has_relay=False),
         keys=new_meter_keys(draw.rng), settings={"phases": 3}, power_max_w=400_000,
         hidden=Hidden("transformer-loss", draw.counts(20_000_000)),
@@ -194,7 +196,8 @@ def _factory(draw: _Draw) -> Iterator[Entry]:
             _blank(draw), usage_point=f"F-{index + 1}", usage_point_kind="MAIN", site="FACTORY",
             usage_point_name=f"Main supply {index + 1}", usage_point_name_zh=f"{index + 1}号总进线",
             customer_name=site.name, customer_name_zh=site.name_zh, meter_serial=serial, address="1",
-            family="dlms_three_phase", make_model="Simulated DLMS three-phase", link=FACTORY_LINKS[index],
+            family="dlms_three_phase",
+            make_model="Simulated DLMS three-phase · 模拟三相表", link=FACTORY_LINKS[index],
             channels=_channels(_energy("1/1000", 9), phases=3, power_step="1", has_relay=False), keys=keys,
             settings={"client_sap": 1}, multiplier=(200, 5), power_max_w=250_000,
             tariff_code=TARIFFS["factory"], hidden=Hidden(f"rest-{index + 1}", draw.counts(90_000_000)),
@@ -213,7 +216,8 @@ def _factory(draw: _Draw) -> Iterator[Entry]:
 def _modbus(draw: _Draw, *, unit: int, series: int) -> Entry:
     return replace(
         _blank(draw), meter_serial=f"MB{series}{draw.seed % 1000:03d}{unit:04d}", address=str(unit),
-        family="modbus_energy", make_model="Simulated Modbus three-phase", settings={"phases": 3},
+        family="modbus_energy",
+        make_model="Simulated Modbus three-phase · 模拟三相表", settings={"phases": 3},
         channels=_channels(_energy("1/100", 8), phases=3, power_step="1", has_relay=False),
     )  # fmt: skip
 
@@ -228,7 +232,7 @@ def _building(draw: _Draw) -> Iterator[Entry]:
             usage_point_name=f"Shop {index + 1}, {name[0]}", usage_point_name_zh=f"{index + 1}号铺 {name[1]}",
             customer_name=name[0], customer_name_zh=name[1], meter_serial=serial,
             address=f"{site.code}/{serial}", family="pulse_counter",
-            make_model="Simulated pulse counter, 1600 imp/kWh", link=PULSE_LINK,
+            make_model="Simulated pulse counter, 1600 imp/kWh · 模拟脉冲表", link=PULSE_LINK,
             channels=(Channel("pulses_imp", "1", 9, True, imp_per_kwh=1600),), settings={"imp_per_kwh": 1600},
             power_max_w=20_000, tariff_code=TARIFFS["building"],
             hidden=Hidden(f"shop-{index + 1}", draw.counts(40_000_000)),

@@ -2,7 +2,8 @@
 
 A folder per table and month holds ``rows.parquet`` and ``manifest.json``; ``removed`` lies beside them while
 the month is out of the engine. Removal moves the month into a table of its own in one step, so that nothing
-can be added between the last comparison and the end.
+can be added between the last comparison and the end. Of a month that was destroyed only the manifest stays,
+as ``destroyed-*.json``. Whoever moves or destroys months holds the `archive_lock`.
 """
 
 import json
@@ -27,7 +28,8 @@ _DERIVED = ("raw_read", "measurement", "rate_day")
 MONTHLY = ("raw_receipt", "raw_read", "raw_frame", "measurement", "rate_day")
 ROWS_MAX_COUNT = 1_000_000  # of one slice: what bounds memory
 _BATCH = ("batch_id", "frame_index")
-_ROWS, _MANIFEST, _REMOVED = "rows.parquet", "manifest.json", "removed"
+_ROWS, _MANIFEST, _REMOVED, _DESTROYED = "rows.parquet", "manifest.json", "removed", "destroyed-{}.json"
+_LEAVING = b"leaving"  # in `removed` until what left was compared once more
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,13 @@ def archive_month(store: HttpReadingStore, folder: Path, table: str, month: int)
     """
     Write one month of a table and prove that the file holds all of it; None where there is nothing.
 
-    :raises WattkeeperError: ``store.archive-unequal`` if what is read back differs
+    A month that is only in its file comes back first: what came since is written with it, not over it.
+
+    :raises WattkeeperError: ``store.archive-unequal`` if what is read back differs; ``store.archive-damaged``
     """
     place = folder / table / str(month)
+    if (place / _MANIFEST).exists() and is_removed(folder, known := _read(place / _MANIFEST)):
+        restore_month(store, folder, known)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = place / (_ROWS + ".new")
     rows_count = write_month(store, table, month, fresh)
@@ -87,30 +93,55 @@ def remove_month(store: HttpReadingStore, folder: Path, manifest: Manifest) -> N
     :raises WattkeeperError: ``store.archive-damaged``; ``store.archive-unequal`` if something came meanwhile:
         nothing is removed then
     """
-    if verify_files(folder, manifest):
-        raise WattkeeperError("store.archive-damaged", table=manifest.table, month=manifest.month)
+    require_whole(folder, manifest)
     aside = f"{manifest.table}_leaving"
-    bring_back(store, manifest.table)
+    removed = manifest.place(folder) / _REMOVED
+    bring_back(store, folder, manifest.table)
     store.execute(f"CREATE TABLE {aside} AS {manifest.table}")
-    _write_durably(manifest.place(folder) / _REMOVED, b"")
+    _write_durably(removed, _LEAVING)
     store.execute(queries.move(manifest.table, aside, manifest.month))
     if _stored(store, aside, manifest.month) != (manifest.rows_count, manifest.rows_mix):
-        bring_back(store, manifest.table)
-        (manifest.place(folder) / _REMOVED).unlink()
+        bring_back(store, folder, manifest.table)
         raise WattkeeperError(
             "store.archive-unequal", is_permanent=False, table=manifest.table, month=manifest.month
         )
+    _write_durably(removed, b"")
     store.execute(f"DROP TABLE {aside} SYNC")
 
 
-def bring_back(store: HttpReadingStore, table: str) -> None:
+def bring_back(store: HttpReadingStore, folder: Path, table: str) -> None:
     """Put back what an interrupted removal has set aside."""
     aside = f"{table}_leaving"
-    if not store.select(queries.exists(aside)).num_rows:
-        return
-    for month in _months_of(store, aside):
-        store.execute(queries.move(aside, table, month))
-    store.execute(f"DROP TABLE {aside} SYNC")
+    if store.select(queries.exists(aside)).num_rows:
+        for month in months_of(store, aside):
+            if (removed := folder / table / str(month) / _REMOVED).exists():
+                _write_durably(removed, _LEAVING)
+            store.execute(queries.move(aside, table, month))
+        store.execute(f"DROP TABLE {aside} SYNC")
+    for removed in folder.glob(f"{table}/*/{_REMOVED}"):
+        if removed.read_bytes() == _LEAVING:
+            removed.unlink()
+
+
+def destroy_month(folder: Path, manifest: Manifest) -> None:
+    """
+    Destroy the file of a month that is only there; what it held stays written down.
+
+    :raises WattkeeperError: ``store.archive-damaged`` where the file is not the one that was written
+    """
+    require_whole(folder, manifest)
+    place = manifest.place(folder)
+    (place / _MANIFEST).replace(place / _DESTROYED.format(manifest.file_sha256[:16]))
+    _sync(place)
+    finish_destroying(folder)
+
+
+def finish_destroying(folder: Path) -> None:
+    """Take away the rows of months of which only what was destroyed is written down."""
+    for place in {path.parent for path in folder.glob(f"*/*/{_DESTROYED.format('*')}")}:
+        if not (place / _MANIFEST).exists():
+            for name in (_ROWS, _REMOVED):
+                (place / name).unlink(missing_ok=True)
 
 
 def restore_month(store: HttpReadingStore, folder: Path, manifest: Manifest) -> None:
@@ -119,8 +150,7 @@ def restore_month(store: HttpReadingStore, folder: Path, manifest: Manifest) -> 
 
     :raises WattkeeperError: ``store.archive-damaged`` before anything is changed
     """
-    if verify_files(folder, manifest):
-        raise WattkeeperError("store.archive-damaged", table=manifest.table, month=manifest.month)
+    require_whole(folder, manifest)
     aside, table = f"{manifest.table}_returning", manifest.table
     store.execute(f"DROP TABLE IF EXISTS {aside} SYNC")
     store.execute(_keeping_all(aside, table))
@@ -138,8 +168,17 @@ def restore_month(store: HttpReadingStore, folder: Path, manifest: Manifest) -> 
 
 def list_manifests(folder: Path) -> list[Manifest]:
     """Return what the archive holds, in order of table and month."""
-    paths = folder.glob(f"*/*/{_MANIFEST}") if folder.exists() else ()
-    return sorted((_read(path) for path in paths), key=lambda found: (found.table, found.month))
+    return _list(folder, _MANIFEST)
+
+
+def list_destroyed(folder: Path) -> list[Manifest]:
+    """Return what the archive held once, in order of table and month."""
+    return _list(folder, _DESTROYED.format("*"))
+
+
+def list_away(folder: Path) -> list[Manifest]:
+    """Return what is out of the engine: only in the archive, or destroyed."""
+    return [found for found in list_manifests(folder) if is_removed(folder, found)] + list_destroyed(folder)
 
 
 def is_removed(folder: Path, manifest: Manifest) -> bool:
@@ -155,17 +194,23 @@ def verify_files(folder: Path, manifest: Manifest) -> list[str]:
     return [str(path.relative_to(folder))]
 
 
+def require_whole(folder: Path, manifest: Manifest) -> None:
+    """
+    Check that the month's file is the one that was written.
+
+    :raises WattkeeperError: ``store.archive-damaged``
+    """
+    if verify_files(folder, manifest):
+        raise WattkeeperError("store.archive-damaged", table=manifest.table, month=manifest.month)
+
+
 def away_months(folder: Path, tables: Sequence[str] = _DERIVED) -> set[int]:
-    """Return the months (yyyymm) of which one of the tables is only in the archive."""
-    return {
-        manifest.month
-        for manifest in list_manifests(folder)
-        if manifest.table in tables and is_removed(folder, manifest)
-    }
+    """Return the months (yyyymm) of which one of the tables is only in the archive, or destroyed."""
+    return {manifest.month for manifest in list_away(folder) if manifest.table in tables}
 
 
 def horizon_s(folder: Path) -> int:
-    """Return the end of the newest month that is only in the archive, 0 where none is."""
+    """Return the end of the newest month that is only in the archive or destroyed, 0 where none is."""
     return max((month_span(month)[1] for month in away_months(folder)), default=0)
 
 
@@ -195,7 +240,12 @@ def find_lost(store: HttpReadingStore, folder: Path, manifest: Manifest) -> list
 
 def months_of(store: HttpReadingStore, table: str) -> list[int]:
     """Return the months of a table that the engine holds, oldest first."""
-    return _months_of(store, table)
+    return sorted(count_months(store, table))
+
+
+def count_months(store: HttpReadingStore, table: str) -> dict[int, int]:
+    """Return how many rows of each month of a table the engine holds."""
+    return {row["month"]: row["rows"] for row in store.select(queries.months(table)).to_pylist()}
 
 
 def read_rows(path: Path) -> Iterator[pa.Table]:
@@ -267,17 +317,16 @@ def _kinds(store: HttpReadingStore, table: str) -> dict[str, str]:
     return {row["name"]: row["type"] for row in rows}
 
 
-def _months_of(store: HttpReadingStore, table: str) -> list[int]:
-    rows = store.select(queries.months(table)).to_pylist()
-    return sorted(int(row["month"]) for row in rows)
-
-
 def _digest(path: Path) -> str:
     digest = sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _list(folder: Path, name: str) -> list[Manifest]:
+    return sorted(map(_read, folder.glob(f"*/*/{name}")), key=lambda found: (found.table, found.month))
 
 
 def _read(path: Path) -> Manifest:

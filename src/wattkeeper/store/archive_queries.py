@@ -30,8 +30,11 @@ def key_of(table: str) -> str:
 
 
 def months(table: str) -> str:
-    """The months a table holds."""
-    return f"SELECT DISTINCT toInt64(toYYYYMM({_INSTANT[_base(table)]})) AS month FROM {table}{_ARROW}"
+    """The months a table holds, and how many rows of each."""
+    return (
+        f"SELECT toInt64(toYYYYMM({_INSTANT[_base(table)]})) AS month, toInt64(count()) AS rows FROM {table}"
+        f" GROUP BY month{_ARROW}"
+    )
 
 
 def columns(table: str) -> str:

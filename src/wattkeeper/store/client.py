@@ -36,7 +36,7 @@ from wattkeeper.store.columns import (
 from wattkeeper.store.native import Columns, encode_block
 from wattkeeper.store.ranges import INSTANT_MAX_S, check_batch, check_measurements
 from wattkeeper.store.receipts import receipt_table, receipts_of
-from wattkeeper.store.schema import INSERT_SETTINGS, TABLES
+from wattkeeper.store.schema import INSERT_SETTINGS, TABLES, TABLES_NOW, retunings
 from wattkeeper.store.transport import StoreRefused, Transport, address_in, address_of, address_of_server
 from wattkeeper.store.windows import FIRST_WINDOW_S, Window, windows
 
@@ -76,8 +76,11 @@ class HttpReadingStore:
         return store
 
     def make_tables(self) -> None:
-        """Create what is not there yet."""
+        """Create what is not there yet, and let what an earlier release made work as today's does."""
         for statement in TABLES.values():
+            self._ask(statement)
+        now = self._ask(TABLES_NOW).decode().splitlines()
+        for statement in retunings("\n".join(line for line in now if "MergeTree" in line)):
             self._ask(statement)
 
     def insert_raw(self, batches: Sequence[RawBatch]) -> None:
@@ -145,10 +148,15 @@ class HttpReadingStore:
     ) -> Measurements:
         """Return the current values, or those as of a run, ordered by series and start."""
         slices = _slices(series_ids)
+        asked = list(chain.from_iterable(slices))
+        is_ordered = not bulk.are_few(asked)
         tables = [
-            self._select(bulk.measured_query(tenant_id, ids, from_s, to_s, as_of_run_id)) for ids in slices
+            self._select(
+                bulk.measured_query(tenant_id, ids, from_s, to_s, as_of_run_id, is_ordered=is_ordered)
+            )
+            for ids in slices
         ]
-        return bulk.newest_measured(tables, list(chain.from_iterable(slices)))
+        return bulk.newest_measured(tables, asked)
 
     def series_with_methods(
         self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, methods: Sequence[int]

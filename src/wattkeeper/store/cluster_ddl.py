@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.store.schema import TABLES
+from wattkeeper.store.schema import TABLES, retunings
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _CREATE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
+_ALTER = re.compile(r"ALTER TABLE (\w+)")
 _ENGINE = re.compile(r"ENGINE = (\w*MergeTree)\b(?!\()")
 _SHARDED_BY = ("channel_id", "series_id", "batch_id")  # the first that a table has
 
@@ -24,9 +25,7 @@ def cluster_statements(cluster: str, database: str = "wattkeeper") -> Iterator[s
 
     :raises WattkeeperError: ``store.ddl-name`` for a name that is none
     """
-    for name in (cluster, database):
-        if not _NAME.fullmatch(name):
-            raise WattkeeperError("store.ddl-name", name=name)
+    _check_names(cluster, database)
     yield f"CREATE DATABASE IF NOT EXISTS {database} ON CLUSTER {cluster}"
     for table, text in TABLES.items():
         yield _replicated(table, text, cluster, database)
@@ -36,6 +35,26 @@ def cluster_statements(cluster: str, database: str = "wattkeeper") -> Iterator[s
             f"ENGINE = Distributed('{cluster}', '{database}', '{table}_local', {_sharding(text)})\n"
             "SETTINGS fsync_after_insert = 1, fsync_directories = 1"
         )
+
+
+def cluster_retunings(cluster: str, database: str = "wattkeeper") -> Iterator[str]:
+    """
+    Yield the statements that make tables of an earlier release work as today's, on every replica.
+
+    They may be run again. What is stored keeps its form until it is merged.
+
+    :raises WattkeeperError: ``store.ddl-name`` for a name that is none
+    """
+    _check_names(cluster, database)
+    made_otherwise = "".join(f"{table}\t\n" for table in TABLES)
+    for statement in retunings(made_otherwise):
+        yield _ALTER.sub(rf"ALTER TABLE {database}.\1_local ON CLUSTER {cluster}", statement, 1)
+
+
+def _check_names(*names: str) -> None:
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise WattkeeperError("store.ddl-name", name=name)
 
 
 def _replicated(table: str, text: str, cluster: str, database: str) -> str:

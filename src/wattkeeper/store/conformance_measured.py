@@ -27,6 +27,22 @@ def check_the_highest_run_wins_whenever_it_arrives(store: ReadingStore) -> None:
     assert store.measurements(21, [1], *ALWAYS).value_milliwh.tolist() == [2]
 
 
+def check_values_come_in_order_of_few_series_and_of_many(store: ReadingStore) -> None:
+    """Whatever came last: by series and start, the highest run of each, however many are asked for."""
+    month_s = 31 * 86_400
+    for run_id in (3, 2, 1):
+        for at_s in (MONTH_START_S + month_s, MONTH_START_S + 900, MONTH_START_S):
+            rows = [(series_id, at_s, 10 * series_id + run_id, run_id) for series_id in (10_002, 40, 2, 1)]
+            store.insert_measurements(79, measured(rows))
+    for asked in ([2, 1], range(1, 41), range(1, 10_003)):
+        found = store.measurements(79, list(asked), *ALWAYS)
+        held = [series_id for series_id in (1, 2, 40, 10_002) if series_id in asked]
+        starts_s = [MONTH_START_S, MONTH_START_S + 900, MONTH_START_S + month_s]
+        assert found.series_id.tolist() == [series_id for series_id in held for _ in starts_s]
+        assert found.starts_at_s.tolist() == starts_s * len(held)
+        assert found.value_milliwh.tolist() == [10 * series_id + 3 for series_id in found.series_id.tolist()]
+
+
 def check_daily_energy_counts_corrections_once(store: ReadingStore) -> None:
     """Sums rest on current values only and respect their bounds."""
     day_s = 86_400

@@ -225,7 +225,8 @@ def _intents_of(view: _View) -> NDArray[np.int64]:
 
 def _dead_among(intents: NDArray[np.int64]) -> list[int]:
     """Return the slots whose process is gone; one that is taken back meanwhile is not."""
-    left = {slot: int(intents[slot]) for slot in np.flatnonzero(intents).tolist()}
+    is_taken = intents != 0  # a copy: to search what others write meanwhile fails where their number changes
+    left = {slot: int(intents[slot]) for slot in np.flatnonzero(is_taken).tolist()}
     return [slot for slot, process in left.items() if process and not _is_alive(process)]
 
 

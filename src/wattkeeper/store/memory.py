@@ -76,8 +76,7 @@ class MemoryReadingStore:
         keys = [
             key
             for channel_id in _rising(channel_ids)
-            for key in sorted(self._of(tenant_id, channel_id))
-            if from_s <= key[1] < to_s
+            for key in sorted(key for key in self._of(tenant_id, channel_id) if from_s <= key[1] < to_s)
         ]
         return self._columns(tenant_id, keys)
 
@@ -107,13 +106,12 @@ class MemoryReadingStore:
     ) -> Measurements:
         """Return the current values, or those as of a run, ordered by series and start."""
         wanted = {int(series_id) for series_id in series_ids}
+        held = self._measured.get(tenant_id, {})
         rows = []
-        for (series_id, starts_at_s), runs in sorted(self._measured.get(tenant_id, {}).items()):
-            if series_id not in wanted or not from_s <= starts_at_s < to_s:
-                continue
-            known = [run_id for run_id in runs if as_of_run_id is None or run_id <= as_of_run_id]
+        for key in sorted(key for key in held if key[0] in wanted and from_s <= key[1] < to_s):
+            known = [run_id for run_id in held[key] if as_of_run_id is None or run_id <= as_of_run_id]
             if known:
-                rows.append((series_id, starts_at_s, *runs[max(known)], max(known)))
+                rows.append((*key, *held[key][max(known)], max(known)))
         table = np.array(rows, np.int64).reshape(-1, 7)
         return Measurements(*(np.ascontiguousarray(table[:, index]) for index in range(7)))
 
@@ -174,11 +172,9 @@ class MemoryReadingStore:
     def rate_days(self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> RateDayRows:
         """Return the current determinants of days that start in the span."""
         wanted = {int(series_id) for series_id in series_ids}
-        rows = [
-            runs[max(runs)]
-            for key, runs in sorted(self._rate_days.get(tenant_id, {}).items())
-            if key[0] in wanted and from_s <= key[1] < to_s
-        ]
+        held = self._rate_days.get(tenant_id, {})
+        asked = sorted(key for key in held if key[0] in wanted and from_s <= key[1] < to_s)
+        rows = [held[key][max(held[key])] for key in asked]
         table = np.array(rows, np.int64).reshape(-1, len(RateDayRows.__slots__))
         return RateDayRows(*(np.ascontiguousarray(column) for column in table.T))
 

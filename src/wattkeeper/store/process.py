@@ -34,7 +34,7 @@ from chdb import ChdbError
 from chdb.state.sqlitelike import Connection, connect
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.store.schema import INSERT_SETTINGS, RETUNED, TABLES
+from wattkeeper.store.schema import INSERT_SETTINGS, TABLES, TABLES_NOW, retunings
 
 BODY_MAX_BYTES = 1 << 30
 _INSERT = re.compile(r"(?s)\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)\s*$", re.IGNORECASE)
@@ -97,7 +97,9 @@ class Engine:
             raise WattkeeperError("store.folder-locked", folder=str(folder)) from error
         try:
             self._lanes = {name: Lane(_connect(folder, count)) for name, count in _LANES.items()}
-            for statement in (*TABLES.values(), *RETUNED):
+            for statement in TABLES.values():
+                self._lanes["insert"].query(statement)
+            for statement in retunings(self._lanes["insert"].query(TABLES_NOW).decode()):
                 self._lanes["insert"].query(statement)
         except (ChdbError, RuntimeError) as error:
             raise WattkeeperError(

@@ -7,6 +7,8 @@ of them before the engine deletes the parts they came from (`_SETTINGS`). Reads 
 happened.
 """
 
+import re
+
 _SETTINGS = (
     "fsync_after_insert = 1, fsync_part_directory = 1,"
     " min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1,"
@@ -15,9 +17,14 @@ _SETTINGS = (
     " auto_statistics_types = ''"  # made of every column at every merge, and no question of ours needs them
 )
 
+# what a question about one series reads of a column that says the same again and again is a block of it: the
+# smaller, the sooner it is unpacked, and such a column is small either way
+_SMALL_BLOCKS = "SETTINGS (min_compress_block_size = 65536)"
+
 INSERT_SETTINGS = {
     "max_partitions_per_insert_block": 0,  # a file may hold many years
     "optimize_on_insert": 0,  # re-deliveries collapse in merges; to look for them now doubles the cost
+    "distributed_foreground_insert": 1,  # on a cluster: what is stored can be read, by whoever asks next
 }
 
 TABLES = {
@@ -56,12 +63,12 @@ TABLES = {
         CREATE TABLE IF NOT EXISTS measurement (
             tenant_id Int64 CODEC(Delta, ZSTD(1)),
             series_id Int64 CODEC(Delta, ZSTD(1)),
-            starts_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+            starts_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)) {_SMALL_BLOCKS},
             run_id Int64 CODEC(Delta, ZSTD(1)),
-            value_milliwh Int64 CODEC(GCD, ZSTD(3)) SETTINGS (min_compress_block_size = 524288),
-            provenance Int8 CODEC(ZSTD(1)),
-            flags Int32 CODEC(ZSTD(1)),
-            method Int8 CODEC(ZSTD(1))
+            value_milliwh Int64 CODEC(GCD, ZSTD(3)),
+            provenance Int8 CODEC(ZSTD(1)) {_SMALL_BLOCKS},
+            flags Int32 CODEC(ZSTD(1)) {_SMALL_BLOCKS},
+            method Int8 CODEC(ZSTD(1)) {_SMALL_BLOCKS}
         )
         ENGINE = MergeTree
         PARTITION BY toYYYYMM(starts_at)
@@ -129,8 +136,42 @@ TABLES = {
     """,
 }
 
-RETUNED = tuple(  # tables of an earlier release, whose own settings stayed as they were made
-    f"ALTER TABLE {table} {change}"
-    for table in TABLES
-    for change in (f"MODIFY SETTING {_SETTINGS}", "RESET SETTING min_parts_to_merge_at_once")
+_OF_COLUMN = re.compile(r"(\w+)`? \w+(?:\('UTC'\))? CODEC\([^`\n]*\) SETTINGS \(([^)]*)\)")
+
+TABLES_NOW = (
+    "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() FORMAT TSVRaw"
 )
+
+
+def retunings(tables_now: str) -> list[str]:
+    """Return what makes tables of an earlier release work as today's; rows keep their form until merged.
+
+    :param tables_now: the answer to `TABLES_NOW`
+    """
+    statements = []
+    for line in tables_now.splitlines():
+        table, _, made = line.partition("\t")
+        wanted = TABLES.get(table)
+        if wanted is None:
+            continue
+        if _settings_of(made) != _settings_of(wanted):
+            settings = ", ".join(sorted(_settings_of(wanted)))
+            statements += [
+                f"ALTER TABLE {table} MODIFY SETTING {settings}",
+                f"ALTER TABLE {table} RESET SETTING min_parts_to_merge_at_once",
+            ]
+        told, right = (dict(_OF_COLUMN.findall(text)) for text in (made, wanted))
+        for column in sorted(told.keys() | right.keys()):
+            alter = f"ALTER TABLE {table} MODIFY COLUMN {column}"
+            if column not in right:
+                names = ", ".join(setting.partition(" =")[0] for setting in told[column].split(", "))
+                statements.append(f"{alter} RESET SETTING {names}")
+            elif told.get(column) != right[column]:
+                statements.append(f"{alter} MODIFY SETTING {right[column]}")
+    return statements
+
+
+def _settings_of(made: str) -> set[str]:
+    """The settings of a table by the text that makes it."""
+    told = {setting.strip() for setting in made.rpartition("SETTINGS ")[2].split(",")}
+    return told - {"index_granularity = 8192"}  # told by every table, asked for by none

@@ -75,7 +75,7 @@ def late_reads(ahead_max_s: int) -> str:
     """Reads stamped later than their batch came, though nothing is known against their clock."""
     return (
         "SELECT tenant_id, channel_id, toInt64(toUnixTimestamp(measured_at)) AS at_s,"
-        " toInt64(toUnixTimestamp(received_at)) AS received_at_s FROM raw_read INNER JOIN"
+        " toInt64(toUnixTimestamp(received_at)) AS received_at_s FROM raw_read GLOBAL INNER JOIN"
         " (SELECT tenant_id, batch_id, max(received_at) AS received_at FROM raw_receipt"
         " GROUP BY tenant_id, batch_id) AS receipt USING (tenant_id, batch_id)"
         f" WHERE measured_at > received_at + {int(ahead_max_s)}"

@@ -33,5 +33,17 @@ def month_span(month: int) -> Window:
     return _first_of(year, number), _first_of(after[0], after[1] + 1)
 
 
+def shift_month(month: int, months_count: int) -> int:
+    """Return the month (yyyymm) so many months later, or earlier where the count is negative."""
+    index = month // 100 * 12 + month % 100 - 1 + months_count
+    return index // 12 * 100 + index % 12 + 1
+
+
+def month_of(instant: datetime) -> int:
+    """Return the month (yyyymm, UTC) of an instant."""
+    at = instant.astimezone(UTC)
+    return at.year * 100 + at.month
+
+
 def _first_of(year: int, month: int) -> int:
     return to_seconds(datetime(year, month, 1, tzinfo=UTC))

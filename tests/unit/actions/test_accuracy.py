@@ -14,7 +14,7 @@ from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.registry.set_topology import set_topology
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.virtual.accuracy_checks import add_accuracy_check, retire_accuracy_check
-from wattkeeper.actions.virtual.judge_accuracy import judge_accuracy, judge_all
+from wattkeeper.actions.virtual.judge_accuracy import judge_accuracy
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.alarms.models import Finding
@@ -196,6 +196,8 @@ def test_what_is_refused(compared: Compared, theirs: People) -> None:
     assert refusal(lambda: compared.add(0)) == "accuracy.itself"
     assert refusal(lambda: compared.add(main_class="9")) == "vee.accuracy-class"
     assert refusal(lambda: compared.add(base_power_w=0)) == "registry.invalid-field"
+    for absurd in ({"loss_ppm": 500_001}, {"loss_ppm": -1}, {"window_days": 401}, {"window_days": 0}):
+        assert refusal(lambda absurd=absurd: compared.add(**absurd)) == "registry.invalid-field"
     check_id = compared.add()
     retire = {"now": NOW, "check_id": check_id}
     assert refusal(lambda: retire_accuracy_check(actor=theirs.operator, **retire)) == "registry.not-found"
@@ -203,9 +205,3 @@ def test_what_is_refused(compared: Compared, theirs: People) -> None:
         "accounts.not-allowed"
     )
     assert get_check(tenant_id=theirs.tenant.id, check_id=check_id) is None
-
-
-def test_every_tenant_is_judged(compared: Compared) -> None:
-    compared.put(0, 1.0)
-    compared.add()
-    assert judge_all(compared.store, now=FIRST_AT + timedelta(days=6)) == 1

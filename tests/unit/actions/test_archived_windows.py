@@ -19,6 +19,7 @@ class Windows:
         spans = ((HORIZON_S - 900, HORIZON_S), (HORIZON_S - 900, OPEN_S + 900), (OPEN_S, OPEN_S + 900))
         self.claimed = [ClaimedWindow(1, id_, *span, 7) for id_, span in enumerate(spans, start=1)]
         self.done: list[ClaimedWindow] = []
+        self.resting: list[ClaimedWindow] = []
 
     def claim(self, *, now_s: int, lease_s: int, limit: int) -> Sequence[ClaimedWindow]:
         return self.claimed
@@ -26,6 +27,9 @@ class Windows:
     def complete(self, windows: Sequence[ClaimedWindow]) -> int:
         self.done += windows
         return len(windows)
+
+    def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
+        self.resting = list(windows)
 
 
 def test_what_is_archived_is_told_and_the_rest_derived(ours: People) -> None:
@@ -41,6 +45,13 @@ def test_what_is_archived_is_told_and_the_rest_derived(ours: People) -> None:
     assert inner.done == inner.claimed, "with what was cut off"
     found = Finding.objects.filter(rule=LATE_RULE).order_by("subject_key")
     assert [finding.subject_key for finding in found] == ["series:1", "series:2"]
+
+
+def test_what_could_not_be_derived_rests_whole(ours: People) -> None:
+    inner = Windows()
+    windows = OpenWindows(inner, ours.tenant.id, lambda: HORIZON_S, lambda: NOW)
+    windows.set_aside(windows.claim(now_s=0, lease_s=1, limit=9))
+    assert inner.resting == inner.claimed[1:]
 
 
 def test_without_an_archive_nothing_changes(ours: People) -> None:

@@ -1,21 +1,26 @@
 """Files: all good rows in, errors listed, the same file twice changes nothing, a failure loses nothing."""
 
-from datetime import UTC, datetime
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from relational import NOW, People, Street, install_first
 from wattkeeper.actions.collection import file_meters
 from wattkeeper.actions.collection.import_file import import_file, try_import
+from wattkeeper.actions.registry.add_site import add_site
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.registry.facts import get_series_facts
-from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, UsagePoint
+from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
+from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.store.api import RawBatch
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -59,6 +64,28 @@ def test_good_rows_become_reads_of_a_meter_of_its_own(
     assert DirtyWindow.objects.get().ends_at == NOW  # the days after are looked at with it
 
 
+@pytest.mark.parametrize(
+    ("zone", "code", "time_zone"),
+    [
+        (None, "FILES", "UTC"),
+        ("UTC", "FILES", "UTC"),
+        ("Asia/Shanghai", "FILES-Asia-Shanghai", "Asia/Shanghai"),
+    ],
+)
+def test_days_of_a_file_are_those_of_its_zone(
+    ours: People, services: Services, zone: str | None, code: str, time_zone: str
+) -> None:
+    given = {"actor": ours.operator, "now": NOW, "services": services, "label": "a.csv"}
+    content = (HEAD + row(2, 0, "1")).encode()
+    try_import(**given, content=content, options=CsvOptions(zone=zone))
+    assert not Site.objects.exists()
+    for _ in range(2):
+        import_file(**given, content=content, options=CsvOptions(zone=zone))
+    site = Site.objects.get()
+    assert (site.code, site.time_zone) == (code, time_zone)
+    assert UsagePoint.objects.get().site == site
+
+
 def test_twice_is_once_and_earlier_rows_reach_back(
     ours: People, services: Services, store: MemoryReadingStore
 ) -> None:
@@ -93,6 +120,93 @@ def test_intervals_of_another_length_are_refused_not_mixed(
     assert send(ours, services, *[line.replace("P1", "P2") for line in quarters]) == (4, 1, [])
     monkeypatch.setattr(file_meters, "_check_length", lambda *_parts: None)  # the planted fault
     assert send(ours, services, *quarters) == (4, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("zone", "first_at", "interval_s", "kept", "codes"),
+    [
+        ("Asia/Kolkata", "2026-10-01T18:30:00Z", 3600, 4, []),
+        ("Asia/Kolkata", "2026-10-01T18:00:00Z", 3600, 0, ["imports.off-grid"]),
+        ("Asia/Kathmandu", "2026-10-01T18:00:00Z", 900, 4, []),
+        ("Asia/Kathmandu", "2026-10-01T18:00:00Z", 1800, 0, ["imports.off-grid"]),
+        ("Asia/Kolkata", "2026-10-01T18:30:00Z", 86400, 4, []),
+        ("Australia/Lord_Howe", "2026-10-03T13:30:00Z", 1800, 4, []),
+        ("Australia/Lord_Howe", "2026-10-03T13:30:00Z", 3600, 0, ["series.interval-not-kept"]),
+        ("Europe/Berlin", "2026-10-24T22:00:00Z", 3600, 4, []),
+        ("Europe/Berlin", "2026-11-01T23:00:00Z", 86400, 0, ["series.interval-not-kept"]),
+    ],
+)
+def test_intervals_that_no_day_begins_with_are_refused_not_lost(
+    ours: People,
+    services: Services,
+    store: MemoryReadingStore,
+    zone: str,
+    first_at: str,
+    interval_s: int,
+    kept: int,
+    codes: list[str],
+) -> None:
+    """What lies beside the grid of the local days is in no interval of them: it would be nowhere."""
+    site_id = add_site(actor=ours.operator, now=NOW, code="Z", name="Z", kind="COMMERCIAL", time_zone=zone)
+    first = datetime.fromisoformat(first_at)
+    starts = [first + timedelta(seconds=interval_s * i) for i in range(4)]
+    text = HEAD + "".join(f"P1,import,{at.isoformat()},{interval_s},1,kWh,measured\n" for at in starts)
+    result = import_file(
+        actor=ours.operator, now=NOW, services=services, content=text.encode(), label="a.csv", site_id=site_id
+    )
+    assert (result.rows_count, [error.code for error in result.errors]) == (kept, codes)
+    assert store.counts(ours.tenant.id).raw_reads == kept
+
+
+def test_one_row_beside_the_grid_is_named_and_the_others_go_in(ours: People, services: Services) -> None:
+    rows = [row(2, hour, "1") for hour in range(4)]
+    rows.append(row(2, 9, "1").replace("09:00:00", "09:07:00"))
+    result = import_file(
+        actor=ours.operator,
+        now=NOW,
+        services=services,
+        content=(HEAD + "".join(rows)).encode(),
+        label="a.csv",
+    )
+    (error,) = result.errors
+    assert (result.rows_count, error.code) == (4, "imports.off-grid")
+    assert (error.params["count"], error.params["first_at"]) == (1, "2026-11-02T09:07:00+00:00")
+
+
+def test_a_block_that_is_refused_leaves_nothing_behind(
+    ours: People, services: Services, store: MemoryReadingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a usage point and its meter, nor a meter, channel, series or end of an installation."""
+
+    def counts() -> list[int]:
+        models = (Site, UsagePoint, Meter, Channel, Series, Installation)
+        return [model.objects.filter(tenant_id=ours.tenant.id).count() for model in models]
+
+    def bring(*rows: tuple[str, str]) -> list[str]:
+        text = HEAD.replace("quality", "quality,meter_serial")
+        text += "".join(f"{line.strip()},{serial}\n" for line, serial in rows)
+        result = import_file(
+            actor=ours.operator, now=NOW, services=services, content=text.encode(), label="a.csv"
+        )
+        return [error.code for error in result.errors]
+
+    volts = (row(2, 0, "1").replace("kWh", "V"), "M9")
+    odd = (row(2, 0, "1").replace("3600", "7000"), "M8")
+    good = [(row(day, 0, "1"), "M1") for day in (2, 4)]
+    second, elsewhere = (row(3, 0, "1"), "M2"), (row(5, 0, "1", point="P2"), "M1")
+    before = counts()
+    assert set(bring(volts, odd)) == {"imports.unit-not-kept", "series.interval-not-kept"}
+    assert counts() == before
+    assert bring(*good) == []
+    held = counts()
+    refused = ["imports.second-meter", "imports.meter-elsewhere"]
+    assert bring(good[0], second, elsewhere) == refused
+    assert counts() == held
+    assert bring(second, elsewhere) == refused
+    assert counts() == held
+    monkeypatch.setattr(file_meters, "transaction", SimpleNamespace(atomic=nullcontext))  # the planted fault
+    assert bring(good[0], second, elsewhere) == refused
+    assert counts() != held
 
 
 @pytest.mark.parametrize("year", ["1900", "1969", "2106", "2300"])
@@ -310,7 +424,7 @@ def test_a_meter_of_one_file_that_another_follows_was_exchanged(
     [
         ("_followed_at", lambda _point, _at: None, ("M2", "M1", "M1 again")),
         ("_let_go", lambda *_: None, ("M1", "M1 again", "M2")),
-        ("_Known", lambda ends_s, _store: KNOWN(ends_s, None), ("M1", "M2", "M1 again")),
+        ("_Known", lambda ends_s, _stored_s: KNOWN(ends_s, {}), ("M1", "M2", "M1 again")),
     ],
     ids=["who follows", "who was there", "what the files before knew"],
 )
@@ -324,6 +438,21 @@ def test_an_exchange_that_overlooks_something_is_caught(
 ) -> None:
     monkeypatch.setattr(file_meters, name, fault)
     assert exchanged(ours, services, order) != EXCHANGED
+
+
+def test_the_store_is_asked_before_the_transaction(
+    ours: People, services: Services, store: MemoryReadingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a part of a file: nobody waits for the store behind a lock of the database."""
+    held: list[int] = []
+
+    def latest(*args: Any) -> Any:
+        held.append(len(connection.savepoint_ids))
+        return MemoryReadingStore.latest(store, *args)
+
+    monkeypatch.setattr(store, "latest", latest)
+    assert exchanged(ours, services, ("M1", "M2")) == EXCHANGED
+    assert held == [0, 0]  # tried and kept; before the first file nobody is there
 
 
 def test_who_comes_back_after_an_exchange_is_refused_not_lost(ours: People, services: Services) -> None:

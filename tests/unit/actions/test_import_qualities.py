@@ -113,6 +113,28 @@ def test_what_was_measured_stands_whenever_it_comes(
         assert rows_of(stored(people, store)[0])[0] == (FIRST_S, 5000, "valid")
 
 
+@pytest.mark.parametrize(
+    ("better", "worse", "stands"),
+    [("raw", "suspect", "valid"), ("est.linear", "suspect", "est.linear"), ("edited", "forecast", "edited")],
+)
+def test_a_corrected_file_stands_whichever_came_first(
+    ours: People,
+    theirs: People,
+    services: Services,
+    store: MemoryReadingStore,
+    better: str,
+    worse: str,
+    stands: str,
+) -> None:
+    """The state is a function of the set of files; of one interval the best told stands, not the latest."""
+    corrected = file_of([better])
+    first = file_of([worse]).replace(b"0.001007", b"0.005")
+    for people, files in ((ours, (first, corrected)), (theirs, (corrected, first, corrected))):
+        for content in files:
+            bring(people, services, store, content)
+        assert rows_of(stored(people, store)[0])[0] == (FIRST_S, 1007, stands)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_quality_fits_the_flags_of_a_read(name: str) -> None:
     quality = parse_quality_name(name)

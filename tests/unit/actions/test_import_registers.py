@@ -97,3 +97,28 @@ def test_what_lies_between_a_read_and_the_next_boundary_is_missed_where_it_is_lo
     """The planted fault: an interval that the first or the last read cuts belongs to nobody."""
     monkeypatch.setattr("wattkeeper.core.readings.trace._fill_holes", lambda *_: [])
     assert end_at_the_last_read(ours, services, store) < (67_001 - 63_428) * MILLIWH
+
+
+@pytest.mark.parametrize("told", ["A", "E64"])
+def test_two_tellings_of_one_read_are_kept_in_one_file_as_in_two(
+    ours: People, theirs: People, services: Services, store: MemoryReadingStore, told: str
+) -> None:
+    """A read that is estimated where one advance ends and measured where the next begins, or just another."""
+    first = advance(0, "M1").replace("20260901100333,A", f"20260901100333,{told}")
+    second = advance(1, "M1").replace("006454.9", "006450.0").replace(",145.1,", ",150.0,")
+    found = []
+    for people, files in ((ours, [first + second]), (theirs, [second, first])):
+        for rows in files:
+            content = f"100,NEM13,202611030900,MDA1,Ret1\r\n{rows}900\r\n".encode()
+            told_back = import_file(
+                actor=people.operator, now=NOW, services=services, content=content, label="a.nem13"
+            )
+            assert told_back.errors == ()
+            derive(people, store)
+        channel = Meter.objects.get(tenant=people.tenant).channels.get()
+        reads = store.raw_reads(people.tenant.id, [channel.id], 0, 2**32 - 1)
+        found.append(
+            {*zip(reads.measured_at_s.tolist(), reads.value.tolist(), reads.flags.tolist(), strict=True)}
+        )
+    assert len(found[0]) == 4
+    assert found[0] == found[1]

@@ -305,12 +305,12 @@ def test_the_heart_beats_during_one_long_step_and_stops_when_it_is_taken_over(
 
     monkeypatch.setattr(heart, "beat", note)
     job = job_queue.ClaimedJob(1, 1, "import", "", {}, None, 1, 0)
-    with heart.Heart(job, lambda: NOW, beat_s=0.01) as _:
+    beating = heart.Heart(job, lambda: NOW, beat_s=0.01)
+    with beating:
         assert all(beats.acquire(timeout=5) for _ in range(3))
         is_taken.set()
-        while beats.acquire(timeout=0.2):
-            pass
-        assert not beats.acquire(timeout=0.05)
+        beating._thread.join(5)
+        assert not beating._thread.is_alive()
 
 
 def test_a_period_is_named_as_people_do() -> None:

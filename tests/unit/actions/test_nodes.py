@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import local_midnight, to_seconds
 from wattkeeper.core.readings.rollups import find_days
 from wattkeeper.core.registry.aggregation import count_due, place_rows
-from wattkeeper.data.registry.models import Series, UsagePoint
+from wattkeeper.data.registry.models import Series, Site, UsagePoint
 from wattkeeper.data.virtual.models import Node
 from wattkeeper.data.virtual.nodes import (
     REST,
@@ -83,7 +84,7 @@ class Totals:
             value[None],
             provenance[None],
             interval_s=900,
-            zone=_zone(zone),
+            zone=ZoneInfo(zone),
         ).rows
         month = replace(
             days.take(np.arange(1)),
@@ -119,12 +120,6 @@ class Totals:
             whole_id=whole_id,
             at=at,
         )
-
-
-def _zone(name: str):  # type: ignore[no-untyped-def]
-    from zoneinfo import ZoneInfo
-
-    return ZoneInfo(name)
 
 
 @pytest.fixture
@@ -267,6 +262,55 @@ def test_sites_of_two_zones_are_added_by_local_date(totals: Totals) -> None:
     UsagePoint.objects.filter(id=totals.points[1]).update(site_id=site_id)
     found = totals.kwh("site", ROOT)
     assert set(found) == {key_of(number_of(Sort.SITE, own)) for own in (totals.street.site_id, site_id)}
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Australia/Lord_Howe", date(2026, 10, 4), 23.5),
+        ("Australia/Lord_Howe", date(2026, 4, 5), 24.5),
+        ("Europe/Berlin", date(2026, 3, 29), 23),
+        ("Europe/Berlin", date(2026, 10, 25), 25),
+        ("Asia/Kolkata", date(2026, 10, 25), 24),
+    ],
+)
+@pytest.mark.parametrize("other_zone", ["Asia/Shanghai", "Pacific/Auckland", "America/Lima"])
+def test_hours_lose_nothing_of_a_day_whatever_its_length(
+    totals: Totals, zone: str, day: date, hours: float, other_zone: str
+) -> None:
+    site_id = add_site(
+        actor=totals.people.operator, now=NOW, code="S2", name="Far", kind="COMMERCIAL", time_zone=zone
+    )
+    UsagePoint.objects.filter(id=totals.points[1]).update(site_id=site_id)
+    Site.objects.filter(id=totals.street.site_id).update(time_zone=other_zone)
+    series_ids = [Series.objects.get(usage_point_id=point_id).id for point_id in totals.points]
+    starts_at_s = to_seconds(datetime.combine(day - timedelta(days=2), time(), UTC)) + 900 * np.arange(96 * 5)
+    for series_id, milliwh in zip(series_ids, (MILLIWH, 2 * MILLIWH), strict=True):
+        one, nothing = np.ones(len(starts_at_s), np.int64), np.zeros(len(starts_at_s), np.int64)
+        rows = Measurements(one * series_id, starts_at_s, one * milliwh, one, nothing, nothing, one)
+        totals.store.insert_measurements(totals.people.tenant.id, rows)
+    asked = {"first_date": day, "end_date": day + timedelta(days=1)}
+    own = totals.kwh("site", number_of(Sort.SITE, site_id), "hour", **asked)
+    (by_hour,) = own.values()
+    assert by_hour == [8] * int(hours) + [4] * (hours % 1 == 0.5)
+    periods = totals.sums("site", number_of(Sort.SITE, site_id), "hour", **asked).periods
+    midnight = local_midnight(day, ZoneInfo(zone))
+    assert [at - midnight for at in periods] == [timedelta(hours=i) for i in range(len(by_hour))]  # type: ignore[operator]
+    together = totals.sums("site", ROOT, "hour", **asked)
+    for period, milliwh in zip(together.periods, together.energy_milliwh.sum(axis=0).tolist(), strict=True):
+        assert isinstance(period, datetime)
+        assert milliwh == 12 * MILLIWH or (period == together.periods[-1] and milliwh == 6 * MILLIWH)
+
+
+@pytest.mark.parametrize("grain", ["hour", "day", "month"])
+@pytest.mark.parametrize("first", [date(1, 1, 1), date(1900, 1, 1), date(9999, 12, 30)])
+def test_days_that_nobody_can_store_are_refused(totals: Totals, grain: str, first: date) -> None:
+    asked = {"first_date": first, "end_date": first + timedelta(days=1)}
+    question = Question("site", ROOT, grain, **asked)
+    tenant_id = totals.people.tenant.id
+    assert refusal(lambda: add_up(totals.store, tenant_id=tenant_id, question=question, now=NOW)) == (
+        "aggregation.span"
+    )
 
 
 def uncut(*given: Any) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

@@ -1,7 +1,9 @@
 """Sites, usage points, links and meters: add, edit, copy, retire; never across tenants."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -22,13 +24,14 @@ from wattkeeper.actions.registry.retire_link import retire_link
 from wattkeeper.actions.registry.retire_meter import retire_meter
 from wattkeeper.actions.registry.retire_site import retire_site
 from wattkeeper.actions.registry.retire_usage_point import retire_usage_point
+from wattkeeper.actions.registry.set_topology import set_topology
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.collection.models import DeviceKey, DirtyWindow
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.registry.meters import get_meter
-from wattkeeper.data.registry.models import Channel, Meter, Site, UsagePoint
+from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
 from wattkeeper.data.registry.told import keep_told_multiplier
 
 
@@ -80,6 +83,106 @@ def test_a_refused_verb_leaves_nothing(ours: People, street: Street) -> None:
 )
 def test_a_wrong_site_is_refused(ours: People, fields: dict[str, str], code: str) -> None:
     assert code_of(lambda: add_site(actor=ours.operator, now=NOW, **fields)) == code  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("zone", "interval_s"), [("Asia/Shanghai", 7), ("Europe/Berlin", 86_400)])
+def test_a_meter_whose_intervals_fit_into_no_day_is_not_installed(
+    ours: People, street: Street, services: Services, zone: str, interval_s: int
+) -> None:
+    Site.objects.filter(id=street.site_id).update(time_zone=zone)
+    Meter.objects.filter(id=street.meter_id).update(interval_s=interval_s)
+    assert code_of(lambda: install_first(ours, street, services)) == "series.interval-not-kept"
+    assert not Installation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("zone", "interval_s", "told", "is_refused"),
+    [
+        ("Asia/Kolkata", 3600, {}, True),
+        ("Asia/Kolkata", 1800, {}, False),
+        ("Asia/Kathmandu", 1800, {}, True),
+        ("Asia/Kathmandu", 900, {}, False),
+        ("Asia/Shanghai", 3600, {}, False),
+        ("Asia/Kolkata", 3600, {"map": "acrel_dtsd1352"}, False),  # keeps no log: it is polled
+    ],
+)
+def test_a_log_of_utc_hours_is_not_installed_where_it_can_end_no_local_hour(
+    ours: People,
+    street: Street,
+    services: Services,
+    zone: str,
+    interval_s: int,
+    told: dict[str, str],
+    is_refused: bool,
+) -> None:
+    meters = Meter.objects.filter(id=street.meter_id)
+    meters.update(family="modbus_energy", settings=told, interval_s=interval_s)
+    Site.objects.filter(id=street.site_id).update(time_zone=zone)
+    if is_refused:
+        assert code_of(lambda: install_first(ours, street, services)) == "meters.log-beside-days"
+    else:
+        install_first(ours, street, services)
+    assert Installation.objects.exists() is not is_refused
+
+
+def test_what_is_installed_stays_on_the_days_of_its_place(
+    ours: People, street: Street, services: Services
+) -> None:
+    meters = Meter.objects.filter(id=street.meter_id)
+    meters.update(family="modbus_energy", settings={}, interval_s=3600)
+    install_first(ours, street, services)
+
+    def move() -> None:
+        edit_site(actor=ours.operator, now=NOW, site_id=street.site_id, time_zone="Asia/Kolkata")
+
+    def turn(**fields: Any) -> None:
+        edit_meter(actor=ours.operator, now=NOW, services=services, meter_id=street.meter_id, **fields)
+
+    assert code_of(move) == "meters.log-beside-days"
+    meters.update(settings={"map": "acrel_dtsd1352"})
+    move()
+    assert code_of(lambda: turn(settings={})) == "meters.log-beside-days"
+    meters.update(settings={})  # as a release before left it
+    turn(make_model="in the cellar", settings={})
+    assert Site.objects.get(id=street.site_id).time_zone == "Asia/Kolkata"
+
+
+def test_the_zone_of_a_site_stays_once_days_were_measured(
+    ours: People, street: Street, services: Services
+) -> None:
+    """Sums of days and months are kept by the days of the zone: those of another would all be zero."""
+
+    def move(zone: str) -> None:
+        edit_site(actor=ours.operator, now=NOW, site_id=street.site_id, time_zone=zone)
+
+    move("Europe/Berlin")
+    install_first(ours, street, services)
+    Series.objects.update(interval_s=3600)
+    assert code_of(lambda: move("Australia/Lord_Howe")) == "series.interval-not-kept"
+    assert code_of(lambda: move("Mars/Base")) == "registry.time-zone-unknown"
+    move("Asia/Shanghai")
+    mark_read(Channel.objects.values_list("id", flat=True))
+    assert code_of(lambda: move("Europe/Berlin")) == "sites.zone-in-use"
+    move("Asia/Shanghai")
+    edit_site(actor=ours.operator, now=NOW, site_id=street.site_id, name="Yard", time_zone="Asia/Shanghai")
+    assert Site.objects.get(id=street.site_id).time_zone == "Asia/Shanghai"
+
+
+def test_facts_of_times_before_any_reading_are_refused(ours: People, street: Street) -> None:
+    """From year 1 on nothing could be derived any more, of the whole tenant."""
+    fed = {"child_id": street.point_id, "parent_id": street.other_point_id}
+    for at in (datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, tzinfo=UTC)):
+        assert code_of(lambda at=at: set_topology(actor=ours.operator, now=NOW, at=at, **fed)) == (  # type: ignore[misc]
+            "registry.instant-too-early"
+        )
+    assert not DirtyWindow.objects.exists()
+
+
+def test_a_rule_of_the_database_names_its_field(ours: People, street: Street) -> None:
+    with pytest.raises(WattkeeperError) as refusal:
+        edit_usage_point(actor=ours.operator, now=NOW, usage_point_id=street.point_id, power_max_w=0)
+    said = {name: refusal.value.params[name] for name in ("field", "reason", "value")}
+    assert said == {"field": "power_max_w", "reason": "constraint", "value": "0"}
 
 
 def test_a_viewer_changes_nothing(ours: People, street: Street) -> None:

@@ -152,7 +152,7 @@ def test_what_is_said_to_be_lost_is_lost(feeder: Feeder) -> None:
     lost = {10: 7 * -13, 2: 14, 1: -13}
     assert feeder.found() == lost
     check = {"main_id": feeder.main_point, "reference_id": feeder.points[1]}
-    add_accuracy_check(**feeder.who, **check, **(said | {"loss_ppm": 900_000}))
+    add_accuracy_check(**feeder.who, **check, **(said | {"loss_ppm": 500_000}))
     assign(feeder.ours, {"code": "near-1", "rules": {"vee.feeder-balance": {"feeder_pct": 6}}}, 3)
     assert feeder.found() == lost
 

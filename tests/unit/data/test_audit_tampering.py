@@ -119,8 +119,9 @@ def test_a_head_that_somebody_else_signed_is_told(ours: People, street: Street, 
     assert kinds == {"head-forged", "rewritten"}
 
 
-def test_sealing_goes_on_after_a_kill_between_its_two_places(
-    ours: People, street: Street, tmp_path: Path
+@pytest.mark.parametrize("kept_count", [0, 100, -1], ids=["none of its line", "a part", "all but its end"])
+def test_sealing_goes_on_after_a_kill_or_a_full_disk_between_its_two_places(
+    ours: People, street: Street, tmp_path: Path, kept_count: int
 ) -> None:
     sealer = Sealer(tmp_path)
     assert sealer.seal(NOW) == 1
@@ -132,8 +133,10 @@ def test_sealing_goes_on_after_a_kill_between_its_two_places(
     copy = copy_of(tmp_path)
     before = copy.read_text()
     assert sealer.seal(NOW) == 1
-    copy.write_text(before)  # killed after the database, before the file
-    assert {fault.kind for fault in prove_chain(tmp_path, ours.tenant.id).faults} == {"copy-cut"}
+    line = copy.read_text().removeprefix(before)
+    copy.write_text(before + line[:kept_count])  # cut off after the database, before the file had its line
+    if kept_count >= 0:
+        assert {fault.kind for fault in prove_chain(tmp_path, ours.tenant.id).faults} == {"copy-cut"}
     edit_site(actor=ours.operator, now=NOW, site_id=street.site_id, name="y")
     assert sealer.seal(NOW) == 1
     proof = prove_chain(tmp_path, ours.tenant.id)
@@ -151,6 +154,23 @@ def test_nothing_is_sealed_over_a_cut(ours: People, street: Street, tmp_path: Pa
     assert refusal.value.code == "audit.heads-cut"
     kinds = {fault.kind for fault in prove_chain(tmp_path, ours.tenant.id).faults}
     assert kinds == {"heads-cut", "cut"}
+
+
+def test_a_cut_chain_leaves_the_others_sealed(
+    ours: People, theirs: People, street: Street, tmp_path: Path
+) -> None:
+    from wattkeeper.actions.registry.add_site import add_site
+
+    seal_heads(tmp_path, NOW)
+    unguard()
+    newest, _ = newest_hash(ours.tenant.id)
+    AuditRecord.objects.filter(tenant_id=ours.tenant.id, sequence=newest).delete()
+    SealedHead.objects.filter(tenant_id=ours.tenant.id).delete()
+    add_site(actor=theirs.operator, now=NOW, code="x", name="x", kind="COMMERCIAL", time_zone="UTC")
+    with pytest.raises(WattkeeperError) as refusal:
+        seal_heads(tmp_path, NOW)
+    assert refusal.value.params["tenant_id"] == ours.tenant.id
+    assert SealedHead.objects.filter(tenant_id=theirs.tenant.id).exists()
 
 
 def test_a_lost_key_is_not_replaced_in_silence(ours: People, street: Street, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from relational import NOW, People, Street
 from wattkeeper.actions.registry.edit_link import edit_link
 from wattkeeper.bootstrap.headend_ports import KEY_WORN_AT_COUNT, KEY_WORN_RULE, DataPlan, reserve_counters
-from wattkeeper.bootstrap.headend_reports import COUNTER_RULE, STRANGER_RULE, DataReports
+from wattkeeper.bootstrap.headend_reports import COUNTER_RULE, INTERVAL_RULE, STRANGER_RULE, DataReports
 from wattkeeper.bootstrap.spool_findings import ALARM_RULE, DEAD_LETTERS_RULE, FULL_RULE
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import InvocationCounter
@@ -59,6 +59,25 @@ def test_a_meter_that_wants_other_counters_is_a_finding(street: Street) -> None:
     assert Finding.objects.get().state == "OPEN"
     reports.report_devices([told(street, None, is_answering=True)])
     assert Finding.objects.get().state == "CLOSED"
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_profile_at_other_intervals_than_planned_is_a_finding_until_they_agree(street: Street) -> None:
+    def report(reports: DataReports, intervals_s: tuple[int, int] | None) -> str:
+        reports.report_devices([DeviceReport(street.meter_id, NOW, True, intervals_s=intervals_s)])
+        return " ".join(Finding.objects.values_list("state", flat=True))
+
+    reports = DataReports(lambda: NOW)
+    assert report(reports, None) == ""
+    assert report(reports, (900, 900)) == ""
+    assert report(reports, (900, 3600)) == "OPEN"
+    finding = Finding.objects.get()
+    assert (finding.rule, finding.meter_id) == (INTERVAL_RULE, street.meter_id)
+    assert finding.evidence == {"interval_s": 900, "told_interval_s": 3600}
+    assert report(reports, None) == "OPEN"
+    again = DataReports(lambda: NOW)  # another process
+    assert report(again, (900, 3600)) == "OPEN"
+    assert report(again, (3600, 3600)) == "CLOSED"
 
 
 @pytest.mark.usefixtures("ours")

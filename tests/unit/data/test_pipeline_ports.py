@@ -12,9 +12,11 @@ from django.db.models import F
 from relational import LONG_AGO, NOW, People, Street
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
 from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.registry.note_read import note_read
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap.headend_ports import StoreSink
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
+from wattkeeper.core.kernel import findings
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.alarms.models import Finding
@@ -22,6 +24,7 @@ from wattkeeper.data.collection import status
 from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.pipeline.derive import run_once
+from wattkeeper.pipeline.ports import SpanFindings
 from wattkeeper.store.api import RawBatch
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -83,6 +86,32 @@ def test_many_at_once_leave_what_single_ones_leave(ours: People, channels: list[
     assert together == single
     assert len(together[0]["value_milliwh"]) > 300  # type: ignore[index]
     assert {row[0] for row in together[1]} >= {"readings.jump", "readings.conflict"}  # type: ignore[attr-defined]
+
+
+def test_a_register_of_long_standing_that_was_set_is_followed_through_it(
+    ours: People, channels: list[int], street: Street, services: Services
+) -> None:
+    who: dict[str, Any] = {"actor": ours.operator, "now": NOW, "services": services}
+    noted = {"at": FIRST + timedelta(minutes=15 * 60, seconds=300), "read": 5180, "set_to": 5181}
+    note_read(**who, meter_id=street.meter_id, **noted)
+    together, single = (left_behind(ours, channels, is_many=is_many) for is_many in (True, False))
+    assert together == single
+    assert "readings.register-reset" in {row[0] for row in together[1]}  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("channels")
+def test_findings_of_a_group_are_told_though_facts_of_others_were_read_since(
+    ours: People, street: Street
+) -> None:
+    ports = pipeline_ports(MemoryReadingStore(), ours.tenant.id, lambda: NOW)
+    assert ports.many is not None
+    other, own = Series.objects.order_by("id").values_list("id", flat=True)
+    from_s, to_s = to_seconds(FIRST), to_seconds(NOW)
+    ports.many.get_plain(np.array([own]), np.array([from_s]))
+    ports.registry.load([other])
+    found = findings.Finding("readings.jump", from_s, to_s, series_id=own)
+    ports.many.record_findings([SpanFindings(np.array([own]), from_s, to_s, (found,))], 1)
+    assert Finding.objects.get(rule="readings.jump").usage_point_id == street.other_point_id
 
 
 def test_findings_whose_cause_is_gone_are_closed(ours: People, channels: list[int]) -> None:
@@ -154,7 +183,7 @@ def test_who_was_taken_over_writes_nothing_and_what_it_completed_is_derived_agai
         run_once(stale, NOW)
     assert refusal.value.code == "pipeline.lease-lost"
     assert store.counts(ours.tenant.id).measurements == 0
-    DirtyWindow.objects.update(fence_id=None)
+    DirtyWindow.objects.update(fence_id=None, leased_until=None)
     steps.update(write=lambda: None, complete=take_over)
     assert run_once(stale, NOW).row_count > 0
     assert DirtyWindow.objects.filter(fence_id=None, reason="taken-over").exists()

@@ -13,6 +13,7 @@ from wattkeeper.data.alarms.queries import FindingDraft, close_windows, keep_fin
 from wattkeeper.data.billing.models import Contract
 from wattkeeper.data.collection.touched import series_of_channels
 from wattkeeper.data.registry.plain_facts import get_plain_rows
+from wattkeeper.data.registry.resets import list_reset_series
 from wattkeeper.data.registry.told import list_told_otherwise
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -26,6 +27,7 @@ LARGE = (
     "registry_channel",
     "registry_installation",
     "alarms_finding",
+    "collection_fieldread",
 )
 
 
@@ -55,6 +57,7 @@ def test_a_slice_of_series_is_asked_for_by_itself(ours: People) -> None:
         lambda: rates.get_calendars(SERIES_ID, seconds - 86_400, seconds),
         lambda: get_plain_rows(SERIES_ID, since=NOW),
         lambda: list_told_otherwise(tenant_id),
+        lambda: list_reset_series(tenant_id),
         lambda: keep_findings([draft], now=NOW),
         lambda: close_windows(
             tenant_id=tenant_id,

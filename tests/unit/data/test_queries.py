@@ -79,6 +79,9 @@ def test_details_say_where_and_what(ours: People, street: Street, services: Serv
     point = get_usage_point(tenant_id=ours.tenant.id, usage_point_id=street.point_id, now=NOW)
     assert point is not None
     assert (point.multiplier, point.row.meter_id, point.row.series_id) == (1, street.meter_id, shown)
+    assert point.series_ids == dict(
+        Series.objects.filter(usage_point_id=point_id).values_list("quantity", "id")
+    )
     before = get_meter(tenant_id=ours.tenant.id, meter_id=street.meter_id, now=LONG_AGO - timedelta(days=1))
     assert before is not None
     assert before.row.usage_point_id is None

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from wattkeeper.actions.services import Services
 from wattkeeper.actions.tariffs.add_tariff_version import add_tariff_version
 from wattkeeper.actions.tariffs.set_contract import set_contract
 from wattkeeper.actions.vee.decide_edit import withdraw_edit
+from wattkeeper.core.billing.document import exact_text
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.money import Money
 from wattkeeper.data.billing.models import Bill, RebillCheck, RebillProposal, TariffVersion
-from wattkeeper.data.billing.rebills import get_proposal, list_proposals
+from wattkeeper.data.billing.rebills import get_proposal, list_proposals, version_of
 from wattkeeper.interfaces.cli.demo.tariffs import RESIDENTIAL
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -62,13 +65,26 @@ def propose(world: World) -> list[RebillProposal]:
     return list(RebillProposal.objects.order_by("id"))
 
 
-def approve(world: World, proposal: RebillProposal, **options: Any) -> int:
-    return approve_rebill(
+def approve(world: World, proposal: RebillProposal, version: str | None = None) -> int:
+    """Approve what the proposal shows, or a version of it, and return the new bill's id."""
+    (new_id,) = approve_rebill(
         actor=world.people.operator,
         now=world.now,
         services=world.services,
         proposal_id=proposal.id,
-        **options,
+        version=version or version_of(proposal),
+    )
+    return new_id
+
+
+def reject(world: World, proposal: RebillProposal, note: str, version: str | None = None) -> None:
+    """Reject what the proposal shows, or a version of it."""
+    reject_rebill(
+        actor=world.people.operator,
+        now=world.now,
+        proposal_id=proposal.id,
+        version=version or version_of(proposal),
+        note=note,
     )
 
 
@@ -84,7 +100,7 @@ def test_an_edit_of_a_billed_day_proposes_and_approval_reverses(world: World, ou
     assert proposal.total_minor is not None
     assert proposal.total_minor > old.total_minor
     assert Bill.objects.count() == 1  # nothing changed by itself
-    new_id = approve(world, proposal, data_version=proposal.data_version)
+    new_id = approve(world, proposal)
     old.refresh_from_db()
     new, reversal = Bill.objects.get(id=new_id), Bill.objects.get(reverses=old)
     assert (old.state, new.state, reversal.state) == ("REVERSED", "ISSUED", "REVERSAL")
@@ -100,10 +116,12 @@ def test_an_edit_of_a_billed_day_proposes_and_approval_reverses(world: World, ou
     assert propose(world) == [proposal]
 
 
-def refused(code: str, attempt: Any) -> None:
+def refused(code: str, attempt: Any) -> dict[str, Any]:
+    """Return what a refusal names."""
     with pytest.raises(WattkeeperError) as refusal:
         attempt()
     assert refusal.value.code == code
+    return dict(refusal.value.params)
 
 
 def test_values_of_other_days_propose_nothing(world: World, ours: People) -> None:
@@ -169,34 +187,62 @@ def test_late_data_propose(ours: People, services: Services, street: Street) -> 
 def test_a_rejection_needs_a_reason_and_holds_for_these_values(world: World, ours: People) -> None:
     edit_id = world.edit(ours.operator, 2_030_000)
     (proposal,) = propose(world)
-    now = world.now
-    refused(
-        "billing.proposal-reason",
-        lambda: reject_rebill(actor=ours.operator, now=now, proposal_id=proposal.id, note=" "),
-    )
-    reject_rebill(actor=ours.operator, now=now, proposal_id=proposal.id, note="agreed with the customer")
-    assert bill(world).corrected_ids == []
+    refused("billing.proposal-reason", lambda: reject(world, proposal, " "))
+    reject(world, proposal, "agreed with the customer")
+    assert bill(world).proposed_ids == []
     withdraw_edit(actor=ours.operator, now=NOW, edit_id=edit_id)
     assert [each.state for each in propose(world)] == ["REJECTED"]
     world.edit(ours.operator, 2_030_000)
     assert [each.state for each in propose(world)] == ["REJECTED"]
     world.edit(ours.operator, 3_030_000)
     assert [each.state for each in propose(world)] == ["REJECTED", "OPEN"]
-    assert bill(world).corrected_ids
-    assert [each.state for each in propose(world)] == ["REJECTED", "APPROVED"]
+    assert bill(world).proposed_ids
+    assert [each.state for each in propose(world)] == ["REJECTED", "OPEN"]
 
 
-def test_what_changed_since_it_was_shown_is_not_approved(world: World, ours: People) -> None:
+def test_what_changed_since_it_was_shown_is_not_decided(world: World, ours: People) -> None:
+    """The refusal names the new figures, which are the proposal's from then on."""
     world.edit(ours.operator, 2_030_000)
     (proposal,) = propose(world)
-    seen = proposal.data_version
+    seen = version_of(proposal)
     world.edit(ours.operator, 3_030_000)
     world.run()
-    refused("billing.proposal-stale", lambda: approve(world, proposal, data_version=seen))
+    told = refused("billing.proposal-stale", lambda: approve(world, proposal, seen))
     proposal.refresh_from_db()
-    assert proposal.data_version != seen
-    approve(world, proposal, data_version=proposal.data_version)
+    assert told == {
+        "id": proposal.id,
+        "version": version_of(proposal),
+        "total": str(Money(proposal.total_minor or 0, "CNY")),
+        "energy_kwh": exact_text(Fraction(proposal.energy_milliwh, 10**6)),
+    }
+    assert told["version"] != seen
+    refused("billing.proposal-stale", lambda: reject(world, proposal, "as agreed", seen))
+    assert Bill.objects.get().state == "ISSUED"
+    approve(world, proposal)
     assert Bill.objects.get(state="ISSUED").energy_milliwh == proposal.energy_milliwh
+
+
+def test_who_approves_what_is_now_approves_what_nobody_saw(
+    world: World, ours: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: a version is whatever the figures are now."""
+    monkeypatch.setattr("wattkeeper.actions.billing.propose_rebills.version_of", lambda _: "as now")
+    world.edit(ours.operator, 2_030_000)
+    (proposal,) = propose(world)
+    world.edit(ours.operator, 3_030_000)
+    world.run()
+    approve(world, proposal, "as now")
+    assert Bill.objects.get(state="ISSUED").energy_milliwh != proposal.energy_milliwh
+
+
+def test_values_taken_back_leave_nothing_to_approve(world: World, ours: People) -> None:
+    edit_id = world.edit(ours.operator, 2_030_000)
+    (proposal,) = propose(world)
+    withdraw_edit(actor=ours.operator, now=NOW, edit_id=edit_id)
+    world.run()
+    told = refused("billing.proposal-decided", lambda: approve(world, proposal))
+    assert told == {"state": "OBSOLETE"}
+    assert Bill.objects.get().state == "ISSUED"
 
 
 def test_marked_again_while_looked_at_stays_marked(
@@ -205,7 +251,11 @@ def test_marked_again_while_looked_at_stays_marked(
     world.edit(ours.operator, 2_030_000)
     world.run()
     look = "wattkeeper.actions.billing.propose_rebills._look_at"
-    monkeypatch.setattr(look, lambda *_args, **_options: RebillCheck.objects.update(marks_count=99))
+
+    def mark(*_args: Any, **_options: Any) -> None:
+        RebillCheck.objects.update(marks_count=99)
+
+    monkeypatch.setattr(look, mark)
     propose_rebills(services=world.services, now=world.now)
     assert RebillCheck.objects.get().marks_count == 99
 
@@ -241,12 +291,8 @@ def test_proposals_are_the_tenants_own(world: World, ours: People, theirs: Peopl
     assert row.difference_minor == (row.total_minor or 0) - row.old_total_minor
     assert list_proposals(tenant_id=theirs.tenant.id).items == []
     assert get_proposal(tenant_id=theirs.tenant.id, proposal_id=proposal.id) is None
-    with pytest.raises(WattkeeperError) as refusal:
-        approve_rebill(actor=theirs.operator, now=NOW, services=world.services, proposal_id=proposal.id)
-    assert refusal.value.code == "registry.not-found"
-    with pytest.raises(WattkeeperError) as refusal:
-        reject_rebill(actor=theirs.operator, now=NOW, proposal_id=proposal.id, note="no")
-    assert refusal.value.code == "registry.not-found"
-    with pytest.raises(WattkeeperError) as refusal:
-        approve_rebill(actor=ours.viewer, now=NOW, services=world.services, proposal_id=proposal.id)
-    assert refusal.value.code == "accounts.not-allowed"
+    about: dict[str, Any] = {"now": NOW, "proposal_id": proposal.id, "version": row.version}
+    services = world.services
+    refused("registry.not-found", lambda: approve_rebill(actor=theirs.operator, services=services, **about))
+    refused("registry.not-found", lambda: reject_rebill(actor=theirs.operator, note="no", **about))
+    refused("accounts.not-allowed", lambda: approve_rebill(actor=ours.viewer, services=services, **about))

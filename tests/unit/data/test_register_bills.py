@@ -14,7 +14,7 @@ from wattkeeper.actions.services import Services
 from wattkeeper.actions.tariffs.add_tariff_version import add_tariff_version
 from wattkeeper.actions.tariffs.set_contract import set_contract
 from wattkeeper.bootstrap.headend_ports import StoreSink
-from wattkeeper.core.readings import trace
+from wattkeeper.core.readings import intervals
 from wattkeeper.data.billing.models import Bill, RebillProposal, TariffVersion
 from wattkeeper.data.collection.windows import mark_recent_dirty
 from wattkeeper.interfaces.cli.demo.tariffs import RESIDENTIAL
@@ -89,14 +89,14 @@ def test_who_knows_no_daily_load_has_no_bill(
     monkeypatch.setattr(derive, "candidates_after", lambda *_: ())
     town, services = village
     read_month(town, 0)
-    assert [held.code for held in bill(town, services).held] == ["billing.incomplete"]
+    assert [held.error.code for held in bill(town, services).held] == ["billing.incomplete"]
 
 
 def test_who_prorates_at_no_read_by_hand_has_no_bill(
     village: tuple[Town, Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault: reads off the grid bracket nothing."""
-    monkeypatch.setattr(trace, "FAR_S", 10**9)
+    monkeypatch.setattr(intervals, "add_boundaries", lambda knots, *_: knots)
     town, services = village
     read_month(town, BY_HAND_S)
-    assert [held.code for held in bill(town, services).held] == ["billing.incomplete"]
+    assert [held.error.code for held in bill(town, services).held] == ["billing.incomplete"]

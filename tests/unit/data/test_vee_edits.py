@@ -1,8 +1,9 @@
 """Manual edits, wired: beside raw reads, with a reason and two people when large, withdrawn, overtaken."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,11 +13,14 @@ from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.decide_edit import approve_edit, reject_edit, set_edit_threshold, withdraw_edit
 from wattkeeper.actions.vee.edit_values import spread_evenly
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.data.accounts.models import User
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.audit.models import AuditRecord
+from wattkeeper.data.registry.models import Series, Site, UsagePoint
 from wattkeeper.data.vee.models import StoredEdit
+from wattkeeper.interfaces.reads.versions import rules_between
 from wattkeeper.store.memory import MemoryReadingStore
 
 
@@ -121,14 +125,60 @@ def test_an_edit_of_a_measured_value_stands_when_the_same_comes_again(world: Wor
         ("vee.edit-free-text", {"code": 0}),
         ("vee.edit-span", {"at": AT + timedelta(minutes=1)}),
         ("vee.edit-span", {"at": NOW}),
-        ("vee.edit-span", {"at": NOW - timedelta(days=300)}),
+        ("vee.edit-span", {"at": datetime(1, 1, 1, tzinfo=ZoneInfo("Asia/Shanghai"))}),
+        ("vee.edit-span", {"at": datetime(9999, 12, 31, 23, tzinfo=ZoneInfo("America/Lima"))}),
+        ("vee.edit-uninstalled", {"at": NOW - timedelta(days=300)}),
         ("registry.instant-naive", {"at": AT.replace(tzinfo=None)}),
     ],
 )
 def test_what_is_no_edit_is_refused(world: World, ours: People, code: str, options: dict[str, Any]) -> None:
     refused(code, lambda: world.edit(ours.operator, 1000, **options))
     refused("vee.edit-negative", lambda: world.edit(ours.operator, -1))
+    refused("vee.edit-energy", lambda: world.edit(ours.operator, 10**15 + 1))
+    refused(
+        "vee.edit-threshold", lambda: set_edit_threshold(actor=ours.administrator, now=NOW, milliwh=2**63)
+    )
     assert not StoredEdit.objects.exists()
+
+
+def test_a_virtual_meter_is_edited_through_its_parts(world: World, ours: People) -> None:
+    UsagePoint.objects.filter(id=world.series.usage_point_id).update(kind="VIRTUAL")
+    refused("vee.edit-virtual", lambda: world.edit(ours.operator, 1000))
+
+
+@pytest.mark.parametrize(
+    ("zone", "interval_s", "minute", "is_start"),
+    [
+        ("Asia/Kolkata", 3600, 30, True),  # 30 past in UTC is the full hour there
+        ("Asia/Kolkata", 3600, 0, False),
+        ("Asia/Kathmandu", 1800, 15, True),
+        ("Asia/Kathmandu", 1800, 30, False),
+        ("Asia/Shanghai", 3600, 0, True),
+    ],
+)
+def test_intervals_count_from_local_midnight(
+    world: World, ours: People, zone: str, interval_s: int, minute: int, *, is_start: bool
+) -> None:
+    Series.objects.update(interval_s=interval_s)
+    Site.objects.update(time_zone=zone)
+    at = AT.replace(minute=minute)
+    if not is_start:
+        refused("vee.edit-span", lambda: world.edit(ours.operator, 1000, at=at))
+        return
+    edit_id = world.edit(ours.operator, 1000, 2000, at=at)
+    assert StoredEdit.objects.get(id=edit_id).ends_at == at + timedelta(seconds=2 * interval_s)
+    series = Series.objects.get(id=world.series.id)
+    finding = Finding.objects.create(
+        tenant_id=ours.tenant.id,
+        rule="vee.spike",
+        subject_key=f"series:{series.id}",
+        starts_at=at,
+        ends_at=at + timedelta(seconds=interval_s),
+        opened_at=NOW,
+    )
+    day_s = to_seconds(at) - 4 * interval_s, to_seconds(at) + 4 * interval_s
+    found = rules_between(ours.tenant.id, series.id, interval_s, ZoneInfo(zone), *day_s)
+    assert found == {to_seconds(finding.starts_at): ["vee.spike"]}
 
 
 def test_who_may_edit(world: World, ours: People, theirs: People) -> None:

@@ -6,7 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from wattkeeper.core.kernel.quality import Provenance
@@ -71,7 +71,7 @@ WRONG = [
     (ROW.replace("T00:00:00+08:00", ""), 4, "csv.wrong-time"),
     (ROW.replace("2026-03-01T00:00:00+08:00", "0001-01-01T00:00:00+08:00"), 4, "csv.wrong-time"),
     (ROW.replace("900", "9e1"), 5, "csv.interval-length"),
-    (ROW.replace("900", "34560001"), 5, "csv.interval-length"),
+    (ROW.replace("900", "316224001"), 5, "csv.interval-length"),
     (ROW.replace("900", "²"), 5, "csv.interval-length"),
     (ROW.replace("1.25", "--1.25"), 6, "formats.not-a-number"),
     (ROW.replace("1.25", "1_000"), 6, "formats.not-a-number"),
@@ -138,10 +138,11 @@ def test_wall_clock_over_a_change(text: str, code: str | None) -> None:
     [
         (b"", "csv.no-header"),
         (b"a,b\n1,2\n", "csv.wrong-header"),
-        (file(header=HEADER + ",value"), "csv.wrong-header"),
+        (file(header=HEADER + ",value"), "csv.header-twice"),
         (file(header=HEADER.replace("unit,", "")), "csv.wrong-header"),
         (file(), "formats.no-intervals"),
-        (HEADER.encode() + b"\n\xff\xfe\n", "formats.not-utf8"),
+        (HEADER.encode() + b"\n\xff\x81\n", "formats.not-utf8"),
+        (HEADER.encode() + b"\n\xff\xfe\n", "formats.encoding-unsure"),
     ],
 )
 def test_files_without_intervals(content: bytes, code: str) -> None:
@@ -202,3 +203,96 @@ def test_chunks_end_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
         parsed = read_csv(BytesIO(file(*rows, ROW + ",more")), CsvOptions())
         assert parsed.errors == whole.errors
         assert rows_of(parsed.blocks) == rows_of(whole.blocks)
+
+
+@pytest.mark.parametrize(
+    ("text", "value_milli", "code"),
+    [
+        ("1.5E-05", 15, ""),
+        ("2e3", 2_000_000_000, ""),
+        ("-1E+00", -1_000_000, ""),
+        ("1e-9", None, "formats.value-too-fine"),
+        ("1e15", None, "formats.value-too-large"),
+        ("1e999", None, "formats.not-a-number"),
+        ("e5", None, "formats.not-a-number"),
+        ("1e", None, "formats.not-a-number"),
+    ],
+)
+def test_a_power_of_ten_is_written_out(text: str, value_milli: int | None, code: str) -> None:
+    row = f"U,import,2026-03-01T00:00:00Z,900,{text},kWh,raw\n"
+    parsed = read_csv(
+        f"usage_point,channel,starts_at,interval_s,value,unit,quality\n{row}".encode(), CsvOptions()
+    )
+    assert [error.code for error in parsed.errors] == ([code] if code else [])
+    assert [block.value_milli.tolist() for block in parsed.blocks] == ([] if code else [[value_milli]])
+
+
+def autumn(*clocks: str) -> bytes:
+    """Return rows of the Berlin night of 25 October 2026, an ambiguous hour among them, values from 1 on."""
+    rows = "".join(
+        f"U,import,2026-10-25T{clock}:00,1800,{value},kWh,raw\n" for value, clock in enumerate(clocks, 1)
+    )
+    return f"usage_point,channel,starts_at,interval_s,value,unit,quality\n{rows}".encode()
+
+
+NIGHT = ("01:30", "02:00", "02:30", "02:00", "02:30", "03:00")
+HALF_PAST_ONE_S = 1_792_884_600  # 01:30 in summer time
+
+
+def test_an_hour_that_comes_twice_is_told_apart_by_its_order() -> None:
+    parsed = read_csv(autumn(*NIGHT), CsvOptions(zone="Europe/Berlin"))
+    assert parsed.errors == []
+    block = parsed.blocks[0]
+    assert block.starts_at_s.tolist() == [HALF_PAST_ONE_S + 1800 * k for k in range(6)]
+    assert block.value_milli.tolist() == [10**6 * k for k in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("clocks", "wrong_lines"),
+    [
+        (NIGHT[::-1], [3, 4, 5, 6]),  # from the end to the beginning
+        (("01:30", "02:00", "02:00", "02:30", "02:30", "03:00"), [3, 4, 5, 6]),  # which is which?
+        (("01:30", "02:00", "02:30", "03:00"), [3, 4]),  # one hour of the two
+        (("01:30", "02:00", "02:30", "02:30", "03:00"), [3, 4, 5]),
+        (("01:30", "02:00", "02:00", "03:00"), [3, 4]),  # a row twice, or an hour of which parts are missing
+        ((*NIGHT[:5], "02:30", "03:00"), [3, 4, 5, 6, 7]),  # three times
+        ((*NIGHT, "03:00"), [8]),  # a row twice elsewhere
+    ],
+)
+def test_where_the_order_does_not_tell_the_hour_is_refused(
+    clocks: tuple[str, ...], wrong_lines: list[int]
+) -> None:
+    parsed = read_csv(autumn(*clocks), CsvOptions(zone="Europe/Berlin"))
+    assert [error.line for error in parsed.errors] == wrong_lines
+    assert {error.code for error in parsed.errors} <= {"csv.time-ambiguous", "csv.interval-twice"}
+    assert sum(len(block.value_milli) for block in parsed.blocks) == len(clocks) - len(wrong_lines)
+
+
+def test_each_channel_has_its_own_order() -> None:
+    """Two usage points one after the other, read in one go and by the row."""
+    text = autumn(*NIGHT)
+    both = text + b"".join(text.splitlines(keepends=True)[1:]).replace(b"U,", b"V,")
+    parsed = read_csv(both, CsvOptions(zone="Europe/Berlin"))
+    assert parsed.errors == []
+    assert [block.starts_at_s.tolist() for block in parsed.blocks] == [
+        [HALF_PAST_ONE_S + 1800 * k for k in range(6)]
+    ] * 2
+
+
+@given(st.permutations(range(8)), st.integers(0, 8), st.integers(0, 7), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_no_value_goes_to_the_other_hour(order: list[int], count: int, again: int, is_in_order: bool) -> None:
+    """Whatever is missing, comes twice or stands elsewhere: what is read stands where it was measured.
+
+    A row that comes twice and stands where its twin of the other hour is missing reads like that twin.
+    """
+    night = ("01:00", *NIGHT, "03:30")
+    twins = {2: 4, 3: 5, 4: 2, 5: 3}
+    chosen = sorted(order[:count]) if is_in_order else order[:count]
+    rows = [*chosen, *([chosen[again % count]] if again % 2 and count else [])]
+    assume(all(rows.count(row) < 2 or twins.get(row, row) in rows for row in rows))
+    lines = autumn(*night).decode().splitlines()
+    text = "\n".join([lines[0], *(lines[row + 1] for row in rows)])
+    for block in read_csv(text.encode(), CsvOptions(zone="Europe/Berlin")).blocks:
+        for at_s, value in zip(block.starts_at_s.tolist(), block.value_milli.tolist(), strict=True):
+            assert at_s == HALF_PAST_ONE_S + 1800 * (value // 10**6 - 2)

@@ -1,17 +1,24 @@
 """Mappings: what they read, what they refuse, how they are saved, and a first guess that asks."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date, time
+from io import BytesIO
 
 import pytest
+import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.formats.api import FormatError
-from wattkeeper.formats.csv_intervals import read_csv
+from wattkeeper.formats.blocks import rows_of
+from wattkeeper.formats.csv_intervals import CsvOptions, read_csv
+from wattkeeper.formats.files import read_file
 from wattkeeper.formats.mapping import PLAIN, Mapping, Place, ValueColumn, parse_mapping
 from wattkeeper.formats.mapping_detect import detect_mapping
+from wattkeeper.formats.table_head import detect_content
 
 EXPORT = (
     "Lastgang Export\n"
@@ -210,6 +217,86 @@ def test_directions_are_guessed_where_only_one_column_has_each(
     row = ",".join(["2026-03-01T00:00:00Z", *("1" for _ in columns)])
     found = detect_mapping(f"time,{','.join(columns)}\n{row}\n".encode())
     assert [value.channel.constant for value in found.mapping.values] == channels
+
+
+TITLED: list[list[object]] = [
+    ["Lastgang 2026", "", "", ""],
+    ["Zeitraum", date(2026, 3, 1), 4, ""],
+    ["Kunde", "Muster", "", ""],
+    [],
+    ["Datum", "Uhrzeit", "Bezug", "Status"],
+    ["", "", "kWh", ""],
+    *([date(2026, 3, 1), time(0, minute), minute / 4, "raw"] for minute in range(0, 50, 5)),
+    ["Summe", "", 9, ""],
+]
+
+
+def book_of(rows: Sequence[Sequence[object]]) -> bytes:
+    """Return a workbook with dates and times of its own."""
+    out = BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True, "default_date_format": "dd.mm.yyyy"}) as book:
+        sheet = book.add_worksheet()
+        for row, cells in enumerate(rows):
+            for column, cell in enumerate(cells):
+                sheet.write(row, column, cell)
+    return out.getvalue()
+
+
+def text_of(rows: Sequence[Sequence[object]], end: str) -> bytes:
+    return "".join(";".join(map(str, row)) + end for row in rows).encode()
+
+
+CONTENTS = [book_of(TITLED), *(text_of(TITLED, end) for end in ("\n", "\r\n", "\r"))]
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=["xlsx", "lf", "crlf", "cr"])
+def test_titles_above_the_header_and_a_unit_below_it(content: bytes) -> None:
+    mapping = detect_content(content).mapping
+    assert (mapping.header_line, mapping.time) == (5, ("Datum", "Uhrzeit"))
+    assert [value.column for value in mapping.values] == ["Bezug"]
+    parsed = read_file(content, mapping)
+    assert parsed.blocks[0].value_milli.tolist() == [minute * 250_000 for minute in range(0, 50, 5)]
+    assert [error.line for error in parsed.errors] == [6, 17]  # the unit, the sum
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=["xlsx", "lf", "crlf", "cr"])
+def test_a_first_row_that_is_taken_for_the_header_is_seen(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wattkeeper.formats.mapping_detect._header_line", lambda *_rows: 1)
+    try:
+        is_right = detect_content(content).mapping.time == ("Datum", "Uhrzeit")
+    except FormatError as error:
+        is_right = error.code != "mapping.not-found"
+    assert not is_right
+
+
+def test_titles_above_a_plain_file() -> None:
+    text = "Report;;;;;;\n\nusage_point;channel;starts_at;interval_s;value;unit;quality\n"
+    found = detect_content(f"{text}a;b;2026-03-01T00:00:00Z;900;1;kWh;raw\n".encode())
+    assert found.mapping == replace(PLAIN, delimiter=";", header_line=3)
+
+
+def test_a_day_beside_a_time_of_day() -> None:
+    found = detect_content(b"day,time,kWh\n2026-03-01,00:00,1\n2026-03-01,00:15,2\n").mapping
+    assert (found.time, found.time_format, found.interval_s) == (
+        ("day", "time"),
+        "iso",
+        Place(constant="900"),
+    )
+
+
+def test_carriage_returns_alone_end_lines() -> None:
+    lines = "usage_point,channel,starts_at,interval_s,value,unit,quality\nU,import,2026-03-01T00:00:00Z,900,"
+    for line_end, tail in (("\r", "1,kWh,raw"), ("\n", "1,kWh,raw\rx")):
+        text = f"{lines}{tail}\n".replace("\n", line_end)
+        parsed = read_file(text.encode(), CsvOptions())
+        assert len(parsed.blocks) == (tail[-1] != "x")
+    nem12 = f"100,NEM12,x,a,b\n200,NMI1234567,E1,1,E1,N1,M1,kWh,30,\n300,20260301,{'1,' * 48}A,,,,\n900\n"
+    whole = read_file(nem12.encode(), CsvOptions())
+    parsed = read_file(nem12.replace("\n", "\r").encode(), CsvOptions())
+    assert (rows_of(parsed.blocks), parsed.errors) == (rows_of(whole.blocks), [])
+    assert whole.blocks
 
 
 def test_a_wrong_time_here_and_there_is_the_rows_and_no_other_way_of_writing() -> None:

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from format_files import expected, shared_files
 from shared import shared_path
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.core.kernel.quality_codes import Quality
 from wattkeeper.formats import mscons
+from wattkeeper.formats.api import LossList
+from wattkeeper.formats.blocks import make_block
 from wattkeeper.formats.mscons import parse_instant, read_mscons, split_at
+from wattkeeper.formats.mscons_write import write_mscons
 
 VALUE = (
     "QTY+{qualifier}:{value}:KWH'DTM+163:2026030100{start:02d}?+00:303'DTM+164:2026030100{end:02d}?+00:303'"
@@ -245,3 +249,31 @@ def test_nothing_makes_it_raise(at: int, junk: bytes, cut: int) -> None:
             assert codes & {"mscons.no-end", "mscons.no-header"}
         if damaged == whole:
             assert not codes
+
+
+def test_a_market_location_with_a_wrong_check_digit_is_left_out_and_the_next_is_read() -> None:
+    right, wrong = b"51481308448", b"51481308447"
+    assert [block.usage_point for block in read_mscons(file(value()).replace(b"DE001", right)).blocks] == [
+        right.decode()
+    ]
+    _head, _mark, rest = HEAD.partition("NAD+DP'")
+    other = f"NAD+DP'{rest}{value()}".replace("DE001", right.decode())
+    text = file(value(), value(15), other).replace(b"DE001", wrong)
+    parsed = read_mscons(text)
+    assert [(one.code, one.params["location"], one.params["expected"]) for one in parsed.errors] == [
+        ("mscons.check-digit", wrong.decode(), 8)
+    ]
+    assert parsed.errors[0].line == HEAD.split("'").index("LOC+172+DE001") + 1
+    assert [(block.usage_point, len(block.value_milli)) for block in parsed.blocks] == [(right.decode(), 1)]
+
+
+def test_what_would_be_read_as_a_wrong_market_location_is_not_written() -> None:
+    kinds = [(Quality(Provenance.MEASURED), "")]
+    losses = LossList()
+    blocks = [
+        make_block((name, "", "import", "Wh", 900), [0], [1], kinds, [0])
+        for name in ("51481308447", "51481308448")
+    ]
+    parsed = read_mscons(b"".join(write_mscons(blocks, losses)))
+    assert ([block.usage_point for block in parsed.blocks], parsed.errors) == (["51481308448"], [])
+    assert [loss.code for loss in losses.all()] == ["mscons.not-a-location"]

@@ -140,7 +140,7 @@ WRONG: list[tuple[str, list[str], str, int]] = [
     ("no method", [day(ONES, "S,43,")], "nem12.method-missing", 3),
     ("no reason", [day(ONES, "F17,,")], "nem12.reason-missing", 3),
     ("reason", [day(ONES, "S17,110,")], "nem12.reason-unknown", 3),
-    ("sign", [day(["-1", *ONES[1:]])], "formats.not-a-number", 3),
+    ("sign", [day(["-1", *ONES[1:]])], "nem12.negative", 3),
     ("exponent", [day(["1e3", *ONES[1:]])], "formats.not-a-number", 3),
     ("blank", [day(["", *ONES[1:]])], "formats.value-blank", 3),
     ("nul", [day(["1\0", *ONES[1:]])], "formats.not-a-number", 3),
@@ -291,3 +291,18 @@ def test_reads_and_dates_are_kept_in_notes() -> None:
         "aemo.updated": "20260302000000",
         "aemo.reads": "N,S1,20260301000000,000123.5",
     }
+
+
+def test_a_check_digit_is_no_part_of_the_nmi_and_a_wrong_one_leaves_its_days_out() -> None:
+    whole = file(day(["1"] * 48)).decode()
+    wanted = rows_of(read_nem12(whole.replace("6001234567", "2001985732").encode()).blocks)
+    parsed = read_nem12(whole.replace("6001234567", "20019857328").encode())
+    assert (rows_of(parsed.blocks), parsed.errors) == (wanted, [])
+    both = whole.replace("900\r\n", "") + "\r\n".join(whole.splitlines()[1:])  # a good stream behind
+    parsed = read_nem12(both.replace("6001234567", "20019857336", 1).replace("E1", "B1", 1).encode())
+    wrong = read_nem12(both.replace("6001234567", "20019857328", 1).replace("857328", "857327").encode())
+    assert len(parsed.blocks) == 2
+    assert [(one.line, one.column, one.code, one.params) for one in wrong.errors] == [
+        (2, 2, "nem12.check-digit", {"expected": 8})
+    ]
+    assert [block.usage_point for block in wrong.blocks] == ["6001234567"]

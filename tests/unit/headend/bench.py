@@ -49,7 +49,7 @@ REGISTER = "energy_import_register_kwh"
 VOLTAGE = "voltage_l1_v"
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Wait, in real time, until `condition` holds."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - what it looks at belongs to the code under test
@@ -118,10 +118,15 @@ def split_toy(buffer: bytes) -> Split:
 
 @dataclass
 class ToyMeter:
-    """Counts one step (0.01 kWh) a second; remembers a stamp each interval, but for its holes."""
+    """Counts one step (0.01 kWh) a second; remembers a stamp each interval, but for its holes.
+
+    Its intervals begin `phase_s` after multiples of their length.
+    """
 
     address: str
     serial: str = ""
+    interval_s: int = INTERVAL_S
+    phase_s: int = 0
     is_dead: bool = False
     clock_offset_s: int = 0
     holes: set[int] = field(default_factory=set)
@@ -148,8 +153,8 @@ class ToyMeter:
 
     def _profile(self, from_s: int, to_s: int, device_s: int) -> str:
         self.asked_profile.append((from_s, to_s))
-        first = -(-from_s // INTERVAL_S) * INTERVAL_S
-        stamps = range(first, min(to_s, device_s + 1), INTERVAL_S)
+        first = -(-(from_s - self.phase_s) // self.interval_s) * self.interval_s + self.phase_s
+        stamps = range(first, min(to_s, device_s + 1), self.interval_s)
         return ",".join(f"{stamp}:{stamp % 10**8}" for stamp in stamps if stamp not in self.holes)
 
     def _set_relay(self, command: str) -> str:

@@ -6,17 +6,14 @@ its state now and then. So a counter forgets on our acknowledgement only, and th
 
 import asyncio
 import random
-import shutil
-import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from brokers import Broker
 from unit.headend.bench import NOON, ManualClock, World, running_headend, until
 from unit.headend.test_push import INTERVAL_S, NOON_S, Counter, MqttCounter, plan_of
 from wattkeeper.core.kernel.quality import Source
@@ -58,41 +55,15 @@ class Forgetting(Counter):
         return answer[0], replace(answer[1], rows=rows)
 
 
-@dataclass
-class Broker:
-    """A mosquitto that keeps sessions on disk as well as it can."""
-
-    program: str
-    settings: Path
-    port: int
-
-    @contextmanager
-    def running(self) -> Iterator["subprocess.Popen[bytes]"]:
-        process = subprocess.Popen([self.program, "-c", str(self.settings)], stderr=subprocess.DEVNULL)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Broker:
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    if program is None:
-        pytest.skip("no mosquitto on this machine: apt-get install -y mosquitto")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """A broker that keeps sessions on disk as well as it can."""
     folder = tmp_path / "broker"
-    folder.mkdir(mode=0o777)
+    folder.mkdir()
     folder.chmod(0o777)
-    lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "persistence true", "user root"]
-    lines += ["max_inflight_messages 0"]  # a busy machine is no reason to refuse a counter
-    lines += [f"persistence_location {folder}/", "autosave_on_changes true", "autosave_interval 1"]
-    settings = folder / "mosquitto.conf"
-    settings.write_text("\n".join(lines) + "\n")
-    return Broker(program, settings, port)
+    lines = ["max_inflight_messages 0"]  # a busy machine is no reason to refuse a counter
+    lines += ["persistence true", f"persistence_location {folder}/", "autosave_on_changes true"]
+    return Broker(folder, *lines, "autosave_interval 1")
 
 
 def plan(port: int) -> LinkPlan:

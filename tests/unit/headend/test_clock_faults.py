@@ -32,9 +32,10 @@ from wattkeeper.core.kernel.reads import ReadColumns
 from wattkeeper.core.readings import trace
 from wattkeeper.core.readings.intervals import Intervals, derive_intervals
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
-from wattkeeper.drivers.api import DeviceRead, Steps
+from wattkeeper.drivers.api import Capability, DeviceRead, Steps
 from wattkeeper.headend.batch import AHEAD_MAX_S, EARLY_MAX_S, BatchBuilder
 from wattkeeper.headend.session import CLOCK_OFFSET_MAX_S
+from wattkeeper.headend.stamps import HeldStamps
 from wattkeeper.store.ranges import INSTANT_MAX_S, check_batch
 
 NOW_S = to_seconds(NOON)
@@ -125,6 +126,73 @@ async def test_a_device_that_stamps_before_its_installation_is_reported_and_its_
     assert world.stamps(Source.LIVE)[10]
     codes = {report.error_code for report in world.reports}
     assert codes == ({"headend.stamp-too-early"} if is_looked_at else {None})
+
+
+@pytest.mark.parametrize("hears", ["at once", "after a restart", "the planted fault: nothing is let go"])
+async def test_what_was_stamped_ahead_is_fetched_anew_once_the_clock_is_right(
+    hears: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour ahead for two hours: of the hour after, the meter's true records came never."""
+    if hears.startswith("the planted"):
+        monkeypatch.setattr(HeldStamps, "drop", lambda self, stamps_s: None)
+    clock, meter = ManualClock(), ToyMeter("M001")
+    bus = ToyBus([meter], clock)
+    await bus.start()
+    world = World([link(bus, [device(1)])])
+    hour = timedelta(hours=1)
+    async with running_headend(world, clock, tmp_path):
+        await clock.live_until(NOON + hour, step_s=900)
+        meter.clock_offset_s = HOUR_S
+        await clock.live_until(NOON + 3 * hour, step_s=900)
+        if hears != "after a restart":
+            meter.clock_offset_s = 0
+            await clock.live_until(NOON + 6 * hour, step_s=900)
+    if hears == "after a restart":
+        meter.clock_offset_s = 0
+        async with running_headend(world, clock, tmp_path):
+            await clock.live_until(NOON + 6 * hour, step_s=900)
+    vouched = {
+        stamp_s
+        for batch in world.batches
+        for stamp_s, flags, source in zip(
+            batch.measured_at_s.tolist(), batch.flags, batch.source, strict=True
+        )
+        if source == Source.PROFILE and flags & DOUBTS != DOUBTS
+    }
+    after = set(range(NOW_S + 3 * HOUR_S + 900, NOW_S + 6 * HOUR_S + 1, 900))
+    assert (after <= vouched) == (not hears.startswith("the planted"))
+    ahead = range(NOW_S + HOUR_S + 1800, NOW_S + 3 * HOUR_S + 1, 900)
+    assert vouched.isdisjoint(ahead)  # of then it has only records an hour old
+
+
+@pytest.mark.parametrize("back_s", [HOUR_S, 400 * DAY_S])
+async def test_devices_are_read_on_time_when_our_own_clock_is_set_back(back_s: int, tmp_path: Path) -> None:
+    """A machine that started a year ahead and is put right: nothing was read until that year had passed."""
+    frozen: list[int] = []
+
+    class Freezing(ToyDriver):
+        capabilities = ToyDriver.capabilities | {Capability.FREEZES}
+
+        def read_freezes(self, from_s: int, to_s: int) -> Steps[list[DeviceRead]]:
+            frozen.append(to_s)
+            return (yield from super().read_freezes(from_s, to_s))
+
+    clock = ManualClock()
+    bus = ToyBus([ToyMeter("M001")], clock)
+    await bus.start()
+    world = World([link(bus, [device(1, reads_from_s=0)])])
+    options = {"make_driver": lambda _family, config: Freezing(config)}
+    async with running_headend(world, clock, tmp_path, **options) as headend:
+        await clock.live_until(NOON + timedelta(hours=1), step_s=900)
+        clock.jump(-back_s)
+        before = headend.counts["sessions"]
+        await clock.advance(900)
+        await clock.live_until(NOON + timedelta(hours=2, seconds=-back_s), step_s=900)
+        sessions = headend.counts["sessions"] - before
+    assert sessions >= 4
+    assert frozen == [NOW_S, (NOW_S + HOUR_S - back_s + 900) // HOUR_S * HOUR_S]
+    again = {stamp_s for stamp_s in world.stamps(Source.LIVE)[10] if stamp_s > NOW_S + HOUR_S - back_s}
+    assert set(range(NOW_S + HOUR_S + 900 - back_s, NOW_S + 2 * HOUR_S + 1 - back_s, 900)) <= again
 
 
 METER = ChannelInstallation(

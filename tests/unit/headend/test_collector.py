@@ -352,6 +352,25 @@ async def test_a_meter_is_asked_once_a_day_for_its_transformers(tmp_path: Path) 
     assert all(report.is_answering for report in world.reports)
 
 
+class Hourly(ToyDriver):
+    """It keeps its profile by hours and says so once it is read."""
+
+    profile_interval_s: int | None = None
+
+    def read_profile(self, from_s: int, to_s: int) -> Steps[list[DeviceRead]]:
+        self.profile_interval_s = 3600
+        return (yield from super().read_profile(from_s, to_s))
+
+
+async def test_what_a_meter_says_of_its_profile_is_reported_beside_what_was_planned(tmp_path: Path) -> None:
+    clock = ManualClock()
+    bus = await bus_with(clock, ToyMeter("M001"))
+    world = World([link(bus, [device(1)])])
+    async with running_headend(world, clock, tmp_path, make_driver=lambda _family, config: Hourly(config)):
+        await clock.advance(INTERVAL_S)
+    assert {report.intervals_s for report in world.reports} - {None} == {(INTERVAL_S, 3600)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("flood", [b"\x00" * 200_000, b"x" * 70_000 + b"\n"])
 async def test_floods_of_garbage_are_bounded(tmp_path: Path, flood: bytes) -> None:

@@ -1,6 +1,5 @@
 """Concentrators and gateways that dial in, with the drivers and the simulated meters that the demo uses."""
 
-import socket
 from collections.abc import Callable
 from datetime import timedelta
 from fractions import Fraction
@@ -10,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from ports import free_port
 from unit.headend.bench import ManualClock, World, running_headend, until
 from wattkeeper.core.kernel.instants import from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Source
@@ -37,9 +37,7 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,10 @@
 import asyncio
 import random
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -26,7 +27,7 @@ from unit.headend.bench import (
     until,
 )
 from wattkeeper.core.kernel.relay import RelayState
-from wattkeeper.drivers.api import DeviceConfig, RelayCommand, Steps
+from wattkeeper.drivers.api import AnswerDamaged, DeviceConfig, RelayCommand, Steps
 from wattkeeper.headend.device import DeviceState
 from wattkeeper.headend.dispatch import CLAIM_PERIOD_REAL_S, Dispatch, ReadRelay
 from wattkeeper.headend.errors import NoAnswer
@@ -47,8 +48,19 @@ class PartingDriver(ToyDriver):
         yield from self._ask("clock")
 
 
+class AskingDriver(ToyDriver):
+    """Asks for the clock before it controls its relay."""
+
+    def control_relay(self, command: RelayCommand) -> Steps[None]:
+        steps = self._ask("clock")
+        answer = yield replace(next(steps), is_question=True)
+        with suppress(StopIteration):
+            steps.send(answer)
+        yield from super().control_relay(command)
+
+
 class SteppedDriver(ToyDriver):
-    """Controls its relay in two steps."""
+    """Controls its relay in two steps, neither of which only asks."""
 
     def control_relay(self, command: RelayCommand) -> Steps[None]:
         yield from self._ask("clock")
@@ -57,6 +69,18 @@ class SteppedDriver(ToyDriver):
 
 def silent_to(silent_verb: str) -> Fault:
     return lambda _address, verb, frame: [] if verb == silent_verb else [(0.0, frame)]
+
+
+def loses_once(lost_verb: str) -> Fault:
+    left = [lost_verb]
+
+    def fault(_address: str, verb: str, frame: bytes) -> Sequence[tuple[float, bytes]]:
+        if verb in left:
+            left.remove(verb)
+            return []
+        return [(0.0, frame)]
+
+    return fault
 
 
 def busy_relay(address: str, verb: str, frame: bytes) -> Sequence[tuple[float, bytes]]:
@@ -138,6 +162,71 @@ async def test_a_command_of_two_frames_is_written_down_before_the_first() -> Non
     assert b"clock" in (bench.world.results[0].frame or b"")
 
 
+async def test_what_is_asked_before_a_command_is_asked_again_and_is_not_the_command() -> None:
+    async with benched(AskingDriver, loses_once("clock")) as bench:
+        await bench.dispatch().execute(CUT)
+    assert bench.asked == ["serial", "clock", "clock", "relay-set", "serial", "relay"]
+    assert bench.told == ["SENT", "ACKED", "READ_BACK"]
+    assert b"relay-set" in (bench.world.results[0].frame or b"")
+
+
+async def test_a_command_whose_question_stays_unanswered_was_not_sent() -> None:
+    async with benched(AskingDriver, silent_to("clock")) as bench:
+        await bench.dispatch().execute(CUT)
+    assert bench.asked == ["serial", *["clock"] * 3] * 3
+    assert [(result.outcome, result.detail_code) for result in bench.world.results] == [
+        ("NO_ANSWER", "headend.not-sent")
+    ]
+
+
+async def test_a_command_that_is_too_late_when_its_questions_are_answered_does_not_leave() -> None:
+    def later(_address: str, verb: str, frame: bytes) -> Sequence[tuple[float, bytes]]:
+        if verb == "clock":
+            bench.clock.jump(600)
+        return [(0.0, frame)]
+
+    async with benched(AskingDriver, later) as bench:
+        await bench.dispatch().execute(CUT)
+    assert bench.asked == ["serial", "clock"]
+    assert bench.told == ["EXPIRED"]
+
+
+async def test_whatever_a_line_loses_a_command_acts_once_or_never_left() -> None:
+    async def command(seed: int) -> tuple[list[str], list[str], RelayState | None]:
+        dice = random.Random(seed)
+
+        def lossy(_address: str, _verb: str, frame: bytes) -> Sequence[tuple[float, bytes]]:
+            return [(0.0, frame)] * dice.choice((0, 1, 1, 1, 1, 2))
+
+        async with benched(AskingDriver, lossy) as bench:
+            dispatch = bench.dispatch()
+            await dispatch.execute(CUT)
+            while "SENT" in bench.told and bench.told[-1] != "READ_BACK":
+                await dispatch.read_back(CUT)
+            return bench.told, bench.bus.meters["M001"].relay_commands, bench.world.results[-1].relay_state
+
+    for told, acts, relay_state in await asyncio.gather(*map(command, range(60))):
+        if "SENT" in told:
+            assert (acts, relay_state) == (["disconnect"], RelayState.DISCONNECTED)
+        else:
+            assert (acts, told) == ([], ["NO_ANSWER"])
+
+
+async def test_a_damaged_answer_before_a_command_refuses_nothing() -> None:
+    class DamagedOnceDriver(ToyDriver):
+        is_damaged = True
+
+        def open(self) -> Steps[None]:
+            yield from super().open()
+            if DamagedOnceDriver.is_damaged:
+                DamagedOnceDriver.is_damaged = False
+                raise AnswerDamaged("toy.damaged", is_permanent=False)
+
+    async with benched(DamagedOnceDriver) as bench:
+        await bench.dispatch().execute(CUT)
+    assert bench.told == ["SENT", "ACKED", "READ_BACK"]
+
+
 async def test_what_could_not_be_written_down_is_not_read_back_either() -> None:
     def refuse(_result: CommandResult) -> None:
         raise OSError("disk full")
@@ -145,7 +234,50 @@ async def test_what_could_not_be_written_down_is_not_read_back_either() -> None:
     async with benched() as bench:
         bench.world.record = refuse  # type: ignore[method-assign]
         await bench.dispatch().execute(CUT)
-    assert bench.asked == ["serial"]
+    assert bench.asked == ["serial"] * 3
+
+
+async def test_a_registry_that_is_busy_once_holds_up_no_command() -> None:
+    async with benched() as bench:
+        record, failures = bench.world.record, [OSError("database is locked")]
+
+        def record_later(result: CommandResult) -> None:
+            if failures:
+                raise failures.pop()
+            record(result)
+
+        bench.world.record = record_later  # type: ignore[method-assign]
+        await bench.dispatch().execute(CUT)
+    assert bench.asked == ["serial", "serial", "relay-set", "serial", "relay"]
+    assert bench.told == ["SENT", "ACKED", "READ_BACK"]
+
+
+async def test_a_relay_that_takes_its_time_has_not_failed() -> None:
+    left = [RelayState.CONNECTED]
+
+    def slow_relay(address: str, verb: str, frame: bytes) -> Sequence[tuple[float, bytes]]:
+        if verb == "relay" and left:
+            frame = toy_frame("=", address, verb, int(left.pop()))
+        return [(0.0, frame)]
+
+    async with benched(fault=slow_relay) as bench:
+        await bench.dispatch().execute(CUT)
+    assert bench.told == ["SENT", "ACKED", "READ_BACK"]
+    assert bench.world.results[-1].relay_state is RelayState.DISCONNECTED
+
+
+async def test_a_relay_that_did_not_move_and_falls_silent_is_left_pending() -> None:
+    async with benched() as bench:
+        bench.bus.meters["M001"].is_relay_stuck = True
+        reads = [RelayState.CONNECTED]
+
+        async def silent_later(_kind: CommandKind, _read: ReadRelay) -> RelayState:
+            if reads:
+                return reads.pop()
+            raise NoAnswer("headend.no-answer", is_permanent=False)
+
+        await bench.dispatch(read_back_policy=silent_later).read_back(CUT)
+    assert bench.told == []
 
 
 async def test_a_device_that_is_not_known_here_is_told_of_once() -> None:
@@ -213,20 +345,19 @@ async def test_commands_are_not_held_up_by_calls_of_others() -> None:
 
 
 async def test_the_outbox_is_asked_at_its_pace() -> None:
-    asked_count = 0
+    asked_at_s: list[float] = []
 
     async with benched() as bench:
 
         def claim(_now: datetime) -> Sequence[OutboxCommand]:
-            nonlocal asked_count
-            asked_count += 1
+            asked_at_s.append(time.monotonic())
             return ()
 
         bench.world.claim = claim  # type: ignore[method-assign]
         running = asyncio.create_task(bench.dispatch().run())
-        await asyncio.sleep(3.5 * CLAIM_PERIOD_REAL_S)
+        await until(lambda: len(asked_at_s) >= 4)
         running.cancel()
-    assert 2 <= asked_count <= 4
+    assert asked_at_s[3] - asked_at_s[0] > 2.5 * CLAIM_PERIOD_REAL_S
 
 
 # relays that are read back again
@@ -284,6 +415,23 @@ async def test_a_relay_that_is_pending_anew_is_read_at_once(monkeypatch: pytest.
     assert pace.read_s == [0, 0]
 
 
+async def test_a_relay_that_was_read_while_the_outbox_was_asked_is_not_read_again() -> None:
+    async with benched() as bench:
+        loop = asyncio.get_running_loop()
+
+        def pending(_now: datetime) -> Sequence[OutboxCommand]:
+            ended = asyncio.run_coroutine_threadsafe(until(lambda: bench.told[-1:] == ["READ_BACK"]), loop)
+            ended.result(10)
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), loop).result(10)
+            return [CUT]
+
+        bench.world.pending_read_backs = pending  # type: ignore[method-assign]
+        bench.world.outbox.append(CUT)
+        await bench.dispatch().claim()
+        await asyncio.sleep(0.05)
+    assert bench.told == ["SENT", "ACKED", "READ_BACK"]
+
+
 async def test_a_relay_that_is_being_read_is_not_read_beside_it() -> None:
     begun_count, gate = 0, asyncio.Event()
 
@@ -291,7 +439,7 @@ async def test_a_relay_that_is_being_read_is_not_read_beside_it() -> None:
         nonlocal begun_count
         begun_count += 1
         await gate.wait()
-        return RelayState.CONNECTED
+        return RelayState.DISCONNECTED
 
     async with benched() as bench:
         bench.world.read_backs = [CUT]

@@ -1,11 +1,8 @@
 """Pulse counters that speak first, over a TCP gateway and over a real broker: durable, then acknowledged."""
 
 import asyncio
-import shutil
-import socket
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
@@ -16,6 +13,7 @@ from typing import Any
 import pytest
 from gmqtt import Client
 
+from brokers import broker
 from unit.headend.bench import NOON, ManualClock, World, grid, running_headend, until
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Source
@@ -194,25 +192,6 @@ async def test_a_lost_gateway_is_taken_up_again(tmp_path: Path) -> None:
         await until(lambda: gateway.counter.acknowledged == [1])
 
 
-@contextmanager
-def broker(folder: Path) -> Iterator[int]:
-    """Run a real broker, where there is one."""
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    if program is None:
-        pytest.skip("no mosquitto on this machine: apt-get install -y mosquitto")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = folder / "mosquitto.conf"
-    settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    process = subprocess.Popen([program, "-c", str(settings)], stderr=subprocess.DEVNULL)
-    try:
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-
-
 class MqttCounter:
     """The counter behind a broker."""
 
@@ -222,7 +201,7 @@ class MqttCounter:
         self.client.on_message = self._on_message
 
     async def connect(self, port: int) -> None:
-        await _retry(lambda: self.client.connect("127.0.0.1", port))
+        await self.client.connect("127.0.0.1", port)
         for verb in ("ack", "get"):
             self.client.subscribe(f"pulse/tower/P1/{verb}", qos=1)
 
@@ -235,15 +214,6 @@ class MqttCounter:
         if answer is not None:
             self.say(*answer)
         return 0
-
-
-async def _retry(call: Callable[[], Any]) -> None:
-    for _ in range(50):
-        try:
-            return await call()
-        except OSError:
-            await asyncio.sleep(0.05)
-    raise AssertionError("the broker did not start")
 
 
 async def test_over_a_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,24 +1,28 @@
 """Every code has a sentence in both languages, with the same parameters, and none is empty."""
 
 import re
-import string
 from pathlib import Path
 
 import pytest
 from babel.messages.pofile import read_po
 
 from codes import codes_in, codes_raised
-from wattkeeper.interfaces.messages import FALLBACK, LANGUAGES, LOCALE_FOLDER, sentence, to_language
+from wattkeeper.data.billing.models import RebillProposal
+from wattkeeper.data.vee.models import StoredEdit
+from wattkeeper.interfaces.messages import (
+    FALLBACK,
+    LANGUAGES,
+    LOCALE_FOLDER,
+    places_of,
+    sentence,
+    to_language,
+)
 
 
 def catalogue(language: str) -> dict[str, str]:
     path = LOCALE_FOLDER / LANGUAGES[language] / "LC_MESSAGES" / "codes.po"
     with path.open("rb") as file:
         return {str(message.id): str(message.string) for message in read_po(file) if message.id}
-
-
-def placeholders(text: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -42,7 +46,7 @@ def test_a_code_without_a_sentence_is_seen() -> None:
 def test_both_languages_say_the_same_of_the_same_codes() -> None:
     english, chinese = catalogue("en"), catalogue("zh-hans")
     assert set(english) == set(chinese)
-    assert {c for c in english if placeholders(english[c]) != placeholders(chinese[c])} == set()
+    assert {c for c in english if places_of(english[c]) != places_of(chinese[c])} == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -93,3 +97,48 @@ def test_every_kind_that_can_be_missing_has_a_word() -> None:
     for language in LANGUAGES:
         known = catalogue(language)
         assert not {kind for kind in said | own if f"kind.{kind}" not in known}
+
+
+def test_states_in_sentences_are_words() -> None:
+    states = {str(state) for model in (StoredEdit, RebillProposal) for state in model.State.values}
+    for language in LANGUAGES:
+        assert not {state for state in states if f"state.{state}" not in catalogue(language)}
+    assert (
+        sentence("vee.edit-state", {"state": "REJECTED"}, "zh-hans")
+        == "该编辑的状态为 已拒绝：不能再进行此操作。"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"), [("constraint", "out of range"), ("min_value", "too small"), ("blank", "it is empty")]
+)
+def test_reasons_are_words_of_the_language(reason: str, said: str) -> None:
+    params = {"field": "base_power_w", "reason": reason, "value": "0"}
+    assert sentence("registry.invalid-field", params) == f"base_power_w is not right ({said}): 0"
+    assert reason not in sentence("registry.invalid-field", params, "zh-hans")
+
+
+def test_a_customer_and_a_user_are_two_words() -> None:
+    english = {"codes": catalogue("en")}
+    wrong = []
+    for path in (LOCALE_FOLDER / LANGUAGES["zh-hans"]).rglob("*.po"):
+        with path.open("rb") as file:
+            told = {str(message.id): str(message.string) for message in read_po(file) if message.id}
+        texts = {key: english.get(path.stem, {}).get(key, key).lower() for key in told}
+        wrong += [key for key, text in texts.items() if is_wrong_person(text, told[key])]
+    assert wrong == []
+
+
+def is_wrong_person(english: str, chinese: str) -> bool:
+    """Whether a text says 客户 of who logs in, or 用户 of who takes the energy; 客户端 is a client."""
+    is_of_user = re.search(r"user|password|who (does|asks)", english)
+    is_of_customer = re.search(r"customer|class profile|as of the contract", english)
+    return ("用户" in chinese and not is_of_user) or (
+        "客户" in chinese.replace("客户端", "") and not is_of_customer
+    )
+
+
+def test_a_wrong_person_is_seen() -> None:
+    assert is_wrong_person("erase the customer", "清除用户")
+    assert is_wrong_person("user name", "客户名")
+    assert not is_wrong_person("the client tools", "客户端工具")

@@ -15,6 +15,7 @@ from pipeline_street import Row, Street
 from unit.pipeline.test_later import DAY_S, HOUR_S, OWN, PROFILE, Alone, facts_of, hourly, start_of
 from unit.pipeline.test_rollups import RollUpsOf, held
 from wattkeeper.core.kernel.quality import Method, Source
+from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.pipeline import later, plain_groups, window
@@ -123,28 +124,40 @@ def state_of(street: Street) -> Any:
     return values, findings, held(street.roll_ups, street)
 
 
-def differing(first: int, count: int) -> Iterator[int]:
+def as_file(facts: SeriesFacts, events: list[Event]) -> tuple[SeriesFacts, list[Event]]:
+    """Return the world of a meter that files tell intervals of, the last one that before midnight."""
+    end_s = start_of(LAST_READ)
+    told = [(at_s, [row for row in rows if row[0] != end_s]) for at_s, rows in events]
+    return replace(facts, kind=Kind.INTERVAL), told
+
+
+def differing(first: int, count: int, *, is_file: bool = False) -> Iterator[int]:
     """Yield the seeds of worlds that do not end as they would all at once."""
     for seed in range(first, first + count):
-        facts, events = make_world(seed)
+        facts, events = as_file(*make_world(seed)) if is_file else make_world(seed)
         wanted = state_of(at_once(facts, events))
         if state_of(live(facts, events, is_many=seed % 2 == 0)) != wanted:
             yield seed
 
 
-@pytest.mark.timeout(120)
-def test_looks_at_a_silent_meter_end_as_all_derived_at_once() -> None:
-    assert list(differing(0, WORLDS)) == []
+@pytest.mark.parametrize("is_file", [False, True])
+def test_looks_at_a_silent_meter_end_as_all_derived_at_once(*, is_file: bool) -> None:
+    assert list(differing(0, WORLDS, is_file=is_file)) == []
 
 
 @pytest.mark.soak
-def test_looks_at_a_silent_meter_end_as_all_derived_at_once_in_hundreds_of_worlds() -> None:
-    assert list(differing(1000, 300)) == []
+@pytest.mark.parametrize("is_file", [False, True])
+def test_looks_at_a_silent_meter_end_as_all_derived_at_once_in_hundreds_of_worlds(*, is_file: bool) -> None:
+    assert list(differing(1000, 300, is_file=is_file)) == []
 
 
-def test_a_look_derives_what_time_has_added_and_no_more() -> None:
-    street = street_with(facts_of(), is_many=True)
-    street.deliver(OWN, CHANNEL, hourly(LAST_READ - timedelta(days=40), 40, 21, 90_000))
+@pytest.mark.parametrize("is_file", [False, True])
+def test_a_look_derives_what_time_has_added_and_no_more(*, is_file: bool) -> None:
+    facts, rows = facts_of(), hourly(LAST_READ - timedelta(days=40), 40, 21, 90_000)
+    if is_file:
+        facts, ((_, rows),) = as_file(facts, [(0, rows)])
+    street = street_with(facts, is_many=True)
+    street.deliver(OWN, CHANNEL, rows)
     now_s = start_of(LAST_READ + timedelta(days=400))
     street.mark(OWN, now_s - LOOK_BACK_S, now_s)
     assert run(street, now_s) > 400 * 24
@@ -154,7 +167,6 @@ def test_a_look_derives_what_time_has_added_and_no_more() -> None:
     assert len(street.written) == 6
 
 
-@pytest.mark.timeout(120)
 def test_a_look_that_starts_too_late_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted fault: whatever lies before the look is taken to stand."""
     monkeypatch.setattr(window, "find_standing_until", lambda _ports, _facts, _read_s, at_s: at_s)

@@ -50,6 +50,7 @@ FEATURES = (
     "negative",
     "lost-end",
     "silent",
+    "wide",
 )
 AHEADS = ("ahead", "ahead-too")  # reads before their time: in the place of true ones, and beside them
 EVERY = (*FEATURES, *AHEADS)
@@ -76,6 +77,8 @@ def make_series(
     )
     ratio = chance.choice((Fraction(1), Fraction(40), Fraction(3, 2)))
     power_max_w = int(step * ratio * 3600 // 3600 // 1000 * 400) + 1000
+    if "wide" in features:
+        power_max_w = 10**9  # products of it and a time may not fit 64 bits
     channel_id = series_id * 10
     installed_s = start_s + 30 * HOUR_S if "new" in features else start_s - 90 * DAY_S
     periods = [MultiplierPeriod(installed_s, None, ratio)]
@@ -258,6 +261,14 @@ def test_a_read_after_the_last_whole_interval_widens_nothing_for_ever() -> None:
     """A window that is open at its end once went back a day a step, to 1970."""
     odd = ["negative", "reset", "multiplier", "double"]
     compare(7790, [["negative", "beside", "all-live"], odd, ["lost-end"], []])
+
+
+def test_series_that_are_derived_one_by_one_may_have_no_reads() -> None:
+    """So it is when nothing came since the days before the worker was stopped, which are looked at again."""
+    facts, _ = make_series(1, ["wide"], Random(1))
+    street, start_s = Street([facts], is_many=True), start_of(facts.zone)
+    street.mark(1, start_s, start_s + DAY_S)
+    assert street.run(start_s + DAY_S).failures == ()
 
 
 @pytest.mark.parametrize("feature", EVERY)

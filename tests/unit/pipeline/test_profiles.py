@@ -181,3 +181,45 @@ def test_a_rule_set_says_what_a_profile_may_be_off_its_registers(
 )
 def test_a_peak_that_the_registers_confirm_is_no_spike(frozen: tuple[int, ...], found: set[str]) -> None:
     assert {finding.rule for finding in day_of(frozen).recorded.values()} == found
+
+
+@pytest.mark.parametrize("is_exchange", [False, True])
+@pytest.mark.parametrize(
+    "power_max_w", [200_000, 10**7]
+)  # the register may have come round unseen by the latter
+def test_what_a_day_tolerates_is_not_what_another_day_does(is_exchange: bool, power_max_w: int) -> None:
+    """A day after transformers of 1000, or a coarse register, were there: 50 Wh are off, and found."""
+    facts, *_ = make_world(1)
+    start_s = start_of(ZONES[0])
+    cut_s, end_s = start_s + DAY_S, start_s + 4 * DAY_S
+    register, profile = replace(facts.installations[0], resets=()), facts.profiles[0]
+    if is_exchange:
+        old = replace(register, ends_at_s=cut_s, step_milliwh=REGISTER_STEP * 1000)
+        registers = (old, replace(register, channel_id=12, starts_at_s=cut_s))
+    else:
+        periods = (MultiplierPeriod(0, cut_s, Fraction(1000)), MultiplierPeriod(cut_s, None, Fraction(1)))
+        registers, profile = (replace(register, multipliers=periods),), replace(profile, multipliers=periods)
+    facts = replace(
+        facts, zone=ZONES[0], installations=registers, profiles=(profile,), power_max_w=power_max_w
+    )
+    rows = [(PROFILE, (start_s + i * HOUR_S, 100, 0, int(Source.PROFILE))) for i in range(72)]
+    rows += [
+        (
+            registers[-1].channel_id if day else REGISTER,
+            (start_s + day * DAY_S, count, 0, int(Source.FREEZE_DAILY)),
+        )
+        for day, count in enumerate((0, 240, 480, 725))
+    ]
+    at_once, by_day = Street([facts], is_many=True), Street([facts], is_many=True)
+    for street, days_count in ((at_once, 4), (by_day, 1)):
+        for from_s in range(start_s, end_s, days_count * DAY_S):
+            for channel_id, row in rows:
+                if from_s <= row[0] < from_s + days_count * DAY_S:
+                    street.deliver(1, channel_id, [row])
+            street.run(end_s)
+    assert at_once.current() == by_day.current()
+    assert at_once.recorded == by_day.recorded
+    assert "vee.sum-check" in {finding.rule for finding in at_once.recorded.values()}
+    is_told = power_max_w == 200_000
+    last = [value[0] for at_s, value in at_once.current()[1].items() if at_s >= start_s + 2 * DAY_S]
+    assert sum(last) == (2450 if is_told else 2400) * 1000

@@ -16,14 +16,14 @@ import pytest
 from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
-from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
+from wattkeeper.core.kernel.instants import from_seconds, local_midnight, merge_spans, to_seconds
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance, Source
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
+from wattkeeper.pipeline import derive
 from wattkeeper.pipeline.derive import PipelineReport, run_once
 from wattkeeper.pipeline.ports import MeasurementRows, Ports, SeriesFacts
-from wattkeeper.pipeline.window import merge_spans
 
 HOUR_S = 3600
 DAY_S = 86_400
@@ -31,7 +31,7 @@ ZONE = ZoneInfo("Europe/Berlin")
 FIRST = date(2026, 6, 1)
 START_S = to_seconds(local_midnight(FIRST, ZONE))
 ALWAYS = (MultiplierPeriod(0, None, Fraction(1)),)
-METER = ChannelInstallation(1, START_S, None, Fraction(1000), 10**6, ALWAYS)
+METER = ChannelInstallation(1, START_S, None, Fraction(1000), 10**7, ALWAYS)
 Row = tuple[int, int, int, int]
 
 
@@ -132,6 +132,9 @@ class _Windows(_Port):
         for window in windows:
             del self.world.dirty[window.window_id]
         return len(windows)
+
+    def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
+        """Leave them dirty."""
 
 
 class _Findings(_Port):
@@ -272,6 +275,34 @@ def test_one_bad_series_stops_no_other() -> None:
     both = Ports(ports.registry, ports.raw_reads, ports.measurements, Two(world), ports.findings, ports.runs)
     report = run_once(both, from_seconds(START_S + DAY_S))
     assert [(failure.series_id, failure.code) for failure in report.failures] == [(8, "registry.no-series")]
+    assert len(world.current()) == 24
+
+
+def test_one_series_that_reckoning_stumbles_over_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.deliver(hours(0, 25))
+    ports = world.ports()
+    facts = ports.registry.get_facts(7)
+
+    class Two(_Windows):
+        def claim(self, *, now_s: int, lease_s: int, limit: int) -> Sequence[ClaimedWindow]:
+            bad = ClaimedWindow(99, 8, START_S, START_S + DAY_S, 1)
+            return [bad, *super().claim(now_s=now_s, lease_s=lease_s, limit=limit)]
+
+    def stumble(_ports: Ports, own: SeriesFacts, *rest: Any) -> Any:
+        if own.series_id == 8:
+            raise IndexError("index 41 out-of-bounds in add.reduceat [0, 41)")
+        return derive_window(_ports, own, *rest)
+
+    derive_window = derive._derive_window
+    monkeypatch.setattr(derive, "_derive_window", stumble)
+    monkeypatch.setattr(
+        type(ports.registry), "get_facts", lambda _self, series_id: replace(facts, series_id=series_id)
+    )
+    both = Ports(ports.registry, ports.raw_reads, ports.measurements, Two(world), ports.findings, ports.runs)
+    report = run_once(both, from_seconds(START_S + DAY_S))
+    assert [(failure.series_id, failure.code) for failure in report.failures] == [(8, "IndexError")]
+    assert "out-of-bounds" in str(report.failures[0].error)
     assert len(world.current()) == 24
 
 

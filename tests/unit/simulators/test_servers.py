@@ -64,19 +64,19 @@ class Rig:
 
     async def stop(self) -> None:
         self.stopped.set()
-        await asyncio.wait_for(self.task, 5)
+        await asyncio.wait_for(self.task, 30)
         await self.service.stop()
 
     async def advance(self, seconds: int) -> None:
         self.clock.advance_to(from_seconds(self.world.now_s + seconds))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self.clock.wait_settled(("simulators",), timeout_s=0):  # noqa: ASYNC110 - a file
                 await asyncio.sleep(0.005)
 
     def entry(self, point: str) -> Entry:
         return next(e for e in self.world.entries if e.usage_point == point)
 
-    async def ask(self, link: str, request: bytes, within_s: float = 5.0) -> bytes:
+    async def ask(self, link: str, request: bytes, within_s: float = 30.0) -> bytes:
         """Send on a connection of its own; return what comes first, or nothing."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[link])
         writer.write(request)
@@ -91,7 +91,7 @@ class Rig:
     async def control(self, **request: object) -> dict:
         return json.loads(await self.ask("control", json.dumps(request).encode() + b"\n"))
 
-    async def dlt645(self, request: bytes, within_s: float = 5.0) -> Answer | None:
+    async def dlt645(self, request: bytes, within_s: float = 30.0) -> Answer | None:
         found = find_frame(await self.ask("compound-concentrator", request, within_s))
         return decode_answer(found.frame) if found.frame else None
 
@@ -218,8 +218,8 @@ async def test_dlms_with_gmac_reads_register_and_profile(rig: Rig) -> None:
             apdu = next(exchange)
             while True:
                 writer.write(wrapper.encode_frame(1, 1, apdu))
-                head = await asyncio.wait_for(reader.readexactly(8), 2)
-                apdu = exchange.send(await asyncio.wait_for(reader.readexactly(head[6] << 8 | head[7]), 2))
+                head = await asyncio.wait_for(reader.readexactly(8), 30)
+                apdu = exchange.send(await asyncio.wait_for(reader.readexactly(head[6] << 8 | head[7]), 30))
         except StopIteration as stop:
             return stop.value
 
@@ -239,11 +239,13 @@ async def test_dlms_with_gmac_reads_register_and_profile(rig: Rig) -> None:
 async def test_pulse_counters_push_resend_and_remember(rig: Rig) -> None:
     serial = rig.entry("B-03").meter_serial
     reader, writer = await asyncio.open_connection("127.0.0.1", rig.ports["building-pulses"])
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        while not rig.service._lines["building-pulses"].connections:  # noqa: ASYNC110 - of the code under test
+            await asyncio.sleep(0.005)
     await rig.advance(2 * 900)
 
     async def message() -> tuple[Topic, object]:
-        return decode_line(await asyncio.wait_for(reader.readline(), 2))
+        return decode_line(await asyncio.wait_for(reader.readline(), 30))
 
     pushed = [await message() for _ in range(20)]
     mine = [m for t, m in pushed if t.serial == serial]
@@ -268,7 +270,7 @@ async def test_an_outage_drops_and_refuses_and_ends(rig: Rig) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", rig.ports["compound-concentrator"])
     await rig.advance(13 * HOUR_S)
     with pytest.raises(ConnectionResetError):
-        await asyncio.wait_for(reader.read(), 2)
+        await asyncio.wait_for(reader.read(), 30)
     writer.close()
     with pytest.raises(ConnectionResetError):
         await rig.ask("compound-concentrator", read(rig, "H-01", Read("00010000")))

@@ -214,7 +214,7 @@ def test_readers_never_see_two_reads_mixed(tmp_path: Path) -> None:
     table = whole_table(tmp_path / "t")
     writer = subprocess.Popen([sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path / "t")])
     seen: set[int] = set()
-    ends_at_s = time.monotonic() + 20
+    ends_at_s = time.monotonic() + 120
     while len(seen) < 300 and time.monotonic() < ends_at_s:
         for id_, read in table.find(1, range(0, 200, 17))[0].items():
             assert (read.value, read.flags) == (id_ + read.measured_at_s, read.measured_at_s % 997)
@@ -222,3 +222,33 @@ def test_readers_never_see_two_reads_mixed(tmp_path: Path) -> None:
     writer.kill()
     writer.wait()
     assert len(seen) > 100
+
+
+BUSY = """
+import mmap, sys
+import numpy as np
+with open(sys.argv[1], "r+b") as file:
+    words = np.frombuffer(mmap.mmap(file.fileno(), 0), np.int64)
+while True:
+    words[3] = 1
+    words[3] = 0
+"""
+
+
+def test_who_looks_while_others_begin_and_end_to_store_sees_whole_words(tmp_path: Path) -> None:
+    """The planted fault: to search the words themselves, which numpy gives up where their number changes."""
+    (tmp_path / "words").write_bytes(bytes(8 * 256))
+    words = np.memmap(tmp_path / "words", np.int64, "r+")
+    other = subprocess.Popen([sys.executable, "-c", BUSY, str(tmp_path / "words")])
+    try:
+        failed_count, deadline_s = 0, time.monotonic() + 120
+        while failed_count < 3:
+            assert time.monotonic() < deadline_s, "nobody writes"
+            latest_module._dead_among(words)
+            try:
+                np.flatnonzero(words)
+            except RuntimeError:
+                failed_count += 1
+    finally:
+        other.kill()
+        other.wait()

@@ -1,6 +1,6 @@
 """What a bill rests on, read from the relational side and the store before the transaction that issues it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,13 +10,17 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from wattkeeper.core.billing.document import RegisterRead
+from wattkeeper.core.billing.compute import compute_bill
+from wattkeeper.core.billing.document import BillDocument, RegisterRead
+from wattkeeper.core.billing.energy import use_by_rate
 from wattkeeper.core.billing.intervals import IntervalColumns, UnableToBill
+from wattkeeper.core.billing.slices import in_force
 from wattkeeper.core.kernel.instants import Period, from_seconds, local_midnight, to_seconds
-from wattkeeper.core.kernel.quality import Source
+from wattkeeper.core.kernel.quality import Provenance, Source
 from wattkeeper.core.tariffs.model import EnergyCharge, Tariff, TierCounter
 from wattkeeper.core.tariffs.parse import parse_tariff
-from wattkeeper.data.billing.models import Contract, TariffVersion
+from wattkeeper.data.billing.models import TariffVersion
+from wattkeeper.data.billing.parts import ContractPart, contract_parts
 from wattkeeper.data.registry.models import Channel, Installation, Series, UsagePoint
 from wattkeeper.store.api import Measurements, ReadingStore
 
@@ -25,7 +29,11 @@ _DISPLAY_SOURCES = tuple(int(source) for source in (Source.PROFILE, Source.FILE,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BillInputs:
-    """Everything `compute_bill` needs for one usage point and period. `depends_from`: whence values count."""
+    """Everything `compute_bill` needs for one usage point and period.
+
+    `used`: the intervals that the tier counter counted before the period. `depends_from`: from when on values
+    count.
+    """
 
     usage_point: UsagePoint
     period: Period
@@ -35,38 +43,82 @@ class BillInputs:
     intervals: IntervalColumns
     run_id: int
     data_version: str
-    tier_used_milliwh: int
+    used: IntervalColumns
+    tier_used_by_rate_milliwh: Mapping[str, int]
     depends_from: datetime
     register_reads: tuple[RegisterRead, ...]
+
+    @property
+    def tier_used_milliwh(self) -> int:
+        """What the tier counter held when the period began."""
+        return int(self.used.energy_milliwh.sum())
 
 
 def read_inputs(usage_point: UsagePoint, first: date, end: date, *, store: ReadingStore) -> BillInputs:
     """Return what the bill of the local days [first, end) rests on.
 
-    :raises UnableToBill: ``billing.no-contract``, ``billing.no-series``
+    :raises UnableToBill: ``billing.no-contract`` (none bills all of these days), ``billing.no-series``
     """
     zone = ZoneInfo(usage_point.site.time_zone)
     starts_at, ends_at = local_midnight(first, zone), local_midnight(end, zone)
-    versions = _versions(usage_point, starts_at, ends_at, end)
-    tariffs = tuple(parse_tariff(version.document) for version in versions)
+    part = _part(usage_point, first, end)
+    dated = TariffVersion.objects.filter(tariff_id=part.tariff_id, valid_from_date__lt=end)
+    versions = tuple(dated.order_by("valid_from_date"))
+    known = tuple(parse_tariff(version.document) for version in versions)
+    tariffs = in_force(known, first)
     series = Series.objects.filter(usage_point=usage_point, quantity="energy_import").first()
     if series is None:
         raise UnableToBill("billing.no-series", usage_point=usage_point.code)
     values = _values(store, series, starts_at, ends_at)
-    counter_from = _counter_start(tariffs, first)
+    counter_from = max(_counter_start(tariffs, first), part.customer_from)
+    used = _used(store, series, counter_from, first, zone)
     return BillInputs(
         usage_point=usage_point,
         period=Period(starts_at, ends_at),
         series=series,
-        versions=versions,
+        versions=versions[-len(tariffs) :],
         tariffs=tariffs,
         intervals=_columns(values),
         run_id=int(values.run_id.max(initial=0)),
         data_version=version_of(values),
-        tier_used_milliwh=_used(store, series, counter_from, first, zone),
+        used=used,
+        tier_used_by_rate_milliwh=use_by_rate(known, used, counter_from, first),
         depends_from=min(local_midnight(counter_from, zone), starts_at),
         register_reads=_register_reads(usage_point, starts_at, ends_at, store),
     )
+
+
+def compute(inputs: BillInputs, *, accept_estimates: bool) -> BillDocument | UnableToBill:
+    """Return the bill of what was read, or why there is none."""
+    try:
+        _refuse_missing(inputs.used)
+        return compute_bill(
+            usage_point=inputs.usage_point.code,
+            tariffs=inputs.tariffs,
+            period=inputs.period,
+            intervals=inputs.intervals,
+            interval_s=inputs.series.interval_s,
+            series_id=inputs.series.id,
+            run_id=inputs.run_id,
+            data_version=inputs.data_version,
+            tier_used_milliwh=inputs.tier_used_milliwh,
+            tier_used_by_rate_milliwh=inputs.tier_used_by_rate_milliwh,
+            register_reads=inputs.register_reads,
+            accept_estimates=accept_estimates,
+        )
+    except UnableToBill as error:
+        return error
+
+
+def _refuse_missing(used: IntervalColumns) -> None:
+    """What is missing before the period is no zero."""
+    is_missing = used.provenance == Provenance.MISSING
+    if is_missing.any():
+        raise UnableToBill(
+            "billing.tier-use-incomplete",
+            missing_count=int(is_missing.sum()),
+            first_missing_at=from_seconds(int(used.starts_at_s[is_missing].min())).isoformat(),
+        )
 
 
 def _values(store: ReadingStore, series: Series, starts_at: datetime, ends_at: datetime) -> Measurements:
@@ -85,19 +137,12 @@ def version_of(values: Measurements) -> str:
     return digest.hexdigest()
 
 
-def _versions(
-    usage_point: UsagePoint, starts_at: datetime, ends_at: datetime, end: date
-) -> tuple[TariffVersion, ...]:
-    contract = (
-        Contract.objects.filter(usage_point=usage_point, starts_at__lte=starts_at)
-        .exclude(ends_at__lt=ends_at)
-        .select_related("tariff")
-        .first()
-    )
-    if contract is None:
+def _part(usage_point: UsagePoint, first: date, end: date) -> ContractPart:
+    """Return the part of one contract that is all of these days."""
+    parts = contract_parts(usage_point, first, end)
+    if [(part.first, part.end) for part in parts] != [(first, end)]:
         raise UnableToBill("billing.no-contract", usage_point=usage_point.code)
-    versions = TariffVersion.objects.filter(tariff=contract.tariff, valid_from_date__lt=end)
-    return tuple(versions.order_by("valid_from_date"))
+    return parts[0]
 
 
 def _counter_start(tariffs: Sequence[Tariff], first: date) -> date:
@@ -113,11 +158,12 @@ def _counter_start(tariffs: Sequence[Tariff], first: date) -> date:
     return first.replace(day=1) if TierCounter.MONTH in counters else first
 
 
-def _used(store: ReadingStore, series: Series, counter_from: date, first: date, zone: ZoneInfo) -> int:
-    if counter_from >= first:
-        return 0
-    values = _values(store, series, local_midnight(counter_from, zone), local_midnight(first, zone))
-    return int(values.value_milliwh.sum())
+def _used(
+    store: ReadingStore, series: Series, counter_from: date, first: date, zone: ZoneInfo
+) -> IntervalColumns:
+    """Return the intervals that the tier counter counted before the period."""
+    until = local_midnight(first, zone)
+    return _columns(_values(store, series, min(local_midnight(counter_from, zone), until), until))
 
 
 def _register_reads(

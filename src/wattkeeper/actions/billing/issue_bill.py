@@ -1,29 +1,26 @@
-"""Issue one bill. The same document twice is one bill; newer values reverse the old bill in the same step."""
+"""Issue one bill, once; take one back."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import QuerySet
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
+from wattkeeper.actions.billing.inputs import BillInputs
 from wattkeeper.core.billing.correct import reverse
-from wattkeeper.core.billing.document import BillDocument, BillLine, bill_to_json, document_key, exact_text
+from wattkeeper.core.billing.document import BillDocument, BillLine, bill_to_json, document_key
+from wattkeeper.core.billing.intervals import UnableToBill
 from wattkeeper.core.billing.parse import bill_from_json
-from wattkeeper.data.billing.models import Bill, RebillProposal, TariffVersion
+from wattkeeper.data.billing.models import Bill, RebillProposal
 from wattkeeper.data.billing.models import BillLine as StoredLine
+from wattkeeper.data.billing.rebills import mark_waiting
 from wattkeeper.data.registry.models import UsagePoint
 
 MILLIWH_DIGITS_PER_KWH = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """`outcome`: issued, unchanged or corrected."""
-
-    bill_id: int
-    outcome: str
 
 
 @audited("billing.issue")
@@ -32,46 +29,67 @@ def issue_bill(
     *,
     actor: Actor,
     now: datetime,
-    usage_point: UsagePoint,
-    versions: Sequence[TariffVersion],
+    inputs: BillInputs,
     bill: BillDocument,
-    run_id: int,
-    depends_from: datetime | None = None,
-) -> Issued:
-    """Store a bill with its lines and traces; the issued bill of the same period, if another, is reversed.
+    corrects: Bill | None = None,
+) -> int:
+    """Store a bill of what was read with its lines and traces, and return its id.
 
-    The reversal is a document of its own that takes back every line. `depends_from`: from when on values
-    count.
+    The same document is issued once. `corrects`: a reversed bill that this one replaces, or a part of it.
+
+    :raises UnableToBill: ``billing.overlap``: another issued bill holds a part of the period
     """
-    entry.subject = f"usage-point:{usage_point.id}"
+    entry.subject = f"usage-point:{inputs.usage_point.id}"
     entry.detail = {"document_key": bill.document_key, "total_minor": bill.total_minor}
-    UsagePoint.objects.select_for_update().get(id=usage_point.id)
-    current = Bill.objects.filter(
-        usage_point=usage_point, starts_at=bill.starts_at, ends_at=bill.ends_at, state=Bill.State.ISSUED
-    ).first()
-    if current is not None and current.document["document_key"] == bill.document_key:
+    UsagePoint.objects.select_for_update().get(id=inputs.usage_point.id)
+    for other in issued_within(inputs.usage_point, bill.starts_at, bill.ends_at):
+        if other.document["document_key"] != bill.document_key:
+            raise overlap_with(other, ZoneInfo(bill.zone))
         entry.detail["outcome"] = "unchanged"
-        return Issued(current.id, "unchanged")
-    if current is not None:
-        entry.detail["reversal_key"] = _reverse(current, now)
+        return other.id
     stored = Bill(
         tenant_id=actor.tenant_id,
-        usage_point=usage_point,
-        tariff_version=versions[-1],
-        document_key=bill.document_key if current is None else document_key(bill.document_key, current.id),
-        run_id=run_id,
+        usage_point=inputs.usage_point,
+        tariff_version=inputs.versions[-1],
+        document_key=_key(inputs.usage_point, bill),
+        run_id=inputs.run_id,
         issued_at=now,
-        corrects=current,
-        depends_from=depends_from,
+        corrects=corrects,
+        depends_from=inputs.depends_from,
     )
     _store(stored, bill)
-    if current is not None:
-        _settle(current, stored, actor, now)
-    entry.detail["outcome"] = "corrected" if current else "issued"
-    return Issued(stored.id, entry.detail["outcome"])
+    mark_waiting(inputs.usage_point.id)  # days that wait to be another's may be this one's now
+    entry.detail["outcome"] = "corrected" if corrects else "issued"
+    return stored.id
 
 
-def _reverse(bill: Bill, now: datetime) -> str:
+def issued_within(usage_point: UsagePoint, starts_at: datetime, ends_at: datetime) -> QuerySet[Bill]:
+    """Return the issued bills of a usage point that hold any of a period, in order of time."""
+    issued = Bill.objects.filter(usage_point=usage_point, state=Bill.State.ISSUED)
+    rows = issued.filter(starts_at__lt=ends_at, ends_at__gt=starts_at).order_by("starts_at")
+    return rows.select_related("usage_point__site")
+
+
+def overlap_with(other: Bill, zone: ZoneInfo) -> UnableToBill:
+    """Return the refusal to bill what another bill holds: no energy is billed twice."""
+    return UnableToBill(
+        "billing.overlap",
+        bill_id=other.id,
+        first=other.starts_at.astimezone(zone).date().isoformat(),
+        end=other.ends_at.astimezone(zone).date().isoformat(),
+    )
+
+
+def _key(usage_point: UsagePoint, bill: BillDocument) -> str:
+    """Return the key to keep a document by: one that was taken back and holds again is another document."""
+    taken_back = Bill.objects.filter(
+        usage_point=usage_point, starts_at=bill.starts_at, ends_at=bill.ends_at, state=Bill.State.REVERSED
+    )
+    last = taken_back.order_by("-id").first()
+    return bill.document_key if last is None else document_key(bill.document_key, last.id)
+
+
+def reverse_bill(bill: Bill, now: datetime) -> str:
     """Post the document that takes an issued bill back, and return its key."""
     bill.state = Bill.State.REVERSED
     bill.save(update_fields=["state"])
@@ -90,8 +108,8 @@ def _reverse(bill: Bill, now: datetime) -> str:
     return document.document_key
 
 
-def _settle(old: Bill, new: Bill, actor: Actor, now: datetime) -> None:
-    """Close what was proposed for a bill that is corrected now."""
+def settle(old: Bill, new: Bill | None, actor: Actor, now: datetime) -> None:
+    """Close what was proposed for a bill that is corrected now, or taken back."""
     RebillProposal.objects.filter(bill=old, state=RebillProposal.State.OPEN).update(
         state=RebillProposal.State.APPROVED, decided_at=now, decided_by=str(actor), new_bill=new
     )
@@ -121,7 +139,7 @@ def _stored(bill: Bill, position: int, line: BillLine, plain: dict[str, Any]) ->
         label_code=line.label_code,
         rate=line.rate_code or "",
         tier=line.tier,
-        quantity=_quantity(line),
+        quantity=quantity_of(plain),
         unit="kWh" if line.quantity_milliwh is not None else line.unit_code,
         unit_price=str(plain["unit_price"]),
         amount_minor=line.amount_minor,
@@ -133,9 +151,9 @@ def _stored(bill: Bill, position: int, line: BillLine, plain: dict[str, Any]) ->
     )
 
 
-def _quantity(line: BillLine) -> str:
-    if line.quantity_milliwh is not None:
-        return format(Decimal(line.quantity_milliwh).scaleb(-MILLIWH_DIGITS_PER_KWH), "f")
-    if line.spans is not None:
-        return exact_text(line.spans)
-    return "" if line.base_minor is None else str(line.base_minor)
+def quantity_of(line: Mapping[str, Any]) -> str:
+    """Return how much a line of a frozen document charges for, as exact text."""
+    if line["quantity_milliwh"] is not None:
+        return format(Decimal(line["quantity_milliwh"]).scaleb(-MILLIWH_DIGITS_PER_KWH), "f")
+    told = line["base_minor"] if line["spans"] is None else line["spans"]
+    return "" if told is None else str(told)

@@ -1,68 +1,65 @@
 """Compare issued bills whose values may have changed with the values of now; propose, and decide."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
-from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db.models import Q
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
-from wattkeeper.actions.billing.inputs import BillInputs, read_inputs
-from wattkeeper.actions.billing.issue_bill import issue_bill
-from wattkeeper.actions.billing.run_billing import compute
+from wattkeeper.actions.billing.figures import Figures, figures_of, parts_of, weigh
+from wattkeeper.actions.billing.held import FAILED, held_by, tell_held
+from wattkeeper.actions.billing.issue_bill import MILLIWH_DIGITS_PER_KWH
+from wattkeeper.actions.billing.replace_bill import replace_bill
+from wattkeeper.actions.billing.tell_unbilled import tell_unbilled
 from wattkeeper.actions.records import own
 from wattkeeper.actions.services import Services
-from wattkeeper.core.billing.document import BillDocument
+from wattkeeper.core.billing.document import exact_text
 from wattkeeper.core.billing.intervals import UnableToBill
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.money import Money
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.billing.models import Bill, RebillCheck, RebillProposal
-from wattkeeper.data.billing.rebills import is_rejected
+from wattkeeper.data.billing.rebills import version_of
 from wattkeeper.store.api import ReadingStore
 
 CHECKS_COUNT = 200
+REST = timedelta(minutes=5)
 State = RebillProposal.State
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What a bill would be now; `document` None where it can't be billed, `held_code` why."""
-
-    inputs: BillInputs
-    document: BillDocument | None
-    held_code: str = ""
 
 
 def propose_rebills(*, services: Services, now: datetime, limit_count: int = CHECKS_COUNT) -> int:
     """Look at bills whose values may have changed and return how many; what came of it are proposals.
 
-    A bill whose values are those that were billed loses its open proposal. One that a newer run marks again
-    meanwhile is looked at again.
+    A bill that says what it would say now loses its open proposal. One that a newer run marks again meanwhile
+    is looked at again, and so is after `REST` one that could not be compared for a reason nobody foresaw.
     """
     if services.store is None:
         return 0
-    checks = RebillCheck.objects.select_related("bill__usage_point__site").order_by("id")[:limit_count]
-    done = list(checks)
+    is_due = Q(failed_at__isnull=True) | Q(failed_at__lte=now - REST)
+    checks = RebillCheck.objects.filter(is_due).select_related("bill__usage_point__site").order_by("id")
+    done = list(checks[:limit_count])
     for check in done:
-        if check.bill.state == Bill.State.ISSUED:
-            _look_at(check.bill, store=services.store, now=now)
-        RebillCheck.objects.filter(id=check.id, marks_count=check.marks_count).delete()
+        held = _look_at(check.bill, store=services.store, now=now)
+        looked_at = RebillCheck.objects.filter(id=check.id, marks_count=check.marks_count)
+        if held is not None and held.code == FAILED:
+            looked_at.update(failed_at=now)
+        else:
+            looked_at.delete()
     return len(done)
 
 
 def approve_rebill(
-    *, actor: Actor, now: datetime, services: Services, proposal_id: int, data_version: str = ""
-) -> int:
+    *, actor: Actor, now: datetime, services: Services, proposal_id: int, version: str
+) -> list[int]:
     """
-    Reverse the bill of a proposal, issue the new one, and return that one's id.
+    Reverse the bill of a proposal, issue what replaces it, and return the new bills' ids in order of time.
 
-    `data_version`: what the person saw; empty: whatever the values are now.
+    `version`: that of the figures the person was shown. The bill is computed once more: where it comes out
+    otherwise the proposal holds the new figures, and what was shown is approved by nobody.
 
-    :raises WattkeeperError: ``billing.proposal-decided``, ``billing.proposal-stale``, ``billing.*`` where it
-        can't be billed, ``registry.not-found``, ``store.not-running``
+    :raises WattkeeperError: ``billing.proposal-decided``, ``billing.proposal-stale`` with the new figures,
+        ``billing.*`` where it can't be billed, ``registry.not-found``, ``store.not-running``
     """
     actor.require(Role.OPERATOR)
     if services.store is None:
@@ -70,25 +67,24 @@ def approve_rebill(
     proposal = RebillProposal.objects.filter(tenant_id=actor.tenant_id, id=proposal_id).first()
     if proposal is None:
         raise WattkeeperError("registry.not-found", kind="rebill-proposal", id=proposal_id)
-    if proposal.state != State.OPEN:
-        raise WattkeeperError("billing.proposal-decided", state=proposal.state)
+    _refuse_decided(proposal)
     bill = Bill.objects.select_related("usage_point__site").get(id=proposal.bill_id)
-    inputs = _inputs(bill, services.store)
-    if data_version and inputs.data_version != data_version:
-        _look_at(bill, store=services.store, now=now)
-        raise WattkeeperError("billing.proposal-stale", is_permanent=False)
-    document = compute(inputs, accept_estimates=_accepts_estimates(bill))
-    return _approve(actor=actor, now=now, proposal_id=proposal_id, inputs=inputs, document=document)
+    figures = figures_of(bill, services.store)
+    weigh(bill, figures, now)
+    return _approve(actor=actor, now=now, proposal_id=proposal_id, version=version, figures=figures)
 
 
 @audited("billing.reject-rebill")
-def reject_rebill(entry: Entry, *, actor: Actor, now: datetime, proposal_id: int, note: str) -> None:
+def reject_rebill(
+    entry: Entry, *, actor: Actor, now: datetime, proposal_id: int, version: str, note: str
+) -> None:
     """
-    Let the bill stay as it is by the values that were proposed, and say why.
+    Let the bill stay as it is by the figures that the person was shown (`version`), and say why.
 
-    :raises WattkeeperError: ``billing.proposal-decided``, ``billing.proposal-reason``, ``registry.not-found``
+    :raises WattkeeperError: ``billing.proposal-decided``, ``billing.proposal-stale``,
+        ``billing.proposal-reason``, ``registry.not-found``
     """
-    proposal = _open(entry, actor, proposal_id)
+    proposal = _open(entry, actor, proposal_id, version)
     if not note.strip():
         raise WattkeeperError("billing.proposal-reason", field="note")
     entry.detail["note"] = note
@@ -99,92 +95,52 @@ def reject_rebill(entry: Entry, *, actor: Actor, now: datetime, proposal_id: int
 
 @audited("billing.approve-rebill")
 def _approve(
-    entry: Entry, *, actor: Actor, now: datetime, proposal_id: int, inputs: BillInputs, document: BillDocument
-) -> int:
-    _open(entry, actor, proposal_id)
-    issued = issue_bill(
-        actor=actor,
-        now=now,
-        usage_point=inputs.usage_point,
-        versions=inputs.versions,
-        bill=document,
-        run_id=inputs.run_id,
-        depends_from=inputs.depends_from,
-    )
-    entry.detail["new_bill_id"] = issued.bill_id
-    if issued.outcome == "unchanged":
-        RebillProposal.objects.filter(id=proposal_id).update(state=State.OBSOLETE, looked_at=now)
-    return issued.bill_id
+    entry: Entry, *, actor: Actor, now: datetime, proposal_id: int, version: str, figures: Figures
+) -> list[int]:
+    proposal = _open(entry, actor, proposal_id, version)
+    if figures.held is not None:
+        raise figures.held
+    issued_ids = replace_bill(actor=actor, now=now, bill_id=proposal.bill_id, parts=figures.documents)
+    if not figures.is_as_cut:
+        parts = [
+            {**part, "bill_id": own_id} for part, own_id in zip(parts_of(figures), issued_ids, strict=True)
+        ]
+        RebillProposal.objects.filter(id=proposal.id).update(parts=parts)
+    entry.detail["new_bill_ids"] = issued_ids
+    return issued_ids
 
 
-def _open(entry: Entry, actor: Actor, proposal_id: int) -> RebillProposal:
+def _open(entry: Entry, actor: Actor, proposal_id: int, version: str) -> RebillProposal:
+    """Return a proposal that waits and still shows what the person was shown."""
     proposal = own(RebillProposal, proposal_id, actor=actor)
     entry.subject = f"bill:{proposal.bill_id}"
-    entry.detail = {"proposal_id": proposal.id, "data_version": proposal.data_version}
-    if proposal.state != State.OPEN:
-        raise WattkeeperError("billing.proposal-decided", state=proposal.state)
+    entry.detail = {"proposal_id": proposal.id, "data_version": proposal.data_version, "version": version}
+    _refuse_decided(proposal)
+    if version_of(proposal) != version:
+        total_minor, currency = proposal.total_minor, proposal.bill.currency
+        raise WattkeeperError(
+            "billing.proposal-stale",
+            id=proposal.id,
+            version=version_of(proposal),
+            total="–" if total_minor is None else str(Money(total_minor, currency)),
+            energy_kwh=exact_text(Fraction(proposal.energy_milliwh, 10**MILLIWH_DIGITS_PER_KWH)),
+        )
     return proposal
 
 
-def _look_at(bill: Bill, *, store: ReadingStore, now: datetime) -> None:
-    """Raise, refresh or end the proposal of an issued bill."""
+def _refuse_decided(proposal: RebillProposal) -> None:
+    if proposal.state != State.OPEN:
+        raise WattkeeperError("billing.proposal-decided", state=proposal.state)
+
+
+def _look_at(bill: Bill, *, store: ReadingStore, now: datetime) -> UnableToBill | None:
+    """Raise, refresh or end the proposal of an issued bill; return why it can't be compared."""
+    errors = []
     try:
-        figures = _figures(bill, store)
-    except UnableToBill:  # its contract or its series is gone: there is nothing to compare with
-        return
-    inputs = figures.inputs
-    told = (bill.document["data_version"], bill.document.get("tier_used_milliwh"))
-    now_is = (inputs.data_version, inputs.tier_used_milliwh if told[1] is not None else None)
-    with transaction.atomic():
-        Bill.objects.select_for_update().get(id=bill.id)
-        current = RebillProposal.objects.filter(bill=bill, state=State.OPEN).first()
-        if told == now_is:
-            if current is not None:
-                _end(current, now)
-            return
-        if current is None and is_rejected(
-            bill_id=bill.id,
-            data_version=inputs.data_version,
-            tier_used_milliwh=inputs.tier_used_milliwh,
-        ):
-            return
-        proposal = current or RebillProposal(tenant_id=bill.tenant_id, bill=bill, raised_at=now)
-        _fill(proposal, figures, now)
-
-
-def _end(proposal: RebillProposal, now: datetime) -> None:
-    proposal.state, proposal.looked_at = State.OBSOLETE, now
-    proposal.save(update_fields=["state", "looked_at"])
-
-
-def _fill(proposal: RebillProposal, figures: Figures, now: datetime) -> None:
-    inputs, document = figures.inputs, figures.document
-    proposal.data_version = inputs.data_version
-    proposal.tier_used_milliwh = inputs.tier_used_milliwh
-    proposal.energy_milliwh = int(inputs.intervals.energy_milliwh.sum())
-    proposal.total_minor = None if document is None else document.total_minor
-    proposal.held_code, proposal.looked_at = figures.held_code, now
-    proposal.save()
-
-
-def _figures(bill: Bill, store: ReadingStore) -> Figures:
-    inputs = _inputs(bill, store)
-    try:
-        return Figures(inputs, compute(inputs, accept_estimates=_accepts_estimates(bill)))
-    except UnableToBill as error:
-        return Figures(inputs, None, error.code)
-
-
-def _inputs(bill: Bill, store: ReadingStore) -> BillInputs:
-    first, end = _dates(bill)
-    return read_inputs(bill.usage_point, first, end, store=store)
-
-
-def _dates(bill: Bill) -> Sequence[date]:
-    zone = ZoneInfo(bill.usage_point.site.time_zone)
-    return [at.astimezone(zone).date() for at in (bill.starts_at, bill.ends_at)]
-
-
-def _accepts_estimates(bill: Bill) -> bool:
-    """Whether the bill was made of estimates too: then its correction may be."""
-    return any(Fraction(line["estimated_share"]) for line in bill.document["lines"])
+        if bill.state == Bill.State.ISSUED:
+            weigh(bill, figures_of(bill, store), now)
+        tell_unbilled(bill.usage_point, now=now)
+    except Exception as error:  # noqa: BLE001
+        errors.append(held_by(error, bill.usage_point))
+    tell_held(bill.usage_point, f"bill:{bill.id}", errors, starts_at=bill.starts_at, now=now)
+    return next(iter(errors), None)

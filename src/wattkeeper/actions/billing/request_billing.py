@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
+from wattkeeper.actions.billing.held import Held
 from wattkeeper.actions.billing.run_billing import run_billing
-from wattkeeper.actions.job_work import JobOutcome, Progress, requester_of, requester_params
+from wattkeeper.actions.job_work import JobOutcome, Progress, plain_error, requester_of, requester_params
 from wattkeeper.actions.records import own
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -67,22 +69,20 @@ def do_billing(job: ClaimedJob, services: Services, on_progress: Progress) -> Jo
         accept_estimates=job.params["accept_estimates"],
         on_progress=on_progress,
     )
-    codes = dict(
-        UsagePoint.objects.filter(id__in=[row.usage_point_id for row in report.held]).values_list(
-            "id", "code"
-        )
-    )
     return JobOutcome(
         {
             "issued": len(report.issued_ids),
             "unchanged": len(report.unchanged_ids),
-            "corrected": len(report.corrected_ids),
+            "proposed": len(report.proposed_ids),
             "held": len(report.held),
         },
-        tuple(
-            {"code": row.code, "params": {"usage_point": codes[row.usage_point_id]}} for row in report.held
-        ),
+        tuple(_held(row) for row in report.held),
     )
+
+
+def _held(row: Held) -> dict[str, Any]:
+    told = plain_error(row.error)
+    return {**told, "params": {**told["params"], "usage_point": row.usage_point.code}}
 
 
 def period_text(first: date, end: date) -> str:

@@ -1,4 +1,4 @@
-"""Bill a period: one bill a usage point, issued once; a bill that rests on older values is corrected."""
+"""Bill a period: one bill a usage point, issued once; one that would be another now waits for a decision."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,36 +8,34 @@ from zoneinfo import ZoneInfo
 from django.db.models import Q
 
 from wattkeeper.actions.actor import Actor
-from wattkeeper.actions.billing.inputs import BillInputs, read_inputs
-from wattkeeper.actions.billing.issue_bill import issue_bill
+from wattkeeper.actions.billing.figures import Weighed, figures_of, weigh
+from wattkeeper.actions.billing.held import Held, held_by, tell_held
+from wattkeeper.actions.billing.inputs import compute, read_inputs
+from wattkeeper.actions.billing.issue_bill import issue_bill, issued_within, overlap_with
+from wattkeeper.actions.billing.tell_unbilled import tell_unbilled
 from wattkeeper.actions.services import Services
-from wattkeeper.core.billing.compute import compute_bill
-from wattkeeper.core.billing.document import BillDocument
 from wattkeeper.core.billing.intervals import UnableToBill
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import local_midnight
 from wattkeeper.data.accounts.models import Role
-from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_findings
 from wattkeeper.data.billing.models import Bill
-from wattkeeper.data.billing.rebills import is_rejected
+from wattkeeper.data.billing.parts import Days, contract_parts
+from wattkeeper.data.billing.unbilled import days_of
 from wattkeeper.data.registry.models import UsagePoint
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A bill that could not be issued, and why."""
-
-    usage_point_id: int
-    code: str
+from wattkeeper.store.api import ReadingStore
 
 
 @dataclass(slots=True)
 class BillingReport:
-    """What a billing run did: ids of bills, and usage points held back."""
+    """What a billing run did: ids of bills, and usage points held back.
+
+    `unchanged_ids`: issued before, and to stay; `proposed_ids`: issued before, whose correction somebody has
+    to decide.
+    """
 
     issued_ids: list[int] = field(default_factory=list)
     unchanged_ids: list[int] = field(default_factory=list)
-    corrected_ids: list[int] = field(default_factory=list)
+    proposed_ids: list[int] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
 
 
@@ -55,8 +53,11 @@ def run_billing(
     """
     Bill the local days [first, end) of every usage point with a contract, or of those named.
 
+    Each part of these days in which one contract holds is a bill of its own. `accept_estimates`: what no
+    register brackets is billed, too, and corrections that it held back are proposed with it.
     Each bill is a transaction of its own; what can't be billed is a finding and holds up nobody else.
-    Running it again with unchanged values issues nothing.
+    What is billed already stays: where it would be another bill now, its correction is proposed. Earlier days
+    of its contracts that nobody billed are a finding of the usage point.
 
     :raises WattkeeperError: ``accounts.not-allowed``, ``billing.period``, ``store.not-running``
     """
@@ -71,88 +72,73 @@ def run_billing(
     wanted = list(points.filter(Q(retired_at__isnull=True)).select_related("site").distinct().order_by("id"))
     report = BillingReport()
     for index, point in enumerate(wanted):
-        try:
-            inputs = read_inputs(point, first, end, store=services.store)
-            kept_id = _kept_id(inputs)
-            if kept_id is None:
-                bill = compute(inputs, accept_estimates=accept_estimates)
-                _issue(report, actor, now, inputs, bill)
-            else:
-                report.unchanged_ids.append(kept_id)
-        except UnableToBill as error:
-            report.held.append(Held(point.id, error.code))
-            _tell_held(point, first, error, now)
-        else:
-            close_gone(
-                tenant_id=point.tenant_id, rule="billing.held", subject_key=f"usage-point:{point.id}", now=now
-            )
+        parts = contract_parts(point, first, end)
+        days = [(part.first, part.end) for part in parts] or [(first, end)]
+        errors: list[UnableToBill] = []
+        for span in days:
+            try:
+                _bill(report, actor, now, point, span, services.store, accept_estimates=accept_estimates)
+            except Exception as error:  # noqa: BLE001
+                errors.append(held_by(error, point))
+        report.held += [Held(point, error) for error in errors]
+        starts_at = local_midnight(first, ZoneInfo(point.site.time_zone))
+        tell_held(point, f"usage-point:{point.id}", errors, starts_at=starts_at, now=now)
+        tell_unbilled(point, now=now, before=first)
         if on_progress is not None:
             on_progress(index + 1, len(wanted))
     return report
 
 
-def compute(inputs: BillInputs, *, accept_estimates: bool) -> BillDocument:
-    """Return the bill of what was read.
+def _bill(
+    report: BillingReport,
+    actor: Actor,
+    now: datetime,
+    point: UsagePoint,
+    span: Days,
+    store: ReadingStore,
+    *,
+    accept_estimates: bool,
+) -> None:
+    """Issue the bill of the days of one contract, or look at what holds some of them.
 
     :raises UnableToBill: ``billing.*``
     """
-    return compute_bill(
-        usage_point=inputs.usage_point.code,
-        tariffs=inputs.tariffs,
-        period=inputs.period,
-        intervals=inputs.intervals,
-        interval_s=inputs.series.interval_s,
-        series_id=inputs.series.id,
-        run_id=inputs.run_id,
-        data_version=inputs.data_version,
-        tier_used_milliwh=inputs.tier_used_milliwh,
-        register_reads=inputs.register_reads,
-        accept_estimates=accept_estimates,
-    )
+    zone = ZoneInfo(point.site.time_zone)
+    in_the_way = list(issued_within(point, *(local_midnight(day, zone) for day in span)))
+    if in_the_way:
+        _look_at(report, in_the_way, now, span, store, accept_estimates=accept_estimates)
+        return
+    inputs = read_inputs(point, *span, store=store)
+    bill = compute(inputs, accept_estimates=accept_estimates)
+    if isinstance(bill, UnableToBill):
+        raise bill
+    report.issued_ids.append(issue_bill(actor=actor, now=now, inputs=inputs, bill=bill))
 
 
-def _kept_id(inputs: BillInputs) -> int | None:
-    """Return the issued bill of the period if somebody decided that it stays as it is by these values."""
-    assert inputs.period.ends_at is not None
-    current = Bill.objects.filter(
-        usage_point=inputs.usage_point,
-        starts_at=inputs.period.starts_at,
-        ends_at=inputs.period.ends_at,
-        state=Bill.State.ISSUED,
-    ).first()
-    if current is None:
-        return None
-    used_milliwh = inputs.tier_used_milliwh
-    stays = is_rejected(bill_id=current.id, data_version=inputs.data_version, tier_used_milliwh=used_milliwh)
-    return current.id if stays else None
-
-
-def _issue(
-    report: BillingReport, actor: Actor, now: datetime, inputs: BillInputs, bill: BillDocument
+def _look_at(
+    report: BillingReport,
+    bills: Sequence[Bill],
+    now: datetime,
+    span: Days,
+    store: ReadingStore,
+    *,
+    accept_estimates: bool,
 ) -> None:
-    issued = issue_bill(
-        actor=actor,
-        now=now,
-        usage_point=inputs.usage_point,
-        versions=inputs.versions,
-        bill=bill,
-        run_id=inputs.run_id,
-        depends_from=inputs.depends_from,
-    )
-    {
-        "issued": report.issued_ids,
-        "unchanged": report.unchanged_ids,
-        "corrected": report.corrected_ids,
-    }[issued.outcome].append(issued.bill_id)
+    """Say of an issued bill that holds days of a span whether it stays or waits for a decision.
 
+    One that holds some of them and no others is proposed to hold all.
 
-def _tell_held(point: UsagePoint, first: date, error: UnableToBill, now: datetime) -> None:
-    draft = FindingDraft(
-        point.tenant_id,
-        "billing.held",
-        f"usage-point:{point.id}",
-        local_midnight(first, ZoneInfo(point.site.time_zone)),
-        usage_point_id=point.id,
-        evidence={"code": error.code, **{name: str(value) for name, value in error.params.items()}},
-    )
-    keep_findings([draft], now=now)
+    :raises UnableToBill: ``billing.overlap`` with a bill of other days; why its correction can't be billed
+    """
+    bill = bills[0]
+    first, end = days_of(bill)
+    is_within = len(bills) == 1 and span[0] <= first and end <= span[1]
+    figures = figures_of(bill, store, span if is_within else None, accept_estimates=accept_estimates)
+    weighed = weigh(bill, figures, now)
+    if weighed is Weighed.PROPOSED and figures.held is not None:
+        raise figures.held
+    if weighed is Weighed.AS_BILLED and (first, end) != span:
+        raise overlap_with(bill, ZoneInfo(bill.usage_point.site.time_zone))
+    told = report.proposed_ids if weighed is Weighed.PROPOSED else report.unchanged_ids
+    if bill.id not in told[-1:]:  # several parts meet the bill of a whole period one after another
+        told.append(bill.id)

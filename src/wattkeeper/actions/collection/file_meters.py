@@ -2,36 +2,38 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 from itertools import compress
 from operator import not_
+from zoneinfo import ZoneInfo
 
 import numpy as np
+from django.db import transaction
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
-from wattkeeper.actions.records import keep, own
+from wattkeeper.actions.records import check_fits_days, keep, own
 from wattkeeper.actions.registry.channels import ChannelSpec, make_channels
 from wattkeeper.actions.registry.installing import begin_installation, end_installation, ensure_series
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
+from wattkeeper.core.kernel.instants import Period, from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Provenance, Source
 from wattkeeper.core.readings.usual_power import carried_w
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
-from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
+from wattkeeper.data.registry.quantities import QUANTITY_OF_RATE, QUANTITY_OF_READING_TYPE
 from wattkeeper.formats.api import IntervalBlock, RowError
-from wattkeeper.formats.channels import is_export
+from wattkeeper.formats.channels import is_export, split_rate
 from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.ranges import INSTANT_MAX_S
 
 FILES_SITE_CODE = "FILES"
+PART_COUNT = 20  # blocks prepared in one transaction; tens of statements each
 INTERVAL_S = 900  # of a meter that only registers are known of
 STEP_KWH = Fraction(1, 1_000_000)
-_DAY_S = 86_400
 _COLUMNS = ("starts_at_s", "value_milli", "provenance", "flags", "method", "note_index")
 _NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
 _UNITS = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
@@ -42,12 +44,12 @@ class BlockTarget:
     """Where one block goes."""
 
     block: IntervalBlock
-    meter_id: int
+    serial_number: str
     channel_id: int
 
 
 class Refused(Exception):
-    """What was prepared is undone: errors stand in the way of a whole file, or it was a dry run."""
+    """What was prepared is undone: there was nothing to keep, or it was a dry run."""
 
     def __init__(self, targets: list[BlockTarget], errors: list[RowError]) -> None:
         self.targets, self.errors = targets, errors
@@ -63,44 +65,108 @@ def prepare_file_meters(
     label: str,
     blocks: Sequence[IntervalBlock],
     site_id: int | None,
-    store: ReadingStore | None,
-    is_whole: bool = False,
+    zone: str,
+    stored_s: Mapping[int, int | None],
     is_dry: bool = False,
 ) -> tuple[list[BlockTarget], list[RowError]]:
     """
     Return where each block goes, and an error for each that can go nowhere.
 
     Usage points and meters are made where the tenant has none of that code; they belong to the given site,
-    or to one of their own for files. Nothing of it is kept where the file must go in whole (`is_whole`) and
-    can't, or where it was to be tried only (`is_dry`).
+    or to one for files of `zone`, whose local days are then theirs. Of a block that can go nowhere nothing is
+    made; nothing at all is kept where none can go anywhere, or all was to be tried only (`is_dry`).
+    `stored_s`: of `find_stored`.
 
     :raises Refused: with what would have been
     """
-    site = own(Site, site_id, actor=actor) if site_id is not None else _files_site(actor)
+    site = own(Site, site_id, actor=actor) if site_id is not None else _files_site(actor, zone)
     entry.subject = f"site:{site.id}"
     targets: list[BlockTarget] = []
     blocks, errors = _with_registers([_at_its_point(block) for block in blocks])
-    known = _Known(_ends_s(blocks), store)
+    known = _Known(_ends_s(blocks), stored_s)
     taken: dict[int, str] = {}  # channel -> what the file calls it; one name may come in several blocks
     for block in sorted(blocks, key=lambda block: int(block.starts_at_s[0])):
         try:
-            block, left_out = _storable(block)
+            block, left_out = _storable(block, _zone_of(block, site))
             errors.extend(left_out)
             if not len(block.starts_at_s):
                 continue
-            target = _target(block, site=site, now=now, known=known)
-            if taken.setdefault(target.channel_id, block.channel) != block.channel:
-                raise WattkeeperError(
-                    "imports.second-channel", usage_point=block.usage_point, channel=block.channel
-                )
+            with transaction.atomic():  # a block that is refused leaves nothing of what it would have made
+                target = _target(block, site=site, now=now, known=known)
+                if taken.setdefault(target.channel_id, block.channel) != block.channel:
+                    raise WattkeeperError(
+                        "imports.second-channel", usage_point=block.usage_point, channel=block.channel
+                    )
         except WattkeeperError as error:
             errors.append(RowError(0, 0, error.code, {"usage_point": block.usage_point, **error.params}))
             continue
         targets.append(target)
-    if is_dry or (is_whole and errors):
+    if is_dry or not targets:
         raise Refused(targets, errors)
     entry.detail = {"label": label, "blocks": len(targets), "refused": len(errors)}
     return targets, errors
+
+
+def find_stored(
+    tenant_id: int, blocks: Sequence[IntervalBlock], store: ReadingStore | None
+) -> dict[int, int | None]:
+    """Return until when what is stored knows the meters at a file's usage points: by meter, UTC seconds.
+
+    None of a meter that not only files speak for; one that nothing is stored of is not named. Ask it before
+    the transaction: the store may take its time.
+    """
+    codes = {block.usage_point or block.meter_serial for block in map(_at_its_point, blocks)}
+    there = Installation.objects.filter(usage_point__code__in=codes, ends_at=None, meter__family="")
+    meter_ids = there.filter(tenant_id=tenant_id).values("meter_id")
+    rows = Channel.objects.filter(meter_id__in=meter_ids).select_related("meter")
+    channels = {row.id: row for row in rows}
+    if store is None or not channels:
+        return {}
+    found: dict[int, int | None] = {}
+    for channel_id, read in store.latest(tenant_id, list(channels)).items():
+        channel = channels[channel_id]
+        end_s = read.measured_at_s + channel.meter.interval_s * channel.is_profiled
+        known_s = found.get(channel.meter_id, 0)
+        is_files = read.source == int(Source.FILE) and known_s is not None
+        found[channel.meter_id] = max(end_s, known_s or 0) if is_files else None
+    return found
+
+
+def parts_of(blocks: Sequence[IntervalBlock]) -> Iterator[list[IntervalBlock]]:
+    """Yield blocks in parts of `PART_COUNT`, or of one meter: who prepares a part holds up others that long.
+
+    What names one meter or one usage point stays together, in the file's order.
+    """
+    together: dict[str, list[int]] = {}
+    for place, block in enumerate(blocks):
+        names = _names_of(block)
+        known = {id(together[name]): together[name] for name in names if name in together}
+        home, *others = sorted(known.values(), key=len, reverse=True) or [[]]
+        for other in others:
+            home += other
+            together |= dict.fromkeys({name for each in other for name in _names_of(blocks[each])}, home)
+        home.append(place)
+        together |= dict.fromkeys(names, home)
+    part: list[int] = []
+    for places in {id(places): places for places in together.values()}.values():
+        if part and len(part) + len(places) > PART_COUNT:
+            yield [blocks[place] for place in sorted(part)]
+            part = []
+        part = part + places
+    if part:
+        yield [blocks[place] for place in sorted(part)]
+
+
+def _names_of(block: IntervalBlock) -> set[str]:
+    """Return what a block calls its usage point and its meter, or will be called."""
+    block = _at_its_point(block)
+    code = block.usage_point or block.meter_serial
+    return {code, block.meter_serial or _serial_number(code)}
+
+
+def _serial_number(code: str) -> str:
+    """Return what a meter is called that the file does not name."""
+    return f"{code}-FILE"
 
 
 def _at_its_point(block: IntervalBlock) -> IntervalBlock:
@@ -109,7 +175,7 @@ def _at_its_point(block: IntervalBlock) -> IntervalBlock:
     E2 and B2, such as of a controlled load, are measured beside E1 and B1 of the same NMI, by the same meter
     or another, and priced apart: a usage point and a meter of their own, ``NMI-2``, in whatever file.
     """
-    later = _NEM12_LATER.fullmatch(block.channel)
+    later = _NEM12_LATER.fullmatch(split_rate(block.channel)[0])
     if later is None:
         return block
     tail = f"-{later[1].upper()}"
@@ -121,24 +187,37 @@ def _at_its_point(block: IntervalBlock) -> IntervalBlock:
 
 def _with_registers(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock], list[RowError]]:
     """Return the blocks with registers in place of the advances of NEM13, and errors of these."""
-    is_advance = [any("aemo.current_read" in note for note in block.notes) for block in blocks]
+    notes = {id(block.notes): block.notes for block in blocks}  # all blocks of a file may share them
+    has_reads = {at: any("aemo.current_read" in note for note in each) for at, each in notes.items()}
+    is_advance = [has_reads[id(block.notes)] for block in blocks]
     registers, errors = register_blocks(list(compress(blocks, is_advance)))
     return [*compress(blocks, map(not_, is_advance)), *registers], errors
 
 
-def _storable(block: IntervalBlock) -> tuple[IntervalBlock, list[RowError]]:
+def _zone_of(block: IntervalBlock, site: Site) -> ZoneInfo:
+    """Return where a block's days begin: at its usage point, or where that one will be made."""
+    code = block.usage_point or block.meter_serial
+    there = Site.objects.filter(usage_points__tenant_id=site.tenant_id, usage_points__code=code).first()
+    return ZoneInfo((there or site).time_zone)
+
+
+def _storable(block: IntervalBlock, zone: ZoneInfo) -> tuple[IntervalBlock, list[RowError]]:
     """Return what of a block can be a raw read, and an error for what can't.
 
-    :raises WattkeeperError: ``imports.interval-not-kept``
+    :raises WattkeeperError: ``series.interval-not-kept``
     """
-    if block.interval_s and _DAY_S % block.interval_s:
-        raise WattkeeperError("imports.interval-not-kept", interval_s=block.interval_s)
+    is_off = np.zeros(len(block.starts_at_s), dtype=np.bool_)
+    if block.interval_s:
+        check_fits_days(block.interval_s, zone.key, usage_point=block.usage_point)
+        day = from_seconds(int(block.starts_at_s[0])).astimezone(zone).date()
+        is_off = (block.starts_at_s - to_seconds(local_midnight(day, zone))) % block.interval_s != 0
     ends_at_s = block.starts_at_s + block.interval_s
     is_kept = np.ones(len(ends_at_s), dtype=np.bool_)
     errors = []
     for code, is_out in (
         ("imports.negative-value", block.value_milli < 0),
         ("imports.time-not-kept", (block.starts_at_s < 0) | (ends_at_s > INSTANT_MAX_S)),
+        ("imports.off-grid", is_off),
     ):
         if is_out.any():
             params = {
@@ -146,6 +225,8 @@ def _storable(block: IntervalBlock) -> tuple[IntervalBlock, list[RowError]]:
                 "channel": block.channel,
                 "count": int(is_out.sum()),
                 "first_at": from_seconds(int(block.starts_at_s[is_out][0])).isoformat(),
+                "interval_s": block.interval_s,
+                "zone": zone.key,
             }
             errors.append(RowError(0, 0, code, params))
             is_kept &= ~is_out
@@ -155,11 +236,14 @@ def _storable(block: IntervalBlock) -> tuple[IntervalBlock, list[RowError]]:
     return replace(block, **kept), errors
 
 
-def _files_site(actor: Actor) -> Site:
+def _files_site(actor: Actor, zone: str) -> Site:
+    code, name = FILES_SITE_CODE, "Imported files"
+    if zone != "UTC":
+        code, name = f"{code}-{zone.replace('/', '-')}", f"{name}, {zone}"
     site, _ = Site.objects.get_or_create(
         tenant_id=actor.tenant_id,
-        code=FILES_SITE_CODE,
-        defaults={"name": "Imported files", "kind": Site.Kind.COMMERCIAL, "time_zone": "UTC"},
+        code=code,
+        defaults={"name": name, "kind": Site.Kind.COMMERCIAL, "time_zone": zone},
     )
     return site
 
@@ -178,19 +262,15 @@ class _Known:
     """Until when meters are known of: by the file, and by the files before it; which points the file made."""
 
     ends_s: Mapping[str, int]
-    store: ReadingStore | None
+    stored_s: Mapping[int, int | None]
     made_ids: set[int] = field(default_factory=set)
 
     def until_s(self, meter: Meter) -> int | None:
         """Return the instant; None of a meter that no file speaks for, or not only files."""
-        channels = {channel.id: meter.interval_s * channel.is_profiled for channel in meter.channels.all()}
-        latest = self.store.latest(meter.tenant_id, list(channels)) if self.store else {}
-        if any(read.source != int(Source.FILE) for read in latest.values()):
+        stored_s = self.stored_s.get(meter.id, 0)
+        if stored_s is None:
             return None
-        ends_s = [read.measured_at_s + channels[channel_id] for channel_id, read in latest.items()]
-        if meter.serial_number in self.ends_s:
-            ends_s.append(self.ends_s[meter.serial_number])
-        return max(ends_s, default=None)
+        return max(stored_s, self.ends_s.get(meter.serial_number, 0)) or None
 
 
 def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -> BlockTarget:
@@ -208,11 +288,13 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
     _check_step(channel)
     _cover(meter, point, block, now, known)
     ensure_series(point, meter)
-    return BlockTarget(block, meter.id, channel.id)
+    return BlockTarget(block, meter.serial_number, channel.id)
 
 
 def _reading_type(block: IntervalBlock) -> str:
     """Return what the block holds: NEM12 names exports B, B1 ... or, reactive, K ...; the rest is import.
+
+    Of registers that count one rate alone those of imported active energy are kept apart.
 
     :raises WattkeeperError: ``imports.unit-not-kept`` for what is no energy
     """
@@ -220,7 +302,9 @@ def _reading_type(block: IntervalBlock) -> str:
         raise WattkeeperError("imports.unit-not-kept", unit=block.unit, channel=block.channel)
     quantity, unit = _UNITS[block.unit]
     kind = "interval" if block.interval_s else "register"
-    return f"{quantity}_{'export' if is_export(block.channel) else 'import'}_{kind}_{unit}"
+    name = f"{quantity}_{'export' if is_export(block.channel) else 'import'}"
+    rated = f"{name}_t{split_rate(block.channel)[1]}_{kind}_{unit}"
+    return rated if rated in QUANTITY_OF_RATE else f"{name}_{kind}_{unit}"
 
 
 def _usage_point(block: IntervalBlock, site: Site, known: _Known) -> UsagePoint:
@@ -245,7 +329,7 @@ def _let_carry(point: UsagePoint, block: IntervalBlock) -> None:
 
 
 def _meter(block: IntervalBlock, point: UsagePoint, site: Site) -> Meter:
-    serial_number = block.meter_serial or f"{point.code}-FILE"
+    serial_number = block.meter_serial or _serial_number(point.code)
     meter = Meter.objects.filter(tenant_id=site.tenant_id, serial_number=serial_number).first()
     if meter is None:
         meter = Meter(
@@ -268,9 +352,11 @@ def _check_step(channel: Channel) -> None:
 
 def _check_length(block: IntervalBlock, point: UsagePoint, meter: Meter, reading_type: str) -> None:
     """Refuse intervals of another length than those of the series: of them each would be taken for one."""
+    if not block.interval_s:
+        return
     series = Series.objects.filter(usage_point=point, quantity=QUANTITY_OF_READING_TYPE[reading_type]).first()
     kept_s = series.interval_s if series else meter.interval_s
-    if block.interval_s and block.interval_s != kept_s:
+    if block.interval_s != kept_s:
         raise WattkeeperError(
             "imports.interval-differs", channel=block.channel, interval_s=block.interval_s, kept_s=kept_s
         )

@@ -9,16 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.actions.actor import Actor
-from wattkeeper.actions.collection.file_meters import BlockTarget, Refused, prepare_file_meters
+from wattkeeper.actions.collection.file_meters import (
+    BlockTarget,
+    Refused,
+    find_stored,
+    parts_of,
+    prepare_file_meters,
+)
 from wattkeeper.actions.job_work import Progress
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Provenance, Source
-from wattkeeper.core.readings.told import Told, flags_of_device, mark_told
+from wattkeeper.core.readings.told import Told, mark_told
 from wattkeeper.core.vee.like_days import DAY_S, HISTORY_DAYS
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.collection.windows import mark_dirty
+from wattkeeper.data.turns import let_others_write
 from wattkeeper.formats.api import IntervalBlock, RowError
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.files import read_file
@@ -62,16 +69,21 @@ def import_file(
     actor.require(Role.OPERATOR)
     if services.store is None:
         raise WattkeeperError("store.not-running", is_permanent=False, folder=str(services.data_folder))
-    parsed = read_file(content, options or CsvOptions())
+    options = options or CsvOptions()
+    parsed = read_file(content, options)
     if is_whole and parsed.errors:
         return ImportResult(0, 0, tuple(parsed.errors))
-    targets, refused = _prepare(parsed.blocks, actor, now, services, label, site_id, is_whole=is_whole)
-    if is_whole and refused:
+    if is_whole:
+        _, refused = _prepare(parsed.blocks, actor, now, services, label, site_id, options.zone, is_dry=True)
+        if refused:
+            return ImportResult(0, 0, (*parsed.errors, *refused))
+    targets, refused = _prepare(parsed.blocks, actor, now, services, label, site_id, options.zone)
+    if is_whole and refused:  # something changed since
         return ImportResult(0, 0, (*parsed.errors, *refused))
     rows_count = _store(
         targets, services.store, actor.tenant_id, now, on_progress or (lambda _done, _total: None)
     )
-    meters_count = len({target.meter_id for target in targets})
+    meters_count = len({target.serial_number for target in targets})
     return ImportResult(rows_count, meters_count, (*parsed.errors, *refused))
 
 
@@ -90,10 +102,14 @@ def try_import(
 
     :raises WattkeeperError: as `import_file` does
     """
-    parsed = read_file(content, options or CsvOptions())
-    targets, refused = _prepare(parsed.blocks, actor, now, services, label, site_id, is_dry=True)
+    actor.require(Role.OPERATOR)
+    options = options or CsvOptions()
+    parsed = read_file(content, options)
+    targets, refused = _prepare(
+        parsed.blocks, actor, now, services, label, site_id, options.zone, is_dry=True
+    )
     rows_count = sum(int(np.count_nonzero(_is_there(target.block))) for target in targets)
-    meters_count = len({target.meter_id for target in targets})
+    meters_count = len({target.serial_number for target in targets})
     return ImportResult(rows_count, meters_count, (*parsed.errors, *refused)), parsed.blocks
 
 
@@ -104,15 +120,32 @@ def _prepare(
     services: Services,
     label: str,
     site_id: int | None,
-    **how: bool,
+    zone: str | None,
+    *,
+    is_dry: bool = False,
 ) -> tuple[list[BlockTarget], list[RowError]]:
-    """Return what `prepare_file_meters` does, also of what is not kept."""
-    try:
-        return prepare_file_meters(
-            actor=actor, now=now, label=label, blocks=blocks, site_id=site_id, store=services.store, **how
-        )
-    except Refused as undone:
-        return undone.targets, undone.errors
+    """Return what `prepare_file_meters` does, part by part, also of what is not kept."""
+    targets: list[BlockTarget] = []
+    errors: list[RowError] = []
+    for index, part in enumerate(parts_of(blocks)):
+        if index:
+            let_others_write()
+        try:
+            found, refused = prepare_file_meters(
+                actor=actor,
+                now=now,
+                label=label,
+                blocks=part,
+                site_id=site_id,
+                zone=zone or "UTC",
+                stored_s=find_stored(actor.tenant_id, part, services.store),
+                is_dry=is_dry,
+            )
+        except Refused as undone:
+            found, refused = undone.targets, undone.errors
+        targets += found
+        errors += refused
+    return targets, errors
 
 
 def plain_row_error(error: RowError) -> dict[str, object]:
@@ -166,12 +199,12 @@ def _is_there(block: IntervalBlock) -> NDArray[np.bool_]:
 def _batches(tenant_id: int, target: BlockTarget, now: datetime) -> Iterator[RawBatch]:
     """Yield the rows as raw reads, intervals named by their start, registers by their instant.
 
-    What is missing is no read.
+    What is missing is no read. Flags say too what the file calls estimated, edited or foreseen.
     """
     block = target.block
     is_there = _is_there(block)
     measured_at_s, value = block.starts_at_s[is_there], block.value_milli[is_there]
-    flags = _flags(block)[is_there]
+    flags = mark_told(Told(block.provenance, block.flags, block.method))[is_there]
     for start in range(0, len(value), CHUNK_COUNT):
         part = slice(start, start + CHUNK_COUNT)
         zeros = np.zeros(len(value[part]), dtype=np.int64)
@@ -186,9 +219,3 @@ def _batches(tenant_id: int, target: BlockTarget, now: datetime) -> Iterator[Raw
             source=zeros + int(Source.FILE),
             frame_index=zeros - 1,
         )
-
-
-def _flags(block: IntervalBlock) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """Return the flags of the block's reads, with what the file says of intervals that nobody measured."""
-    flags = mark_told(Told(block.provenance, block.flags, block.method))
-    return flags if block.interval_s else flags_of_device(flags)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wattkeeper.actions.operations.sealed import Kind, OpeningReader, SealingWriter, Secret
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.files import sync_folder
 from wattkeeper.data.sealing.vault import current_key_id, file_secret
 
 FOLDER = "imports"
@@ -36,7 +37,7 @@ def keep_upload(data_folder: Path, file_name: str, content: Iterable[bytes], *, 
                     sealed.write(part)
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(folder)
+        sync_folder(folder)
     except OSError as error:
         with suppress(OSError):
             path.unlink()
@@ -77,11 +78,3 @@ def keys_of_uploads(data_folder: Path) -> set[int]:
 
 def _secret(key_id: int, file_name: str) -> Secret:
     return Secret(Kind.KEY_FILE, file_secret(key_id, file_name))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,10 +18,19 @@ BATCH_MAX_COUNT = 64
 def let_approved_go(*, now: datetime) -> int:
     """Put approved commands into the outbox, or stop them; return how many went.
 
-    A disconnect over a cap holds every disconnect of its tenant that has not left yet.
+    A disconnect over a cap holds every disconnect of its tenant that has not left yet. A command that fails
+    waits until it expires; its error is raised when the others have gone.
     """
     waiting = Command.objects.filter(state=State.APPROVED.value).order_by("id").values_list("id", flat=True)
-    return sum(_let_go(command_id, now=now) for command_id in list(waiting[:BATCH_MAX_COUNT]))
+    count, failure = 0, None
+    for command_id in list(waiting[:BATCH_MAX_COUNT]):
+        try:
+            count += _let_go(command_id, now=now)
+        except Exception as error:  # noqa: BLE001
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return count
 
 
 def _let_go(command_id: int, *, now: datetime) -> bool:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from wattkeeper.actions.commands.steps import go_to
 from wattkeeper.core.commands.read_back import judge_read_back
 from wattkeeper.core.commands.states import Kind, State
+from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.relay import RelayState
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_events, keep_findings
 from wattkeeper.data.audit.chain import append_record
@@ -27,23 +28,26 @@ _EVENTS = {
 def take(*, now: datetime, headend: str = MAIN) -> Sequence[Command]:
     """Return a head-end's queued commands that nobody took, each once; what is too late expires instead.
 
-    While a tenant's kill switch is on its disconnects stay where they are.
+    While a tenant's kill switch is on its disconnects stay where they are. What was taken and is queued still
+    never left: whoever took it ended before that, or could not write it down.
     """
     with transaction.atomic():
-        queued = _of_headend(
-            Command.objects.select_for_update().filter(state=State.QUEUED.value, taken_at__isnull=True),
-            headend,
-        )
-        stopped = set(KillSwitch.objects.filter(is_on=True).values_list("tenant_id", flat=True))
+        due = Q(taken_at__isnull=True) | Q(valid_until__lte=now)
+        queued = Command.objects.select_for_update().filter(due, state=State.QUEUED.value)
+        stopped_ids = set(_stopped().values_list("tenant_id", flat=True))
         taken = []
-        for command in queued:
+        for command in _of_headend(queued, headend):
             if now >= command.valid_until:
                 go_to(command, State.EXPIRED, now=now)
-            elif command.kind != Kind.DISCONNECT.value or command.tenant_id not in stopped:
+            elif command.kind != Kind.DISCONNECT.value or command.tenant_id not in stopped_ids:
                 command.taken_at = now
                 command.save(update_fields=["taken_at"])
                 taken.append(command)
         return taken
+
+
+def _stopped() -> QuerySet[KillSwitch]:
+    return KillSwitch.objects.filter(is_on=True)
 
 
 def list_to_read_back(*, headend: str = MAIN) -> Sequence[Command]:
@@ -68,10 +72,18 @@ def record_result(
     relay_state: RelayState | None,
     detail_code: str | None,
 ) -> None:
-    """Keep what came of a command: SENT, ACKED, NO_ANSWER, REFUSED_BY_DEVICE, EXPIRED or READ_BACK."""
+    """
+    Keep what came of a command: SENT, ACKED, NO_ANSWER, REFUSED_BY_DEVICE, EXPIRED or READ_BACK.
+
+    :raises WattkeeperError: ``commands.kill-switch`` if it may not leave any more: what can't be kept as SENT
+        is not sent
+    """
     with transaction.atomic():
         command = Command.objects.select_for_update().get(id=command_id)
         state = State(command.state)
+        is_cut = outcome == "SENT" and command.kind == Kind.DISCONNECT.value
+        if is_cut and _stopped().filter(tenant_id=command.tenant_id).exists():
+            raise WattkeeperError("commands.kill-switch", is_permanent=False)
         following = _following(command, state, outcome, relay_state)
         if relay_state is not None:
             command.relay_state_code, command.read_back_at = int(relay_state), at

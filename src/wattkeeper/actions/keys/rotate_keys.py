@@ -15,6 +15,7 @@ from wattkeeper.actions.collection.uploads import keys_of_uploads
 from wattkeeper.actions.services import Services
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.keys import reseal_keys
+from wattkeeper.data.files import sync_folder
 from wattkeeper.data.sealing.master import (
     MasterKey,
     before,
@@ -22,7 +23,6 @@ from wattkeeper.data.sealing.master import (
     make_master,
     next_to,
     read_master,
-    sync_folder,
 )
 from wattkeeper.data.sealing.models import TenantKey
 from wattkeeper.data.sealing.sweep import count_rows, prune_keys, sweep

@@ -1,12 +1,21 @@
 """Move old months out of the readings store into files, and back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 
 from wattkeeper.actions.actor import Actor
+from wattkeeper.actions.operations.archive_records import (
+    ARCHIVED,
+    REMOVED,
+    RESTORED,
+    known_as,
+    known_months,
+    record_month,
+)
 from wattkeeper.actions.operations.places import Places
 from wattkeeper.actions.operations.progress import Progress, unwatched
-from wattkeeper.actions.operations.record import record_operation
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, to_seconds
@@ -16,10 +25,13 @@ from wattkeeper.data.alarms.queries import close_gone
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.store import archive
 from wattkeeper.store.archive import Manifest
+from wattkeeper.store.archive_lock import archive_lock
 from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.windows import month_of, shift_month
 
 LATE_RULE = "collection.late-for-archive"
 OPEN_MONTHS_COUNT = 2  # this month and the one before are still being read
+Note = Callable[[str, Manifest], None]  # told what was done to a month
 
 
 def archive_months(
@@ -40,22 +52,50 @@ def archive_months(
         ``store.archive-*``: what was not proved is still in the store
     """
     actor.require(Role.ADMINISTRATOR)
-    if before_month > _first_open(now):
-        raise WattkeeperError("operations.month-open", month=before_month, first_open=_first_open(now))
-    store, folder = _store(services), Places.of(services.data_folder).archive
-    for table in archive.MONTHLY:
-        archive.bring_back(store, table)
+    if before_month > first_open(now):
+        raise WattkeeperError("operations.month-open", month=before_month, first_open=first_open(now))
+    store, folder = store_of(services), Places.of(services.data_folder).archive
+    note = partial(record_month, actor, now)
+    with archive_lock(folder):
+        settle(store, folder, note)
     held = [(table, month) for table in archive.MONTHLY for month in archive.months_of(store, table)]
     leaving = [(table, month) for table, month in held if month < before_month]
     for index, (table, month) in enumerate(leaving):
         on_progress("operations.step-archiving", index, len(leaving))
-        manifest = archive.archive_month(store, folder, table, month)
-        if manifest is None:
-            continue
-        if not keeps_rows:
-            archive.remove_month(store, folder, manifest)
-        _record(actor, now, "archived" if keeps_rows else "removed", manifest)
-        yield manifest
+        with archive_lock(folder):
+            manifest = archive_one(store, folder, table, month, note, keeps_rows=keeps_rows)
+        if manifest is not None:
+            yield manifest
+
+
+def archive_one(
+    store: HttpReadingStore, folder: Path, table: str, month: int, note: Note, *, keeps_rows: bool = False
+) -> Manifest | None:
+    """Archive one month of a table under the archive's lock; None where nothing is to be written.
+
+    :raises WattkeeperError: ``store.archive-*``
+    """
+    if keeps_rows and month in archive.away_months(folder, [table]):
+        return None  # what came since waits for its month
+    manifest = archive.archive_month(store, folder, table, month)
+    if manifest is None:
+        return None
+    if not keeps_rows:
+        archive.remove_month(store, folder, manifest)
+    note(ARCHIVED if keeps_rows else REMOVED, manifest)
+    return manifest
+
+
+def settle(store: HttpReadingStore, folder: Path, note: Note) -> None:
+    """Finish, or take back, what was interrupted; write down what was done and not written down."""
+    for table in archive.MONTHLY:
+        archive.bring_back(store, folder, table)
+    archive.finish_destroying(folder)
+    removed = [found for found in archive.list_manifests(folder) if archive.is_removed(folder, found)]
+    known = known_months(REMOVED) if removed else set()
+    for manifest in removed:
+        if known_as(manifest) not in known:
+            note(REMOVED, manifest)
 
 
 def restore_months(
@@ -70,16 +110,22 @@ def restore_months(
     """
     Yield each archived month of the closed range as it is back in the store.
 
-    :raises WattkeeperError: ``accounts.not-allowed``, ``store.not-running``, ``store.archive-damaged``
+    What was destroyed stays away; the rest of its month comes back.
+
+    :raises WattkeeperError: ``accounts.not-allowed``, ``store.not-running``, ``store.archive-damaged``,
+        ``store.archive-busy``, ``operations.months-destroyed`` if nothing is left of the range
     """
     actor.require(Role.ADMINISTRATOR)
-    store, folder = _store(services), Places.of(services.data_folder).archive
-    manifests = [found for found in archive.list_manifests(folder) if archive.is_removed(folder, found)]
-    returning = [found for found in manifests if from_month <= found.month <= to_month]
+    store, folder = store_of(services), Places.of(services.data_folder).archive
+    away = [found for found in archive.list_away(folder) if from_month <= found.month <= to_month]
+    returning = [found for found in away if archive.is_removed(folder, found)]
+    if away and not returning:
+        raise WattkeeperError("operations.months-destroyed", first=from_month, last=to_month)
     for index, manifest in enumerate(returning):
         on_progress("operations.step-returning", index, len(returning))
-        archive.restore_month(store, folder, manifest)
-        _record(actor, now, "restored", manifest)
+        with archive_lock(folder):
+            archive.restore_month(store, folder, manifest)
+        record_month(actor, now, RESTORED, manifest)
         yield manifest
     _derive_late(actor.tenant_id, now, horizon_s=archive.horizon_s(folder))
 
@@ -95,22 +141,16 @@ def _derive_late(tenant_id: int, now: datetime, *, horizon_s: int) -> None:
         close_gone(tenant_id=tenant_id, rule=LATE_RULE, subject_key=finding.subject_key, now=now)
 
 
-def _first_open(now: datetime) -> int:
-    months = now.year * 12 + now.month - 1 - (OPEN_MONTHS_COUNT - 1)
-    return months // 12 * 100 + months % 12 + 1
+def first_open(now: datetime) -> int:
+    """Return the first month (yyyymm, UTC) that is still being read."""
+    return shift_month(month_of(now), 1 - OPEN_MONTHS_COUNT)
 
 
-def _store(services: Services) -> HttpReadingStore:
+def store_of(services: Services) -> HttpReadingStore:
+    """Return the readings store.
+
+    :raises WattkeeperError: ``store.not-running``
+    """
     if not isinstance(services.store, HttpReadingStore):
         raise WattkeeperError("store.not-running", is_permanent=False)
     return services.store
-
-
-def _record(actor: Actor, now: datetime, what: str, manifest: Manifest) -> None:
-    detail = {
-        "table": manifest.table,
-        "month": manifest.month,
-        "rows": manifest.rows_count,
-        "sha256": manifest.file_sha256,
-    }
-    record_operation(actor=actor, now=now, what=f"archive-{what}", detail=detail)

@@ -86,7 +86,15 @@ def seal_heads(data_folder: Path, now: datetime, *, tenant_ids: Sequence[int] | 
         tenant_ids = [SYSTEM_TENANT_ID, *Tenant.objects.order_by("id").values_list("id", flat=True)]
     key, path = _private_key(data_folder), copy_of(data_folder)
     copied = _newest_copied(path)
-    return sum(_seal(key, path, tenant_id, copied.get(tenant_id), now) for tenant_id in tenant_ids)
+    count, cut = 0, None
+    for tenant_id in tenant_ids:
+        try:
+            count += _seal(key, path, tenant_id, copied.get(tenant_id), now)
+        except WattkeeperError as error:  # its chain stays unsealed until somebody has looked
+            cut = cut or error
+    if cut is not None:
+        raise cut
+    return count
 
 
 def _seal(key: Ed25519PrivateKey, path: Path, tenant_id: int, copied: int | None, now: datetime) -> int:
@@ -224,10 +232,13 @@ def _append(path: Path, heads: Sequence[Head]) -> None:
 
 
 def _append_line(path: Path, line: str) -> None:
+    """Append a line of its own: one that was cut off before it, by a full disk, stays alone."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with path.open("ab+") as file:
+            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+                line = "\n" + line
+            file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

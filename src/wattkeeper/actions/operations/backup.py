@@ -2,7 +2,7 @@
 
 Order matters: the relational side first, then the spool, then the readings. A value that a run of the dumped
 side wrote is then in the readings; what came later is there as well, and is done again after a restore. A
-batch that leaves the spool meanwhile is in the readings too, and twice is once.
+batch that leaves the spool meanwhile is in the readings too, and twice is once. No month leaves meanwhile.
 """
 
 import fcntl
@@ -24,6 +24,7 @@ from wattkeeper.actions.operations.relational_dump import dump, dump_name
 from wattkeeper.actions.operations.sealed import Kind, SealingWriter, Secret
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store import archive
+from wattkeeper.store.archive_lock import archive_lock
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.frozen import frozen, is_local
 from wattkeeper.store.schema import TABLES
@@ -96,6 +97,7 @@ def _write(
 ) -> dict[str, int]:
     places = Places.of(data_folder)
     with (
+        archive_lock(places.archive, is_shared=True),
         closing(SealingWriter(file, secret)) as sealed,
         tarfile.open(fileobj=sealed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
         scratch_folder(data_folder, "backup") as (scratch, _),

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -11,10 +12,24 @@ from typing import Any
 from psycopg.conninfo import make_conninfo
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.drills import MARKER
 
 _PAGES_COUNT = 4096  # copied at a time; writers go on between
 _NAMES = {"sqlite3": "relational.sqlite3", "postgresql": "relational.pgdump", "mysql": "relational.sql"}
 _TIMEOUT_S = 6 * 3600
+_TABLES = {
+    "postgresql": """SELECT o.relname FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace
+        WHERE o.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')""",
+    "mysql": "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
+}
+_POSTGRES_DROPS = """DO $$ DECLARE thing TEXT; BEGIN FOR thing IN
+    SELECT 'TABLE IF EXISTS ' || o.oid::regclass FROM pg_class o JOIN pg_namespace n
+        ON n.oid = o.relnamespace WHERE o.relkind IN ('r', 'p')
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+    UNION ALL SELECT 'ROUTINE IF EXISTS ' || o.oid::regprocedure FROM pg_proc o JOIN pg_namespace n
+        ON n.oid = o.pronamespace WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = o.oid AND d.deptype = 'e')
+    LOOP EXECUTE 'DROP ' || thing || ' CASCADE'; END LOOP; END $$"""  # an extension's functions stay
 
 
 def dump_name(settings: dict[str, Any]) -> str:
@@ -59,6 +74,72 @@ def load(settings: dict[str, Any], source: Path) -> None:
             _run(["mariadb", *_mariadb(settings), settings["NAME"]], settings, stdin=file)
 
 
+def require_empty(settings: dict[str, Any], folder: Path | None = None) -> None:
+    """
+    Return if a server's database holds no table; what is in a file's folder is asked elsewhere.
+
+    `folder`: the scratch folder whose drill may have marked the database.
+
+    :raises WattkeeperError: ``operations.database-not-empty``, ``operations.dump-failed``
+    """
+    tables = _tables(settings)
+    if folder is not None and tables == [MARKER] and _drill_of(settings) == _name_of(folder):
+        return
+    if tables and _engine(settings) != "sqlite3":
+        raise WattkeeperError("operations.database-not-empty", name=settings["NAME"], count=len(tables))
+
+
+def make_empty(settings: dict[str, Any]) -> None:
+    """Drop all that `load` has made in a server's database, and the mark of a drill after it."""
+    if _engine(settings) == "postgresql":
+        _ask(settings, _POSTGRES_DROPS)
+    elif tables := sorted(_tables(settings), key=lambda name: name == MARKER):
+        names = ", ".join(f"`{name}`" for name in tables)
+        _ask(settings, f"SET FOREIGN_KEY_CHECKS = 0; DROP TABLE {names}")
+
+
+def mark_drill(settings: dict[str, Any], folder: Path) -> None:
+    """Write into a server's empty database that it is a drill's, and of which scratch folder."""
+    if _engine(settings) != "sqlite3":
+        _ask(settings, f"CREATE TABLE {MARKER} AS SELECT '{_name_of(folder)}' AS scratch")
+
+
+def clear_drill(settings: dict[str, Any], folder: Path) -> None:
+    """Empty a server's database that a killed drill left: one beside `folder`, whose own folder is gone."""
+    if MARKER not in _tables(settings):
+        return
+    host, _, left = bytes.fromhex(_drill_of(settings)).decode().partition(":")
+    if (
+        host == socket.gethostname()
+        and Path(left).parent == folder.resolve().parent
+        and not Path(left).exists()
+    ):
+        make_empty(settings)
+
+
+def _name_of(folder: Path) -> str:
+    """Return a scratch folder of this machine as a word that needs no quoting."""
+    return f"{socket.gethostname()}:{folder.resolve()}".encode().hex()
+
+
+def _drill_of(settings: dict[str, Any]) -> str:
+    return _ask(settings, f"SELECT scratch FROM {MARKER}").strip()  # noqa: S608
+
+
+def _tables(settings: dict[str, Any]) -> list[str]:
+    engine = _engine(settings)
+    return _ask(settings, _TABLES[engine]).splitlines() if engine in _TABLES else []
+
+
+def _ask(settings: dict[str, Any], question: str) -> str:
+    """Return what a server's own shell answers, a line a row."""
+    if _engine(settings) == "postgresql":
+        command = ["psql", "--no-psqlrc", "-qAt", "-v", "ON_ERROR_STOP=1", *_postgres(settings)]
+        return _run([*command, f"--command={question}"], settings, stdout=subprocess.PIPE)
+    command = ["mariadb", *_mariadb(settings), "--skip-column-names", "--batch"]
+    return _run([*command, f"--execute={question}", settings["NAME"]], settings, stdout=subprocess.PIPE)
+
+
 def _copy_sqlite(source: Path, target: Path) -> None:
     with closing(sqlite3.connect(source, timeout=30)) as own, closing(sqlite3.connect(target)) as copy:
         own.backup(copy, pages=_PAGES_COUNT, sleep=0.005)
@@ -90,8 +171,11 @@ def _mariadb(settings: dict[str, Any]) -> list[str]:
     return [*told, "--ssl", "--ssl-verify-server-cert", *files]
 
 
-def _run(command: list[str], settings: dict[str, Any], **streams: Any) -> None:
-    """Run a tool; passwords go by the environment, where no list of processes shows them."""
+def _run(command: list[str], settings: dict[str, Any], **streams: Any) -> str:
+    """Run a tool and return what it said to a pipe.
+
+    Passwords go by the environment, where no list of processes shows them.
+    """
     password = str(settings.get("PASSWORD") or "")
     environment = {**os.environ, "PGPASSWORD": password, "MYSQL_PWD": password}
     try:
@@ -103,3 +187,4 @@ def _run(command: list[str], settings: dict[str, Any], **streams: Any) -> None:
     if done.returncode:
         reason = done.stderr.decode("utf-8", "replace").strip()[-500:]
         raise WattkeeperError("operations.dump-failed", tool=command[0], reason=reason)
+    return (done.stdout or b"").decode()

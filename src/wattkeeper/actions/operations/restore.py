@@ -16,7 +16,7 @@ from typing import Any
 
 from wattkeeper.actions.operations.backup import FORMAT_VERSION, MANIFEST
 from wattkeeper.actions.operations.progress import Progress, unwatched
-from wattkeeper.actions.operations.relational_dump import load
+from wattkeeper.actions.operations.relational_dump import load, require_empty
 from wattkeeper.actions.operations.sealed import OpeningReader, Secret
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.installation import NOTE, READINGS, REGISTRY
@@ -53,14 +53,16 @@ def open_backup(
 
     What a restore that died left in the folder is taken away first; one that is refused leaves nothing.
 
-    :raises WattkeeperError: ``operations.folder-not-empty``, ``operations.restore-running``,
-        ``operations.sealed-*``, ``operations.backup-*``, ``operations.dump-*``
+    :raises WattkeeperError: ``operations.folder-not-empty``, ``operations.database-not-empty``,
+        ``operations.restore-running``, ``operations.sealed-*``, ``operations.backup-*``,
+        ``operations.dump-*``
     """
     incoming = folder / INCOMING
     if incoming.exists() and not _take_away_unfinished(folder):
         raise WattkeeperError("operations.restore-running", is_permanent=False, folder=str(folder))
     if folder.exists() and any(folder.iterdir()):
         raise WattkeeperError("operations.folder-not-empty", folder=str(folder))
+    require_empty(database, folder)
     incoming.mkdir(mode=0o700, parents=True)
     lock = hold(incoming)
     if lock is None:

@@ -31,6 +31,7 @@ from wattkeeper.data.collection.models import Run
 from wattkeeper.data.registry.models import Tenant
 from wattkeeper.pipeline.ports import Ports
 from wattkeeper.store.archive import MONTHLY, away_months
+from wattkeeper.store.archive_lock import archive_lock
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.verify import Check, Examine, OnDone, instant, run_check, store_checks
 
@@ -48,17 +49,28 @@ def verify(
     """
     Yield every check as it is done; with `sample_count` only as many series of each tenant are derived again.
 
-    `on_progress` is told the name of the check at work. Leaves one thing behind: a signed head of each audit
-    chain, if all of them hold.
+    `on_progress` is told the name of the check at work. No month leaves or comes back meanwhile. Leaves one
+    thing behind: a signed head of each audit chain, if all of them hold.
 
     :raises WattkeeperError: ``store.not-running``
     """
     store = services.store
     if not isinstance(store, HttpReadingStore):
         raise WattkeeperError("store.not-running", is_permanent=False)
-    places = Places.of(services.data_folder)
+    with archive_lock(Places.of(services.data_folder).archive, is_shared=True):
+        yield from _verify(store, services.data_folder, now, ports_of, sample_count, on_progress)
+
+
+def _verify(
+    store: HttpReadingStore,
+    data_folder: Path,
+    now: datetime,
+    ports_of: PortsOf,
+    sample_count: int | None,
+    on_progress: Progress,
+) -> Iterator[Check]:
+    places = Places.of(data_folder)
     tenant_ids = list(Tenant.objects.order_by("id").values_list("id", flat=True))
-    newest_run = Run.objects.order_by("-id").first()
     away = {table: away_months(places.archive, [table]) for table in MONTHLY}
     series, sampled = (count_series(tenant_ids, count) for count in (None, sample_count))
 
@@ -78,7 +90,7 @@ def verify(
             written_counts(tenant_ids, places.archive),
             away,
             now_s=to_seconds(now.replace(microsecond=0)),
-            newest_run_id=newest_run.id if newest_run else 0,
+            known_runs=lambda: set(Run.objects.values_list("id", flat=True)),
         ),
         (
             "values.derived",
@@ -88,7 +100,7 @@ def verify(
         ("values.roll-ups", over(check_roll_ups, series)),
         ("values.latest", lambda check, _: check_latest(check, store, away_spans(places.archive))),
         ("bills", over(check_bills, Bill.objects.filter(tenant_id__in=tenant_ids).count())),
-        ("audit", lambda check, on_done: check_audit(check, tenant_ids, services.data_folder, on_done)),
+        ("audit", lambda check, on_done: check_audit(check, tenant_ids, data_folder, on_done)),
         ("spool", lambda check, _: check_spool(check, places.spool)),
         ("archive", lambda check, on_done: check_archive(check, store, places.archive, on_done)),
     )
@@ -97,8 +109,8 @@ def verify(
         check = run_check(name, examine, on_progress)
         is_audit_whole |= name == "audit" and not check.faults
         yield check
-    if is_audit_whole and not is_key_lost(services.data_folder):
-        seal_heads(services.data_folder, now)
+    if is_audit_whole and not is_key_lost(data_folder):
+        seal_heads(data_folder, now)
 
 
 def _scopes(

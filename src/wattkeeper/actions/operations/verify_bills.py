@@ -3,6 +3,7 @@
 from typing import Any
 
 from wattkeeper.actions.billing.inputs import version_of
+from wattkeeper.actions.billing.issue_bill import quantity_of
 from wattkeeper.actions.operations.verify_scope import Scope
 from wattkeeper.core.billing.document import bill_key, document_key
 from wattkeeper.core.kernel.instants import to_seconds
@@ -15,6 +16,7 @@ from wattkeeper.store.verify import Check
 def check_bills(scope: Scope, check: Check) -> None:
     """Lines, totals, keys, values as of the run that was billed, and the record of the issue."""
     issued = _issued_keys(scope.tenant_id)
+    lost = dict(issued)
     query = Bill.objects.filter(tenant_id=scope.tenant_id).select_related("usage_point")
     for bill in query.prefetch_related("lines").order_by("id").iterator(500):
         check.examined_count += 1
@@ -22,8 +24,11 @@ def check_bills(scope: Scope, check: Check) -> None:
         _check_lines(check, bill)
         _check_document(check, bill)
         _check_values(scope, check, bill)
+        lost.pop(bill.document["document_key"], None)
         if bill.document["document_key"] not in issued:
             check.fault("verify.bill-unrecorded", **_place(bill))
+    for key, sequence in lost.items():
+        check.fault("verify.bill-lost", tenant_id=scope.tenant_id, sequence=sequence, document_key=key)
 
 
 def _check_lines(check: Check, bill: Bill) -> None:
@@ -48,6 +53,7 @@ def _is_same(line: BillLine, told: dict[str, Any]) -> bool:
         (line.label_code, told["label_code"]),
         (line.rate, told["rate_code"] or ""),
         (line.tier, told["tier"]),
+        (line.quantity, quantity_of(told)),
         (line.unit_price, str(told["unit_price"])),
         (line.amount_minor, told["amount_minor"]),
         (line.trace.get("trace"), told["trace"]),
@@ -66,6 +72,7 @@ def _check_document(check: Check, bill: Bill) -> None:
         told["data_version"],
         told["tariff_keys"],
         told.get("tier_used_milliwh", 0),
+        told.get("tier_used_by_rate_milliwh", {}),
     )
     if told["reverses_key"] is not None:
         key = document_key("reversal", told["reverses_key"])
@@ -101,12 +108,13 @@ def _check_values(scope: Scope, check: Check, bill: Bill) -> None:
         check.fault("verify.bill-values", energy_milliwh=energy, **_place(bill))
 
 
-def _issued_keys(tenant_id: int) -> set[str]:
-    records = AuditRecord.objects.filter(tenant_id=tenant_id, verb="billing.issue").values_list(
-        "detail", flat=True
-    )
+def _issued_keys(tenant_id: int) -> dict[str, int]:
+    """Return the keys of the documents that were issued, with the record that says so."""
+    verbs = ("billing.issue", "billing.replace")
+    records = AuditRecord.objects.filter(tenant_id=tenant_id, verb__in=verbs).order_by("sequence")
+    told = records.values_list("detail", "sequence").iterator(2000)
     names = ("document_key", "reversal_key")
-    return {detail.get(name, "") for detail in records.iterator(2000) for name in names}
+    return {detail[name]: sequence for detail, sequence in told for name in names if detail.get(name)}
 
 
 def _place(bill: Bill) -> dict[str, Any]:

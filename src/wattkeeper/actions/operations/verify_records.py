@@ -1,14 +1,16 @@
 """The audit chains with their signed heads, the spool's rows, and the archive's files."""
 
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 
+from wattkeeper.actions.operations.archive_records import DESTROYED, known_as, known_months
 from wattkeeper.actions.operations.audit_heads import prove_chain
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.audit.chain import SYSTEM_TENANT_ID
 from wattkeeper.data.audit.walk import AuditFault
 from wattkeeper.headend.spool_check import check_rows
-from wattkeeper.store.archive import find_lost, is_removed, list_manifests, verify_files
+from wattkeeper.store.archive import find_lost, is_removed, list_destroyed, list_manifests, verify_files
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.verify import Check, OnDone, instant
 
@@ -57,7 +59,11 @@ def check_spool(check: Check, folder: Path) -> None:
 
 
 def check_archive(check: Check, store: HttpReadingStore, folder: Path, on_done: OnDone) -> None:
-    """Every file of the archive is the one that was written; of a month that is back nothing is lost."""
+    """Every file of the archive is the one that was written; of a month that is back nothing is lost.
+
+    What was destroyed is told; somebody wrote down that it was.
+    """
+    _check_destroyed(check, folder)
     manifests = list_manifests(folder)
     for index, manifest in enumerate(manifests):
         on_done(index, len(manifests))
@@ -71,3 +77,22 @@ def check_archive(check: Check, store: HttpReadingStore, folder: Path, on_done: 
         for row in find_lost(store, folder, manifest):
             first = instant(row.pop("first_at_s"))
             check.fault("verify.archive-differs", first=first, **row, **place)
+
+
+def _check_destroyed(check: Check, folder: Path) -> None:
+    known = known_months(DESTROYED)
+    destroyed = list_destroyed(folder)
+    for table, group in groupby(destroyed, key=lambda manifest: manifest.table):
+        manifests = list(group)
+        check.examined_count += len(manifests)
+        for manifest in manifests:
+            if known_as(manifest) not in known:
+                check.fault("verify.destroyed-unrecorded", month=manifest.month, table=table)
+        check.cannot(
+            "verify.destroyed",
+            table=table,
+            months=len({manifest.month for manifest in manifests}),
+            first=manifests[0].month,
+            last=manifests[-1].month,
+            rows=sum(manifest.rows_count for manifest in manifests),
+        )

@@ -11,14 +11,13 @@ import numpy as np
 from django.db.models import Count
 
 from wattkeeper.actions.operations.archive_months import LATE_RULE
-from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.instants import Span, merge_spans, to_seconds
 from wattkeeper.core.readings.rollups import month_bounds
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import DirtyWindow, Run
 from wattkeeper.data.collection.spans import Spans
 from wattkeeper.data.registry.models import Series
-from wattkeeper.pipeline.window import Span, merge_spans
-from wattkeeper.store.archive import away_months, is_removed, list_manifests
+from wattkeeper.store.archive import away_months, list_away
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.windows import month_span
 
@@ -29,8 +28,8 @@ CHUNK_COUNT = 500  # series looked at together
 class Scope:
     """One tenant's part of a proof. `from_s` is None where it has no reads; `dirty`: not derived yet.
 
-    `away`: what is only in the archive. `looked_at_s`: when a run last looked, later than which nobody has
-    judged what is missing.
+    `away`: what is only in the archive, or destroyed. `looked_at_s`: when a run last looked, later than which
+    nobody has judged what is missing.
     """
 
     tenant_id: int
@@ -58,7 +57,7 @@ class Scope:
 
     @property
     def held(self) -> list[Span]:
-        """The spans of which nothing is only in the archive."""
+        """The spans of which nothing is away."""
         if self.from_s is None:
             return []
         ends_s = [self.from_s, *(at_s for span in self.away for at_s in span), self.now_s]
@@ -78,7 +77,7 @@ class Scope:
                 self.on_done(len(part))
 
     def is_away(self, from_s: int, to_s: int) -> bool:
-        """Whether something of the span is only in the archive."""
+        """Whether something of the span is away."""
         return any(first_s < to_s and from_s < end_s for first_s, end_s in self.away)
 
     def is_dirty(self, series_id: int, from_s: int, to_s: int) -> bool:
@@ -136,17 +135,16 @@ def count_series(tenant_ids: Sequence[int], sample_count: int | None) -> int:
 
 
 def away_spans(archive: Path) -> tuple[Span, ...]:
-    """Return the spans that are only in the archive, in order, touching months joined."""
+    """Return the spans that are away, in order, touching months joined."""
     return tuple(merge_spans(month_span(month) for month in away_months(archive)))
 
 
 def written_counts(tenant_ids: Sequence[int], archive: Path) -> dict[int, int]:
-    """Return how many values each run of the tenants says that it wrote, without those that were archived."""
+    """Return how many values each run of the tenants says that it wrote, without those that left."""
     counts = dict(Run.objects.filter(tenant_id__in=tenant_ids).values_list("id", "values_count"))
-    for manifest in list_manifests(archive):
-        if is_removed(archive, manifest):
-            for run_id, count in manifest.runs.items():
-                counts[int(run_id)] = max(counts.get(int(run_id), 0) - count, 0)
+    for manifest in list_away(archive):
+        for run_id, count in manifest.runs.items():
+            counts[int(run_id)] = max(counts.get(int(run_id), 0) - count, 0)
     return counts
 
 
@@ -171,7 +169,8 @@ def _first_at(store: HttpReadingStore, tenant_id: int) -> int | None:
     row = store.select(
         "SELECT toInt64(toUnixTimestamp(min(at))) AS first_at_s, toInt64(count()) AS rows FROM ("  # noqa: S608
         f"SELECT min(measured_at) AS at FROM raw_read {where} HAVING count() > 0"
-        f" UNION ALL SELECT min(starts_at) FROM measurement {where} HAVING count() > 0)"
+        f" UNION ALL SELECT min(starts_at) FROM measurement {where} HAVING count() > 0"
+        f" UNION ALL SELECT min(starts_at) FROM roll_up {where} HAVING count() > 0)"
         " FORMAT ArrowStream"
     ).to_pylist()[0]
     return int(row["first_at_s"]) if row["rows"] else None

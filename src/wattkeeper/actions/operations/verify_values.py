@@ -7,20 +7,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.actions.operations.verify_scope import CHUNK_COUNT, Scope
-from wattkeeper.core.kernel.instants import from_seconds
-from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.instants import Span, from_seconds, merge_spans
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.core.kernel.quality_codes import Quality, quality_name
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.like_days import HISTORY_DAYS
 from wattkeeper.pipeline.ports import MeasurementRows, Ports
 from wattkeeper.pipeline.rederive import rederive
-from wattkeeper.pipeline.window import Span, merge_spans
+from wattkeeper.pipeline.window import CONTEXT_S
 from wattkeeper.store.verify import Check
 from wattkeeper.store.windows import month_span
 
 DAY_S = 86_400
 REACH_S = (HISTORY_DAYS + 1) * DAY_S  # as far as what is derived of a day may follow from other days
 GAP_REACH_S = 400 * DAY_S  # as far as an estimate may: it learns from last year, or ends a gap of months
+NEARBY_S = CONTEXT_S + DAY_S  # as far as what was measured does: a local day, and the reads around it
 FRESH_S = 54 * 3600  # what is younger is looked at again: its gaps may be estimated or not
+
+Stored = dict[tuple[int, int], tuple[int, int, int, int]]
+"""Value, provenance, flags and method by series and start."""
 
 
 def check_values(scope: Scope, check: Check, ports_of: Callable[[int], Ports]) -> None:
@@ -75,11 +80,13 @@ def _tell(scope: Scope, check: Check, rows: MeasurementRows) -> None:
             continue
         place = {"series_id": series_id, "date": date, "values": len(indexes)}
         first_s, last_s = int(rows.starts_at_s[indexes].min()), int(rows.starts_at_s[indexes].max())
-        are_gaps = _are_gaps(rows, stored, indexes)
+        are_gaps, wrong = _are_gaps(rows, stored, indexes), list[int]()
         reach_s = GAP_REACH_S if are_gaps else REACH_S
         if scope.is_dirty(series_id, first_s, last_s + DAY_S):
             check.cannot("verify.not-derived-yet", grain="day", **place)
-        elif scope.is_away(first_s - reach_s, last_s + reach_s):
+        elif scope.is_away(first_s - reach_s, last_s + reach_s) and not (
+            wrong := [index for index in indexes if _is_wrong_anyway(scope, rows, stored, index)]
+        ):
             check.cannot("verify.archived-beside", **place)
         elif are_gaps and (
             first_s >= min(scope.now_s, scope.looked_at_s) - FRESH_S
@@ -87,31 +94,54 @@ def _tell(scope: Scope, check: Check, rows: MeasurementRows) -> None:
         ):  # looked at too early, or never
             check.cannot("verify.gap-still-open", **place)
         else:
-            at_s = int(rows.starts_at_s[indexes[0]])
+            index = (wrong or indexes)[0]
+            at_s = int(rows.starts_at_s[index])
+            value, *quality = stored.get((series_id, at_s), (None, 0, 0, 0))
+            columns = (rows.value_milliwh, rows.provenance, rows.flags, rows.method)
+            wanted, *wanted_quality = (int(column[index]) for column in columns)
             check.fault(
                 "verify.value-not-derived",
                 first=from_seconds(at_s).isoformat(),
-                stored=stored.get((series_id, at_s), (None, 0))[0],
-                derived=int(rows.value_milliwh[indexes[0]]),
+                stored=value,
+                stored_quality=_name_of(*quality),
+                derived=wanted,
+                derived_quality=_name_of(*wanted_quality),
                 **place,
             )
 
 
-def _stored(scope: Scope, rows: MeasurementRows) -> dict[tuple[int, int], tuple[int, int]]:
+def _name_of(provenance: int, flags: int, method: int) -> str:
+    try:
+        return quality_name(Quality(Provenance(provenance), Flag(flags), Method(method)))
+    except ValueError:  # what is stored may be anything
+        return f"{provenance}/{flags}/{method}"
+
+
+def _is_wrong_anyway(scope: Scope, rows: MeasurementRows, stored: Stored, index: int) -> bool:
+    """Whether a value differs whatever a month that is away held: what was measured rests on reads nearby.
+
+    Only that it is one more or less trusted, or estimated in its place, may follow from what lies farther.
+    """
+    at_s = int(rows.starts_at_s[index])
+    value, provenance, *_ = stored.get((int(rows.series_id[index]), at_s), (None, Provenance.MEASURED))
+    return (
+        int(rows.provenance[index]) == provenance == Provenance.MEASURED
+        and int(rows.value_milliwh[index]) != value
+        and not scope.is_away(at_s - NEARBY_S, at_s + NEARBY_S)
+    )
+
+
+def _stored(scope: Scope, rows: MeasurementRows) -> Stored:
     ids: Int64s = np.unique(rows.series_id)
     found = scope.store.measurements(
         scope.tenant_id, ids.tolist(), int(rows.starts_at_s.min()), int(rows.starts_at_s.max()) + 1
     )
-    columns = (found.series_id, found.starts_at_s, found.value_milliwh, found.provenance)
-    return {
-        (series_id, at_s): (value, provenance)
-        for series_id, at_s, value, provenance in zip(*(column.tolist() for column in columns), strict=True)
-    }
+    keys = zip(found.series_id.tolist(), found.starts_at_s.tolist(), strict=True)
+    columns = (found.value_milliwh, found.provenance, found.flags, found.method)
+    return dict(zip(keys, zip(*(column.tolist() for column in columns), strict=True), strict=True))
 
 
-def _is_nothing(
-    rows: MeasurementRows, stored: dict[tuple[int, int], tuple[int, int]], indexes: list[int]
-) -> bool:
+def _is_nothing(rows: MeasurementRows, stored: Stored, indexes: list[int]) -> bool:
     """Whether nothing is known of a day, and nothing stored."""
     return all(
         int(rows.provenance[index]) == Provenance.MISSING
@@ -120,9 +150,7 @@ def _is_nothing(
     )
 
 
-def _are_gaps(
-    rows: MeasurementRows, stored: dict[tuple[int, int], tuple[int, int]], indexes: list[int]
-) -> bool:
+def _are_gaps(rows: MeasurementRows, stored: Stored, indexes: list[int]) -> bool:
     """Whether nothing measured differs: gaps that are estimated by now, or not any more."""
     unmeasured = (Provenance.MISSING, Provenance.ESTIMATED)
     return all(

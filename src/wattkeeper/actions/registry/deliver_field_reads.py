@@ -11,6 +11,7 @@ from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Source
+from wattkeeper.core.readings.told import mark_correction
 from wattkeeper.data.collection.models import FieldRead
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.collection.windows import mark_dirty
@@ -33,13 +34,19 @@ def deliver_field_reads(*, services: Services, now: datetime) -> int:
     by_tenant: dict[int, list[FieldRead]] = defaultdict(list)
     for read in waiting:
         by_tenant[read.tenant_id].append(read)
-    try:
-        services.store.insert_raw([_batch(tenant_id, reads, now) for tenant_id, reads in by_tenant.items()])
-    except (WattkeeperError, OSError):
-        return 0
-    for tenant_id, reads in by_tenant.items():
+    count = 0
+    for tenant_id, reads in by_tenant.items():  # what the store refuses of one stops no other
+        try:
+            services.store.insert_raw([_batch(tenant_id, reads, now)])
+        except OSError:
+            break
+        except WattkeeperError as error:
+            if error.is_permanent:
+                continue
+            break
         _note_delivered(tenant_id, reads, now)
-    return len(waiting)
+        count += len(reads)
+    return count
 
 
 def _batch(tenant_id: int, reads: list[FieldRead], now: datetime) -> RawBatch:
@@ -50,11 +57,16 @@ def _batch(tenant_id: int, reads: list[FieldRead], now: datetime) -> RawBatch:
         received_at_s=int(now.timestamp()),
         channel_id=np.array([read.channel_id for read in reads], dtype=np.int64),
         measured_at_s=np.array([to_seconds(read.measured_at) for read in reads], dtype=np.int64),
-        value=np.array([read.value_count for read in reads], dtype=np.int64),
-        flags=zeros,
+        value=np.array([_value_after(read) for read in reads], dtype=np.int64),
+        flags=np.array([mark_correction(read.correction_index) for read in reads], dtype=np.int64),
         source=zeros + int(Source.FIELD),
         frame_index=zeros + NO_FRAME,
     )
+
+
+def _value_after(read: FieldRead) -> int:
+    """Return what the register showed from then on."""
+    return read.value_count if read.set_to_count is None else read.set_to_count
 
 
 def _note_delivered(tenant_id: int, reads: list[FieldRead], now: datetime) -> None:

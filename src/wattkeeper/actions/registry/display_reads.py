@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
+from wattkeeper.core.readings.told import CORRECTIONS_MAX_COUNT
 from wattkeeper.data.collection.models import FieldRead
 from wattkeeper.data.registry.models import Channel, Meter
 from wattkeeper.data.registry.quantities import DEFAULT_QUANTITY, QUANTITY_OF_READING_TYPE
@@ -14,18 +15,37 @@ DisplayRead = int | str
 """Counts of the channel's step, or the decimal text that the display shows."""
 
 
-def keep_display_read(meter: Meter, read: DisplayRead, *, at: datetime, now: datetime) -> FieldRead:
-    """Keep what a meter's energy register shows at an instant; `deliver_field_reads` takes it further.
+def keep_display_read(
+    meter: Meter,
+    read: DisplayRead,
+    *,
+    at: datetime,
+    now: datetime,
+    quantity: str = DEFAULT_QUANTITY,
+    set_to: DisplayRead | None = None,
+) -> FieldRead:
+    """Keep what a register of a meter shows at an instant, and what it was set to then, if it was;
+    `deliver_field_reads` takes it further. It corrects what was kept for the same instant before.
 
     :raises WattkeeperError: ``readings.no-register``, ``readings.not-a-number``,
-        ``readings.not-a-whole-step``, ``readings.out-of-range``
+        ``readings.not-a-whole-step``, ``readings.out-of-range``, ``readings.corrected-too-often``
     """
-    channel = _register_of(meter)
+    channel = _register_of(meter, quantity)
+    value_count = counts_of(channel, read)
+    set_to_count = None if set_to is None else counts_of(channel, set_to)
+    before = FieldRead.objects.filter(channel=channel, measured_at=at).order_by("-correction_index").first()
+    if before is not None and (before.value_count, before.set_to_count) == (value_count, set_to_count):
+        return before
+    correction_index = 0 if before is None else before.correction_index + 1
+    if correction_index > CORRECTIONS_MAX_COUNT:
+        raise WattkeeperError("readings.corrected-too-often", most=CORRECTIONS_MAX_COUNT)
     return FieldRead.objects.create(
         tenant_id=meter.tenant_id,
         channel=channel,
         measured_at=at,
-        value_count=counts_of(channel, read),
+        value_count=value_count,
+        set_to_count=set_to_count,
+        correction_index=correction_index,
         recorded_at=now,
     )
 
@@ -41,10 +61,10 @@ def counts_of(channel: Channel, read: DisplayRead) -> int:
     return counts.numerator
 
 
-def _register_of(meter: Meter) -> Channel:
+def _register_of(meter: Meter, quantity: str) -> Channel:
     for channel in meter.channels.order_by("id"):
-        is_energy = QUANTITY_OF_READING_TYPE.get(channel.reading_type) == DEFAULT_QUANTITY
-        if is_energy and READING_TYPES[channel.reading_type].kind is Kind.CUMULATIVE:
+        is_own = QUANTITY_OF_READING_TYPE.get(channel.reading_type) == quantity
+        if is_own and READING_TYPES[channel.reading_type].kind is Kind.CUMULATIVE:
             return channel
     raise WattkeeperError("readings.no-register", serial_number=meter.serial_number)
 

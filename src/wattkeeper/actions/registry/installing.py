@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from wattkeeper.actions.records import check_fits_days
+from wattkeeper.actions.registry.meter_checks import check_log
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period
 from wattkeeper.data.collection.windows import mark_dirty
@@ -16,7 +18,8 @@ def begin_installation(
     """Put a meter at a usage point, where it is told later until an instant; its series are made where they
     are missing.
 
-    :raises WattkeeperError: ``meters.retired``, ``usage-points.retired``, ``usage-points.virtual``
+    :raises WattkeeperError: ``meters.retired``, ``usage-points.retired``, ``usage-points.virtual``,
+        ``series.interval-not-kept``, ``meters.log-beside-days``
     """
     if meter.retired_at is not None:
         raise WattkeeperError("meters.retired", serial_number=meter.serial_number)
@@ -24,6 +27,7 @@ def begin_installation(
         raise WattkeeperError("usage-points.retired", usage_point=point.code)
     if point.kind == UsagePoint.Kind.VIRTUAL:
         raise WattkeeperError("usage-points.virtual", usage_point=point.code)
+    check_log(meter, point.site.time_zone, at=at)
     installation = Installation.objects.create(
         tenant_id=meter.tenant_id,
         meter=meter,
@@ -58,7 +62,11 @@ def end_installation(meter: Meter, *, at: datetime) -> Installation:
 
 
 def ensure_series(point: UsagePoint, meter: Meter) -> list[int]:
-    """Make the series that the meter's channels feed at a usage point and return all their ids."""
+    """Make the series that the meter's channels feed at a usage point and return all their ids.
+
+    :raises WattkeeperError: ``series.interval-not-kept``
+    """
+    check_fits_days(meter.interval_s, point.site.time_zone, usage_point=point.code)
     quantities = {
         QUANTITY_OF_READING_TYPE[reading_type]
         for reading_type in meter.channels.values_list("reading_type", flat=True)

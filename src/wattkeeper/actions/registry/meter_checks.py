@@ -1,10 +1,14 @@
-"""What a meter's fields must agree on."""
+"""What a meter's fields must agree on, and what they must agree with where it is installed."""
+
+from datetime import datetime
+from math import gcd
+from zoneinfo import ZoneInfo
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.collection.models import Link
 from wattkeeper.data.registry.models import Meter
-from wattkeeper.drivers import FAMILIES
+from wattkeeper.drivers import FAMILIES, has_utc_log
 
 
 def check_meter(meter: Meter, *, actor: Actor) -> None:
@@ -20,3 +24,22 @@ def check_meter(meter: Meter, *, actor: Actor) -> None:
     constant = meter.settings.get("imp_per_kwh")
     if meter.family == "pulse_counter" and not (isinstance(constant, int) and constant > 0):
         raise WattkeeperError("meters.constant-missing", reading_type="pulses_imp")
+
+
+def check_log(meter: Meter, zone: str, *, at: datetime) -> None:
+    """Check that slots of UTC days, which some load profiles have, lie on the intervals of local days.
+
+    Hours do not in India and Nepal: half hours and quarters do.
+
+    :raises WattkeeperError: ``meters.log-beside-days``, ``modbus_energy.unknown-map``
+    """
+    offset = at.astimezone(ZoneInfo(zone)).utcoffset()
+    offset_s = int(offset.total_seconds()) if offset else 0
+    if offset_s % meter.interval_s and has_utc_log(meter.family, meter.settings):
+        raise WattkeeperError(
+            "meters.log-beside-days",
+            serial_number=meter.serial_number,
+            interval_s=meter.interval_s,
+            zone=zone,
+            fits_s=gcd(offset_s, meter.interval_s),
+        )

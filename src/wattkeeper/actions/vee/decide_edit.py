@@ -71,7 +71,7 @@ def set_edit_threshold(entry: Entry, *, actor: Actor, now: datetime, milliwh: in
 
     :raises WattkeeperError: ``vee.edit-threshold``
     """
-    if milliwh < 0:
+    if not 0 <= milliwh < 2**63:
         raise WattkeeperError("vee.edit-threshold", field="threshold")
     before = edit_approval_milliwh(actor.tenant_id)
     VeeSettings.objects.update_or_create(

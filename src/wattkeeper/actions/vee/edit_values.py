@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
-from wattkeeper.actions.records import own
+from wattkeeper.actions.records import EARLIEST, own
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import from_seconds, to_seconds
+from wattkeeper.core.kernel.instants import from_seconds, interval_start_s, to_seconds
 from wattkeeper.core.vee.apportion import apportion
 from wattkeeper.core.vee.edits import Edit, check_edit
 from wattkeeper.data.accounts.models import Role
-from wattkeeper.data.registry.models import Installation, Series
+from wattkeeper.data.registry.models import Installation, Series, UsagePoint
 from wattkeeper.data.vee.marks import mark_spans
 from wattkeeper.data.vee.models import StoredEdit
 from wattkeeper.data.vee.queries import edit_approval_milliwh
@@ -109,24 +110,34 @@ def mark_edit(edit: StoredEdit, *, now: datetime) -> None:
 
 
 def _series_of(actor: Actor, series_id: int) -> Series:
-    series = Series.objects.filter(tenant_id=actor.tenant_id, id=series_id).first()
+    series = (
+        Series.objects.select_related("usage_point__site")
+        .filter(tenant_id=actor.tenant_id, id=series_id)
+        .first()
+    )
     if series is None:
         raise WattkeeperError("registry.not-found", kind="series", id=series_id)
     return series
 
 
 def _checked_start(actor: Actor, series: Series, starts_at: datetime, count: int, now: datetime) -> int:
-    """Return the first second; intervals of a series begin at whole multiples of its interval."""
+    """Return the first second; intervals of a series count from local midnight."""
     if starts_at.tzinfo is None:
         raise WattkeeperError("registry.instant-naive")
+    point = series.usage_point
+    if point.kind == UsagePoint.Kind.VIRTUAL:
+        raise WattkeeperError("vee.edit-virtual", usage_point=point.code)
+    from_s, zone = int(starts_at.timestamp()), ZoneInfo(point.site.time_zone)
     length = timedelta(seconds=series.interval_s * count)
-    is_on_grid = not starts_at.microsecond and int(starts_at.timestamp()) % series.interval_s == 0
-    is_held = Installation.objects.filter(
-        tenant_id=actor.tenant_id, usage_point_id=series.usage_point_id, starts_at__lt=starts_at + length
-    ).exclude(ends_at__lte=starts_at)
-    is_sound = 0 < count <= INTERVALS_MAX_COUNT and is_on_grid and starts_at + length <= now
-    if not is_sound or not is_held.exists():
+    is_sound = 0 < count <= INTERVALS_MAX_COUNT and EARLIEST <= starts_at <= now - length
+    is_sound = is_sound and not starts_at.microsecond
+    if not is_sound or interval_start_s(from_s, series.interval_s, zone) != from_s:
         raise WattkeeperError(
             "vee.edit-span", interval_s=series.interval_s, limit_count=INTERVALS_MAX_COUNT, field="starts_at"
         )
-    return to_seconds(starts_at)
+    held = Installation.objects.filter(
+        tenant_id=actor.tenant_id, usage_point_id=series.usage_point_id, starts_at__lt=starts_at + length
+    )
+    if not held.exclude(ends_at__lte=starts_at).exists():
+        raise WattkeeperError("vee.edit-uninstalled", usage_point=point.code)
+    return from_s

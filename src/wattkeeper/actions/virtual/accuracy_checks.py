@@ -9,7 +9,7 @@ from wattkeeper.actions.records import change, own
 from wattkeeper.actions.virtual.marked_nodes import mark_nodes
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period
-from wattkeeper.core.vee.accuracy import get_limits
+from wattkeeper.core.vee.accuracy import LOSS_MAX_PPM, WINDOW_MAX_DAYS, get_limits
 from wattkeeper.data.alarms.queries import close_gone
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import UsagePoint
@@ -61,6 +61,11 @@ def add_accuracy_check(
         raise WattkeeperError("accuracy.itself", point=main.code)
     for name in ("main_class", "reference_class"):
         get_limits(str(fields.get(name, "")))
+    for name, most in (("loss_ppm", LOSS_MAX_PPM), ("window_days", WINDOW_MAX_DAYS)):
+        value = fields.get(name, 0)
+        if int(str(value)) > most:
+            kind, reason = "accuracycheck", "max_value"
+            raise WattkeeperError("registry.invalid-field", kind=kind, field=name, reason=reason, value=value)
     check = AccuracyCheck(tenant_id=actor.tenant_id, main=main, reference=reference)
     entry.detail = {"main_id": main_id, "reference_id": reference_id, **change(check, fields, allowed=FIELDS)}
     entry.subject = subject_of(check.id)

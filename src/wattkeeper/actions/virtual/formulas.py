@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from wattkeeper.actions.actor import Actor
-from wattkeeper.actions.records import cut_at
+from wattkeeper.actions.records import check_fits_days, cut_at
 from wattkeeper.core.kernel.instants import Period
 from wattkeeper.core.registry.formulas import InvalidFormula, parse_formula
 from wattkeeper.core.registry.virtual_series import common_interval_s, order_series
@@ -75,10 +75,13 @@ def put_formula(
 
 
 def check_interval(series: Series, stored: StoredTerms) -> None:
-    """Check that the intervals of all parts fit into those of a virtual series.
+    """Check that the intervals of all parts fit into those of a virtual series, and these into every day.
 
     :raises InvalidFormula: ``formulas.interval``
+    :raises WattkeeperError: ``series.interval-not-kept``
     """
+    point = series.usage_point
+    check_fits_days(series.interval_s, point.site.time_zone, usage_point=point.code)
     common_s = fitting_interval_s(series.tenant_id, stored)
     if stored and series.interval_s % common_s:
         known = Registered.of(series.tenant_id, [stored])

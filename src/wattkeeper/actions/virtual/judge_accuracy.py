@@ -31,7 +31,7 @@ from wattkeeper.core.vee.accuracy import (
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_findings
 from wattkeeper.data.registry.facts import SeriesFacts, get_series_facts
-from wattkeeper.data.registry.models import Series, Tenant
+from wattkeeper.data.registry.models import Series
 from wattkeeper.data.virtual.accuracy import AccuracyRow, keep_result, list_checks
 from wattkeeper.data.virtual.formulas import fed_spans
 from wattkeeper.data.virtual.given_back import given_back_spans
@@ -48,14 +48,6 @@ class Part:
     series_id: int
     from_s: int
     to_s: int | None
-
-
-def judge_all(store: ReadingStore, *, now: datetime) -> int:
-    """Judge what no report of this day says yet, for every tenant; return how many comparisons that were."""
-    return sum(
-        judge_accuracy(store, tenant_id=tenant_id, now=now)
-        for tenant_id in Tenant.objects.values_list("id", flat=True)
-    )
 
 
 def judge_accuracy(store: ReadingStore, *, tenant_id: int, now: datetime, check_id: int | None = None) -> int:

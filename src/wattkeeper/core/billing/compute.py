@@ -45,13 +45,20 @@ def compute_bill(
     zone = tariffs[0].zone
     first, end = local_dates(period, zone)
     slices = cut_by_version(tariffs, first, end)
+    _refuse_mixed_counters(slices)
     rows = take_billable(intervals, period, interval_s, accept_estimates=accept_estimates)
     usage = Usage(rows, interval_s, series_id, run_id)
     keys = tuple(part.tariff.key for part in slices)
     assert period.ends_at is not None
     return BillDocument(
         document_key=bill_key(
-            usage_point, period.starts_at, period.ends_at, data_version, keys, tier_used_milliwh
+            usage_point,
+            period.starts_at,
+            period.ends_at,
+            data_version,
+            keys,
+            tier_used_milliwh,
+            tier_used_by_rate_milliwh,
         ),
         usage_point=usage_point,
         starts_at=period.starts_at,
@@ -64,7 +71,20 @@ def compute_bill(
         lines=tuple(_lines(slices, usage, tier_used_milliwh, tier_used_by_rate_milliwh)),
         register_reads=tuple(register_reads),
         tier_used_milliwh=tier_used_milliwh,
+        tier_used_by_rate_milliwh=tier_used_by_rate_milliwh,
     )
+
+
+def _refuse_mixed_counters(slices: list[Slice]) -> None:
+    """One count of energy is handed in, so every ladder has to count it from the same day on."""
+    counters = dict.fromkeys(
+        component.tiers.counter.value
+        for part in slices
+        for component in part.tariff.components
+        if isinstance(component, EnergyCharge) and component.tiers is not None
+    )
+    if len(counters) > 1:
+        raise UnableToBill("billing.tier-counters-differ", counters=", ".join(counters))
 
 
 def _lines(

@@ -1,14 +1,16 @@
 """What a bill says: lines, each with its exact amount and the way back to its intervals."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from hashlib import sha256
 from json import dumps
+from types import MappingProxyType
 
 ROUNDING = "half_up_per_line"
+_NO_RATES: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class BillLine:
 class BillDocument:
     """A bill, or the reversal of one. `total_minor` is the sum of the rounded lines.
 
-    `tier_used_milliwh`: what the tier counter had reached when the period began.
+    `tier_used_milliwh`: what the tier counter had reached when the period began; `tier_used_by_rate_milliwh`:
+    the same by rate code where each rate climbs a ladder of its own.
     """
 
     document_key: str
@@ -85,6 +88,7 @@ class BillDocument:
     reverses_key: str | None = None
     rounding: str = ROUNDING
     tier_used_milliwh: int = 0
+    tier_used_by_rate_milliwh: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total_minor(self) -> int:
@@ -104,9 +108,11 @@ def bill_key(
     data_version: str,
     tariff_keys: Sequence[str],
     tier_used_milliwh: int = 0,
+    tier_used_by_rate_milliwh: Mapping[str, int] = _NO_RATES,
 ) -> str:
     """Return the key of a bill: what it rests on, and nothing of how it was computed."""
     used = [f"tier:{tier_used_milliwh}"] if tier_used_milliwh else []
+    used += [f"tier:{rate}:{milliwh}" for rate, milliwh in sorted(tier_used_by_rate_milliwh.items())]
     return document_key(usage_point, starts_at, ends_at, data_version, *tariff_keys, *used)
 
 
@@ -138,6 +144,7 @@ def bill_to_json(bill: BillDocument) -> dict[str, object]:
         "energy_milliwh": bill.energy_milliwh,
         "rounding": bill.rounding,
         "tier_used_milliwh": bill.tier_used_milliwh,
+        "tier_used_by_rate_milliwh": dict(bill.tier_used_by_rate_milliwh),
         "total_minor": bill.total_minor,
         "lines": [_line_to_json(line) for line in bill.lines],
         "register_reads": [

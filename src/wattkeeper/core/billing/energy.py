@@ -1,7 +1,7 @@
 """Energy lines: each interval to its rate, each milliwatt-hour to its tier."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from wattkeeper.core.billing.cells import Cell, Stretch, TierCount, cells_of, energy_by_rate
 from wattkeeper.core.billing.document import BillLine, Trace
 from wattkeeper.core.billing.intervals import IntervalColumns, UnableToBill
-from wattkeeper.core.billing.slices import BillDays, Slice
+from wattkeeper.core.billing.slices import BillDays, Slice, cut_by_version, in_force
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight
 from wattkeeper.core.kernel.money import fraction_to_minor
 from wattkeeper.core.tariffs.calendar import rate_of_intervals
-from wattkeeper.core.tariffs.model import EnergyCharge, TierCounter, TierMode, Tiers
+from wattkeeper.core.tariffs.model import EnergyCharge, Tariff, TierCounter, TierMode, Tiers
 from wattkeeper.core.tariffs.proration import month_starts, year_starts
 from wattkeeper.core.tariffs.tiers import scale_limits
 
@@ -63,6 +63,29 @@ def energy_lines(
             )
             _advance(count, charge, stretch)
     return lines
+
+
+def use_by_rate(tariffs: Sequence[Tariff], used: IntervalColumns, first: date, end: date) -> dict[str, int]:
+    """Return what the rates with a ladder each held in the local days [first, end), by rate code.
+
+    Each version counts by its own calendar while it is in force; days before the first one, by its.
+    Nothing where no component climbs a ladder a rate.
+    """
+    count = TierCount()
+    if first < end:
+        oldest, *later = in_force(tariffs, first)
+        begun = replace(oldest, valid_from_date=min(first, oldest.valid_from_date))
+        for part in cut_by_version([begun, *later], first, end):
+            rows = used.between(part.first, part.end, part.tariff.zone)
+            for charge in part.tariff.components:
+                if (
+                    isinstance(charge, EnergyCharge)
+                    and charge.tiers
+                    and charge.tiers.mode is TierMode.PER_PERIOD
+                ):
+                    rate_index = rate_of_intervals(rows.starts_at_s, charge.calendar, part.tariff.zone)
+                    _advance(count, charge, Stretch(rows, rate_index, ()))
+    return count.by_rate_milliwh
 
 
 def counter_start(tiers: Tiers, first: date) -> date:

@@ -29,6 +29,7 @@ def bill_from_json(document: Mapping[str, Any]) -> BillDocument:
         reverses_key=document["reverses_key"],
         rounding=document["rounding"],
         tier_used_milliwh=document.get("tier_used_milliwh", 0),
+        tier_used_by_rate_milliwh=document.get("tier_used_by_rate_milliwh", {}),
     )
 
 
@@ -47,7 +48,7 @@ def _line(line: Mapping[str, Any]) -> BillLine:
         spans=None if line["spans"] is None else Fraction(line["spans"]),
         base_minor=line["base_minor"],
         estimated_share=Fraction(line["estimated_share"]),
-        trace=None if line["trace"] is None else _trace(line["trace"]),
+        trace=None if line["trace"] is None else trace_from_json(line["trace"]),
     )
 
 
@@ -61,7 +62,8 @@ def _read(read: Mapping[str, Any]) -> RegisterRead:
     )
 
 
-def _trace(trace: Mapping[str, Any]) -> Trace:
+def trace_from_json(trace: Mapping[str, Any]) -> Trace:
+    """Return the way back of a line, as the bill keeps it."""
     return Trace(
         series_id=trace["series_id"],
         run_id=trace["run_id"],

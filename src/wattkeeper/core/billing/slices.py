@@ -30,11 +30,19 @@ class Slice:
         return next((found for found in self.tariff.components if found.id == component_id), None)
 
 
+def in_force(tariffs: Sequence[Tariff], first: date) -> tuple[Tariff, ...]:
+    """Return the versions in force on or after `first`, in order of time, without those replaced before."""
+    ordered = sorted(tariffs, key=lambda tariff: tariff.valid_from_date)
+    begun = sum(tariff.valid_from_date <= first for tariff in ordered)
+    return tuple(ordered[max(begun - 1, 0) :])
+
+
 def cut_by_version(tariffs: Sequence[Tariff], first: date, end: date) -> list[Slice]:
     """Return the slices of [first, end) in time order.
 
     :raises UnableToBill: ``billing.no-tariff`` (none in force on the first day),
-        ``billing.two-tariffs-a-day``, ``billing.tariffs-differ`` (zone or currency)
+        ``billing.two-tariffs-a-day``, ``billing.version-twice`` (lines are told apart by the version's key),
+        ``billing.tariffs-differ`` (zone or currency)
     """
     ordered = sorted(tariffs, key=lambda tariff: tariff.valid_from_date)
     starts = [tariff.valid_from_date for tariff in ordered]
@@ -50,4 +58,7 @@ def cut_by_version(tariffs: Sequence[Tariff], first: date, end: date) -> list[Sl
         from_date, to_date = max(tariff.valid_from_date, first), min(following, end)
         if from_date < to_date:
             slices.append(Slice(from_date, to_date, tariff, days))
+    keys = [part.tariff.key for part in slices]
+    if len(set(keys)) != len(keys):
+        raise UnableToBill("billing.version-twice", versions=", ".join(keys))
     return slices

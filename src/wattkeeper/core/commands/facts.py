@@ -1,6 +1,6 @@
 """What authority rests on: the command, and the facts read in the transaction that lets it go."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from hashlib import sha256
@@ -82,11 +82,6 @@ class Facts:
 def window_start(now: datetime) -> datetime:
     """Return the instant strictly after which a disconnect counts towards the caps."""
     return now - WINDOW
-
-
-def count_in_window(let_go_at: Iterable[datetime], now: datetime) -> int:
-    """Return how many of the instants count: any window of one hour, wherever it lies, holds no more."""
-    return sum(window_start(now) < at <= now for at in let_go_at)
 
 
 def batch_key_of(kind: Kind, meter_ids: Sequence[int], reason: str, valid_until: datetime) -> str:

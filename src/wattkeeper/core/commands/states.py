@@ -58,7 +58,6 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 
 IS_FINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
-MAY_STILL_ACT = frozenset({State.QUEUED, State.SENT, State.ACKED, State.UNKNOWN, State.ARMED})
 
 
 class TransitionRefused(WattkeeperError):

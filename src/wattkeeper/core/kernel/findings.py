@@ -3,6 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+DECIDED_BY = "decided_by"
+
+
+def decided_by(what: str) -> dict[str, str]:
+    """Return the evidence that a person decided what a finding asks; it is kept, and closed for as long."""
+    return {DECIDED_BY: what}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

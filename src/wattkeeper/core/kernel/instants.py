@@ -4,10 +4,14 @@ Arrays hold whole seconds since 1970-01-01T00:00Z as int64, names ending in ``_a
 datetimes in UTC.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from math import gcd
 from zoneinfo import ZoneInfo
+
+Span = tuple[int, int]  # half-open, whole seconds since the epoch
 
 
 def to_seconds(instant: datetime) -> int:
@@ -62,6 +66,29 @@ def local_day(day: date, zone: ZoneInfo) -> Period:
     return Period(local_midnight(day, zone), local_midnight(day + timedelta(days=1), zone))
 
 
+def interval_start_s(at_s: int, interval_s: int, zone: ZoneInfo) -> int:
+    """Return when the interval begins that holds an instant; intervals count from local midnight."""
+    midnight_s = to_seconds(local_midnight(from_seconds(at_s).astimezone(zone).date(), zone))
+    return at_s - (at_s - midnight_s) % interval_s
+
+
+@cache
+def day_unit_s(zone: ZoneInfo) -> int:
+    """Return the longest time that every local day from 2020 to 2037 is a whole number of.
+
+    86 400 s where the clock never changes, 3 600 s in Berlin, 1 800 s on Lord Howe Island. Intervals that
+    this is a whole number of begin at the same times since midnight on every day.
+    """
+    day, unit_s = date(2020, 1, 1), 0
+    midnight = local_midnight(day, zone)
+    while day.year < 2038:
+        day += timedelta(days=1)
+        following = local_midnight(day, zone)
+        unit_s = gcd(unit_s, int((following - midnight).total_seconds()))
+        midnight = following
+    return unit_s
+
+
 def local_days(period: Period, zone: ZoneInfo) -> Iterator[date]:
     """Yield each local date that the closed-ended `period` touches."""
     if period.ends_at is None:
@@ -70,3 +97,14 @@ def local_days(period: Period, zone: ZoneInfo) -> Iterator[date]:
     while local_midnight(day, zone) < period.ends_at:
         yield day
         day += timedelta(days=1)
+
+
+def merge_spans(spans: Iterable[Span]) -> list[Span]:
+    """Return the union of half-open spans, in order, touching ones joined."""
+    merged: list[Span] = []
+    for from_s, to_s in sorted(spans):
+        if merged and from_s <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], to_s))
+        else:
+            merged.append((from_s, to_s))
+    return merged

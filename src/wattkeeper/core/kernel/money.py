@@ -1,33 +1,36 @@
 """Money: whole minor units of one currency, never a float."""
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from fractions import Fraction
 
-MINOR_DIGITS = {"CNY": 2, "EUR": 2, "USD": 2, "GBP": 2, "AUD": 2, "JPY": 0}
+_BY_DIGITS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: (
+        "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF"
+        " CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG"
+        " HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU"
+        " MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR"
+        " SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED"
+        " VES WST XCD XCG YER ZAR ZMW ZWG"
+    ),
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+MINOR_DIGITS = {code: digits for digits, codes in _BY_DIGITS.items() for code in codes.split()}
+"""Decimals of the minor unit of each currency that is paid with (ISO 4217, list one)."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Money:
     """`amount_minor` cents (fen, øre ...) of `currency` (ISO 4217)."""
 
     amount_minor: int
     currency: str
 
-    def __add__(self, other: "Money") -> "Money":
-        if self.currency != other.currency:
-            raise ValueError("two currencies do not add up")
-        return Money(self.amount_minor + other.amount_minor, self.currency)
-
     def __str__(self) -> str:
         digits = MINOR_DIGITS[self.currency]
         return f"{Decimal(self.amount_minor).scaleb(-digits):.{digits}f} {self.currency}"
-
-
-def to_minor(amount: Decimal, currency: str) -> int:
-    """Return `amount` (major units) rounded half up to whole minor units of `currency`."""
-    scaled = amount.scaleb(MINOR_DIGITS[currency])
-    return int(scaled.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def fraction_to_minor(amount: Fraction, currency: str) -> int:

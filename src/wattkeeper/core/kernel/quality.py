@@ -34,6 +34,10 @@ class Flag(IntFlag):
     REGISTER_BRACKETED = 512  # an estimate scaled to the advance between two actual register reads
 
 
+UNTRUSTED = Flag.SUSPECT | Flag.CLOCK_INVALID
+"""Of a read that nobody vouches for, value or instant: it was stamped far ahead of our clock."""
+
+
 class Method(IntEnum):
     """How an estimate was made; NONE for what was measured."""
 

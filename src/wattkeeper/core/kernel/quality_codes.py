@@ -118,7 +118,9 @@ def quality_name(quality: Quality) -> str:
 
 @cache
 def parse_quality_name(text: str) -> Quality | None:
-    """Return the quality of a name, None where there is no such name; case does not matter."""
+    """Return the quality of a name, in any case, or of a letter of the UK, ``A`` or ``E``; else None."""
+    if text.strip() in ("A", "E"):
+        return decode_uk(text.strip())
     head, *flag_names = text.strip().lower().split("+")
     base, _, method_name = head.partition(".")
     base = _ALSO_NAMED.get(base, base)

@@ -57,14 +57,3 @@ READING_TYPES: dict[str, ReadingType] = {
         ("clock_offset_s", "s", Kind.INSTANT, "0-0:1.0.0"),
     )
 }
-
-ENERGY_IMPORT_REGISTER = READING_TYPES["energy_import_register_kwh"]
-PULSES = READING_TYPES["pulses_imp"]
-
-
-def of_obis(obis: str) -> ReadingType | None:
-    """Return the reading type of an OBIS code as `str(Obis)` writes it, or None."""
-    return _BY_OBIS.get(obis)
-
-
-_BY_OBIS = {reading_type.obis: reading_type for reading_type in READING_TYPES.values()}

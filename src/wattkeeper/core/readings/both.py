@@ -28,7 +28,8 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Gap, Intervals
 
 UNKNOWN_CHAIN = -1
-Tolerance = Callable[[int, int], int]
+Steps = Callable[[tuple[int, int]], int]
+Tolerance = Callable[[int, int, int], int]
 
 
 def combine_intervals(
@@ -36,25 +37,28 @@ def combine_intervals(
     profile: Intervals,
     *,
     day_bounds_s: Int64s,
-    register_step_milliwh: int,
-    profile_step_milliwh: int,
+    register_step_milliwh: Steps,
+    profile_step_milliwh: Steps,
     tolerance: Tolerance | None = None,
 ) -> Intervals:
     """Return one series of the two derivations of the same window, reconciled.
 
     `day_bounds_s`: the starts of the local days of the window and its end. The steps are what one count is
-    worth, multiplied. `tolerance`: what a sum may be off an advance, both in milliwatt-hours, by the instant
-    at which that begins; one count of the registers by default. Positions are those of the registers; beside
+    worth, multiplied, over a span of time: what holds on other days decides nothing. `tolerance`: what a sum
+    may be off an advance, by the instant at which that begins, the register's step and the advance, all in
+    milliwatt-hours; one count of the registers by default. Positions are those of the registers; beside
     them, on chains of their own, sums over runs of intervals that no register read touches.
     """
     is_profile = profile.provenance != Provenance.MISSING
     sheet = _Sheet.of(registers, profile, is_profile)
     sheet.take_gaps(registers)
     for bracket in _find_brackets(registers, day_bounds_s):
-        tolerated = register_step_milliwh
+        from_s = int(registers.starts_at_s[bracket.first])
+        span = from_s, from_s + (bracket.end - bracket.first) * registers.interval_s
+        tolerated = register_step_milliwh(span)
         if tolerance is not None:
-            tolerated = tolerance(int(registers.starts_at_s[bracket.first]), bracket.advance_milliwh)
-        _reconcile(sheet, registers, bracket, tolerated, profile_step_milliwh)
+            tolerated = tolerance(from_s, tolerated, bracket.advance_milliwh)
+        _reconcile(sheet, registers, bracket, tolerated, profile_step_milliwh(span))
     position, chain = _positions(registers, sheet)
     return Intervals(
         interval_s=registers.interval_s,
@@ -123,10 +127,6 @@ def _find_brackets(registers: Intervals, day_bounds_s: Int64s) -> Iterator[_Brac
     is_open = np.zeros(len(registers), dtype=np.bool_)
     for gap in registers.gaps:
         is_open[gap.first_index : gap.end_index] = not gap.is_exact
-    ends_at_s = registers.starts_at_s + registers.interval_s
-    for finding in registers.findings:
-        if finding.rule == "readings.rollover-ambiguous":
-            is_open |= (registers.starts_at_s < finding.ends_at_s) & (ends_at_s > finding.starts_at_s)
     is_doubtful = is_open | (registers.provenance == Provenance.ESTIMATED)
     doubtful_count = np.concatenate(([0], np.cumsum(is_doubtful)))
     cuts = known[firsts].tolist()

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from math import lcm
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
+from wattkeeper.core.kernel.remainders import carry_remainders
 from wattkeeper.core.readings.facts import InstallationFact
 from wattkeeper.core.readings.intervals import (
     INTERVAL_FLAGS,
@@ -19,7 +23,8 @@ from wattkeeper.core.readings.intervals import (
     InvalidWindow,
     find_installed,
 )
-from wattkeeper.core.readings.knots import scale_counts
+from wattkeeper.core.readings.knots import INT64_SAFE, rest_of_counts, scale_counts
+from wattkeeper.core.readings.rollups import find_day_firsts
 from wattkeeper.core.readings.settle import is_untrusted, settle_reads, take
 from wattkeeper.core.readings.told import read_told
 
@@ -34,18 +39,20 @@ def collect_intervals(
     to_s: int,
     interval_s: int,
     power_max_w: int,
+    zone: ZoneInfo,
 ) -> Intervals:
     """Return the intervals of a series over ``[from_s, to_s)`` from reads that hold interval energy.
 
     A read is named by the start of its interval and counts the channel's step; the multiplier in force then
-    applies, and what is less than a milliwatt-hour is dropped. An interval in which a meter was exchanged is
-    the sum of what both meters hold of it (method EXCHANGE), MISSING and a
-    ``readings.exchange-read-missing`` finding where one of them holds nothing. A multiplier change inside an
-    interval is shared out by time: ESTIMATED, EXCHANGE and ``readings.multiplier-read-missing``. A negative
-    value, or more than the service can carry, is a ``readings.out-of-range`` finding and not used, nor are
-    untrusted reads. What a file calls estimated, edited or foreseen has that provenance (told.py). No
-    register brackets a gap here, so its energy is unknown; a position is the sum since the window began,
-    known beside measured intervals.
+    applies. What is less than a milliwatt-hour is carried to the next interval of the same local day of
+    `zone` that is held, so that a day is the floor of its exact sum; a window has to begin with a local day.
+    An interval in which a meter was exchanged is the sum of what both meters hold of it (method EXCHANGE),
+    MISSING and a ``readings.exchange-read-missing`` finding where one of them holds nothing. A multiplier
+    change inside an interval is shared out by time: ESTIMATED, EXCHANGE and
+    ``readings.multiplier-read-missing``. A negative value, or more than the service can carry, is a
+    ``readings.out-of-range`` finding and not used, nor are untrusted reads. What a file calls estimated,
+    edited or foreseen has that provenance (told.py). No register brackets a gap here, so its energy is
+    unknown; a position is the sum since the window began, known beside measured intervals.
 
     :raises InvalidWindow: if the window is not a whole number of intervals
     """
@@ -59,12 +66,15 @@ def collect_intervals(
         sheet.findings += found
         sheet.add(installation, own, limit_milliwh)
     sheet.find_halves(installations)
-    return _assemble(sheet, find_installed(installations, boundaries))
+    return _assemble(sheet, find_installed(installations, boundaries), zone)
 
 
 @dataclass(slots=True, eq=False)
 class _Sheet:
-    """What was added up so far, one element for each interval; `holders` names the channels that hold it."""
+    """What was added up so far, one element for each interval; `holders` names the channels that hold it.
+
+    `rests`: places, numerators and denominators of what is beside the whole milliwatt-hours of `value`.
+    """
 
     starts_at_s: Int64s
     interval_s: int
@@ -75,6 +85,7 @@ class _Sheet:
     part_count: Int64s
     is_shared_out: NDArray[np.bool_]
     holders: dict[int, NDArray[np.bool_]]
+    rests: list[tuple[NDArray[np.int64], NDArray[Any], int]]
     findings: list[Finding]
 
     @classmethod
@@ -82,7 +93,8 @@ class _Sheet:
         count = len(boundaries) - 1
         value, provenance, flags, method, part_count = np.zeros((5, count), dtype=np.int64)
         nothing = np.zeros(count, dtype=np.bool_)
-        return cls(boundaries[:-1], interval_s, value, provenance, flags, method, part_count, nothing, {}, [])
+        columns = (value, provenance, flags, method, part_count, nothing)
+        return cls(boundaries[:-1], interval_s, *columns, {}, [], [])
 
     def touched_by(self, installation: InstallationFact) -> NDArray[np.bool_]:
         """Which intervals overlap an installation."""
@@ -97,8 +109,16 @@ class _Sheet:
         holder = self.holders.setdefault(installation.channel_id, np.zeros(len(self.value), dtype=np.bool_))
         is_new = ~holder[places]
         own, places = take(own, is_new), places[is_new]
-        energy, is_cut = _to_energy(installation, own, self.interval_s)
+        rate_of, rates, is_cut = _find_rates(installation, own, self.interval_s)
+        energy = np.zeros(len(own), dtype=np.int64)
+        for number, rate in enumerate(rates):
+            energy[rate_of == number] = scale_counts(own.value[rate_of == number], rate)
         is_possible = (energy >= 0) & (energy <= limit_milliwh)
+        for number, rate in enumerate(rates):
+            if rate.denominator > 1:
+                mine = is_possible & (rate_of == number)
+                rest = rest_of_counts(own.value[mine], rate)
+                self.rests.append((places[mine], rest, rate.denominator))
         self._report(installation, own, ~is_possible, is_cut)
         own, places = take(own, is_possible), places[is_possible]
         self.value[places] += energy[is_possible]
@@ -161,22 +181,21 @@ def _select(
     return settle_reads(installation.channel_id, take(reads, is_own), interval_s=sheet.interval_s)
 
 
-def _to_energy(
+def _find_rates(
     installation: InstallationFact, reads: ReadColumns, interval_s: int
-) -> tuple[Int64s, NDArray[np.bool_]]:
-    """Return the primary energy of each read, and which intervals a multiplier change cuts."""
+) -> tuple[NDArray[np.intp], list[Fraction], NDArray[np.bool_]]:
+    """Return which rate holds for each read, the rates, and which intervals a multiplier change cuts.
+
+    A rate is the primary energy of a count, in milliwatt-hours; an interval that is cut has one of its own.
+    """
     changes = np.array([period.starts_at_s for period in installation.multipliers[1:]], dtype=np.int64)
-    period_of = np.searchsorted(changes, reads.measured_at_s, side="right")
-    is_cut = period_of != np.searchsorted(changes, reads.measured_at_s + interval_s, side="left")
-    energy = np.zeros(len(reads), dtype=np.int64)
-    for place, period in enumerate(installation.multipliers):
-        inside = period_of == place
-        rate: Fraction = installation.step_milliwh * period.ratio
-        energy[inside] = scale_counts(reads.value[inside], rate)
+    rate_of = np.searchsorted(changes, reads.measured_at_s, side="right")
+    is_cut = rate_of != np.searchsorted(changes, reads.measured_at_s + interval_s, side="left")
+    ratios = [period.ratio for period in installation.multipliers]
     for i in np.flatnonzero(is_cut).tolist():
-        mean = _mean_ratio(installation, int(reads.measured_at_s[i]), interval_s)
-        energy[i] = int(int(reads.value[i]) * installation.step_milliwh * mean)
-    return energy, is_cut
+        rate_of[i] = len(ratios)
+        ratios.append(_mean_ratio(installation, int(reads.measured_at_s[i]), interval_s))
+    return rate_of, [installation.step_milliwh * ratio for ratio in ratios], is_cut
 
 
 def _mean_ratio(installation: InstallationFact, starts_at_s: int, interval_s: int) -> Fraction:
@@ -192,9 +211,23 @@ def _mean_ratio(installation: InstallationFact, starts_at_s: int, interval_s: in
     return total / (ends_at_s - starts_at_s)
 
 
-def _assemble(sheet: _Sheet, is_installed: NDArray[np.bool_]) -> Intervals:
+def _carried(sheet: _Sheet, is_present: NDArray[np.bool_], zone: ZoneInfo) -> Int64s:
+    """Return the energy of each interval with what it takes on of the rests of its local day."""
+    if not sheet.rests:
+        return sheet.value
+    denominator = lcm(*(own for _, _, own in sheet.rests))
+    rest_count = sum(len(places) for places, _, _ in sheet.rests)
+    fits = denominator * (rest_count + 1) < INT64_SAFE
+    numerator = np.zeros(len(is_present), dtype=np.int64 if fits else object)
+    for places, rest, own in sheet.rests:
+        np.add.at(numerator, places, rest.astype(numerator.dtype) * (denominator // own))
+    numerator[~is_present] = 0
+    return sheet.value + carry_remainders(numerator, denominator, find_day_firsts(sheet.starts_at_s, zone))
+
+
+def _assemble(sheet: _Sheet, is_installed: NDArray[np.bool_], zone: ZoneInfo) -> Intervals:
     is_present = sheet.part_count > 0
-    value = np.where(is_present, sheet.value, 0)
+    value: Int64s = np.where(is_present, _carried(sheet, is_present, zone), 0)
     is_missing = np.concatenate(([False], is_installed & ~is_present, [False]))
     edges = np.flatnonzero(is_missing[1:] != is_missing[:-1]).tolist()
     gaps = zip(edges[::2], edges[1::2], strict=True)

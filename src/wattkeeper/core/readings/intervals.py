@@ -34,7 +34,8 @@ class Gap:
     """Missing intervals ``[first_index, end_index)``.
 
     `energy_milliwh`: the registers' advance over exactly these intervals, None where no read brackets them;
-    `is_exact`: both ends are actual reads and no multiplier change inside had to be interpolated.
+    `is_exact`: both ends are actual reads, no multiplier change inside had to be interpolated, and no
+    register may have come round once more than it shows; where it may, the energy is the least possible.
     """
 
     first_index: int
@@ -88,7 +89,9 @@ def derive_intervals(
 
     An interval is the difference of the whole milliwatt-hours at its two boundaries, so sums telescope. It is
     MEASURED where both are actual reads (method EXCHANGE where an exchange or a multiplier change cuts it),
-    ESTIMATED where one was interpolated between close reads, else MISSING and part of a `Gap`.
+    ESTIMATED where one was interpolated between close reads, or where the register may have come round once
+    more than it shows (``readings.rollover-ambiguous``; not REGISTER_BRACKETED then, its energy is the least
+    that is possible), else MISSING and part of a `Gap`.
 
     :raises InvalidWindow: if the window is not a whole number of intervals
     :raises ReadingsOutOfRange: if a position does not fit 64 bits
@@ -167,19 +170,20 @@ def _read_off(
     start, end = bounds.start[:-1], bounds.end[1:]
     is_known = bounds.is_known[:-1] & bounds.is_known[1:] & is_installed
     is_known &= knots.chain[start] == knots.chain[end]
-    is_exact = _is_exact_between(knots, start, end)
+    is_unsure = _find_unsure(findings, boundaries)
+    is_exact = _is_exact_between(knots, start, end) & ~is_unsure
     is_cut = knots.stretch[start] != knots.stretch[end]
     return Intervals(
         interval_s=interval_s,
         starts_at_s=boundaries[:-1],
         value_milliwh=np.where(is_known, knots.position_milliwh[end] - knots.position_milliwh[start], 0),
         provenance=np.where(is_known, np.where(is_exact, Provenance.MEASURED, Provenance.ESTIMATED), 0),
-        flags=np.where(is_known, _interval_flags(knots, start, end, is_exact), 0),
+        flags=np.where(is_known, _interval_flags(knots, start, end, ~is_exact & ~is_unsure), 0),
         method=np.where(is_known, np.where(is_cut, Method.EXCHANGE, np.where(is_exact, 0, Method.LINEAR)), 0),
         is_installed=is_installed,
         position_milliwh=np.where(bounds.is_known, knots.position_milliwh[bounds.start], 0),
         position_chain=np.where(bounds.is_known, knots.chain[bounds.start], -1),
-        gaps=_find_gaps_between(knots, bounds, is_installed & ~is_known),
+        gaps=_find_gaps_between(knots, bounds, is_installed & ~is_known, is_unsure),
         findings=findings,
     )
 
@@ -212,16 +216,27 @@ def _is_exact_between(knots: Knots, start: NDArray[np.intp], end: NDArray[np.int
     return result
 
 
+def _find_unsure(findings: Sequence[Finding], boundaries: Int64s) -> NDArray[np.bool_]:
+    """Return in which intervals a register may have come round once more than it shows."""
+    is_unsure = np.zeros(len(boundaries) - 1, dtype=np.bool_)
+    for finding in findings:
+        if finding.rule == "readings.rollover-ambiguous":
+            is_unsure |= (boundaries[:-1] < finding.ends_at_s) & (boundaries[1:] > finding.starts_at_s)
+    return is_unsure
+
+
 def _interval_flags(
-    knots: Knots, start: NDArray[np.intp], end: NDArray[np.intp], is_exact: NDArray[np.bool_]
+    knots: Knots, start: NDArray[np.intp], end: NDArray[np.intp], is_interpolated: NDArray[np.bool_]
 ) -> Int64s:
     flags = (knots.flags[end] & INTERVAL_FLAGS) | (knots.flags[start] & START_FLAGS)
     flags |= np.where(knots.rollover[end] > knots.rollover[start], Flag.ROLLOVER, 0)
-    flags |= np.where(is_exact, 0, Flag.REGISTER_BRACKETED)
+    flags |= np.where(is_interpolated, Flag.REGISTER_BRACKETED, 0)
     return flags
 
 
-def _find_gaps_between(knots: Knots, bounds: _Bounds, is_missing: NDArray[np.bool_]) -> tuple[Gap, ...]:
+def _find_gaps_between(
+    knots: Knots, bounds: _Bounds, is_missing: NDArray[np.bool_], is_unsure: NDArray[np.bool_]
+) -> tuple[Gap, ...]:
     """Return the runs of missing intervals, cut wherever a boundary inside is known."""
     is_first = is_missing.copy()
     is_first[1:] &= ~is_missing[:-1] | bounds.is_known[1:-1]
@@ -236,5 +251,6 @@ def _find_gaps_between(knots: Knots, bounds: _Bounds, is_missing: NDArray[np.boo
             continue
         energy_milliwh = int(knots.position_milliwh[end] - knots.position_milliwh[start])
         is_exact = bool(_is_exact_between(knots, np.array([start]), np.array([end]))[0])
-        gaps.append(Gap(first, last + 1, energy_milliwh, is_exact))
+        is_sure = not is_unsure[first : last + 1].any()
+        gaps.append(Gap(first, last + 1, energy_milliwh, is_exact and is_sure))
     return tuple(gaps)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,3 +86,14 @@ def scale_counts(counts: Int64s, ratio: Fraction) -> Int64s:
     return np.array(
         [count * ratio.numerator // ratio.denominator for count in counts.tolist()], dtype=np.int64
     )
+
+
+def rest_of_counts(counts: Int64s, ratio: Fraction) -> NDArray[Any]:
+    """Return what `scale_counts` leaves of ``counts * ratio``: whole numerators over its denominator.
+
+    Of Python's integers where products of two of them may not fit 64 bits.
+    """
+    denominator = ratio.denominator
+    if denominator**2 < INT64_SAFE:
+        return counts % denominator * (ratio.numerator % denominator) % denominator
+    return np.array([count * ratio.numerator % denominator for count in counts.tolist()], dtype=object)

@@ -65,8 +65,8 @@ class ReadTable:
     def __len__(self) -> int:
         return len(self.row)
 
-    def where(self, chosen: Mask) -> "ReadTable":
-        """Return the reads of a mask."""
+    def where(self, chosen: "Mask | NDArray[np.intp]") -> "ReadTable":
+        """Return the reads of a mask, or at some places."""
         return ReadTable(*(getattr(self, name)[chosen] for name in self.__slots__))
 
 

@@ -155,7 +155,10 @@ def _find_rollovers(installation: InstallationFact, reads: ReadColumns, unwrappe
 def _find_ambiguous(
     installation: InstallationFact, reads: ReadColumns, chains: Chains, advances: "_AdvanceMax"
 ) -> list[Finding]:
-    """Report gaps so long that the register may have gone round once more than its values show."""
+    """Report gaps so long that the register may have gone round once more than its values show.
+
+    It advanced by `advance`, or whole turns more: any that `advance_max` leaves room for.
+    """
     modulus = installation.register_modulus
     if modulus is None:
         return []
@@ -167,7 +170,11 @@ def _find_ambiguous(
             starts_at_s=int(reads.measured_at_s[i]),
             ends_at_s=int(reads.measured_at_s[i + 1]),
             channel_id=installation.channel_id,
-            evidence={"register_modulus": modulus, "advance": int(chains.advance[i + 1])},
+            evidence={
+                "register_modulus": modulus,
+                "advance": int(chains.advance[i + 1]),
+                "advance_max": int(most[i]),
+            },
         )
         for i in np.flatnonzero(is_ambiguous)
     ]

@@ -143,6 +143,13 @@ def day_bounds(from_s: int, to_s: int, zone: ZoneInfo) -> list[int]:
     return list(_bounds(from_s, to_s, zone))
 
 
+def find_day_firsts(starts_at_s: Int64s, zone: ZoneInfo) -> NDArray[np.intp]:
+    """Return for each of rising instants, shape (n,), the place of the first that lies on its local day."""
+    bounds_s = np.array(day_bounds(int(starts_at_s[0]), int(starts_at_s[-1]) + 1, zone), dtype=np.int64)
+    day = np.searchsorted(bounds_s, starts_at_s, side="right") - 1
+    return np.searchsorted(starts_at_s, bounds_s)[day]
+
+
 def _bounds(from_s: int, to_s: int, zone: ZoneInfo) -> Iterator[int]:
     day = from_seconds(from_s).astimezone(zone).date()
     while (start_s := _at(day, zone)) < to_s:

@@ -3,11 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wattkeeper.core.kernel.findings import Finding
-from wattkeeper.core.kernel.quality import Flag, Source
+from wattkeeper.core.kernel.findings import Finding, decided_by
+from wattkeeper.core.kernel.quality import UNTRUSTED, Flag, Source
 from wattkeeper.core.kernel.reads import ReadColumns
-
-_UNTRUSTED = int(Flag.SUSPECT | Flag.CLOCK_INVALID)
+from wattkeeper.core.readings.told import find_corrected, rank_told
 
 
 def is_untrusted(flags: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -16,7 +15,7 @@ def is_untrusted(flags: NDArray[np.integer]) -> NDArray[np.bool_]:
     So the head-end marks a stamp more than ten minutes ahead of its own clock. They measure nothing; the true
     read of the instant does, whenever it comes.
     """
-    result: NDArray[np.bool_] = (flags & _UNTRUSTED) == _UNTRUSTED
+    result: NDArray[np.bool_] = (flags & int(UNTRUSTED)) == UNTRUSTED
     return result
 
 
@@ -32,16 +31,28 @@ def settle_reads(
 ) -> tuple[ReadColumns, list[Finding]]:
     """Return one read for each instant, in order of time, and a finding for each instant in dispute.
 
-    The result depends on the set of the reads only. At one instant a read flagged SUSPECT loses, then the
-    higher `Source` wins, then the larger value: a register only grows, so it is the later one where a clock
-    was set back and instants came twice. Of equal values the one that tells of the clock wins, then the
-    smaller flag set. A LIVE read counts only where no profile, freeze, push or file read lies within one
-    interval of it: its stamp comes from another clock.
+    The result depends on the set of the reads only. At one instant the better quality wins (`rank_told`:
+    actual, final substitute, estimate, forecast, suspect), then the higher `Source`, then what its teller
+    validated, then the larger value: a register only grows, so it is the later one where a clock was set back
+    and instants came twice. Of equal values the one that tells of the clock wins, then the smaller flag set.
+    A LIVE read counts only where no profile, freeze, push or file read lies within one
+    interval of it: its stamp comes from another clock. A read that was corrected counts nowhere.
     """
+    reads = take(reads, ~find_corrected(reads.measured_at_s, reads.flags, reads.source))
     reads = take(reads, ~_is_live_beside_stored(reads, interval_s))
-    is_suspect = reads.flags & Flag.SUSPECT
     is_calm = (reads.flags & Flag.CLOCK_ADJUSTED) == 0
-    order = np.lexsort((reads.flags, is_calm, -reads.value, -reads.source, is_suspect, reads.measured_at_s))
+    is_unchecked = (reads.flags & Flag.VALIDATED) == 0
+    order = np.lexsort(
+        (
+            reads.flags,
+            is_calm,
+            -reads.value,
+            is_unchecked,
+            -reads.source,
+            rank_told(reads.flags),
+            reads.measured_at_s,
+        )
+    )
     reads = take(reads, order)
     is_first = np.ones(len(reads), dtype=np.bool_)
     is_first[1:] = reads.measured_at_s[1:] != reads.measured_at_s[:-1]
@@ -65,6 +76,7 @@ def _is_live_beside_stored(reads: ReadColumns, interval_s: int) -> NDArray[np.bo
 
 
 def _find_conflicts(channel_id: int, reads: ReadColumns, is_first: NDArray[np.bool_]) -> list[Finding]:
+    """Return what was told differently of one instant; where a person read the display, that decides."""
     kept = np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
     lost = np.flatnonzero(reads.value != reads.value[kept])
     at_s, rows = np.unique(reads.measured_at_s[lost], return_index=True)
@@ -79,6 +91,7 @@ def _find_conflicts(channel_id: int, reads: ReadColumns, is_first: NDArray[np.bo
                 "kept_source": int(reads.source[kept[row]]),
                 "lost_value": int(reads.value[row]),
                 "lost_source": int(reads.source[row]),
+                **(decided_by("noted-read") if reads.source[kept[row]] == Source.FIELD else {}),
             },
         )
         for instant_s, row in zip(at_s, lost[rows], strict=True)

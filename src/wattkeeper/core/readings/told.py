@@ -1,19 +1,25 @@
 """What a file says of its own values, kept in the flags of a raw read above those that are `Flag`.
 
-A raw read is what was measured; a file also has what somebody estimated, edited or foresaw. Among reads of
-one instant such a one is SUSPECT, so that what was measured stands whenever it comes; alone it is the
-interval, of the provenance and by the method that the file names.
+A raw read is what was measured; a file also has what somebody estimated, edited or foresaw. Such a one is
+SUSPECT among reads, so that no register stands on it; alone, or where it is the best that is told of its
+instant (`rank_told`), it is the interval, of the provenance and by the method that the file names.
+
+Above that stands which correction a read off a display is: how often a person had noted another for its
+instant before (`mark_correction`). It is what was said, not when it came, so order can't matter.
 """
 
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 
 _PROVENANCE_AT, _METHOD_AT, _PART = 16, 20, 15
 _OWN_SUSPECT = 1 << 24  # SUSPECT is the file's own word
+_CORRECTION_AT = 25
+CORRECTIONS_MAX_COUNT = 63  # flags are 32 bits
 _Flags = TypeVar("_Flags", int, Int64s)
 _SUSPECT, _VERIFIED = int(Flag.SUSPECT), int(Flag.SUSPECT | Flag.VALIDATED)
 
@@ -44,6 +50,39 @@ def read_told(flags: Int64s) -> Told:
     is_suspect = np.where(is_plain, flags & _SUSPECT, flags & _OWN_SUSPECT) != 0
     kept = (flags_of_device(flags) & ~_SUSPECT) | np.where(is_suspect, _SUSPECT, 0)
     return Told(np.where(is_plain, int(Provenance.MEASURED), provenance), kept, (flags >> _METHOD_AT) & _PART)
+
+
+def rank_told(flags: Int64s) -> Int64s:
+    """Return the rank of each read: 0 actual, 1 final substitute, 2 estimate, 3 forecast, 4 suspect.
+
+    Ranks of VEE (Oracle, AEMO): an estimate never beats actual data, nor does what is suspect an estimate.
+    Final is a substitute that a person edited or the file calls validated.
+    """
+    provenance, own, _method = read_told(flags)
+    is_final = (provenance == Provenance.EDITED) | ((own & Flag.VALIDATED) != 0)
+    rank = np.where(is_final, 1, np.where(provenance == Provenance.PROJECTED, 3, 2))
+    rank = np.where(provenance == Provenance.MEASURED, 0, rank)
+    return np.where((own & _VERIFIED) == _SUSPECT, 4, rank)
+
+
+def mark_correction(correction_index: int) -> int:
+    """Return the flags of a raw read that corrects those of the same channel, instant and source below it."""
+    return correction_index << _CORRECTION_AT
+
+
+def find_corrected(measured_at_s: Int64s, flags: Int64s, teller: Int64s) -> NDArray[np.bool_]:
+    """Return which reads a later correction takes back; `teller`: whose, such as the source in a channel."""
+    index = flags >> _CORRECTION_AT
+    if not index.any():
+        return np.zeros(len(flags), dtype=np.bool_)
+    order = np.lexsort((-index, teller, measured_at_s))
+    at_s, teller = measured_at_s[order], teller[order]
+    is_first = np.ones(len(order), dtype=np.bool_)
+    is_first[1:] = (at_s[1:] != at_s[:-1]) | (teller[1:] != teller[:-1])
+    newest = index[order][np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))]
+    is_corrected = np.empty(len(order), dtype=np.bool_)
+    is_corrected[order] = index[order] < newest
+    return is_corrected
 
 
 def flags_of_device(flags: _Flags) -> _Flags:

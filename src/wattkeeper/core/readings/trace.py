@@ -150,12 +150,12 @@ def _fill_holes(pieces: list[_Piece], boundaries: Int64s) -> list[Knots]:
 
 
 def add_boundaries(knots: Knots, boundaries: Int64s, interval_s: int) -> Knots:
-    """Return `knots` with interpolated ones at boundaries between close reads.
+    """Return `knots` with interpolated ones at boundaries beside reads that lie off the grid.
 
-    Interpolated are boundaries between two reads of one stretch at most one interval apart (a device polled
-    off the grid), the last boundary before the end of a chain (its newest read brackets what came before),
-    and of two reads more than a day apart (a register read by hand) the first boundary after the one and the
-    last before the other (E7), so that each read begins and ends what is estimated beside it.
+    Interpolated are boundaries between two reads of one stretch at most one interval apart, and those less
+    than an interval from a read (E7): so each read off the grid, polled or by hand, begins and ends what is
+    estimated beside it. The reads of an exchange, a reset or a multiplier change do so only where the next
+    read is more than a day away: before that, reads on the grid know exactly what all of it took.
     """
     if not len(knots):
         return knots
@@ -165,13 +165,13 @@ def add_boundaries(knots: Knots, boundaries: Int64s, interval_s: int) -> Knots:
     before = np.maximum(after - 1, 0)
     is_open &= (knots.at_s[after] != boundaries) & (knots.stretch[before] == knots.stretch[after])
     is_open &= knots.chain[before] == knots.chain[after]
-    is_chain_end = np.ones(len(knots), dtype=np.bool_)
-    is_chain_end[:-1] = knots.chain[1:] != knots.chain[:-1]
-    is_close = knots.at_s[after] - knots.at_s[before] <= interval_s
-    is_close |= is_chain_end[after] & (knots.at_s[after] - boundaries < interval_s)
-    is_beside = np.minimum(boundaries - knots.at_s[before], knots.at_s[after] - boundaries) < interval_s
-    is_close |= is_beside & (knots.at_s[after] - knots.at_s[before] > FAR_S)
-    places = np.flatnonzero(is_open & is_close)
+    is_cut = (knots.stretch[1:] != knots.stretch[:-1]) & (knots.chain[1:] == knots.chain[:-1])
+    apart_s = knots.at_s[after] - knots.at_s[before]
+    is_after_read = boundaries - knots.at_s[before] < interval_s
+    is_after_read &= ~np.concatenate(([False], is_cut))[before] | (apart_s > FAR_S)
+    is_before_read = knots.at_s[after] - boundaries < interval_s
+    is_before_read &= ~np.concatenate((is_cut, [False]))[after] | (apart_s > FAR_S)
+    places = np.flatnonzero(is_open & (is_after_read | is_before_read | (apart_s <= interval_s)))
     if not len(places):
         return knots
     return join_knots([knots, _interpolate(knots, before[places], after[places], boundaries[places])])

@@ -1,6 +1,5 @@
 """What measured a series, when, and with which multiplier: facts with valid time, checked when made."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise, zip_longest
@@ -113,23 +112,6 @@ class ChannelInstallation:
         last_ends_at_s = self.multipliers[-1].ends_at_s
         if last_ends_at_s is not None and (self.ends_at_s is None or last_ends_at_s < self.ends_at_s):
             raise InvalidInstallation("installations.multiplier-gap", channel_id=self.channel_id)
-
-
-def check_installations(installations: Iterable[ChannelInstallation]) -> tuple[ChannelInstallation, ...]:
-    """Return the installations of one series in order of time.
-
-    :raises InvalidInstallation: if two of them overlap
-    """
-    ordered = tuple(sorted(installations, key=lambda installation: installation.starts_at_s))
-    for earlier, later in pairwise(ordered):
-        if earlier.ends_at_s is None or earlier.ends_at_s > later.starts_at_s:
-            raise InvalidInstallation(
-                "installations.overlap",
-                channel_id=earlier.channel_id,
-                other_channel_id=later.channel_id,
-                starts_at_s=later.starts_at_s,
-            )
-    return ordered
 
 
 def _check_period(code: str, starts_at_s: int, ends_at_s: int | None) -> None:

@@ -26,13 +26,6 @@ class TopologyLink:
         return self.starts_at_s <= at_s and (self.ends_at_s is None or at_s < self.ends_at_s)
 
 
-def get_children(links: Iterable[TopologyLink], *, parent_id: int, at_s: int) -> frozenset[int]:
-    """Return the points that `parent_id` feeds directly at the instant `at_s`."""
-    return frozenset(
-        link.child_id for link in links if link.parent_id == parent_id and link.is_valid_at(at_s)
-    )
-
-
 def get_descendants(links: Iterable[TopologyLink], *, parent_id: int, at_s: int) -> frozenset[int]:
     """Return every point below `parent_id` at the instant `at_s`."""
     children: dict[int, list[int]] = defaultdict(list)

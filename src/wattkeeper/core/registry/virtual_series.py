@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.kernel.remainders import carry_remainders
 from wattkeeper.core.registry.formulas import InvalidFormula
 
 MILLIWH_MAX = 2**62
@@ -273,7 +274,4 @@ def _sum(terms: Sequence[Term], value: Int64s, day_first_index: Int64s) -> Int64
     total: Int64s = np.array(factors, dtype=np.int64) @ value
     if denominator == 1:
         return total
-    running = np.cumsum(total)
-    since_day = running - (running - total)[day_first_index]
-    found: Int64s = since_day // denominator - (since_day - total) // denominator
-    return found
+    return carry_remainders(total, denominator, day_first_index)

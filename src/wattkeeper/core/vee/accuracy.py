@@ -18,6 +18,7 @@ from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.vee.table import Mask
 
+LOSS_MAX_PPM, WINDOW_MAX_DAYS = 500_000, 400  # of a comparison: what somebody may say of it
 PPM = 10**6
 CONFIDENCE_PPM = 950_000
 NO_LOAD_FACTOR = 5  # what a meter may be off below its smallest load, in limits of its lowest band: ours
@@ -284,7 +285,10 @@ def _share(middle_ppm: int, half_ppm: int, low_ppm: int, high_ppm: int) -> int:
 def find_inaccurate(
     comparisons: tuple[Comparison, ...], *, series_id: int, starts_at_s: int, ends_at_s: int
 ) -> list[Finding]:
-    """Return ``vee.accuracy`` for the worst band in which a meter is outside its class, if any is."""
+    """Return ``vee.accuracy`` for the worst band in which a meter is outside its class, if any is.
+
+    Its evidence names the load of the band; that of a comparison over all loads has none.
+    """
     outside = [each for each in comparisons if each.verdict is Verdict.OUTSIDE]
     if not outside:
         return []
@@ -295,7 +299,7 @@ def find_inaccurate(
         "uncertainty_ppm": worst.uncertainty_ppm,
         "confidence_ppm": worst.confidence_ppm,
         "steps_count": worst.steps_count,
-        "load_permille": worst.load_permille,
+        **({} if worst.load_permille == WHOLE else {"load_permille": worst.load_permille}),
         "interval_count": worst.interval_count,
     }
     return [Finding("vee.accuracy", starts_at_s, ends_at_s, evidence, series_id=series_id)]

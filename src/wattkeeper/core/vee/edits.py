@@ -2,15 +2,17 @@
 
 An edit names the measured value that it rejects, interval by interval. It holds until it is withdrawn or a
 different value that nothing speaks against is measured; then the measured value stands and a finding says so.
+What an interval takes on of the remainders of its day is a milliwatt-hour less or more once another interval
+of the day comes: that is no different value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.findings import Finding, decided_by
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Gap, Intervals
@@ -18,7 +20,9 @@ from wattkeeper.core.vee.apportion import apportion
 from wattkeeper.core.vee.reasons import FREE_TEXT, REASON_CODES
 from wattkeeper.core.vee.table import Mask, iter_runs
 
+ENERGY_MAX_MILLIWH = 10**15  # of an interval: what 3 200 of them change is still a whole number of 64 bits
 APPROVAL_MILLIWH = 100 * 10**6
+REMAINDER_MILLIWH = 1
 _OF_THE_TIME = int(Flag.POWER_LOST | Flag.DST_AMBIGUOUS)
 
 
@@ -64,6 +68,8 @@ def check_edit(edit: Edit, *, approval_milliwh: int = APPROVAL_MILLIWH) -> None:
         raise UnableToEdit("vee.edit-length", interval_count=len(edit.rejected_milliwh))
     if min(edit.energy_milliwh) < 0:
         raise UnableToEdit("vee.edit-negative")
+    if max(edit.energy_milliwh) > ENERGY_MAX_MILLIWH:
+        raise UnableToEdit("vee.edit-energy", limit_kwh=ENERGY_MAX_MILLIWH // 1_000_000)
     if edit.reason_code not in REASON_CODES:
         raise UnableToEdit("vee.edit-reason", reason_code=edit.reason_code)
     if edit.reason_code == FREE_TEXT and not edit.reason.strip():
@@ -75,15 +81,16 @@ def check_edit(edit: Edit, *, approval_milliwh: int = APPROVAL_MILLIWH) -> None:
 
 
 def apply_edits(
-    derived: Intervals, edits: Sequence[Edit], *, as_of_s: int | None = None
+    derived: Intervals, edits: Sequence[Edit], *, as_of_s: int | None = None, has_registers: bool = False
 ) -> tuple[Intervals, tuple[Finding, ...]]:
     """Return the derived series with every edit that holds, and where one was overtaken.
 
     A pure function of a set: of two edits of one interval the later recorded one counts (then the higher id).
     `as_of_s`: only what was recorded, and not withdrawn, by then; None: now. An edited interval is EDITED,
     leaves its gap and keeps what is true of its time, a power failure say; it is overtaken where the measured
-    value differs from the rejected one, is not suspect and is not what the edit says anyway
-    (``vee.edit-overtaken``, to be reviewed).
+    value differs from the rejected one by more than a remainder, is not suspect and is not what the edit says
+    anyway (``vee.edit-overtaken``, to be reviewed). An edit that holds decides what was told twice of its
+    interval (``readings.conflict``); of a register, whose reads bound two, a noted read does.
     """
     value, rejected, has_rejected, number = _lay_out(derived, edits, as_of_s)
     is_named = number >= 0
@@ -91,7 +98,7 @@ def apply_edits(
         return derived, ()
     is_measured = derived.provenance == Provenance.MEASURED
     is_verified = is_measured & ((derived.flags & int(Flag.SUSPECT)) == 0)
-    is_different = ~has_rejected | (derived.value_milliwh != rejected)
+    is_different = ~has_rejected | (np.abs(derived.value_milliwh - rejected) > REMAINDER_MILLIWH)
     is_overtaken = is_named & is_verified & is_different
     holds = is_named & ~is_overtaken
     edited = replace(
@@ -101,9 +108,21 @@ def apply_edits(
         flags=np.where(holds, derived.flags & _OF_THE_TIME, derived.flags),
         method=np.where(holds, int(Method.NONE), derived.method),
         gaps=_without(derived, holds, value),
+        findings=tuple(_decide(derived, holds, has_registers=has_registers)),
     )
     is_news = is_overtaken & (derived.value_milliwh != value)
     return edited, tuple(_overtaken(derived, is_news, value, number))
+
+
+def _decide(derived: Intervals, holds: Mask, *, has_registers: bool) -> Iterator[Finding]:
+    """Yield the findings, those that an edit decides with that in their evidence."""
+    for finding in derived.findings:
+        place = int(np.searchsorted(derived.starts_at_s, finding.starts_at_s, side="right")) - 1
+        is_asked = finding.rule == "readings.conflict" and not has_registers
+        if is_asked and place >= 0 and holds[place]:
+            yield replace(finding, evidence={**finding.evidence, **decided_by("edit")})
+        else:
+            yield finding
 
 
 def _lay_out(

@@ -18,6 +18,7 @@ from wattkeeper.core.vee.table import DAY_S, EnergyTable, Mask
 from wattkeeper.core.vee.validate import Known, run_rules, validate
 
 SIBLINGS = RULE_BY_CODE["vee.sibling-missing"]
+SUMS = RULE_BY_CODE["vee.month-sum"]
 USAGE = RULE_BY_CODE["vee.high-usage"]
 PEAKS = RULE_BY_CODE["vee.peak-change"]
 
@@ -35,6 +36,16 @@ class Judged:
     installed_from_s: Int64s
     installed_to_s: Int64s
     device_id: Int64s | None = None
+
+    def take(self, chosen: Mask | slice) -> "Judged":
+        """Return the series of a mask or slice."""
+        return Judged(
+            self.series_id[chosen],
+            self.interval_s[chosen],
+            self.installed_from_s[chosen],
+            self.installed_to_s[chosen],
+            None if self.device_id is None else self.device_id[chosen],
+        )
 
 
 def judge_days(
@@ -128,6 +139,39 @@ def judge_months(
         )
         findings += run_rules(table, known, rule_set, [USAGE])
     return findings
+
+
+def find_whole_month(months: RollUpRows, judged: Judged, month_bounds_s: Int64s) -> Mask:
+    """Return which series (series,) had a meter all the month between two bounds, and miss none of it."""
+    whole: Mask = _by_month(months, judged, month_bounds_s)[3][:, 0]
+    return whole
+
+
+def judge_month_sums(
+    months: RollUpRows,
+    judged: Judged,
+    *,
+    month_bounds_s: Int64s,
+    register_milliwh: Int64s,
+    register_chain: Int64s,
+    resolution_milliwh: Int64s,
+    rule_set: RuleSet,
+) -> list[Finding]:
+    """Return where the intervals of one month do not come to what its registers advanced (V06).
+
+    `month_bounds_s`: its beginning and end. Positions and resolution: as `find_month_sum_mismatches` has
+    them. A month counts if it had a meter and none of its intervals is missing.
+    """
+    energy, _, _, is_whole = _by_month(months, judged, month_bounds_s)
+    length_s = int(month_bounds_s[1] - month_bounds_s[0])
+    table = EnergyTable(judged.series_id, month_bounds_s[:1], length_s, energy, is_whole)
+    known = Known(
+        is_filled=is_whole,
+        register_milliwh=register_milliwh,
+        register_chain=register_chain,
+        resolution_milliwh=resolution_milliwh,
+    )
+    return run_rules(table, known, rule_set, [SUMS])
 
 
 def judge_peaks(

@@ -1,7 +1,5 @@
 """Which of two candidates for one interval stands: an estimate never beats what was measured."""
 
-from enum import Enum
-
 import numpy as np
 
 from wattkeeper.core.kernel.quality import Flag, Provenance
@@ -18,31 +16,11 @@ RANKS = {
 _RANK_OF = np.array([RANKS[provenance] for provenance in Provenance], dtype=np.int64)
 
 
-class Replacement(Enum):
-    """What to do with a new candidate."""
-
-    REPLACE = "replace"
-    KEEP = "keep"
-    REVIEW = "review"
-
-
-def get_rank(provenance: Provenance, flags: Flag = Flag.NONE) -> int:
-    """Return the rank of a candidate: edited 6, verified 5, actual 4, derived 2, estimated 1, missing 0.
-
-    What is measured but suspect ranks below every estimate.
-    """
-    return int(rank_all(np.array([provenance]), np.array([flags]))[0])
-
-
 def rank_all(provenance: Int64s, flags: Int64s) -> Int64s:
-    """Return the rank of each candidate, as `get_rank`; arrays of one shape."""
+    """Return the rank of each candidate: edited 6, verified 5, actual 4, derived 2, estimated 1, missing 0.
+
+    What is measured but suspect ranks below every estimate. Arrays of one shape.
+    """
     is_measured = provenance == Provenance.MEASURED
     rank = _RANK_OF[provenance] + (is_measured & ((flags & Flag.VALIDATED) != 0))
     return np.where(is_measured & ((flags & Flag.SUSPECT) != 0), 0, rank)
-
-
-def judge_replacement(old: Provenance, new: Provenance) -> Replacement:
-    """Return whether `new` takes the place of `old` (rule V15); an edit is reviewed, not overwritten."""
-    if old is Provenance.EDITED and new is Provenance.MEASURED:
-        return Replacement.REVIEW
-    return Replacement.REPLACE if get_rank(new) >= get_rank(old) else Replacement.KEEP

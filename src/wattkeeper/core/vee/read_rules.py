@@ -5,13 +5,14 @@ A local day decides alone, so that windows may be cut anywhere and reads come in
 findings are made (V03 by the head-end, V07 and V15 as values are derived).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.quality import Source
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.core.vee.registry import RULE_BY_CODE, Rule, Scope
@@ -20,6 +21,7 @@ from wattkeeper.core.vee.rules_delivery import Deliveries, find_repeats
 from wattkeeper.core.vee.table import Mask
 
 EVER_S = -(2**62)
+GRID_SOURCES = (Source.PROFILE, Source.PUSH)
 MULTIPLIER = RULE_BY_CODE["vee.multiplier"]
 Screen = Callable[[Deliveries, int, Mapping[str, int]], Mask | None]
 
@@ -86,6 +88,33 @@ def judge_multipliers(
         for finding in MULTIPLIER.find(
             reads.take(places), **dict(zip(MULTIPLIER.needs, (each[places] for each in columns), strict=True))
         )
+    ]
+
+
+def judge_grid(
+    reads: Deliveries, *, interval_channel_ids: Collection[int], day_bounds_s: Int64s, interval_s: int
+) -> list[Finding]:
+    """Return which reads lie beside the intervals, counted from local midnight, by channel and local day.
+
+    ``readings.off-grid``: energy of intervals (`interval_channel_ids`) that no interval of the series can
+    take, so that it is not counted; ``readings.beside-grid``: registers of a load profile or a push, whose
+    intervals are estimates. Registers polled or read by hand may be read at any time. Oracle Interval Size.
+    """
+    is_beside = (reads.measured_at_s - day_bounds_s[0]) % interval_s != 0
+    if not is_beside.any():
+        return []
+    is_interval = np.isin(reads.channel_id, list(interval_channel_ids))
+    is_beside &= is_interval | (False if reads.source is None else np.isin(reads.source, GRID_SOURCES))
+    return [
+        found.finding(
+            "readings.off-grid" if is_interval[places[own[0]]] else "readings.beside-grid",
+            own,
+            read_count=len(own),
+            interval_s=interval_s,
+        )
+        for places in _by_day(reads, is_beside, day_bounds_s)
+        for found in [reads.take(places)]
+        for own in found.by_channel(is_beside[places])
     ]
 
 

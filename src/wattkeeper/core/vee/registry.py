@@ -1,5 +1,7 @@
 """The 27 validation rules as data: what each is called, needs, asks of its user and does when it fails.
 
+V06 is two: over days, as they are derived, and over stored months.
+
 `needs` and `parameters` are read off the rule's function: keyword arguments without and with a default.
 """
 
@@ -34,7 +36,7 @@ from wattkeeper.core.vee.rules_delivery import (
 from wattkeeper.core.vee.rules_electric import find_feeder_imbalances, find_reactive_without_active
 from wattkeeper.core.vee.rules_instants import find_phase_faults, find_tou_mismatches
 from wattkeeper.core.vee.rules_periods import find_high_low_usage, find_odd_statistics, find_peak_changes
-from wattkeeper.core.vee.rules_sums import find_daily_sum_mismatches
+from wattkeeper.core.vee.rules_sums import find_daily_sum_mismatches, find_month_sum_mismatches
 
 
 class Severity(Enum):
@@ -111,6 +113,7 @@ RULES: tuple[Rule, ...] = (
     _rule("V04", "identity", find_wrong_identities, _READS, _FAIL, "California meter identification"),
     _rule("V05", "device-status", find_device_faults, _READS, _FAIL, "IEC 61968-9 categories 1 and 4"),
     _rule("V06", "sum-check negative-gap", find_daily_sum_mismatches, _INTERVALS, _FAIL, "Oracle Sum Check"),
+    _rule("V06", "month-sum", find_month_sum_mismatches, _PERIOD, _WARN, "Oracle Sum Check, a month"),
     _rule(
         "V07",
         "register-advance readings.register-backwards readings.jump",

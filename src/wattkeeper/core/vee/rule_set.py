@@ -1,6 +1,6 @@
 """Rule sets: which rules run for a group of series, with which thresholds, and what a failure does."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from wattkeeper.core.kernel.quality import Flag
@@ -109,12 +109,13 @@ class RuleSet:
 
 @dataclass(frozen=True, slots=True)
 class SeriesLimits:
-    """What one series can carry and resolve: largest power, and energy of one register step (primary).
+    """What one series can carry and resolve: largest power, and energy of one register step (primary), of
+    each local day or of all alike.
 
     `has_registers`: its intervals are differences of positions, so that a disputed one keeps its energy.
     """
 
     series_id: int
     power_max_w: int
-    resolution_milliwh: int
+    resolution_milliwh: int | Sequence[int]
     has_registers: bool = True

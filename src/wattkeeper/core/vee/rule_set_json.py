@@ -1,6 +1,5 @@
-"""Rule sets and schedules as JSON: written whole, read strictly, every refusal naming its place."""
+"""Rule sets as JSON: written whole, read strictly, every refusal naming its place."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -11,7 +10,6 @@ from wattkeeper.core.vee.profile import ClassProfile
 from wattkeeper.core.vee.registry import RULE_BY_CODE, Rule, Severity
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet, Setting
 from wattkeeper.core.vee.rules_periods import STATISTIC_NAMES
-from wattkeeper.core.vee.schedule import Assignment, RuleSchedule
 
 NUMBER_MAX = 10**9
 CODE_MAX = 64
@@ -65,46 +63,6 @@ def parse_rule_set(value: object) -> RuleSet:
     return RuleSet(
         code, settings, _estimation(record.get("estimation", {})), _formulas(record.get("formulas", []))
     )
-
-
-def dump_schedule(schedule: RuleSchedule) -> str:
-    """Return a schedule as JSON text."""
-    assignments = [
-        {
-            "group": each.group,
-            "starts_at_s": each.starts_at_s,
-            "ends_at_s": each.ends_at_s,
-            "rule_set": dump_rule_set(each.rule_set),
-        }
-        for each in schedule.assignments
-    ]
-    return json.dumps({"assignments": assignments}, ensure_ascii=False, indent=1)
-
-
-def parse_schedule(text: str) -> RuleSchedule:
-    """Return the schedule of a JSON text.
-
-    :raises InvalidRuleSet: if the text is not JSON, or no schedule
-    """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRuleSet("vee.rule-set-syntax", reason=str(error)) from error
-    record = _object(value, "schedule", required={"assignments"})
-    if not isinstance(record["assignments"], list):
-        raise InvalidRuleSet("vee.rule-set-value", place="assignments", wanted="a list", value="")
-    return RuleSchedule(tuple(_assignment(each, i) for i, each in enumerate(record["assignments"])))
-
-
-def _assignment(value: object, index: int) -> Assignment:
-    place = f"assignments[{index}]"
-    record = _object(value, place, required={"group", "starts_at_s", "rule_set"}, optional={"ends_at_s"})
-    starts_at_s = _number(record["starts_at_s"], f"{place}.starts_at_s", high=2**40)
-    ends_at_s = record.get("ends_at_s")
-    if ends_at_s is not None:
-        ends_at_s = _number(ends_at_s, f"{place}.ends_at_s", low=starts_at_s + 1, high=2**40)
-    group = record["group"] if record["group"] is None else _text(record["group"], f"{place}.group")
-    return Assignment(group, parse_rule_set(record["rule_set"]), starts_at_s, ends_at_s)
 
 
 def _setting(rule: Rule, value: object) -> Setting:

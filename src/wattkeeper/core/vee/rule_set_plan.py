@@ -129,13 +129,14 @@ def validate_by_plan(
 def _owners(windows: Sequence[Intervals], starts_s: Int64s, derived: Intervals) -> Int64s:
     """Return by interval which result counts: a run that any result does not leave measured has one.
 
-    A read between two gaps ends such a run.
+    A read between two gaps ends such a run, and so does a time without a meter.
     """
     starts_at_s = windows[0].starts_at_s
     is_measured = np.logical_and.reduce([window.provenance == Provenance.MEASURED for window in windows])
     is_first = is_measured | np.append(True, is_measured[:-1])
     between = {gap.first_index for gap in derived.gaps} & {gap.end_index for gap in derived.gaps}
     is_first |= np.isin(starts_at_s, derived.starts_at_s[sorted(between)])
+    is_first |= np.append(False, ~windows[0].is_installed[:-1])
     first = np.maximum.accumulate(np.where(is_first, np.arange(len(is_first)), 0))
     owner: Int64s = np.searchsorted(starts_s, starts_at_s[first], side="right").astype(np.int64) - 1
     return owner

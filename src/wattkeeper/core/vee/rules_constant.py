@@ -1,6 +1,9 @@
 """V19: equal intervals in a row, where chance does not make them equal."""
 
+from itertools import pairwise
 from math import erf, exp, log10, pi, sqrt
+
+import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
@@ -26,22 +29,28 @@ def find_constant(
     not explain it. Two neighbours are equal by chance with a probability p of at most the larger of
 
     - what the load allows: one that varies by `constant_variation_permille` of itself (default 10) from
-      interval to interval, seen in n steps of the register, `resolution_milliwh` (series,), varies by n / 100
-      steps (`chance_of_equals`);
+      interval to interval, seen in n steps of the register, `resolution_milliwh` (series,) or (series, days),
+      varies by n / 100 steps (`chance_of_equals`);
     - what the rest of the same day shows: (equal pairs + 1) / (pairs + 2) outside the run (Laplace).
 
     A run of k intervals is found where p to the power k - 1 is below 10 to the power
     -`constant_chance_digits`: with the default of 8 that is one false alarm in a million meter-days of 96
     intervals. A pulse meter at night, 10 steps an interval, is never found; 200 steps twelve times are.
     """
-    findings = []
-    for begin, stop in table.spans(day_bounds_s):
+    findings: list[Finding] = []
+    if len(day_bounds_s) < 2:
+        return findings
+    days_shape = len(table.series_id), len(day_bounds_s) - 1
+    step_milliwh = np.broadcast_to(resolution_milliwh.reshape(len(table.series_id), -1), days_shape)
+    for day, (begin, stop) in enumerate(pairwise(table.edges(day_bounds_s).tolist())):
+        if stop - begin < constant_count:
+            continue
         energy = table.energy_milliwh[:, begin:stop]
         is_held = table.is_present[:, begin:stop]
         is_same = (energy[:, 1:] == energy[:, :-1]) & (energy[:, 1:] != 0)
         is_same &= is_held[:, 1:] & is_held[:, :-1]
         for series, first, end in find_long_runs(is_same, constant_count - 1):
-            steps_count = abs(int(energy[series, first])) // max(1, int(resolution_milliwh[series]))
+            steps_count = abs(int(energy[series, first])) // max(1, int(step_milliwh[series, day]))
             chance = max(
                 chance_of_equals(steps_count * constant_variation_permille / 1000),
                 _chance_of_the_rest(energy[series], is_held[series], first, end),

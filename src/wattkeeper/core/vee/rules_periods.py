@@ -113,7 +113,11 @@ def find_odd_statistics(
     edges = table.edges(day_bounds_s)
     findings = []
     for series, day in find_places(is_false.any(axis=0) & (statistics["count"] > 0)):
-        seen = {f"{name}_milliwh": int(statistics[name][series, day]) for name in ("sum", "max", "mean")}
+        seen = {
+            "sum_milliwh": int(statistics["sum"][series, day]),
+            "max_milliwh": int(statistics["max"][series, day]),
+            "mean_milliwh": int(statistics["mean"][series, day]),
+        }
         found = table.finding("vee.statistics", series, int(edges[day]), int(edges[day + 1]), **seen)
         own = [
             formula.text for formula, is_own in zip(formulas, is_false, strict=True) if is_own[series, day]

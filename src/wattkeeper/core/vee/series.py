@@ -44,7 +44,7 @@ def validate_and_estimate(
     `estimate_after_s` old. A measured interval that no rule disputes gets the flag VALIDATED.
     """
     rules = rules or RuleSet()
-    edited, overtaken = apply_edits(derived, edits)
+    edited, overtaken = apply_edits(derived, edits, has_registers=limits.has_registers)
     window = estimate_window(
         replace(edited, findings=(*edited.findings, *overtaken)),
         calendar=calendar,

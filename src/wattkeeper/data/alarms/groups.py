@@ -9,7 +9,7 @@ from django.db.models import Case, CharField, Count, F, Max, Min, Q, QuerySet, V
 from django.db.models.functions import Coalesce
 
 from wattkeeper.data.alarms.models import Finding
-from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
+from wattkeeper.data.registry.paging import Page, read_page
 
 _NO_SUBJECT = Value("", output_field=CharField())
 _BY = ("rule", "meter_id", "usage_point_id", "lone_subject_key")
@@ -81,9 +81,10 @@ def list_finding_groups(
             | Q(rule__icontains=word)
         )
     groups = _grouped(query)
-    limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
-    rows = groups.order_by("-last_at", "-newest_id")[offset_index : offset_index + limit_count]
-    return Page([_group(row) for row in rows], groups.count(), offset_index, limit_count)
+    rows = groups.order_by("-last_at", "-newest_id")
+    return read_page(
+        rows, lambda page: list(map(_group, page)), offset_index=offset_index, limit_count=limit_count
+    )
 
 
 def count_open_groups(*, tenant_id: int) -> int:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from wattkeeper.core.kernel.findings import DECIDED_BY
 from wattkeeper.data.alarms.groups import GroupKey
 from wattkeeper.data.alarms.models import EndDeviceEvent, Finding, FindingComment
 from wattkeeper.data.registry.models import Series
-from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
+from wattkeeper.data.registry.paging import Page, read_page
 from wattkeeper.data.registry.quantities import REACTIVE_QUANTITIES
 from wattkeeper.data.upserts import upsert
 
@@ -29,6 +30,11 @@ class FindingDraft:
     usage_point_id: int | None = None
     meter_id: int | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether a person decided what it asks."""
+        return DECIDED_BY in self.evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ def keep_findings(drafts: Sequence[FindingDraft], *, now: datetime) -> None:
     """Keep findings; one already known (same rule, subject and start) gets its newer end and evidence.
 
     One that a rule closed, since it was no longer found, is open again. What a person closed, which takes a
-    word on why, stays closed.
+    word on why, stays closed. One that is decided is closed, with what decided it in its evidence.
     """
     once = {(d.tenant_id, d.rule, d.subject_key, d.starts_at): d for d in drafts}
     upsert(
@@ -96,7 +102,21 @@ def keep_findings(drafts: Sequence[FindingDraft], *, now: datetime) -> None:
         key=["tenant", "rule", "subject_key", "starts_at"],
         update=["ends_at", "evidence"],
     )
-    _open_again(once)
+    _open_again({key: draft for key, draft in once.items() if not draft.is_decided})
+    for draft in once.values():
+        if draft.is_decided:
+            _close_decided(draft, now)
+
+
+def _close_decided(draft: FindingDraft, now: datetime) -> None:
+    own = Finding.objects.filter(
+        tenant_id=draft.tenant_id,
+        rule=draft.rule,
+        subject_key=draft.subject_key,
+        starts_at=draft.starts_at,
+        state=Finding.State.OPEN,
+    )
+    own.update(state=Finding.State.CLOSED, closed_at=now)
 
 
 def _open_again(once: Mapping[tuple[int, str, str, datetime], FindingDraft]) -> None:
@@ -234,10 +254,8 @@ def list_findings(
     )
     if group is not None:
         query = query.filter(group.condition())
-    limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
     rows = query.select_related("usage_point", "meter").order_by("-starts_at", "-id")
-    page = rows[offset_index : offset_index + limit_count]
-    return Page(_rows(page), query.count(), offset_index, limit_count)
+    return read_page(rows, _rows, offset_index=offset_index, limit_count=limit_count)
 
 
 def list_open_meters(rules: Set[str]) -> list[tuple[str, int]]:

@@ -33,10 +33,11 @@ class TariffVersion(models.Model):
 
 
 class Contract(DatedFact):
-    """Which tariff a usage point is billed by."""
+    """Which tariff a customer of a usage point is billed by."""
 
     usage_point = models.ForeignKey(UsagePoint, models.PROTECT, related_name="contracts")
     tariff = models.ForeignKey(Tariff, models.PROTECT)
+    is_same_customer = models.BooleanField(null=True)  # as of the one before; null: never asked
 
     class Meta:
         constraints = [
@@ -109,6 +110,7 @@ class RebillCheck(models.Model):
 
     bill = models.OneToOneField(Bill, models.PROTECT, related_name="rebill_check")
     marks_count = models.BigIntegerField(default=0)
+    failed_at = models.DateTimeField(null=True)  # since when it rests; null: to be looked at
 
 
 class RebillProposal(models.Model):
@@ -122,14 +124,31 @@ class RebillProposal(models.Model):
         REJECTED = "REJECTED", _("Rejected")
         OBSOLETE = "OBSOLETE", _("Obsolete")  # the values are again those that were billed
 
+    class Reason(models.TextChoices):
+        """What the bill would say otherwise."""
+
+        FIGURES = "FIGURES", _("Other figures")
+        QUALITY = "QUALITY", _("The same figures; another share of them is estimated")
+        PARTS = "PARTS", _("Bills of other days")
+        HELD = "HELD", _("It can't be billed any more")
+
     tenant = models.ForeignKey(Tenant, models.PROTECT)
     bill = models.ForeignKey(Bill, models.PROTECT, related_name="rebill_proposals")
+    reason = models.CharField(
+        max_length=12, choices=Reason.choices, default=Reason.FIGURES, db_default=Reason.FIGURES
+    )
     state = models.CharField(max_length=12, choices=State.choices, default=State.OPEN)
     data_version = models.CharField(max_length=64)
     tier_used_milliwh = models.BigIntegerField(default=0)
     energy_milliwh = models.BigIntegerField()
     total_minor = models.BigIntegerField(null=True)  # null: it can't be billed now, see `held_code`
+    accepts_estimates = models.BooleanField(null=True)  # those that no register brackets; null: nobody said
     held_code = models.CharField(max_length=80, blank=True)
+    held_params = models.JSONField(null=True)
+    document_key = models.CharField(max_length=64, null=True)  # of what would be charged; null: held
+    parts = models.JSONField(
+        null=True
+    )  # of the period by contract (`ProposalRow`); null: it is one as billed
     raised_at = models.DateTimeField()
     looked_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)

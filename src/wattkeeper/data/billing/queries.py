@@ -8,8 +8,9 @@ from typing import Any
 from django.db.models import Q
 
 from wattkeeper.data.billing.models import Bill, Contract, Tariff
+from wattkeeper.data.billing.parts import counts_on
 from wattkeeper.data.registry.models import UsagePoint
-from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
+from wattkeeper.data.registry.paging import Page, read_page
 from wattkeeper.data.sealing.words import matching
 
 
@@ -34,7 +35,10 @@ class TariffRow:
 
 @dataclass(frozen=True, slots=True)
 class ContractRow:
-    """By which tariff a usage point is billed, and when."""
+    """By which tariff a usage point is billed, and when; `is_same_customer`: as of the one before.
+
+    None for what an earlier release kept: nobody was asked. `tiers_count_on`: from the one before.
+    """
 
     contract_id: int
     usage_point_id: int
@@ -42,6 +46,8 @@ class ContractRow:
     tariff_code: str
     starts_at: datetime
     ends_at: datetime | None
+    is_same_customer: bool | None
+    tiers_count_on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +123,25 @@ def list_contracts(*, tenant_id: int, usage_point_ids: Sequence[int] | None = No
     query = Contract.objects.filter(tenant_id=tenant_id).select_related("tariff").order_by("starts_at")
     if usage_point_ids is not None:
         query = query.filter(usage_point_id__in=usage_point_ids)
+    rows = list(query)
+    latest: dict[int, Contract] = {}
+    counting: set[int] = set()
+    for row in rows:
+        if counts_on(latest.get(row.usage_point_id), row):
+            counting.add(row.id)
+        latest[row.usage_point_id] = row
     return [
-        ContractRow(row.id, row.usage_point_id, row.tariff_id, row.tariff.code, row.starts_at, row.ends_at)
-        for row in query
+        ContractRow(
+            contract_id=row.id,
+            usage_point_id=row.usage_point_id,
+            tariff_id=row.tariff_id,
+            tariff_code=row.tariff.code,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            is_same_customer=row.is_same_customer,
+            tiers_count_on=row.id in counting,
+        )
+        for row in rows
     ]
 
 
@@ -143,10 +165,10 @@ def list_bills(
             Q(usage_point__code__icontains=word)
             | matching(UsagePoint, tenant_id=tenant_id, text=word, at="usage_point_id")
         )
-    limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
     rows = query.select_related("usage_point").order_by("-starts_at", "-id")
-    page = [_row(bill) for bill in rows[offset_index : offset_index + limit_count]]
-    return Page(page, query.count(), offset_index, limit_count)
+    return read_page(
+        rows, lambda page: list(map(_row, page)), offset_index=offset_index, limit_count=limit_count
+    )
 
 
 def get_bill(*, tenant_id: int, bill_id: int) -> BillDetail | None:

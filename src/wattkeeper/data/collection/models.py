@@ -82,14 +82,23 @@ class MeterStatus(models.Model):
 
 
 class FieldRead(models.Model):
-    """A register read off the display by a person; delivered to the readings store after its transaction."""
+    """A register read off the display by a person; delivered to the readings store after its transaction.
+
+    `correction_index`: how many were noted for the same instant before; the last one holds. `set_to_count`:
+    what somebody set the register to then, from `value_count`; null where nobody did.
+    """
 
     tenant = models.ForeignKey(Tenant, models.PROTECT)
     channel = models.ForeignKey(Channel, models.PROTECT, related_name="field_reads")
     measured_at = models.DateTimeField()
     value_count = models.BigIntegerField()  # counts of the channel's step
+    set_to_count = models.BigIntegerField(null=True)
+    correction_index = models.PositiveSmallIntegerField(default=0, db_default=0)
     recorded_at = models.DateTimeField()
     delivered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "set_to_count"], name="field_read_set")]
 
 
 class Lease(models.Model):
@@ -123,7 +132,7 @@ class DirtyWindow(models.Model):
     reason = models.CharField(max_length=40)
     created_at = models.DateTimeField()
     fence_id = models.BigIntegerField(null=True)  # the claim that holds it
-    leased_until = models.DateTimeField(null=True)  # written for the release before, which reads it
+    leased_until = models.DateTimeField(null=True)  # of a claim, for the release before; without one: rests
     beats_count = models.BigIntegerField(default=0, db_default=0)  # rises while the claim's holder lives
 
     class Meta:
@@ -186,3 +195,32 @@ class ImportMapping(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Retention(models.Model):
+    """How long readings of a kind stay, as an organisation wants it: months beside the running one.
+
+    In the store, and then in the archive's files; files without a number, and kinds without a row, for good.
+    """
+
+    class Kind(models.TextChoices):
+        """What stays."""
+
+        FRAMES = "FRAMES", _("Frames")
+        READS = "READS", _("Reads")
+        VALUES = "VALUES", _("Values")
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    store_months_count = models.PositiveSmallIntegerField()
+    file_months_count = models.PositiveSmallIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "kind"], name="retention_kind"),
+            models.CheckConstraint(
+                condition=Q(store_months_count__gte=1)
+                & (Q(file_months_count__isnull=True) | Q(file_months_count__gt=F("store_months_count"))),
+                name="retention_order",
+            ),
+        ]

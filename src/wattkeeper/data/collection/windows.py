@@ -22,6 +22,7 @@ from wattkeeper.data.registry.models import Installation, Series
 SHARD_SERIES_COUNT = 8192  # ids of one shard lie together, so that the store reads them together
 GROW_RATIO = 4  # a row grows by others until it is this many times as large
 GROW_MIN_COUNT = 64
+REST_S = 300  # what could not be derived is tried again after it; what comes new meanwhile is tried at once
 _FENCE = "dirty-window-fence"
 WATCH: Watch[int] = Watch()  # this process's own, over the claims of all
 
@@ -73,8 +74,9 @@ def claim(
     """Claim windows of a tenant, oldest rows first, under one new fence: whole rows, `limit` windows or the
     first row.
 
-    A shard of which somebody else holds a row is passed over. A claim that was not extended for `lease_s`
-    while `watch` looked on is taken again; no clock but this process's own steady one is asked.
+    A shard of which somebody else holds a row is passed over, and so are rows at rest. A claim that was not
+    extended for `lease_s` while `watch` looked on is taken again; no clock but this process's own steady one
+    is asked.
     """
     with transaction.atomic():
         signs: dict[int, object] = {
@@ -84,12 +86,14 @@ def claim(
             .values_list("fence_id", "beats_count", "leased_until")
         }
         held = signs.keys() - watch.silent(signs, lease_s)
-        shards = DirtyWindow.objects.filter(fence_id__in=held).values("shard_index")
+        shards = DirtyWindow.objects.filter(fence_id__in=held, tenant_id=tenant_id).values("shard_index")
+        rested_at = now + timedelta(seconds=REST_S)  # later ends were written before the clock was set back
         free = (
             DirtyWindow.objects.select_for_update()
             .filter(tenant_id=tenant_id)
             .exclude(fence_id__in=held)
             .exclude(shard_index__in=shards)
+            .exclude(fence_id__isnull=True, leased_until__gt=now, leased_until__lte=rested_at)
         )
         rows = list(_first_rows(free.order_by("id")[:limit].iterator(), limit))
         if not rows:
@@ -118,11 +122,38 @@ def complete(claimed: Iterable[ClaimedWindow]) -> int:
     One whose row was claimed again meanwhile stays: its new holder derives it once more.
     """
     done = ClaimedWindows.of(claimed)
-    rows = np.unique(np.stack((done.window_id, done.fence_id)), axis=1).T.tolist()
     with transaction.atomic():
-        return sum(
-            _take_away(window_id, fence_id, _spans_of(done, window_id)) for window_id, fence_id in rows
-        )
+        return sum(_take_away(*row, _spans_of(done, row[0])) for row in _rows_of(done))
+
+
+def set_aside(claimed: Iterable[ClaimedWindow], *, now: datetime) -> int:
+    """Let windows that could not be derived rest for `REST_S`, and return how many still were this claim's.
+
+    Those of a shard rest in one row, from when its first came, so that their shard is free for the others.
+    """
+    failed = ClaimedWindows.of(claimed)
+    with transaction.atomic():
+        count = 0
+        for window_id, fence_id in _rows_of(failed):
+            row = DirtyWindow.objects.filter(id=window_id).first()
+            spans = _spans_of(failed, window_id)
+            taken_count = _take_away(window_id, fence_id, spans)
+            if row is not None and taken_count:
+                _put(row.tenant_id, row.shard_index, spans, row.reason, row.created_at, rests_from=now)
+            count += taken_count
+    return count
+
+
+def find_resting(tenant_id: int) -> dict[int, datetime]:
+    """Return the series that rest since they could not be derived, each with the start of its first span."""
+    rows = DirtyWindow.objects.filter(tenant_id=tenant_id, fence_id__isnull=True, leased_until__isnull=False)
+    found: dict[int, datetime] = {}
+    for packed in rows.values_list("spans", flat=True):
+        spans = Spans.unpack(bytes(packed))
+        for series_id, from_s in zip(spans.series_id.tolist(), spans.from_s.tolist(), strict=True):
+            starts_at = from_seconds(from_s)
+            found[series_id] = min(starts_at, found.get(series_id, starts_at))
+    return found
 
 
 def find_claimed(*, tenant_id: int, series_ids: Iterable[int], besides: int | None) -> set[int]:
@@ -148,17 +179,31 @@ def _seconds_of(series_id: int, period: Period) -> tuple[int, int, int]:
     return series_id, int(period.starts_at.timestamp() // 1), -int(-period.ends_at.timestamp() // 1)
 
 
-def _put(tenant_id: int, shard_index: int, spans: Spans, reason: str, now: datetime) -> None:
-    """Keep the spans in the newest small row of the shard that nobody holds, else in one of their own."""
-    room = GROW_RATIO * len(spans) + GROW_MIN_COUNT
-    row = (
-        DirtyWindow.objects.select_for_update()
-        .filter(tenant_id=tenant_id, shard_index=shard_index, fence_id__isnull=True, spans_count__lte=room)
-        .order_by("-id")
-        .first()
+def _put(
+    tenant_id: int,
+    shard_index: int,
+    spans: Spans,
+    reason: str,
+    created_at: datetime,
+    *,
+    rests_from: datetime | None = None,
+) -> None:
+    """Keep the spans in the newest small row of the shard that nobody holds, else in one of their own.
+
+    `rests_from`: in the row that rests, which begins to with its first spans.
+    """
+    free = DirtyWindow.objects.select_for_update().filter(
+        tenant_id=tenant_id,
+        shard_index=shard_index,
+        fence_id__isnull=True,
+        leased_until__isnull=rests_from is None,
     )
+    room = GROW_RATIO * len(spans) + GROW_MIN_COUNT
+    small = free if rests_from is not None else free.filter(spans_count__lte=room)
+    row = small.order_by("-id").first()
     if row is None:
-        row = DirtyWindow(tenant_id=tenant_id, shard_index=shard_index, reason=reason, created_at=now)
+        row = DirtyWindow(tenant_id=tenant_id, shard_index=shard_index, reason=reason, created_at=created_at)
+        row.leased_until = rests_from and rests_from + timedelta(seconds=REST_S)
     else:
         spans = Spans.unpack(bytes(row.spans)).plus(spans).merged()
     _fill(row, spans)
@@ -183,6 +228,12 @@ def _windows_of(row: DirtyWindow, fence_id: int) -> ClaimedWindows:
     spans = Spans.unpack(bytes(row.spans))
     window_id, fence = (np.full(len(spans), number, dtype=np.int64) for number in (row.id, fence_id))
     return ClaimedWindows(window_id, spans.series_id, spans.from_s, spans.to_s, fence)
+
+
+def _rows_of(claimed: ClaimedWindows) -> list[tuple[int, int]]:
+    """Return the rows that windows are part of, each with the fence of their claim."""
+    pairs = np.unique(np.stack((claimed.window_id, claimed.fence_id)), axis=1).T.tolist()
+    return [(window_id, fence_id) for window_id, fence_id in pairs]
 
 
 def _spans_of(claimed: ClaimedWindows, window_id: int) -> Spans:

@@ -8,11 +8,19 @@ from fractions import Fraction
 
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
-from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod, ToldRatio
+from wattkeeper.core.registry.installations import (
+    ChannelInstallation,
+    MultiplierPeriod,
+    RegisterReset,
+    ToldRatio,
+)
 from wattkeeper.core.registry.topology import TopologyLink
 from wattkeeper.data.registry.models import Channel, Installation, Multiplier, Series, Topology
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE, step_milliwh
+from wattkeeper.data.registry.resets import get_resets
 from wattkeeper.data.registry.told import get_told_ratios
+
+_PROFILE_TYPES = tuple(code for code in QUANTITY_OF_READING_TYPE if READING_TYPES[code].kind is Kind.INTERVAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +49,13 @@ class SeriesFacts:
         return tuple(dict.fromkeys(row.channel_id for row in (*self.registers, *self.intervals)))
 
 
-def get_series_facts(series_ids: Sequence[int]) -> dict[int, SeriesFacts]:
-    """Return the facts of series by id; a handful of statements however many there are."""
+def get_series_facts(
+    series_ids: Sequence[int], quantity_of: Mapping[str, str] = QUANTITY_OF_READING_TYPE
+) -> dict[int, SeriesFacts]:
+    """Return the facts of series by id; a handful of statements however many there are.
+
+    `quantity_of`: which quantity channels of which reading types measure; of others nothing is known.
+    """
     series = list(Series.objects.filter(id__in=series_ids).select_related("usage_point__site"))
     point_ids = {row.usage_point_id for row in series}
     multipliers: dict[int, list[Multiplier]] = defaultdict(list)
@@ -55,18 +68,29 @@ def get_series_facts(series_ids: Sequence[int]) -> dict[int, SeriesFacts]:
         .order_by("starts_at")
     ):
         installations[row.usage_point_id].append(row)
-    channels: dict[int, list[Channel]] = defaultdict(list)
+    channels: dict[tuple[int, str], list[Channel]] = defaultdict(list)  # by meter and quantity
     meter_ids = {row.meter_id for rows in installations.values() for row in rows}
-    for channel in Channel.objects.filter(
-        meter_id__in=meter_ids, reading_type__in=QUANTITY_OF_READING_TYPE
-    ).order_by("id"):
-        channels[channel.meter_id].append(channel)
-    told = get_told_ratios(meter_ids)
+    for channel in Channel.objects.filter(meter_id__in=meter_ids, reading_type__in=quantity_of).order_by(
+        "id"
+    ):
+        channels[channel.meter_id, quantity_of[channel.reading_type]].append(channel)
+    told, resets = get_told_ratios(meter_ids), get_resets(meter_ids)
     return {
         row.id: _facts(
-            row, installations[row.usage_point_id], multipliers[row.usage_point_id], channels, told
+            row, installations[row.usage_point_id], multipliers[row.usage_point_id], channels, told, resets
         )
         for row in series
+    }
+
+
+def find_profiled(series_ids: Sequence[int]) -> set[int]:
+    """Return the series of which any meter that ever measured them tells the energy of intervals."""
+    type_of = "usage_point__installations__meter__channels__reading_type"
+    rows = Series.objects.filter(id__in=series_ids, **{f"{type_of}__in": _PROFILE_TYPES})
+    return {
+        series_id
+        for series_id, quantity, reading_type in rows.values_list("id", "quantity", type_of).distinct()
+        if QUANTITY_OF_READING_TYPE[reading_type] == quantity
     }
 
 
@@ -82,19 +106,18 @@ def _facts(
     series: Series,
     installations: Sequence[Installation],
     multipliers: Sequence[Multiplier],
-    channels: Mapping[int, Sequence[Channel]],
+    channels: Mapping[tuple[int, str], Sequence[Channel]],
     told: Mapping[int, Sequence[ToldRatio]],
+    resets: Mapping[int, Sequence[RegisterReset]],
 ) -> SeriesFacts:
     kinds: dict[Kind, list[ChannelInstallation]] = {Kind.CUMULATIVE: [], Kind.INTERVAL: []}
     meter_of_channel: dict[int, int] = {}
     for installation in installations:
-        for channel in channels.get(installation.meter_id, ()):
-            if QUANTITY_OF_READING_TYPE[channel.reading_type] != series.quantity:
-                continue
+        for channel in channels.get((installation.meter_id, series.quantity), ()):
             meter_of_channel[channel.id] = channel.meter_id
             kind = READING_TYPES[channel.reading_type].kind
-            own = told.get(channel.meter_id, ())
-            kinds[kind].append(_installed(channel, installation, multipliers, own))
+            own = told.get(channel.meter_id, ()), resets.get(channel.id, ())
+            kinds[kind].append(_installed(channel, installation, multipliers, *own))
     point = series.usage_point
     return SeriesFacts(
         series_id=series.id,
@@ -112,7 +135,11 @@ def _facts(
 
 
 def _installed(
-    channel: Channel, installation: Installation, multipliers: Sequence[Multiplier], told: Sequence[ToldRatio]
+    channel: Channel,
+    installation: Installation,
+    multipliers: Sequence[Multiplier],
+    told: Sequence[ToldRatio],
+    resets: Sequence[RegisterReset],
 ) -> ChannelInstallation:
     starts_at_s, ends_at_s = to_seconds(installation.starts_at), _seconds(installation.ends_at)
     step = Fraction(channel.step_numerator, channel.step_denominator)
@@ -124,6 +151,11 @@ def _installed(
         step_milliwh=step_milliwh(channel.reading_type, step, constant_imp_per_kwh),
         register_modulus=None if channel.register_digits is None else 10**channel.register_digits,
         multipliers=_covering(starts_at_s, ends_at_s, multipliers),
+        resets=tuple(
+            each
+            for each in resets
+            if starts_at_s < each.at_s and (ends_at_s is None or each.at_s < ends_at_s)
+        ),
         told=tuple(told),
     )
 

@@ -9,10 +9,11 @@ from fractions import Fraction
 from django.db.models import Q
 
 from wattkeeper.data.registry.models import Channel, Installation, Multiplier, Series
+from wattkeeper.data.registry.quantities import QUANTITY_OF_RATE
 
 CHUNK_COUNT = 200
 TOTAL = "energy_import_register_kwh"
-RATES = tuple(f"energy_import_t{number}_register_kwh" for number in range(1, 5))
+RATES = tuple(QUANTITY_OF_RATE)
 VOLTAGES = tuple(f"voltage_l{phase}_v" for phase in range(1, 4))
 CURRENTS = tuple(f"current_l{phase}_a" for phase in range(1, 4))
 POWER = "power_import_w"

@@ -1,9 +1,12 @@
 """One page of a list."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from django.db.models import QuerySet
+
+R = TypeVar("R")
 T = TypeVar("T")
 PAGE_SIZE_MAX_COUNT = 500
 
@@ -16,3 +19,12 @@ class Page(Generic[T]):
     total_count: int
     offset_index: int
     limit_count: int
+
+
+def read_page(
+    rows: QuerySet[Any, R], make: Callable[[list[R]], Sequence[T]], *, offset_index: int, limit_count: int
+) -> Page[T]:
+    """Return one page of rows in their order, at most `PAGE_SIZE_MAX_COUNT` of them, as `make` shows them."""
+    limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
+    items = make(list(rows[offset_index : offset_index + limit_count]))
+    return Page(items, rows.count(), offset_index, limit_count)

@@ -1,5 +1,6 @@
 """Facts of thousands of series in a handful of statements, for those that one register has long measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.kinds import find_kinds
 from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
+from wattkeeper.core.readings.plain import PlainFacts
 from wattkeeper.data.registry.integer_rows import NOTHING, integer_rows
 from wattkeeper.data.registry.models import Multiplier, Series, Site
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE, step_milliwh
@@ -19,11 +21,10 @@ CHUNK_COUNT = 8192
 SPARSE_MAX = 2  # so many times as many ids as were asked for are read along where they lie close together
 _INSTALLATION = "usage_point__installations"
 _CHANNEL = f"{_INSTALLATION}__meter__channels"
-_REGISTER_TYPES = tuple(
-    code
-    for code in QUANTITY_OF_READING_TYPE
-    if READING_TYPES[code].kind is Kind.CUMULATIVE and READING_TYPES[code].unit != "imp"
+_CUMULATIVE_TYPES = tuple(
+    code for code in QUANTITY_OF_READING_TYPE if READING_TYPES[code].kind is Kind.CUMULATIVE
 )
+_REGISTER_TYPES = tuple(code for code in _CUMULATIVE_TYPES if READING_TYPES[code].unit != "imp")
 _OWN = ("id", "usage_point_id", f"{_INSTALLATION}__meter_id", f"{_CHANNEL}__id", "interval_s")
 _PLACE = ("usage_point__site_id", "usage_point__power_max_w")
 _KIND = ("type_index", "digits", f"{_CHANNEL}__step_numerator", f"{_CHANNEL}__step_denominator")
@@ -56,16 +57,30 @@ class PlainRows:
     def __len__(self) -> int:
         return len(self.series_id)
 
+    @property
+    def facts(self) -> PlainFacts:
+        """What derivation needs of them."""
+        return PlainFacts(
+            self.series_id,
+            self.channel_id,
+            self.numerator,
+            self.denominator,
+            self.register_modulus,
+            self.power_max_w,
+        )
 
-def get_plain_rows(series_id: Int64s, *, since: datetime) -> PlainRows:
+
+def get_plain_rows(series_id: Int64s, *, since: datetime, with_profiles: bool = False) -> PlainRows:
     """Return the series that one cumulative channel has measured since `since` without any change of facts.
 
     A channel of another kind for the same quantity, pulses (whose meter's constant must be read), an
     installation or a multiplier that began or ended since, numbers beyond 62 bits: such series are left out.
+    `with_profiles`: a channel that tells the energy of intervals is none of these.
     """
+    types = _CUMULATIVE_TYPES if with_profiles else tuple(QUANTITY_OF_READING_TYPE)
     rising = np.unique(series_id)
     chunks = [rising[start : start + CHUNK_COUNT] for start in range(0, len(rising), CHUNK_COUNT)]
-    tables = [_plain_table(chunk, since) for chunk in chunks]
+    tables = [_plain_table(chunk, since, types) for chunk in chunks]
     table = np.concatenate([np.zeros((0, 10), dtype=np.int64), *tables])
     sites, zone_of = np.unique(table[:, 5], return_inverse=True)
     zones = dict(Site.objects.filter(id__in=sites.tolist()).values_list("id", "time_zone"))
@@ -83,9 +98,9 @@ def among(field: str, ids: Int64s) -> Q:
     return Q(**{f"{field}__in": ids.tolist()})
 
 
-def _plain_table(ids: Int64s, since: datetime) -> Int64s:
+def _plain_table(ids: Int64s, since: datetime, types: Sequence[str]) -> Int64s:
     """Return the columns of `PlainRows` up to the denominator, one row a plain series, in order of id."""
-    rows = _measured(ids, since)
+    rows = _measured(ids, since, types)
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
     is_plain = np.isin(rows[:, 0], ids) & (rows[:, len(_OWN) + len(_PLACE)] != NOTHING)
     is_again = rows[1:, 0] == rows[:-1, 0]
@@ -112,21 +127,21 @@ def _rate(
     return 0 if digits == NOTHING else 10**digits, rate.numerator, rate.denominator
 
 
-def _measured(ids: Int64s, since: datetime) -> Int64s:
-    """Return every channel that has measured the series, or one near it, since an instant.
+def _measured(ids: Int64s, since: datetime, types: Sequence[str]) -> Int64s:
+    """Return every channel of some types that has measured the series, or one near it, since an instant.
 
     Its type is `NOTHING` where its installation began or ended since, or where it is no plain register.
     """
     steady = {f"{_INSTALLATION}__starts_at__lte": since, f"{_INSTALLATION}__ends_at__isnull": True}
-    types = [
+    indices = [
         When(**steady, **{f"{_CHANNEL}__reading_type": code}, then=Value(index))
         for index, code in enumerate(_REGISTER_TYPES)
     ]
     still = Q(**{f"{_INSTALLATION}__ends_at__isnull": True}) | Q(**{f"{_INSTALLATION}__ends_at__gt": since})
     query = (
-        Series.objects.filter(among("id", ids) & _same_quantity() & still)
+        Series.objects.filter(among("id", ids) & _same_quantity(types) & still)
         .annotate(
-            type_index=Case(*types, default=Value(NOTHING), output_field=IntegerField()),
+            type_index=Case(*indices, default=Value(NOTHING), output_field=IntegerField()),
             digits=Coalesce(f"{_CHANNEL}__register_digits", Value(NOTHING)),
         )
         .values_list(*_OWN, *_PLACE, *_KIND)
@@ -156,9 +171,9 @@ def _ratios_of(usage_point_id: Int64s, ids: Int64s, since: datetime) -> Int64s:
     return ratios
 
 
-def _same_quantity() -> Q:
+def _same_quantity(types: Sequence[str]) -> Q:
     same = Q()
     for quantity in sorted(set(QUANTITY_OF_READING_TYPE.values())):
-        types = [code for code, own in QUANTITY_OF_READING_TYPE.items() if own == quantity]
-        same |= Q(**{"quantity": quantity, f"{_CHANNEL}__reading_type__in": types})
+        own = [code for code in types if QUANTITY_OF_READING_TYPE[code] == quantity]
+        same |= Q(**{"quantity": quantity, f"{_CHANNEL}__reading_type__in": own})
     return same

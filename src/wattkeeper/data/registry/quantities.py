@@ -24,6 +24,8 @@ QUANTITY_OF_READING_TYPE = {
     "energy_reactive_export_interval_kvarh": "energy_reactive_export",
 }
 
+QUANTITY_OF_RATE = {f"energy_import_t{rate}_register_kwh": "energy_import" for rate in range(1, 5)}
+
 
 def unit_of(quantity: str) -> str:
     """Return the unit whose millionths the values of a series count."""

@@ -1,16 +1,17 @@
 """Sites and usage points as lists and pages show them."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from wattkeeper.data.registry.main_series import find_main_series
 from wattkeeper.data.registry.meters import get_multiplier
 from wattkeeper.data.registry.models import Installation, Meter, Site, Topology, UsagePoint
-from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
+from wattkeeper.data.registry.paging import Page, read_page
 from wattkeeper.data.sealing.words import matching
 
 
@@ -60,6 +61,7 @@ class UsagePointDetail:
     meters: tuple[tuple[int, str, datetime, datetime | None], ...]  # meter id, serial, from, to
     parent_id: int | None
     children_ids: tuple[int, ...]
+    series_ids: Mapping[str, int]  # by quantity
 
 
 def list_sites(*, tenant_id: int, search: str = "", with_retired: bool = False) -> list[SiteRow]:
@@ -96,9 +98,10 @@ def list_usage_points(
         query = query.filter(retired_at__isnull=True)
     for word in search.split():
         query = query.filter(Q(code__icontains=word) | matching(UsagePoint, tenant_id=tenant_id, text=word))
-    limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
-    points = query.order_by("code")[offset_index : offset_index + limit_count]
-    return Page(_point_rows(list(points), now), query.count(), offset_index, limit_count)
+    rows = query.order_by("code")
+    return read_page(
+        rows, lambda page: _point_rows(page, now), offset_index=offset_index, limit_count=limit_count
+    )
 
 
 def get_usage_point(*, tenant_id: int, usage_point_id: int, now: datetime) -> UsagePointDetail | None:
@@ -119,13 +122,8 @@ def get_usage_point(*, tenant_id: int, usage_point_id: int, now: datetime) -> Us
         children_ids=tuple(
             feeding.filter(parent_id=point.id).order_by("child_id").values_list("child_id", flat=True)
         ),
+        series_ids=dict(point.series.order_by("quantity").values_list("quantity", "id")),
     )
-
-
-def count_meters_by_state(*, tenant_id: int) -> dict[str, int]:
-    """Return how many meters are in each state."""
-    rows = Meter.objects.filter(tenant_id=tenant_id).values("state").annotate(count=Count("id"))
-    return {row["state"]: row["count"] for row in rows}
 
 
 def _site_rows(query: QuerySet[Site]) -> list[SiteRow]:

@@ -7,7 +7,6 @@ an exchange was cut off at, the key that a row was wrapped by is in one of the t
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.files import make_once
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -91,32 +91,11 @@ def make_master(path: Path) -> MasterKey:
 
     :raises WattkeeperError: ``keys.file-unwritable``, and what `read_master` raises
     """
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(os.urandom(KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-            with suppress(FileExistsError):
-                os.link(aside, path)
-        finally:
-            aside.unlink()
-        sync_folder(path.parent)
+        make_once(path, os.urandom(KEY_BYTES), mode=0o400)
     except OSError as error:
         raise WattkeeperError("keys.file-unwritable", file=str(path), reason=error.strerror or "") from error
     return read_master(path)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _candidates(path: Path) -> Iterator[MasterKey]:

@@ -16,7 +16,8 @@ BEGUN = "begun."  # before an app's label: a step that an engine without transac
 class Schema:
     """`missing`: steps this release has and the database has not; `unknown`: the other way round.
 
-    `version` and `oldest_served` are what the newest upgrade recorded, 0 where none did.
+    `version` and `oldest_served` are what the newest upgrade recorded, 0 where none did. `is_new`: no release
+    took a step yet, so that there is nothing in the database.
     """
 
     missing: tuple[str, ...]
@@ -24,18 +25,22 @@ class Schema:
     begun: tuple[str, ...]
     version: int
     oldest_served: int
+    is_new: bool
 
     def refuse(self, *, is_upgrading: bool) -> None:
         """
         Return if this release may run on the schema, or upgrade it.
 
-        :raises WattkeeperError: ``schema.half-applied``, ``schema.too-new``, ``schema.behind``
+        :raises WattkeeperError: ``schema.half-applied``, ``schema.too-new``, ``schema.new``,
+            ``schema.behind``
         """
         if self.begun:
             raise WattkeeperError("schema.half-applied", step=self.begun[0])
         if self.unknown and not 0 < self.oldest_served <= SCHEMA_VERSION:
             found = str(self.version or "?")
             raise WattkeeperError("schema.too-new", found=found, served=SCHEMA_VERSION, step=self.unknown[-1])
+        if self.is_new and not is_upgrading:
+            raise WattkeeperError("schema.new")
         if self.missing and not is_upgrading:
             raise WattkeeperError("schema.behind", steps=len(self.missing), served=SCHEMA_VERSION)
 
@@ -52,6 +57,7 @@ def read_schema() -> Schema:
         begun=_names(begun),
         version=version,
         oldest_served=oldest_served,
+        is_new=not applied,
     )
 
 
@@ -59,7 +65,7 @@ def require_served() -> None:
     """
     Return if this release may work on the database.
 
-    :raises WattkeeperError: ``schema.half-applied``, ``schema.too-new``, ``schema.behind``
+    :raises WattkeeperError: ``schema.half-applied``, ``schema.too-new``, ``schema.new``, ``schema.behind``
     """
     read_schema().refuse(is_upgrading=False)
 

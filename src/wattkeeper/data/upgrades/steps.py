@@ -2,9 +2,12 @@
 
 Django records a step after the statements it put off; killed in between, a step would be done and not known.
 Here both are in one transaction where the engine can (SQLite, PostgreSQL). MariaDB commits each statement: a
-step that was begun and not ended is remembered, and nothing runs on it.
+step that was begun and not ended is remembered, and nothing runs on it. An empty database gets its whole
+schema as one step (`first`).
 """
 
+import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import OperationalError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
@@ -19,6 +23,7 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.state import ProjectState
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.upgrades.first import make_at_once
 from wattkeeper.data.upgrades.models import SchemaVersion
 from wattkeeper.data.upgrades.schema import BEGUN, read_schema
 from wattkeeper.data.upgrades.versions import OLDEST_SERVED, SCHEMA_VERSION
@@ -65,12 +70,26 @@ def _take_steps() -> list[str]:
     return list(before.missing)
 
 
+def make_first() -> bool:
+    """Make this release's schema if no step was ever taken on the database; return whether that was so."""
+    executor = _WholeSteps(connection)
+    if executor.recorder.applied_migrations():
+        return False
+    executor.recorder.ensure_schema()
+    first, _ = executor.migration_plan(executor.loader.graph.leaf_nodes())[0]
+    with executor.whole(first) as is_taken:
+        if not is_taken:
+            make_at_once(executor)
+    return True
+
+
 def _migrate() -> None:
     executor = _WholeSteps(connection)
     executor.loader.check_consistent_history(connection)
     targets = executor.loader.graph.leaf_nodes()
     plan = executor.migration_plan(targets)
-    executor.migrate(targets, plan=plan)
+    if not make_first():
+        executor.migrate(targets, plan=plan)
     emit_post_migrate_signal(0, False, connection.alias, apps=apps, plan=plan)
 
 
@@ -81,23 +100,24 @@ class _WholeSteps(MigrationExecutor):
         self, state: ProjectState, migration: Migration, fake: bool = False, fake_initial: bool = False
     ) -> ProjectState:
         """Take one step, unless somebody else took it meanwhile."""
-        key = (migration.app_label, migration.name)
-        whole = transaction.atomic() if connection.features.can_rollback_ddl else nullcontext()
-        with _constraints_off(), whole:
-            _limit_waits()
-            if key in self.recorder.applied_migrations():
+        with self.whole(migration) as is_taken:
+            if is_taken:
                 return migration.mutate_state(state, preserve=False)
-            with self._begun(migration):
-                return super().apply_migration(state, migration, fake, fake_initial)
+            return super().apply_migration(state, migration, fake, fake_initial)
 
     @contextmanager
-    def _begun(self, migration: Migration) -> Iterator[None]:
-        if connection.features.can_rollback_ddl:
-            yield
-            return
-        self.recorder.record_applied(BEGUN + migration.app_label, migration.name)
-        yield
-        self.recorder.record_unapplied(BEGUN + migration.app_label, migration.name)
+    def whole(self, step: Migration) -> Iterator[bool]:
+        """Yield whether somebody else took the step meanwhile; what is done then is done wholly or not."""
+        is_undoable = connection.features.can_rollback_ddl
+        with _constraints_off(), transaction.atomic() if is_undoable else nullcontext():
+            _limit_waits()
+            is_taken = (step.app_label, step.name) in self.recorder.applied_migrations()
+            is_marked = not (is_taken or is_undoable)
+            if is_marked:
+                self.recorder.record_applied(BEGUN + step.app_label, step.name)
+            yield is_taken
+            if is_marked:
+                self.recorder.record_unapplied(BEGUN + step.app_label, step.name)
 
 
 @contextmanager
@@ -115,17 +135,38 @@ def _constraints_off() -> Iterator[None]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Wait until no other upgrader works on the server; on SQLite its own write lock sees to that."""
+    """Wait until no other upgrader works on the database: its server knows, or its folder is locked."""
+    with _folder_locked() if connection.vendor == "sqlite" else _server_locked():
+        yield
+
+
+@contextmanager
+def _folder_locked() -> Iterator[None]:
+    """SQLite's own lock is a transaction's, and a first schema is looked for, made and filled in several.
+
+    Not the data folder's own: who restores into one holds that meanwhile.
+    """
+    folder = settings.DATA_FOLDER / "run"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _server_locked() -> Iterator[None]:
     take, release = {
         "postgresql": ("SELECT pg_advisory_lock(%s)", "SELECT pg_advisory_unlock(%s)"),
         "mysql": ("SELECT GET_LOCK(CAST(%s AS CHAR), 600)", "SELECT RELEASE_LOCK(CAST(%s AS CHAR))"),
-    }.get(connection.vendor, ("", ""))
-    if take:
-        _ask(take, _LOCK_KEY)
+    }[connection.vendor]
+    _ask(take, _LOCK_KEY)
     try:
         yield
     finally:
-        if release and connection.is_usable():
+        if connection.is_usable():
             _ask(release, _LOCK_KEY)
 
 

@@ -1,15 +1,13 @@
 """What a change of rules or edits makes dirty: where the rules that hold differ, and nothing else."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
+from wattkeeper.core.kernel.instants import Period, Span, from_seconds, merge_spans, to_seconds
 from wattkeeper.core.vee.rule_set_plan import FOREVER_S
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Installation
 from wattkeeper.data.vee.schedules import TenantSchedule
-
-Span = tuple[int, int]
 
 
 def mark_changed_rules(
@@ -31,7 +29,7 @@ def mark_changed_rules(
 
 def mark_spans(*, tenant_id: int, spans: Mapping[int, Sequence[Span]], now: datetime, reason: str) -> int:
     """Mark several spans a series dirty; return how many series that are."""
-    own = {series_id: _merged(each) for series_id, each in spans.items() if each}
+    own = {series_id: merge_spans(each) for series_id, each in spans.items() if each}
     for index in range(max(map(len, own.values()), default=0)):
         mark_dirty(
             tenant_id=tenant_id,
@@ -59,13 +57,3 @@ def _measured(tenant_id: int, now_s: int) -> Iterator[tuple[int, str, Span]]:
 def _cut(span: Span, other: Span) -> Span | None:
     from_s, to_s = max(span[0], other[0]), min(span[1], other[1])
     return (from_s, to_s) if from_s < to_s else None
-
-
-def _merged(spans: Iterable[Span]) -> list[Span]:
-    merged: list[Span] = []
-    for from_s, to_s in sorted(spans):
-        if merged and from_s <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], to_s))
-        else:
-            merged.append((from_s, to_s))
-    return merged

@@ -9,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.vee.edits import APPROVAL_MILLIWH, Edit
-from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
+from wattkeeper.data.registry.paging import Page, read_page
 from wattkeeper.data.vee.models import Assignment, SeriesGroup, StoredEdit, StoredRuleSet, VeeSettings
 
 
@@ -135,9 +135,10 @@ def list_edits(
     """Return one page of edits, newest first."""
     exact = {"series_id": series_id, "state": state}
     rows = _edits(tenant_id).filter(**{name: value for name, value in exact.items() if value is not None})
-    limit_count = min(max(limit_count, 1), PAGE_SIZE_MAX_COUNT)
-    part = rows.order_by("-id")[offset_index : offset_index + limit_count]
-    return Page([_edit_row(row) for row in part], rows.count(), offset_index, limit_count)
+    rows = rows.order_by("-id")
+    return read_page(
+        rows, lambda page: list(map(_edit_row, page)), offset_index=offset_index, limit_count=limit_count
+    )
 
 
 def get_edit(*, tenant_id: int, edit_id: int) -> EditRow | None:

@@ -52,17 +52,6 @@ class TenantSchedule:
             self._plans[key] = self._schedule(ZoneInfo(zone)).plan([] if group == NO_GROUP else [group])
         return self._plans[key]
 
-    def with_row(self, group: str, starts_date: date, rule_set: RuleSet | None) -> "TenantSchedule":
-        """Return the schedule with one more assignment, or another in its place."""
-        others = [row for row in self.rows if row[:2] != (group, starts_date)]
-        return TenantSchedule((*others, (group, starts_date, rule_set)), self.group_of)
-
-    def without_row(self, group: str, starts_date: date) -> "TenantSchedule":
-        """Return the schedule without one assignment."""
-        return TenantSchedule(
-            tuple(row for row in self.rows if row[:2] != (group, starts_date)), self.group_of
-        )
-
     def _schedule(self, zone: ZoneInfo) -> RuleSchedule:
         dated: list[Dated] = []
         by_group: dict[str, list[tuple[date, RuleSet | None]]] = {}

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import F, Q
+from django.db.models import F
 
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.registry.formulas import (
@@ -172,12 +172,6 @@ def series_by_subs_of(tenant_id: int, main_ids: Iterable[int]) -> list[int]:
         if series_id is not None and any(t["kind"] == SUBS and t["point"] in wanted for t in terms)
     }
     return sorted(found)
-
-
-def formula_in_force(usage_point_id: int, at: datetime) -> Formula | None:
-    """Return the formula of a virtual meter at an instant."""
-    in_force = Q(ends_at__isnull=True) | Q(ends_at__gt=at)
-    return Formula.objects.filter(in_force, usage_point_id=usage_point_id, starts_at__lte=at).first()
 
 
 def fed_spans(tenant_id: int, main_id: int) -> list[tuple[int, int, int | None]]:

@@ -66,6 +66,7 @@ class DlmsThreePhase:
         self._frame_index = 0
         self._scaler_units: dict[Obis, ScalerUnit] = {}
         self._layout: Layout | None = None
+        self.profile_interval_s: int | None = None
 
     def split(self, buffer: bytes) -> Split:
         """Return the first wrapper frame of `buffer`."""
@@ -109,9 +110,10 @@ class DlmsThreePhase:
         """Read the records of the load profile with from_s <= stamp < to_s, in spans that fit one answer."""
         layout = yield from self._profile_layout()
         reads: list[DeviceRead] = []
-        for start_s, end_s in spans(from_s, to_s, self._config.interval_s):
-            rows = yield from self._run(self._session.get(_PROFILE_BUFFER, range_access(start_s, end_s - 1)))
-            found = reads_of_rows(rows, layout, self._settings, self._config.interval_s, self._frame_index)
+        interval_s = self.profile_interval_s or self._config.interval_s
+        for start_s, end_s in spans(from_s, to_s, interval_s):
+            rows = yield from self._get(_PROFILE_BUFFER, range_access(start_s, end_s - 1))
+            found = reads_of_rows(rows, layout, self._settings, interval_s, self._frame_index)
             reads += [read for read in found if start_s <= (read.measured_at_s or 0) < end_s]
         return reads
 
@@ -138,7 +140,7 @@ class DlmsThreePhase:
 
     def read_relay(self) -> Steps[RelayState]:
         """Return control_state of the disconnect control."""
-        state = yield from self._run(self._session.get(_CONTROL_STATE))
+        state = yield from self._get(_CONTROL_STATE)
         if not isinstance(state, int) or state not in tuple(RelayState):
             raise AnswerDamaged("drivers.bad-relay-state", is_permanent=False)
         return RelayState(state)
@@ -146,7 +148,7 @@ class DlmsThreePhase:
     def control_relay(self, command: RelayCommand) -> Steps[None]:
         """Tell the relay. ARM and CLOSE are refused where the meter's control mode would do the other."""
         if command is not RelayCommand.DISCONNECT:
-            mode = yield from self._run(self._session.get(_CONTROL_STATE._replace(attribute=4)))
+            mode = yield from self._get(_CONTROL_STATE._replace(attribute=4))
             if mode not in (_ARMING_MODES if command is RelayCommand.ARM else _CLOSING_MODES):
                 raise DeviceRefused("drivers.control-mode", mode=mode, command=command.value)
         method = 1 if command is RelayCommand.DISCONNECT else 2
@@ -186,7 +188,7 @@ class DlmsThreePhase:
         """Ask the meter, as the public client, which counter it saw latest."""
         self._session, self._sap = self._make_session(Mechanism.NONE), PUBLIC_SAP
         yield from self._run(self._session.associate())
-        latest = yield from self._run(self._session.get(_INVOCATION_COUNTER))
+        latest = yield from self._get(_INVOCATION_COUNTER)
         yield from self._run(self._session.release())
         if not isinstance(latest, int):
             raise AnswerDamaged("drivers.bad-counter", is_permanent=False)
@@ -208,7 +210,7 @@ class DlmsThreePhase:
         results = []
         for descriptor in descriptors:
             try:
-                results.append(Result(0, (yield from self._run(self._session.get(descriptor)))))
+                results.append(Result(0, (yield from self._get(descriptor))))
             except DeviceRefused as error:
                 if error.code != "dlms.refused":
                     raise
@@ -226,10 +228,13 @@ class DlmsThreePhase:
 
     def _profile_layout(self) -> Steps[Layout]:
         if self._layout is None:
-            definition = yield from self._run(self._session.get(_PROFILE_BUFFER._replace(attribute=3)))
+            definition = yield from self._get(_PROFILE_BUFFER._replace(attribute=3))
             layout = find_layout(definition, self._registers)
             yield from self._read_scaler_units([column.register.obis for column in layout.columns])
             self._layout = layout.with_scaler_units(self._scaler_units)
+            result = (yield from self._get_many([_PROFILE_BUFFER._replace(attribute=4)]))[0]
+            period_s = result.value if result.result == 0 else None
+            self.profile_interval_s = period_s if isinstance(period_s, int) and period_s > 0 else None
         return self._layout
 
     def _live_read(self, register: Register, value: Value) -> DeviceRead:
@@ -238,7 +243,7 @@ class DlmsThreePhase:
         return DeviceRead(register.reading_type.code, exact, None, Source.LIVE, self._frame_index)
 
     def _clock(self) -> Steps[bytes]:
-        octets = yield from self._run(self._session.get(_CLOCK))
+        octets = yield from self._get(_CLOCK)
         if not isinstance(octets, bytes) or len(octets) != 12:
             raise AnswerDamaged("dlms.bad-date-time", is_permanent=False)
         return octets
@@ -259,12 +264,17 @@ class DlmsThreePhase:
 
     # Frames
 
-    def _run(self, exchange: Exchange[T]) -> Steps[T]:
+    def _get(self, descriptor: Descriptor, access: bytes = b"") -> Steps[Value]:
+        return self._run(self._session.get(descriptor, access), is_question=True)
+
+    def _run(self, exchange: Exchange[T], *, is_question: bool = False) -> Steps[T]:
         """Carry the APDUs of a protocol exchange in wrapper frames and translate its errors."""
         try:
             apdu = next(exchange)
             while True:
-                answer: Answer = yield Request(self._frame(apdu), self._matcher(), self._renewer())
+                answer: Answer = yield Request(
+                    self._frame(apdu), self._matcher(), self._renewer(), is_question
+                )
                 self._frame_index = answer.frame_index
                 apdu = exchange.send(answer.frame[wrapper.HEADER_BYTES :])
         except StopIteration as stop:

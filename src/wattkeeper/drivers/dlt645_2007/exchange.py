@@ -30,7 +30,9 @@ class Line:
     address: str
     wake_up_count: int
 
-    def ask(self, frame: Frame, is_match: Callable[[Answer], bool]) -> Steps[tuple[int, Answer]]:
+    def ask(
+        self, frame: Frame, is_match: Callable[[Answer], bool], *, is_question: bool = False
+    ) -> Steps[tuple[int, Answer]]:
         """
         Send one frame; return the index of the frame that answered, and what it says.
 
@@ -39,6 +41,7 @@ class Line:
         request = Request(
             encode_frame(frame, self.wake_up_count),
             lambda octets: self._matches(octets, frame.function, is_match),
+            is_question=is_question,
         )
         answered: FrameAnswer = yield request
         with damage_named():
@@ -58,7 +61,8 @@ class Line:
         def matches(answer: Answer) -> bool:
             return answer.di == request.di and (is_match is None or is_match(answer))
 
-        frame_index, answer = yield from self.ask(encode_read(self.address, request), matches)
+        asked = encode_read(self.address, request)
+        frame_index, answer = yield from self.ask(asked, matches, is_question=True)
         data = answer.data
         sequence = 0
         while answer.has_more:
@@ -73,6 +77,7 @@ class Line:
         return self.ask(
             encode_read_more(self.address, request),
             lambda answer: answer.di == request.di and answer.sequence == request.sequence,
+            is_question=True,
         )
 
     def _matches(self, octets: bytes, function: int, is_match: Callable[[Answer], bool]) -> bool:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from wattkeeper.core.kernel.instants import interval_start_s
 from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.drivers.api import AnswerDamaged, DeviceRead, DeviceRefused, Steps
 from wattkeeper.drivers.dlt645_2007.exchange import Line, damage_named, is_absent_answer
@@ -32,9 +33,9 @@ class ProfileReader:
     records_count: int
 
     def read(self, from_s: int, to_s: int) -> Steps[list[DeviceRead]]:
-        """Return the records with from_s <= stamp < to_s; slots without one are left out."""
+        """Return the records with from_s <= stamp < to_s; slots of the wall clock without are left out."""
         reads: list[DeviceRead] = []
-        stamp_s = -(-from_s // self.interval_s) * self.interval_s
+        stamp_s = interval_start_s(from_s, self.interval_s, self.zone)
         is_bounded = False
         alone_until_s = stamp_s
         while stamp_s < to_s:
@@ -87,11 +88,11 @@ class ProfileReader:
             return frame_index, records
 
     def _bounds(self, from_s: int, to_s: int) -> Steps[tuple[int, int]]:
-        """Return the span narrowed to what the meter holds, as far as it says."""
+        """Return the span narrowed to what the meter holds, on its own stamps, as far as it says."""
         oldest = yield from self._read_edge("00")
         newest = yield from self._read_edge("02")
         if oldest is not None:
-            from_s = max(from_s, -(-oldest // self.interval_s) * self.interval_s)
+            from_s = max(oldest, from_s + (oldest - from_s) % self.interval_s)
         if newest is not None:
             to_s = min(to_s, newest + 1)
         return from_s, to_s

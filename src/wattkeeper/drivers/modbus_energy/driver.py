@@ -23,7 +23,14 @@ from wattkeeper.drivers.api import (
     Split,
     Steps,
 )
-from wattkeeper.drivers.modbus_energy.registers import Block, Row, load_map, plan_blocks, split_block
+from wattkeeper.drivers.modbus_energy.registers import (
+    DEFAULT_MAP,
+    Block,
+    Row,
+    load_map,
+    plan_blocks,
+    split_block,
+)
 from wattkeeper.protocols.modbus import pdu
 from wattkeeper.protocols.modbus.errors import ContentError, ModbusError
 from wattkeeper.protocols.modbus.frame import (
@@ -57,7 +64,7 @@ class ModbusEnergyDriver:
         phases = config.settings.get("phases", 3)
         if phases not in (1, 3):
             raise WattkeeperError("modbus_energy.bad-phases", phases=phases)
-        self._map = load_map(str(config.settings.get("map", "wattkeeper")), int(str(phases)))
+        self._map = load_map(str(config.settings.get("map", DEFAULT_MAP)), int(str(phases)))
         framing = config.settings.get("framing", "tcp")
         if framing not in ("tcp", "rtu"):
             raise WattkeeperError("modbus_energy.bad-framing", framing=framing)

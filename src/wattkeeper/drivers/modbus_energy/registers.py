@@ -1,7 +1,7 @@
 """The register map of a device: rows of `registers.toml`, merged into as few requests as they need."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -13,6 +13,7 @@ from wattkeeper.protocols.modbus.pdu import REGISTERS_MAX
 from wattkeeper.protocols.modbus.registers import REGISTER_COUNTS, WordOrder
 
 GAP_MAX_REGISTERS = 4
+DEFAULT_MAP = "wattkeeper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,14 @@ class Block:
     address: int
     count: int
     rows: tuple[Row, ...]
+
+
+def keeps_log(settings: Mapping[str, object]) -> bool:
+    """Whether a device with such settings keeps an interval log.
+
+    :raises WattkeeperError: ``modbus_energy.unknown-map``
+    """
+    return load_map(str(settings.get("map", DEFAULT_MAP)), 3).log_row is not None
 
 
 def load_map(name: str, phases_count: int) -> RegisterMap:

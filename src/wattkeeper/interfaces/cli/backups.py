@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,15 +125,18 @@ def _drill(file: Path, scratch: Path, lock: int, key_file: Path | None, home: Pa
     if key_file is None:
         environment["WATTKEEPER_BACKUP_PASSPHRASE"] = _passphrase()
     key_option = [] if key_file is None else ["--key-file", str(key_file)]
-    restored = _run(["restore", str(file), str(scratch), *key_option], environment, lock)
-    if restored.returncode:
-        raise _failed(file, restored)
-    verified = _run(["verify", "--json"], environment, lock)
-    told = json.loads(verified.stdout or "{}")
-    if verified.returncode or not told.get("is_proved"):
-        raise _failed(
-            file, verified, *(fault["code"] for check in told.get("checks", ()) for fault in check["faults"])
-        )
+    with _drill_database(drill_database or "", scratch):
+        restored = _run(["restore", str(file), str(scratch), *key_option], environment, lock)
+        if restored.returncode:
+            raise _failed(file, restored)
+        verified = _run(["verify", "--json"], environment, lock)
+        told = json.loads(verified.stdout or "{}")
+        if verified.returncode or not told.get("is_proved"):
+            raise _failed(
+                file,
+                verified,
+                *(fault["code"] for check in told.get("checks", ()) for fault in check["faults"]),
+            )
     setup_django()
     from wattkeeper.actions.operations.backup_log import note
 
@@ -139,6 +144,30 @@ def _drill(file: Path, scratch: Path, lock: int, key_file: Path | None, home: Pa
     note(home, restored_at=make_clock().now(), backed_up_at=backed_up_at)
     examined = {check["name"]: check["examined_count"] for check in told["checks"]}
     print_one({"file": file.name, "backed_up_at": backed_up_at, "is_proved": True, "examined": examined})
+
+
+@contextmanager
+def _drill_database(url: str, scratch: Path) -> Iterator[None]:
+    """A database of a server that is for drills is empty before the block, and made so again after it.
+
+    What a drill of this data folder left there that was killed is taken away first.
+    """
+    from wattkeeper.actions.operations.relational_dump import (
+        clear_drill,
+        make_empty,
+        mark_drill,
+        require_empty,
+    )
+    from wattkeeper.data.environment import database_from_url
+
+    database = database_from_url(url, scratch)
+    clear_drill(database, scratch)
+    require_empty(database)
+    try:
+        mark_drill(database, scratch)
+        yield
+    finally:
+        make_empty(database)
 
 
 def _run(arguments: list[str], environment: dict[str, str], lock: int) -> "subprocess.CompletedProcess[str]":

@@ -21,8 +21,8 @@ from wattkeeper.interfaces.cli.shell import (
 from wattkeeper.interfaces.messages import sentence
 
 if TYPE_CHECKING:
+    from wattkeeper.core.billing.document import Trace
     from wattkeeper.data.billing.queries import BillDetail, BillLineRow
-    from wattkeeper.interfaces.reads.bills import LineTrace
 
 app = typer.Typer(no_args_is_help=True, help="Bills and what they rest on.")
 BillId = Annotated[int, typer.Argument(help="the bill's id, as list shows it")]
@@ -33,10 +33,12 @@ Position = Annotated[int, typer.Argument(help="the line's position on the bill")
 def run(
     month: Annotated[str, typer.Argument(help="YYYY-MM")],
     usage_point: Annotated[list[str] | None, typer.Option(help="codes; without any, all")] = None,
-    accept_estimates: Annotated[bool, typer.Option("--accept-estimates")] = False,
+    accept_estimates: Annotated[
+        bool, typer.Option("--accept-estimates", help="issue and propose also what no registers bracket")
+    ] = False,
     tenant: TenantOption = "",
 ) -> None:
-    """Bill a month. Again with the same values it issues nothing; newer values correct the bill."""
+    """Bill a month. Again it issues what is not billed yet and counts corrections that await a decision."""
     first, end = parse_month(month)
     shell = open_shell(tenant, with_store=True)
     from wattkeeper.actions.billing.request_billing import request_billing
@@ -157,7 +159,7 @@ def _get(shell: Shell, bill_id: int) -> "BillDetail":
     return bill
 
 
-def _line_of(bill: "BillDetail", position: int) -> "tuple[BillLineRow, LineTrace]":
+def _line_of(bill: "BillDetail", position: int) -> "tuple[BillLineRow, Trace]":
     from wattkeeper.interfaces.reads.bills import trace_of
 
     line = next((row for row in bill.lines if row.position == position), None)

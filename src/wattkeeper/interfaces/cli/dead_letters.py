@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from wattkeeper.interfaces.cli.language import current_language
 from wattkeeper.interfaces.cli.shell import JsonOption, TenantOption, open_shell, print_rows
+from wattkeeper.interfaces.messages import sentence
 
 app = typer.Typer(
     no_args_is_help=True, help="Batches set aside, and why; replay them once the cause is gone."
@@ -31,7 +33,7 @@ def list_letters(
     rows = [
         {
             "name": letter.name,
-            "reason": letter.reason,
+            "reason": letter.reason if as_json else _said(letter.reason),
             "bytes": letter.content_bytes,
             "set_aside_at": datetime.fromtimestamp(letter.set_aside_at_s, UTC),
             "is_again": letter.is_again,
@@ -39,6 +41,10 @@ def list_letters(
         for letter in letters
     ]
     print_rows(rows, ("name", "reason", "bytes", "set_aside_at", "is_again"), as_json=as_json)
+
+
+def _said(code: str) -> str:
+    return f"{sentence(code, {}, current_language())} [{code}]"
 
 
 @app.command()

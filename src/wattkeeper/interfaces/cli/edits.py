@@ -8,6 +8,7 @@ import typer
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.shell import (
     JsonOption,
+    Quantity,
     TenantOption,
     as_person,
     open_shell,
@@ -19,9 +20,6 @@ from wattkeeper.interfaces.cli.shell import (
 app = typer.Typer(no_args_is_help=True, help="Manual edits: beside what was measured, never over it.")
 EditId = Annotated[int, typer.Argument(help="the edit's id, as list shows it")]
 UserOption = Annotated[str, typer.Option("--user", help="who does it; else the key's person")]
-Quantity = Annotated[
-    str, typer.Option(help="energy_import, energy_export, energy_reactive_import or energy_reactive_export")
-]
 MILLIWH_PER_KWH = 10**6
 
 

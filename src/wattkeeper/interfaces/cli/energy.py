@@ -1,6 +1,5 @@
 """`wattkeeper energy`: energy of a node and of its parts; `wattkeeper group`: areas, feeders, customers."""
 
-from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -35,7 +34,7 @@ def energy(
     last: Annotated[str, typer.Argument(help="the last local date")],
     by: Annotated[str, typer.Option(help="site, area, feeder or customer")] = "site",
     node: Annotated[str, typer.Option(help="tenant, site-3, group-5, point-7 or rest")] = "tenant",
-    per: Annotated[str, typer.Option(help="hour, day or month")] = "day",
+    per: Annotated[str, typer.Option(help="hour, day or month; months are whole")] = "day",
     kind: Annotated[list[str] | None, typer.Option(help="of usage points; CUSTOMER unless said")] = None,
     periods: Annotated[bool, typer.Option("--periods", help="by period instead of by part")] = False,
     tenant: TenantOption = "",
@@ -44,13 +43,13 @@ def energy(
     """Add up the energy of a node and of its direct parts."""
     shell = open_shell(tenant, with_store=True)
     from wattkeeper.data.virtual.nodes import node_of_key
-    from wattkeeper.interfaces.reads.aggregation import CUSTOMERS, Question, add_up
+    from wattkeeper.interfaces.reads.aggregation import CUSTOMERS, Question, add_up, day_after
     from wattkeeper.interfaces.reads.node_rows import is_of_tenant, part_rows, period_rows
 
     number = node_of_key(node)
     if not is_of_tenant(shell.tenant_id, number):
         raise WattkeeperError("registry.not-found", kind="node", id=node)
-    end = parse_date(last) + timedelta(days=1)
+    end = day_after(parse_date(last))
     question = Question(by, number, per, parse_date(first), end, tuple(kind or CUSTOMERS))
     assert shell.services.store is not None
     sums = add_up(shell.services.store, tenant_id=shell.tenant_id, question=question, now=shell.now)

@@ -22,19 +22,20 @@ def export(
     """Write stored values as a file. Exit 0 only if the format can hold all of it."""
     form, days = find_format(to), (parse_date(first), parse_date(last))
     shell = open_shell(tenant, with_store=True)
-    from wattkeeper.interfaces.reads.export import export_blocks
-    from wattkeeper.interfaces.reads.versions import run_as_of
+    from wattkeeper.interfaces.reads.exports import blocks_for
 
     assert shell.services.store is not None
-    blocks = export_blocks(
+    losses = LossList()
+    blocks = blocks_for(
+        form,
         shell.services.store,
+        losses,
         tenant_id=shell.tenant_id,
         codes=point or [],
         first=days[0],
         last=days[1],
-        as_of_run_id=run_as_of(tenant_id=shell.tenant_id, at=parse_instant(as_of) if as_of else None),
+        as_of=parse_instant(as_of) if as_of else None,
     )
-    losses = LossList()
     write_out(output, write_file(form, blocks, losses))
     print_losses(output, losses)
     raise typer.Exit(1 if losses.all() else 0)

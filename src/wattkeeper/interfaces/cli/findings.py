@@ -1,14 +1,19 @@
 """`wattkeeper finding`: groups, list, comment, close; of one, or of a whole group."""
 
+from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.interfaces.cli.language import current_language, spoken
 from wattkeeper.interfaces.cli.shell import JsonOption, TenantOption, open_shell, print_rows
+from wattkeeper.interfaces.evidence import tell_evidence, tell_subject
 
 if TYPE_CHECKING:
     from wattkeeper.data.alarms.groups import GroupKey
+    from wattkeeper.data.alarms.queries import FindingRow
 
 app = typer.Typer(no_args_is_help=True, help="What rules found.")
 ALL_STATES = "ALL"
@@ -42,7 +47,9 @@ def groups(
         {
             "key": str(group.key),
             "rule": group.key.rule,
-            "where": group.meter_serial_number or group.usage_point_code or group.key.subject_key,
+            "where": group.meter_serial_number
+            or group.usage_point_code
+            or tell_subject(group.key.subject_key, current_language()),
             "findings_count": group.findings_count,
             "open_count": group.open_count,
             "first_at": group.first_at,
@@ -51,7 +58,7 @@ def groups(
         for group in page.items
     ]
     columns = ("key", "where", "findings_count", "open_count", "first_at", "last_at")
-    print_rows(rows, columns, as_json=as_json)
+    print_rows(rows, columns, as_json=as_json, nothing=spoken("Nothing found."))
 
 
 @app.command("list")
@@ -84,8 +91,10 @@ def list_(
         "state",
         "starts_at",
         "ends_at",
+        "evidence",
     )
-    print_rows(page.items, columns, as_json=as_json)
+    rows = page.items if as_json else [{**asdict(row), "evidence": _told(row)} for row in page.items]
+    print_rows(rows, columns, as_json=as_json, nothing=spoken("Nothing found."))
 
 
 @app.command()
@@ -120,6 +129,11 @@ def close_group(
     up_to_id = newest_finding_id(tenant_id=shell.tenant_id)
     keys = [parse_group(key)]
     typer.echo(close_findings(actor=shell.actor, now=shell.now, keys=keys, up_to_id=up_to_id, comment=text))
+
+
+def _told(row: "FindingRow") -> str:
+    told = tell_evidence(row.evidence, current_language(), datetime.isoformat)
+    return "; ".join(f"{name}: {value}" for name, value in told)
 
 
 def parse_group(text: str) -> "GroupKey":

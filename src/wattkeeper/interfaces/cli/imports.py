@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.csv_intervals import CsvOptions, written_so
 from wattkeeper.formats.mapping import Mapping
+from wattkeeper.formats.table_head import encoding_told
 from wattkeeper.interfaces.cli.jobs import do_job
 from wattkeeper.interfaces.cli.language import current_language
 from wattkeeper.interfaces.cli.shell import Shell, TenantOption, open_shell, print_counts, print_rows
-from wattkeeper.interfaces.cli.tools.convert import read_mapping
+from wattkeeper.interfaces.cli.tools.convert import (
+    DecimalMarkOption,
+    DelimiterOption,
+    EncodingOption,
+    ZoneOption,
+    read_mapping,
+)
 from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.reads.imports import ABOUT, about_block
 
@@ -22,9 +29,11 @@ if TYPE_CHECKING:
 
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="CSV, Excel, NEM12, Green Button, IEC 61968-9, MSCONS, or a zip")
+        Path, typer.Argument(help="CSV, Excel, NEM12, NEM13, Green Button, IEC 61968-9, MSCONS, or a zip")
     ],
-    site: Annotated[str, typer.Option(help="code of the site for new meters")] = "",
+    site: Annotated[
+        str, typer.Option(help="code of the site for new meters; none: one for files of their zone")
+    ] = "",
     mapping: Annotated[str, typer.Option(help="a saved mapping's name, or its JSON file")] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="say what would be stored, and store nothing")
@@ -32,15 +41,17 @@ def import_(
     all_or_nothing: Annotated[
         bool, typer.Option("--all-or-nothing/--good-rows", help="store nothing if a row is wrong")
     ] = False,
-    delimiter: str = ",",
-    decimal_mark: str = ".",
-    zone: Annotated[str | None, typer.Option(help="zone of times without an offset (CSV)")] = None,
+    delimiter: DelimiterOption = "",
+    decimal_mark: DecimalMarkOption = "",
+    zone: ZoneOption = None,
+    encoding: EncodingOption = "",
     tenant: TenantOption = "",
 ) -> None:
     """Import a file of intervals: every good row in, or all or none; every wrong one named. Twice is once."""
     content = _read(file)
     shell = open_shell(tenant, with_store=True)
-    options = find_mapping(shell, mapping) if mapping else CsvOptions(delimiter, decimal_mark, zone)
+    own = find_mapping(shell, mapping) if mapping else None
+    options = written_so(own, delimiter=delimiter, decimal_mark=decimal_mark, zone=zone, encoding=encoding)
     from wattkeeper.actions.collection.request_import import request_import
     from wattkeeper.data.lookups import find_site_id
 
@@ -96,6 +107,8 @@ def _try(
         site_id=site_id,
         options=options,
     )
+    if encoding := encoding_told(content, options.encoding):
+        typer.echo(f"encoding: {encoding}", err=True)
     print_rows([about_block(block) for block in blocks], ABOUT, as_json=False)
     _print_errors(file, [(one.line, one.column, one.code, one.params) for one in result.errors])
     print_counts(rows=result.rows_count, meters=result.meters_count, errors=len(result.errors))

@@ -18,6 +18,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.language import choose_language, current_language
 from wattkeeper.interfaces.cli.typer_texts import SpokenContext, spoken_refusals, translate
 from wattkeeper.interfaces.messages import sentence
+from wattkeeper.interfaces.unforeseen import explain
 
 COMMANDS = {
     "serve": "wattkeeper.interfaces.cli.serve:serve",
@@ -29,6 +30,7 @@ COMMANDS = {
     "convert": "wattkeeper.interfaces.cli.tools.convert:convert",
     "import": "wattkeeper.interfaces.cli.imports:import_",
     "export": "wattkeeper.interfaces.cli.exports:export",
+    "quality": "wattkeeper.interfaces.cli.quality:quality",
     "mapping": "wattkeeper.interfaces.cli.mappings:app",
     "site": "wattkeeper.interfaces.cli.sites:app",
     "usage-point": "wattkeeper.interfaces.cli.usage_points:app",
@@ -124,14 +126,6 @@ def main() -> None:
         if os.environ.get("WATTKEEPER_DEBUG") == "true":
             raise
         _fail(explain(error))
-
-
-def explain(error: Exception) -> WattkeeperError:
-    """Return the error to tell a person for one that nobody foresaw."""
-    kind = f"{type(error).__module__}.{type(error).__name__}"
-    if kind in {"django.db.utils.OperationalError", "django.db.utils.ProgrammingError"}:
-        return WattkeeperError("shell.database-unready", reason=str(error).splitlines()[0])
-    return WattkeeperError("shell.unexpected", reason=f"{type(error).__name__}: {error}")
 
 
 def _fail(error: WattkeeperError) -> None:

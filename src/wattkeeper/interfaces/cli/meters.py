@@ -1,4 +1,4 @@
-"""`wattkeeper meter`: add, edit, copy, retire, delete; install, remove, exchange; list and show."""
+"""`wattkeeper meter`: add, edit, copy, retire, delete; install, remove, exchange; reads; list and show."""
 
 import re
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ import typer
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.shell import (
     JsonOption,
+    Quantity,
     Shell,
     TenantOption,
     given,
@@ -238,6 +239,33 @@ def exchange(
         at=parse_instant(at),
         final_read=final_read,
         initial_read=initial_read,
+    )
+
+
+@app.command()
+def note_read(
+    serial_number: Serial,
+    read: Annotated[str, typer.Argument(help="what the display showed")],
+    at: At,
+    quantity: Quantity = "energy_import",
+    set_to: Annotated[str | None, typer.Option(help="what somebody set the register to then")] = None,
+    reason: str = "",
+    tenant: TenantOption = "",
+) -> None:
+    """Note what a register showed; noted again for the same instant, it corrects."""
+    shell = open_shell_with_store_if_any(tenant)
+    from wattkeeper.actions.registry import note_read as verb
+
+    verb.note_read(
+        actor=shell.actor,
+        now=shell.now,
+        services=shell.services,
+        meter_id=_id_of(shell, serial_number),
+        at=parse_instant(at),
+        read=read,
+        quantity=quantity,
+        set_to=set_to,
+        reason=reason,
     )
 
 

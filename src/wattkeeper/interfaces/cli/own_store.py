@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.installation import check_installation
+from wattkeeper.interfaces.workers.child_log import why_it_ended
 from wattkeeper.store.transport import StoreUnreachable
 
 STARTS_WITHIN_S = 60.0
@@ -19,16 +20,18 @@ def store_of(folder: Path) -> Iterator[None]:
     """
     See to it that the data folder's store answers during the block.
 
-    :raises WattkeeperError: ``serve.child-failed`` if none can be started
+    :raises WattkeeperError: ``installation.*`` if something is gone, else why the store did not start
     """
     if os.environ.get("WATTKEEPER_READINGS") or _answers(folder):
         yield
         return
+    check_installation(folder)  # before a store is begun where the readings are gone
     address, log = folder / "run" / "store.json", folder / "log" / "store.log"
     for place in (address, log):
         place.parent.mkdir(parents=True, exist_ok=True)
     address.unlink(missing_ok=True)
     with log.open("ab") as sink:
+        begins_bytes = sink.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "wattkeeper.interfaces.workers", "store"],
             env={**os.environ, "WATTKEEPER_DATA": str(folder)},
@@ -37,7 +40,7 @@ def store_of(folder: Path) -> Iterator[None]:
             stderr=sink,
         )
     try:
-        _wait(process, address, log)
+        _wait(process, address, log, begins_bytes)
         yield
     finally:
         process.terminate()
@@ -54,9 +57,9 @@ def _answers(folder: Path) -> bool:
     return True
 
 
-def _wait(process: subprocess.Popen[bytes], address: Path, log: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], address: Path, log: Path, begins_bytes: int) -> None:
     deadline_s = time.monotonic() + STARTS_WITHIN_S
     while not address.exists():
         if process.poll() is not None or time.monotonic() > deadline_s:
-            raise WattkeeperError("serve.child-failed", child="store", log=str(log))
+            raise why_it_ended("store", log, begins_bytes)
         time.sleep(0.05)

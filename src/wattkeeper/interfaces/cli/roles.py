@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from wattkeeper.bootstrap.logs import set_up_logs
 from wattkeeper.bootstrap.ready import set_up_role
-from wattkeeper.interfaces.workers.logs import set_up_logs
 
 
 def headend(

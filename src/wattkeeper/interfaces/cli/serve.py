@@ -10,13 +10,14 @@ from rich.console import Console
 from wattkeeper.bootstrap import data_folder
 from wattkeeper.bootstrap.prepare import prepare
 from wattkeeper.core.kernel.addresses import is_loopback
+from wattkeeper.data.installation import note_installation
 from wattkeeper.interfaces.workers.supervisor import Supervisor, run_until_stopped
 from wattkeeper.interfaces.workers.tls import Tls, choose
 
 
 def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 8000,
     tls_cert: Annotated[Path | None, typer.Option(help="certificate chain, PEM")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="its private key, PEM")] = None,
     insecure: Annotated[
@@ -33,6 +34,7 @@ def serve(
         supervisor.take_folder()
         made = prepare(folder, now=now, on_key_made=tell_key_file)
         supervisor.start()
+        note_installation(folder)  # the store has made its folder by now
         console.print(f"[bold]Wattkeeper · 电表管家[/bold]  {supervisor.url}")
         _tell_security(console, host, tls)
         if made is not None:

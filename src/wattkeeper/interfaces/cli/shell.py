@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from wattkeeper.actions.services import Services
 
 TenantOption = Annotated[str, typer.Option("--tenant", help="the organisation, where there are several")]
+Quantity = Annotated[
+    str, typer.Option(help="energy_import, energy_export, energy_reactive_import or energy_reactive_export")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 
 
@@ -145,11 +148,14 @@ def parse_pairs(texts: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def print_rows(rows: Sequence[object], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print rows as a table of some columns, or as JSON with all of them."""
+def print_rows(rows: Sequence[object], columns: Sequence[str], *, as_json: bool, nothing: str = "") -> None:
+    """Print rows as a table of some columns, or as JSON with all; `nothing` says that there are none."""
     plain = [asdict(row) if is_dataclass(row) and not isinstance(row, type) else row for row in rows]
     if as_json:
         typer.echo(json.dumps(plain, default=_plain, ensure_ascii=False))
+        return
+    if not plain:
+        typer.echo(nothing or spoken("There are none."))
         return
     table = Table(*(Column(spoken(name), overflow="fold") for name in columns))
     for row in plain:

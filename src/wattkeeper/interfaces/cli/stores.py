@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from wattkeeper.store.cluster_ddl import cluster_statements
+from wattkeeper.store.cluster_ddl import cluster_retunings, cluster_statements
 
 app = typer.Typer(no_args_is_help=True, help="The readings store.")
 
@@ -29,7 +29,10 @@ def init() -> None:
 def ddl(
     cluster: Annotated[str, typer.Option(help="name of the cluster in the servers' configuration")],
     database: Annotated[str, typer.Option(help="database of the tables")] = "wattkeeper",
+    retune: Annotated[
+        bool, typer.Option("--retune", help="bring tables of an earlier release to the settings of this one")
+    ] = False,
 ) -> None:
     """Print the statements that make the schema on a replicated, sharded ClickHouse cluster."""
-    for statement in cluster_statements(cluster, database):
+    for statement in (cluster_retunings if retune else cluster_statements)(cluster, database):
         typer.echo(f"{statement};\n")

@@ -60,9 +60,8 @@ def contracts(
 
     ids = [find_usage_point_id(shell.tenant_id, usage_point)] if usage_point else None
     rows = list_contracts(tenant_id=shell.tenant_id, usage_point_ids=ids)
-    print_rows(
-        rows, ("contract_id", "usage_point_id", "tariff_code", "starts_at", "ends_at"), as_json=as_json
-    )
+    columns = ("contract_id", "usage_point_id", "tariff_code", "starts_at", "ends_at", "tiers_count_on")
+    print_rows(rows, columns, as_json=as_json)
 
 
 def read_document(file: Path) -> dict[str, Any]:

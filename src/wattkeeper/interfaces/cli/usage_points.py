@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.shell import (
     JsonOption,
     TenantOption,
@@ -112,6 +113,23 @@ def retire(code: Code, tenant: TenantOption = "") -> None:
     retire_usage_point(actor=shell.actor, now=shell.now, usage_point_id=usage_point_id)
 
 
+@app.command("erase-customer")
+def erase_customer_(
+    code: Code,
+    yes: Annotated[bool, typer.Option("--yes", help="it cannot be brought back")] = False,
+    tenant: TenantOption = "",
+) -> None:
+    """Erase the customer's name and contacts and what was said of findings; readings and bills stay."""
+    if not yes:
+        raise WattkeeperError("shell.not-sure")
+    shell = open_shell(tenant)
+    from wattkeeper.actions.registry.erase_customer import erase_customer
+    from wattkeeper.data.lookups import find_usage_point_id
+
+    usage_point_id = find_usage_point_id(shell.tenant_id, code)
+    erase_customer(actor=shell.actor, now=shell.now, usage_point_id=usage_point_id)
+
+
 @app.command()
 def multiplier(
     code: Code, numerator: int, at: At, denominator: int = 1, reason: str = "", tenant: TenantOption = ""
@@ -133,7 +151,12 @@ def multiplier(
 
 
 @app.command()
-def feed(code: Code, parent: str, at: At, tenant: TenantOption = "") -> None:
+def feed(
+    code: Code,
+    at: At,
+    parent: Annotated[str, typer.Argument(help="the other one's code; none: nobody knows")] = "",
+    tenant: TenantOption = "",
+) -> None:
     """Say through which other usage point this one is fed from an instant on."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.set_topology import set_topology
@@ -143,13 +166,78 @@ def feed(code: Code, parent: str, at: At, tenant: TenantOption = "") -> None:
         actor=shell.actor,
         now=shell.now,
         child_id=find_usage_point_id(shell.tenant_id, code),
-        parent_id=find_usage_point_id(shell.tenant_id, parent),
+        parent_id=find_usage_point_id(shell.tenant_id, parent) if parent else None,
         at=parse_instant(at),
     )
 
 
+@app.command("end-contract")
+def end_contract_(code: Code, at: At, tenant: TenantOption = "") -> None:
+    """End this usage point's contract at an instant: from then on nobody is billed."""
+    shell = open_shell(tenant)
+    from wattkeeper.actions.tariffs.end_contract import end_contract
+    from wattkeeper.data.lookups import find_usage_point_id
+
+    end_contract(
+        actor=shell.actor,
+        now=shell.now,
+        usage_point_id=find_usage_point_id(shell.tenant_id, code),
+        at=parse_instant(at),
+    )
+
+
+@app.command("reopen-contract")
+def reopen_contract_(
+    code: Code,
+    until: Annotated[str, typer.Option(help="another end; none: it goes on until another begins")] = "",
+    tenant: TenantOption = "",
+) -> None:
+    """Let this usage point's contract that ended go on."""
+    shell = open_shell(tenant)
+    from wattkeeper.actions.tariffs.reopen_contract import reopen_contract
+    from wattkeeper.data.lookups import find_usage_point_id
+
+    reopen_contract(
+        actor=shell.actor,
+        now=shell.now,
+        usage_point_id=find_usage_point_id(shell.tenant_id, code),
+        until=parse_instant(until) if until else None,
+    )
+
+
+@app.command("withdraw-contract")
+def withdraw_contract_(
+    code: Code,
+    contract_id: Annotated[int, typer.Argument(help="its id, as `tariff contracts` lists it")],
+    before_goes_on: Annotated[
+        bool, typer.Option("--before-goes-on", help="the contract before it holds in its place")
+    ] = False,
+    tenant: TenantOption = "",
+) -> None:
+    """Take away a contract of this usage point that nothing was billed under."""
+    shell = open_shell(tenant)
+    from wattkeeper.actions.tariffs.withdraw_contract import withdraw_contract
+    from wattkeeper.data.lookups import find_usage_point_id
+
+    withdraw_contract(
+        actor=shell.actor,
+        now=shell.now,
+        usage_point_id=find_usage_point_id(shell.tenant_id, code),
+        contract_id=contract_id,
+        before_goes_on=before_goes_on,
+    )
+
+
 @app.command()
-def contract(code: Code, tariff: str, at: At, tenant: TenantOption = "") -> None:
+def contract(
+    code: Code,
+    tariff: str,
+    at: At,
+    same_customer: Annotated[
+        bool, typer.Option("--same-customer", help="as of the contract until then: tiers count on")
+    ] = False,
+    tenant: TenantOption = "",
+) -> None:
     """Bill this usage point by a tariff from an instant on."""
     shell = open_shell(tenant)
     from wattkeeper.actions.tariffs.set_contract import set_contract
@@ -161,4 +249,5 @@ def contract(code: Code, tariff: str, at: At, tenant: TenantOption = "") -> None
         usage_point_id=find_usage_point_id(shell.tenant_id, code),
         tariff_id=find_tariff_id(shell.tenant_id, tariff),
         at=parse_instant(at),
+        is_same_customer=same_customer,
     )

@@ -1,7 +1,9 @@
 """Energy of a node of a tree and of its direct parts, by hours, days or months, with what is missing of it.
 
 Days and months come from the roll-ups; a month or day that a change of topology cuts is split into days or
-single intervals, so that each interval counts where it belonged.
+single intervals, so that each interval counts where it belonged. Days and months are those of each series'
+own zone. Hours are the same instants for all of them, from the midnight of the node's first zone on; where
+that zone changes its clock by half an hour, the last one is as short.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,12 +34,16 @@ GRAINS = ("hour", "day", "month")
 PERIODS_MAX_COUNT = 400
 HOURS_MAX_DAYS = 7
 HOUR_S = 3600
+FIRST_DATE, END_DATE = date(1970, 1, 2), date(2105, 12, 31)  # in every zone within what can be stored
 CUSTOMERS = ("CUSTOMER",)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to add up: local dates ``[first_date, end_date)``, `kinds` of usage points, one quantity."""
+    """What to add up: local dates ``[first_date, end_date)``, `kinds` of usage points, one quantity.
+
+    By `grain` month each month that they touch is added up as a whole.
+    """
 
     tree: str
     node: int
@@ -53,7 +59,7 @@ class Sums:
     """Figures of parts and periods; int64 of shape (parts, periods), `figures` (figures, parts, periods).
 
     `due_count`: intervals that are over and for which a meter was installed; what of them is in no count of
-    `figures` is missing. `starts_at` of a period is local to the tenant's first zone among the leaves.
+    `figures` is missing. A period is a local date, or the local time of an hour in the node's first zone.
     """
 
     parts: tuple[int, ...]
@@ -88,11 +94,17 @@ class Sums:
         return found
 
 
+def day_after(day: date) -> date:
+    """Return the following day; of the last one that there is, that one: it is refused later."""
+    return day + timedelta(days=day < date.max)
+
+
 def add_up(store: ReadingStore, *, tenant_id: int, question: Question, now: datetime) -> Sums:
     """
     Return the figures of a node's direct parts, by period; the node itself is their sum.
 
-    :raises WattkeeperError: ``aggregation.span`` for none or too many periods, ``registry.not-found``
+    :raises WattkeeperError: ``aggregation.span`` for none or too many periods, or such as no reading
+        can be of; ``registry.not-found``
     """
     _check(question)
     leaves = list_leaves(tenant_id, kinds=question.kinds, quantity=question.quantity)
@@ -100,24 +112,27 @@ def add_up(store: ReadingStore, *, tenant_id: int, question: Question, now: date
     from_s = min((int(zone.bounds_s[0]) for zone in zones), default=0)
     links = list_links(tenant_id, question.tree, leaves, from_s=from_s)
     installed = list_installed(tenant_id, leaves, from_s=from_s)
+    now_s = to_seconds(now.replace(microsecond=0))
     asked = [
-        _Sum(store, tenant_id, zone, leaves, links, installed, to_seconds(now.replace(microsecond=0)))
+        _Sum(store, tenant_id, zone, leaves.zone_index == zone.index, leaves, links, installed, now_s)
         for zone in zones
-        if (leaves.zone_index == zone.index).any()
     ]
+    asked = [each for each in asked if len(each.parts)]
+    if question.grain == "hour" and len(asked) > 1:
+        everywhere = np.ones(len(leaves), dtype=np.bool_)
+        asked = [_Sum(store, tenant_id, asked[0].zone, everywhere, leaves, links, installed, now_s)]
+    starts = (asked[0].zone if asked else _Zone(question, ZoneInfo("UTC"), 0)).starts
+    return _joined(asked, starts)
+
+
+def _joined(asked: "Sequence[_Sum]", starts: tuple[date | datetime, ...]) -> Sums:
     parts = np.unique(np.concatenate([each.parts for each in asked] or [np.zeros(0, np.int64)]))
-    return _joined(question, parts, asked, zones[0].zone if zones else ZoneInfo("UTC"))
-
-
-def _joined(question: Question, parts: Int64s, asked: "Sequence[_Sum]", zone: ZoneInfo) -> Sums:
-    starts = _Zone(question, zone, 0).starts
     figures = np.zeros((len(FIGURES), len(parts), len(starts)), dtype=np.int64)
     due = np.zeros((len(parts), len(starts)), dtype=np.int64)
     for each in asked:
         place = np.searchsorted(parts, each.parts)
-        width = min(len(starts), len(each.zone.bounds_s) - 1)
-        figures[:, place, :width] += each.figures()[:, :, :width]
-        due[place, :width] += each.due()[:, :width]
+        figures[:, place] += each.figures()
+        due[place] += each.due()
     return Sums(tuple(parts.tolist()), starts, figures, due)
 
 
@@ -126,7 +141,8 @@ def _check(question: Question) -> None:
     limit = HOURS_MAX_DAYS if question.grain == "hour" else PERIODS_MAX_COUNT
     if question.grain == "month":
         limit *= 30
-    if question.grain not in GRAINS or not 0 < days_count <= limit:
+    is_kept = question.first_date >= FIRST_DATE and question.end_date <= END_DATE
+    if question.grain not in GRAINS or not 0 < days_count <= limit or not is_kept:
         raise WattkeeperError("aggregation.span", limit_days=limit)
 
 
@@ -146,7 +162,8 @@ class _Zone:
     def _bounds(self) -> Iterator[int]:
         first, end = self.question.first_date, self.question.end_date
         if self.question.grain == "hour":
-            yield from range(self._at(first), self._at(end) + 1, HOUR_S)
+            yield from range(self._at(first), self._at(end), HOUR_S)
+            yield self._at(end)
             return
         day = first.replace(day=1) if self.question.grain == "month" else first
         while day < end:
@@ -173,13 +190,14 @@ class _Rows:
 
 
 class _Sum:
-    """The figures of the leaves of one zone."""
+    """The figures of some leaves, by the periods of one zone."""
 
     def __init__(
         self,
         store: ReadingStore,
         tenant_id: int,
         zone: _Zone,
+        own: NDArray[np.bool_],
         leaves: Leaves,
         links: Links,
         installed: tuple[Links, Int64s],
@@ -187,7 +205,6 @@ class _Sum:
     ) -> None:
         self._store, self._tenant_id, self.zone, self._now_s = store, tenant_id, zone, now_s
         self._installed = installed
-        own = leaves.zone_index == zone.index
         span = int(zone.bounds_s[0]), int(zone.bounds_s[-1])
         self._members = find_members(links, leaves.series_id[own], *span).of_node(zone.question.node)
         self.parts = np.unique(self._members.via)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 
+from wattkeeper.core.billing.document import Trace
+from wattkeeper.core.billing.parse import trace_from_json
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.tariffs.calendar import rate_of_intervals
@@ -28,20 +29,6 @@ class ZonedBill:
 
 
 @dataclass(frozen=True, slots=True)
-class LineTrace:
-    """A bill line's way back: which values of which run, at which rate, which stretch of the tier counter."""
-
-    series_id: int
-    run_id: int
-    starts_at: datetime
-    ends_at: datetime
-    interval_count: int
-    rate_code: str
-    counter_from_milliwh: int | None
-    counter_to_milliwh: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class LineIntervals:
     """The intervals of a line; `held_milliwh` is what of them the line holds.
 
@@ -60,25 +47,16 @@ def with_zones(rows: Sequence[BillRow]) -> list[ZonedBill]:
     return [ZonedBill(row, zones[row.usage_point_id]) for row in rows]
 
 
-def trace_of(line: BillLineRow) -> LineTrace | None:
+def trace_of(line: BillLineRow) -> Trace | None:
     """Return a line's trace, None for one that rests on no intervals."""
     plain: Mapping[str, Any] | None = line.trace.get("trace")
     if not plain:
         return None
-    return LineTrace(
-        series_id=plain["series_id"],
-        run_id=plain["run_id"],
-        starts_at=datetime.fromisoformat(plain["starts_at"]),
-        ends_at=datetime.fromisoformat(plain["ends_at"]),
-        interval_count=plain["interval_count"],
-        rate_code=plain["rate_code"] or "",
-        counter_from_milliwh=plain["counter_from_milliwh"],
-        counter_to_milliwh=plain["counter_to_milliwh"],
-    )
+    return trace_from_json(plain)
 
 
 def line_intervals(
-    store: ReadingStore, *, tenant_id: int, bill: BillDetail, line: BillLineRow, trace: LineTrace
+    store: ReadingStore, *, tenant_id: int, bill: BillDetail, line: BillLineRow, trace: Trace
 ) -> LineIntervals:
     """Return the intervals that a line is made of, as they were in the run that was billed."""
     values = store.measurements(
@@ -104,7 +82,7 @@ def line_intervals(
     return LineIntervals(kept, int(parts.sum()), is_shared=False)
 
 
-def _is_at_rate(starts_at_s: Int64s, bill: BillDetail, line: BillLineRow, trace: LineTrace) -> Sequence[bool]:
+def _is_at_rate(starts_at_s: Int64s, bill: BillDetail, line: BillLineRow, trace: Trace) -> Sequence[bool]:
     tariff = _tariff_of(bill, line)
     if tariff is None or not trace.rate_code:
         return [True] * len(starts_at_s)
@@ -123,7 +101,7 @@ def _tariff_of(bill: BillDetail, line: BillLineRow) -> Tariff | None:
     return next((tariff for tariff in tariffs if tariff.key == key), None)
 
 
-def _counter_at_start(bill: BillDetail, line: BillLineRow, trace: LineTrace) -> int:
+def _counter_at_start(bill: BillDetail, line: BillLineRow, trace: Trace) -> int:
     """Return where the tier counter stood before the stretch: the least that any of its lines begins at."""
     others = (trace_of(other) for other in bill.lines if other.component == line.component)
     return min(

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from wattkeeper.core.kernel.instants import from_seconds, to_seconds
+from wattkeeper.core.kernel.instants import from_seconds, interval_start_s, to_seconds
 from wattkeeper.core.kernel.quality import Flag, Provenance
 from wattkeeper.data.registry.models import Series
 from wattkeeper.store.api import Int64s, Measurements, ReadingStore
@@ -109,7 +110,7 @@ def load_profile(store: ReadingStore, *, series: Series, range_code: str, now: d
     to_s = int(now.timestamp()) + 1
     from_s = to_s - RANGES_S[range_code] if range_code in RANGES_S else _first_s(series, to_s)
     values = store.measurements(series.tenant_id, [series.id], from_s, to_s)
-    return _drawn(values, series.interval_s)
+    return _drawn(values, series.interval_s, ZoneInfo(series.usage_point.site.time_zone))
 
 
 def _first_s(series: Series, to_s: int) -> int:
@@ -117,7 +118,7 @@ def _first_s(series: Series, to_s: int) -> int:
     return to_s if first is None else int(first.timestamp())
 
 
-def _drawn(values: Measurements, interval_s: int) -> dict[str, Any]:
+def _drawn(values: Measurements, interval_s: int, zone: ZoneInfo) -> dict[str, Any]:
     is_known = values.provenance != Provenance.MISSING
     starts_at_s, value = values.starts_at_s[is_known], values.value_milliwh[is_known]
     is_estimated = ~np.isin(values.provenance[is_known], (Provenance.MEASURED, Provenance.DERIVED))
@@ -125,12 +126,13 @@ def _drawn(values: Measurements, interval_s: int) -> dict[str, Any]:
         return {"starts_at_s": [], "energy_wh": [], "is_estimated": [], "interval_s": interval_s}
     if len(starts_at_s) > POINTS_MAX_COUNT:
         interval_s = max(interval_s, 3600)
-    grid = np.arange(starts_at_s[0] // interval_s, starts_at_s[-1] // interval_s + 1)
-    places = starts_at_s // interval_s - grid[0]
+    first_s = interval_start_s(int(starts_at_s[0]), interval_s, zone)
+    grid = np.arange(first_s, int(starts_at_s[-1]) + 1, interval_s)
+    places = (starts_at_s - first_s) // interval_s
     energy_milliwh = np.zeros(len(grid), dtype=np.int64)
     np.add.at(energy_milliwh, places, value)
     return {
-        "starts_at_s": (grid * interval_s).tolist(),
+        "starts_at_s": grid.tolist(),
         "energy_wh": _null_unless(np.isin(np.arange(len(grid)), places), energy_milliwh),
         "is_estimated": np.isin(np.arange(len(grid)), places[is_estimated]).tolist(),
         "interval_s": interval_s,

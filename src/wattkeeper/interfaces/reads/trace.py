@@ -8,6 +8,7 @@ from fractions import Fraction
 from wattkeeper.core.billing.document import exact_text
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Source
+from wattkeeper.core.readings.told import find_corrected
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.data.registry.facts import SeriesFacts, get_series_facts
 from wattkeeper.data.registry.models import Channel, Series
@@ -20,7 +21,10 @@ _ALL_SOURCES = tuple(int(source) for source in Source)
 
 @dataclass(frozen=True, slots=True)
 class TracedRead:
-    """A raw read near or at an end of the interval; `frame_hex` empty for one that came in no frame."""
+    """A raw read near or at an end of the interval; `frame_hex` empty for one that came in no frame.
+
+    `is_corrected`: a person noted another for that instant later, and that one counts.
+    """
 
     meter_id: int
     serial_number: str
@@ -29,6 +33,7 @@ class TracedRead:
     text: str
     unit: str
     source_code: int
+    is_corrected: bool
     frame_hex: str
     received_at: datetime | None
 
@@ -58,6 +63,7 @@ class _Read:
     measured_at_s: int
     value_count: int
     source_code: int
+    is_corrected: bool
     frame_key: tuple[int, int]
 
 
@@ -120,12 +126,14 @@ def _nearest(
 
 
 def _rows(reads: RawReads) -> list[_Read]:
-    columns = (reads.channel_id, reads.measured_at_s, reads.value, reads.source, reads.batch_id)
+    teller = reads.channel_id * (max(_ALL_SOURCES) + 1) + reads.source
+    is_corrected = find_corrected(reads.measured_at_s, reads.flags, teller)
+    columns = (reads.channel_id, reads.measured_at_s, reads.value, reads.source, is_corrected)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    frames = zip(reads.batch_id.tolist(), reads.frame_index.tolist(), strict=True)
     return [
-        _Read(channel_id, measured_at_s, value, source, (batch_id, frame_index))
-        for channel_id, measured_at_s, value, source, batch_id, frame_index in zip(
-            *(column.tolist() for column in columns), reads.frame_index.tolist(), strict=True
-        )
+        _Read(channel_id, at_s, value, source, was_corrected, frame_key)
+        for (channel_id, at_s, value, source, was_corrected), frame_key in zip(rows, frames, strict=True)
     ]
 
 
@@ -146,6 +154,7 @@ def _traced(read: _Read, channel: Channel, frames: Mapping[tuple[int, int], RawF
         text=counts_text(read.value_count, Fraction(channel.step_numerator, channel.step_denominator)),
         unit=unit_of(channel.reading_type),
         source_code=read.source_code,
+        is_corrected=read.is_corrected,
         frame_hex=frame.content.hex(" ").upper() if frame else "",
         received_at=from_seconds(frame.received_at_s) if frame else None,
     )
@@ -158,12 +167,16 @@ def _advance(
     starts_at_s: int,
     ends_at_s: int,
 ) -> Advance | None:
-    """Return the sum where one register under one multiplier was read, the same by all, at both ends."""
+    """Return the sum where one register under one multiplier was read, the same by all, at both ends, and was
+    not set to another value between."""
     if len(installed) != 1 or installed[0] not in facts.registers:
         return None
     fact = installed[0]
-    first = {read.value_count for read in reads if read.measured_at_s == starts_at_s}
-    last = {read.value_count for read in reads if read.measured_at_s == ends_at_s}
+    if any(starts_at_s < reset.at_s <= ends_at_s for reset in fact.resets):
+        return None
+    counted = [read for read in reads if not read.is_corrected]
+    first = {read.value_count for read in counted if read.measured_at_s == starts_at_s}
+    last = {read.value_count for read in counted if read.measured_at_s == ends_at_s}
     ratios = [
         period.ratio
         for period in fact.multipliers

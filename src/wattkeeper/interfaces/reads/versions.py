@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import from_seconds, to_seconds
+from wattkeeper.core.kernel.instants import from_seconds, interval_start_s, to_seconds
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.queries import get_run_as_of, list_runs
 from wattkeeper.data.registry.models import Series
@@ -72,12 +73,13 @@ def interval_history(store: ReadingStore, *, series: Series, starts_at_s: int) -
 def rules_at(series: Series, starts_at_s: int) -> list[str]:
     """Return the codes of open findings about an interval."""
     span = starts_at_s, starts_at_s + series.interval_s
-    found = rules_between(series.tenant_id, series.id, series.interval_s, *span)
+    zone = ZoneInfo(series.usage_point.site.time_zone)
+    found = rules_between(series.tenant_id, series.id, series.interval_s, zone, *span)
     return found.get(starts_at_s, [])
 
 
 def rules_between(
-    tenant_id: int, series_id: int, interval_s: int, from_s: int, to_s: int
+    tenant_id: int, series_id: int, interval_s: int, zone: ZoneInfo, from_s: int, to_s: int
 ) -> dict[int, list[str]]:
     """Return the codes of open findings by the starts of the intervals in [from_s, to_s) that they name."""
     rows = Finding.objects.filter(
@@ -89,7 +91,7 @@ def rules_between(
     ).order_by("rule")
     found: dict[int, list[str]] = {}
     for rule, starts_at, ends_at in rows.values_list("rule", "starts_at", "ends_at"):
-        first_s = max(to_seconds(starts_at) // interval_s * interval_s, from_s)
+        first_s = max(interval_start_s(to_seconds(starts_at), interval_s, zone), from_s)
         end_s = to_s if ends_at is None else min(to_seconds(ends_at), to_s)
         for at_s in range(first_s, end_s, interval_s):
             own = found.setdefault(at_s, [])

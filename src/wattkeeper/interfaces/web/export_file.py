@@ -10,8 +10,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.formats.api import Loss, LossList
 from wattkeeper.formats.detect import Format
 from wattkeeper.formats.files import write_file
-from wattkeeper.interfaces.reads.export import export_blocks
-from wattkeeper.interfaces.reads.versions import run_as_of
+from wattkeeper.interfaces.reads.exports import blocks_for
 from wattkeeper.interfaces.web.services import require_store
 
 SPAN_MAX_DAYS = 400
@@ -40,21 +39,23 @@ def export_file(
     """Return a file of the local days from the first to the last, and what the format could not hold.
 
     :raises WattkeeperError: ``requests.span``, ``requests.too-many-points``, ``registry.not-found``,
-        ``store.*``, ``xlsx.too-many-rows``
+        ``exports.as-of-registers``, ``store.*``, ``xlsx.too-many-rows``
     """
     if not 0 <= (last - first).days < SPAN_MAX_DAYS:
         raise WattkeeperError("requests.span", limit_days=SPAN_MAX_DAYS)
     if len(codes) > POINTS_MAX_COUNT:
         raise WattkeeperError("requests.too-many-points", limit_count=POINTS_MAX_COUNT)
-    blocks = export_blocks(
+    losses = LossList()
+    blocks = blocks_for(
+        form,
         require_store(services),
+        losses,
         tenant_id=tenant_id,
         codes=codes,
         first=first,
         last=last,
-        as_of_run_id=run_as_of(tenant_id=tenant_id, at=as_of),
+        as_of=as_of,
     )
-    losses = LossList()
     answer = HttpResponse(b"".join(write_file(form, blocks, losses)), content_type="application/octet-stream")
     answer["Content-Disposition"] = f'attachment; filename="{form}-{first}-{last}.{_ENDINGS[form]}"'
     return answer, losses.all()

@@ -27,9 +27,17 @@ _STATUSES = {
     "links.in-use": 409,
     "installations.overlap": 409,
     "contracts.overlap": 409,
+    "contracts.none-in-force": 409,
+    "contracts.none-ended": 409,
+    "contracts.nobody-before": 409,
+    "contracts.billed": 409,
+    "contracts.counted-on": 409,
+    "billing.not-issued": 409,
     "multipliers.overlap": 409,
+    "tariffs.number-taken": 409,
     "tariffs.version-taken": 409,
     "bills.immutable": 409,
+    "billing.proposal-stale": 409,
 }
 _UNPROCESSABLE, _LATER = 422, 503
 

@@ -6,8 +6,8 @@ from importlib import import_module
 
 import structlog
 
-from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.interfaces.workers.logs import set_up_logs
+from wattkeeper.bootstrap.logs import set_up_logs
+from wattkeeper.interfaces.unforeseen import explain
 from wattkeeper.interfaces.workers.parent import die_with_parent
 
 ROLES = ("store", "headend", "web", "worker", "writer")
@@ -23,8 +23,11 @@ def main() -> int:
     set_up_logs(role)
     try:
         code: int = import_module(f"wattkeeper.interfaces.workers.{role}").run()
-    except WattkeeperError as error:
-        structlog.get_logger().error("role.refused", code=error.code, **error.params)
+    except Exception as error:
+        told = explain(error)
+        if told.code == "shell.unexpected":
+            raise
+        structlog.get_logger().error("role.refused", code=told.code, **told.params)
         return 1
     return code
 

@@ -4,6 +4,7 @@ The supervisor holds the data folder's lock, prepares the database and makes the
 that it only watches. A child that dies is started again with a growing pause; the others go on.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -23,6 +24,7 @@ from urllib.request import urlopen
 import structlog
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.interfaces.workers.child_log import why_it_ended
 from wattkeeper.interfaces.workers.tls import Tls, names_of, own_address
 
 ORDER = ("store", "writer", "headend", "worker", "web")
@@ -42,6 +44,7 @@ class Child:
         self._environment = environment
         self._log_path = log_path
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_begins_bytes = 0
         self._deaths_count = 0
         self._starts_at_s = 0.0
 
@@ -53,6 +56,7 @@ class Child:
     def start(self) -> None:
         """Spawn the process; its log goes to a file of the data folder."""
         with self._log_path.open("ab") as sink:
+            self._log_begins_bytes = sink.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "wattkeeper.interfaces.workers", self.role],
                 env=dict(self._environment),
@@ -75,6 +79,10 @@ class Child:
     def has_died(self) -> bool:
         """Whether the process ended."""
         return self._process is not None and self._process.poll() is not None
+
+    def why_it_ended(self) -> WattkeeperError:
+        """Return why a process that was started ended."""
+        return why_it_ended(self.role, self._log_path, self._log_begins_bytes)
 
     def stop(self) -> None:
         """Ask the process to end, and end it when it does not."""
@@ -116,7 +124,8 @@ class Supervisor:
     def take_folder(self) -> None:
         """Take the data folder's lock and check that the port is free.
 
-        :raises WattkeeperError: ``serve.folder-locked`` or ``serve.port-busy``
+        :raises WattkeeperError: ``serve.folder-locked``, ``serve.port-busy``, ``serve.port-denied`` or
+            ``serve.address-unknown``
         """
         self._lock = (self._folder / "run" / "serve.lock").open("w")
         try:
@@ -128,12 +137,16 @@ class Supervisor:
             try:
                 probe.bind((self._host, self._port))
             except OSError as error:
-                raise WattkeeperError("serve.port-busy", host=self._host, port=self._port) from error
+                code = {
+                    errno.EADDRINUSE: "serve.port-busy",
+                    errno.EACCES: "serve.port-denied",
+                }.get(error.errno or 0, "serve.address-unknown")
+                raise WattkeeperError(code, host=self._host, port=self._port) from error
 
     def start(self, roles: tuple[str, ...] = ORDER) -> None:
         """Start the children of `roles`, each once the one before is ready.
 
-        :raises WattkeeperError: ``serve.child-failed`` if one ends instead
+        :raises WattkeeperError: what one says that ends instead, else ``serve.child-failed``
         """
         for child in self._children:
             if child.role not in roles:
@@ -151,11 +164,7 @@ class Supervisor:
         deadline_s = time.monotonic() + STARTS_WITHIN_S
         while not is_ready():
             if child.has_died() or time.monotonic() > deadline_s:
-                raise WattkeeperError(
-                    "serve.child-failed",
-                    child=child.role,
-                    log=str(self._folder / "log" / f"{child.role}.log"),
-                )
+                raise child.why_it_ended()
             time.sleep(0.05)
 
     def _is_store_ready(self) -> bool:

@@ -13,16 +13,13 @@ from wattkeeper.protocols.dlms.errors import ApduDamaged
 
 REQUEST_TAG = 0x01
 RESPONSE_TAG = 0x08
-CONFIRMED_SERVICE_ERROR_TAG = 0x0E
 VERSION = 6
 _CONFORMANCE_HEAD = b"\x5f\x1f\x04\x00"
 _VAA_NAME_LN = b"\x00\x07"
 
 # Conformance bits (clause 7.3.1), as an integer of 24 bits
 GENERAL_PROTECTION = 1 << 22
-GENERAL_BLOCK_TRANSFER = 1 << 21
 BLOCK_TRANSFER_GET = 1 << 12
-BLOCK_TRANSFER_SET = 1 << 11
 MULTIPLE_REFERENCES = 1 << 9
 DATA_NOTIFICATION = 1 << 7
 GET = 1 << 4

@@ -1,7 +1,7 @@
 """What a bill refuses, what it traces, and the tier threshold to the milliwatt-hour."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wattkeeper.core.billing.correct import correction, reverse
+from wattkeeper.core.billing.correct import reverse
 from wattkeeper.core.billing.document import BillDocument, RegisterRead, bill_to_json, exact_text
 from wattkeeper.core.billing.energy import counter_start
 from wattkeeper.core.billing.intervals import IntervalColumns, UnableToBill
@@ -126,6 +126,9 @@ def test_other_refusals(make: SimpleNamespace) -> None:
         make.bill([], span, 0)
     with pytest.raises(UnableToBill, match=r"billing\.two-tariffs-a-day"):
         make.bill([later, later], span, 0)
+    with pytest.raises(UnableToBill, match=r"billing\.version-twice"):
+        # the lines of one would be taxed with those of the other, and so twice
+        make.bill([make.tariff(make.flat("1")), replace(later, valid_from_date=date(2026, 3, 16))], span, 0)
     with pytest.raises(UnableToBill, match=r"billing\.tariffs-differ"):
         make.bill([make.tariff(make.flat("1"), currency="EUR"), later], span, 0)
     with pytest.raises(UnableToBill, match=r"billing\.period-not-local-days"):
@@ -208,12 +211,6 @@ def test_reversal_takes_back_every_line(make: SimpleNamespace) -> None:
     assert back.reverses_key == old.document_key
     assert back.document_key != old.document_key
     assert [line.amount for line in back.lines] == [-line.amount for line in old.lines]
-    with pytest.raises(UnableToBill, match=r"billing\.nothing-to-correct"):
-        correction(old, old)
-    with pytest.raises(UnableToBill, match=r"billing\.already-reversal"):
-        correction(back, old)
-    with pytest.raises(UnableToBill, match=r"billing\.correction-of-another"):
-        correction(old, replace(old, usage_point="up-2", document_key="x"))
 
 
 def test_a_bill_as_json(make: SimpleNamespace) -> None:

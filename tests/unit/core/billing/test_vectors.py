@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from shared import shared_path
-from wattkeeper.core.billing.correct import correction
+from wattkeeper.core.billing.correct import reverse
 from wattkeeper.core.billing.document import BillDocument
 from wattkeeper.core.kernel.money import fraction_to_minor
 
@@ -186,7 +186,7 @@ def test_rebill(
     span = make.period("2026-03-01", "2026-04-01")
     old = make.bill(make.tariff(make.flat(price)), span, milliwh(old_kwh))
     new = make.bill(make.tariff(make.flat(price)), span, milliwh(new_kwh), data_version="run-4")
-    assert correction(old, new).balance_effect_minor == minor(cases[name][effect])
+    assert reverse(old).total_minor + new.total_minor == minor(cases[name][effect])
 
 
 def yearly_tiers(adders: list[str], mode: str = "pro_rata") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from wattkeeper.core.commands.authorize import OPERATOR_CAP, UnableToAuthorize, authorize, tenant_cap
-from wattkeeper.core.commands.facts import Approver, Command, Facts, batch_key_of, count_in_window
+from wattkeeper.core.commands.facts import Approver, Command, Facts, batch_key_of, window_start
 from wattkeeper.core.commands.read_back import judge_read_back
 from wattkeeper.core.commands.states import TRANSITIONS, Kind, State, change_state
 from wattkeeper.core.kernel.relay import RelayState
@@ -71,7 +71,8 @@ class Operations(RuleBasedStateMachine):
 
     def count(self, person_id: int | None) -> int:
         """Count the last hour's disconnects of a person, or of the tenant."""
-        return count_in_window((at for at, who in self.let_go if person_id in (None, who)), self.now)
+        since = window_start(self.now)
+        return sum(since < at <= self.now for at, who in self.let_go if person_id in (None, who))
 
     def is_permitted(self, item: Item) -> bool:
         """Ask the core."""

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import shared_path
-from wattkeeper.core.kernel.instants import Period, from_seconds, local_day, local_days, to_seconds
+from wattkeeper.core.kernel.instants import (
+    Period,
+    day_unit_s,
+    from_seconds,
+    local_day,
+    local_days,
+    to_seconds,
+)
 
 DAYS = [
     day for day in json.loads(shared_path("vectors/calendar/day_lengths.json").read_text()) if day["n15"] > 0
@@ -60,3 +67,17 @@ def test_local_days_have_their_length(day: dict[str, Any]) -> None:
 def test_an_open_period_has_no_last_day() -> None:
     with pytest.raises(ValueError, match="no last day"):
         list(local_days(Period(from_seconds(0)), ZoneInfo("UTC")))
+
+
+@pytest.mark.parametrize(
+    ("zone", "unit_s"),
+    [
+        ("Asia/Shanghai", 86_400),
+        ("Asia/Kathmandu", 86_400),
+        ("Europe/Berlin", 3600),
+        ("America/Santiago", 3600),
+        ("Australia/Lord_Howe", 1800),
+    ],
+)
+def test_every_day_is_a_whole_number_of_units(zone: str, unit_s: int) -> None:
+    assert day_unit_s(ZoneInfo(zone)) == unit_s

@@ -145,6 +145,7 @@ def test_wrong_codes(wrong: str) -> None:
     assert decode_iec(["3.8.x"]) is None
     assert decode_mscons("999") is None
     assert decode_uk("X") is None
+    assert [parse_quality_name(letter) for letter in "AE"] == [decode_uk(letter) for letter in "AE"]
     for name in ("", "good", "est.magic", "raw+wet", "est+"):
         assert parse_quality_name(name) is None
 

@@ -21,6 +21,7 @@ from wattkeeper.core.readings.interval_reads import collect_intervals
 from wattkeeper.core.readings.intervals import Gap, Intervals, derive_intervals
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 
+UTC = ZoneInfo("UTC")
 QUARTER_S = 900
 DAY_S = 86_400
 START_S = 1_767_225_600
@@ -59,11 +60,12 @@ def combine(
             installations=[channel(PROFILE, profile_step)],
             reads={PROFILE: ReadColumns.of(energy)},
             power_max_w=POWER_MAX_W,
+            zone=UTC,
             **window,
         ),
         day_bounds_s=START_S + np.arange(days + 1) * DAY_S,
-        register_step_milliwh=int(register_step),
-        profile_step_milliwh=int(profile_step),
+        register_step_milliwh=lambda _: int(register_step),
+        profile_step_milliwh=lambda _: int(profile_step),
     )
 
 
@@ -255,10 +257,10 @@ def test_every_local_day_is_what_the_registers_advanced(zone: str, first: date, 
     step = max(each.rate_milliwh for each in life.segments)
     found = combine_intervals(
         derive_intervals(installations=installations_of(life), reads=registers_of(life, days_s), **window),
-        collect_intervals(installations=channels, reads=kept, **window),
+        collect_intervals(installations=channels, reads=kept, zone=own_zone, **window),
         day_bounds_s=np.array(days_s),
-        register_step_milliwh=int(step),
-        profile_step_milliwh=int(100 * max(ratio for _, ratio in life.changes)),
+        register_step_milliwh=lambda _: int(step),
+        profile_step_milliwh=lambda _: int(100 * max(ratio for _, ratio in life.changes)),
     )
     for from_s, to_s in pairwise(days_s):
         places = range((from_s - days_s[0]) // QUARTER_S, (to_s - days_s[0]) // QUARTER_S)
@@ -274,14 +276,14 @@ def test_an_interval_cut_by_an_exchange_is_both_meters() -> None:
     life = live(Random(3), START_S, START_S + 40 * QUARTER_S, None, events={"exchange": 1})
     channels, energy = profile_of(life, Fraction(1))
     window = {"from_s": life.from_s, "to_s": life.to_s, "interval_s": QUARTER_S, "power_max_w": POWER_MAX_W}
-    found = collect_intervals(installations=channels, reads=energy, **window)
+    found = collect_intervals(installations=channels, reads=energy, zone=UTC, **window)
     assert not found.gaps
     for i, at_s in enumerate(found.starts_at_s.tolist()):
         ratio = life.changes[0][1]
         assert abs(int(found.value_milliwh[i]) - life.true_milliwh(at_s, at_s + QUARTER_S)) <= 2 * ratio + 1
     place = (life.exchanges[0] - life.from_s) // QUARTER_S
     del energy[channels[1].channel_id]
-    alone = collect_intervals(installations=channels, reads=energy, **window)
+    alone = collect_intervals(installations=channels, reads=energy, zone=UTC, **window)
     assert alone.provenance[place] == Provenance.MISSING
     assert [finding.rule for finding in alone.findings] == ["readings.exchange-read-missing"]
 
@@ -298,6 +300,7 @@ def test_a_ratio_change_inside_an_interval_is_shared_out_by_time() -> None:
         to_s=START_S + 2 * QUARTER_S,
         interval_s=QUARTER_S,
         power_max_w=10**6,
+        zone=UTC,
     )
     assert found.value_milliwh.tolist() == [9 * 20_000, 9 * 40_000]
     assert found.provenance.tolist() == [Provenance.ESTIMATED, Provenance.MEASURED]

@@ -107,7 +107,8 @@ def test_a_rollover_between_two_reads_is_flagged() -> None:
 def test_a_gap_in_which_the_register_may_have_gone_round_twice_is_said() -> None:
     found = derive([meter(modulus=10**4)], {1: reads((0, 9_990), (60, 20))})
     assert rules(found) == ["readings.rollover", "readings.rollover-ambiguous"]
-    assert found.gaps == (Gap(0, 4, 30_000, is_exact=True),)
+    assert found.findings[1].evidence == {"register_modulus": 10**4, "advance": 30, "advance_max": 100_001}
+    assert found.gaps == (Gap(0, 4, 30_000, is_exact=False),)
 
 
 def test_a_decrease_that_is_no_rollover_is_refused() -> None:
@@ -285,26 +286,28 @@ def test_a_device_polled_off_the_grid_is_interpolated_and_conserves() -> None:
 DAY_MIN = 24 * 60
 
 
-@pytest.mark.parametrize(("apart_min", "is_bracketed"), [(DAY_MIN + 1, True), (DAY_MIN, False)])
-def test_reads_by_hand_more_than_a_day_apart_begin_and_end_what_lies_between(
-    apart_min: int, *, is_bracketed: bool
-) -> None:
+@pytest.mark.parametrize("apart_min", [16, 20, 60, 601, DAY_MIN, DAY_MIN + 1])
+def test_each_read_beside_the_grid_begins_and_ends_what_lies_between(apart_min: int) -> None:
     """A straight line leads from each read to the boundary beside it; nothing is lost or counted twice."""
-    at = [7, 7 + apart_min, 7 + 2 * apart_min]
-    by_hand = reads(*((minutes, 100 + 2 * minutes, Source.FIELD) for minutes in at))
-    found = derive([meter()], {1: by_hand}, quarters=2 * DAY_MIN // 15 + 2, power_max_w=10**6)
-    energies = [gap.energy_milliwh for gap in found.gaps if gap.end_index < len(found)]
-    if not is_bracketed:
-        assert None in energies
-        return
-    first, middle, last = 15, at[1] // 15 * 15, at[2] // 15 * 15
-    assert [each for each in energies if each is not None] == [
-        2000 * (middle - first),
-        2000 * (last - middle - 15),
-    ]
-    assert found.value_milliwh[middle // 15] == 2000 * 15
-    assert found.method[middle // 15] == Method.LINEAR
+    at = [7 + apart_min * number for number in range(2 * DAY_MIN // apart_min + 1)]
+    rows = reads(*((minutes, 100 + 2 * minutes, Source.FIELD) for minutes in at))
+    found = derive([meter()], {1: rows}, quarters=2 * DAY_MIN // 15 + 2, power_max_w=10**6)
+    beside = sorted({bound for each in at for bound in (each // 15 * 15, each // 15 * 15 + 15)})
+    assert (found.position_chain[[bound // 15 for bound in beside[1:-1]]] == 0).all()
+    inner = [gap for gap in found.gaps if gap.first_index > 0 and gap.end_index < len(found)]
+    assert all(gap.energy_milliwh == 2000 * 15 * (gap.end_index - gap.first_index) for gap in inner)
+    is_known = found.provenance != Provenance.MISSING
+    assert (found.value_milliwh[is_known] == 2000 * 15).all()
+    assert set(found.method[is_known].tolist()) <= {Method.LINEAR}
+    assert is_known.any() == (len(at) > 2)
     assert not any(gap.is_exact for gap in found.gaps)
+
+
+def test_reads_of_an_exchange_leave_to_the_grid_what_the_grid_knows_exactly() -> None:
+    old, new = meter(ends_at_s=minute(67)), meter(2, starts_at_s=minute(67))
+    own = {1: reads((0, 100), (15, 115), (67, 200, Source.FIELD)), 2: reads((67, 7, Source.FIELD), (150, 90))}
+    found = derive([old, new], own, quarters=10)
+    assert found.gaps == (Gap(1, 10, (85 + 83) * 1000, is_exact=True),)
 
 
 def test_the_newest_live_read_brackets_an_open_gap() -> None:

@@ -1,6 +1,7 @@
 """Reads that hold interval energy: multiplied, checked, never invented."""
 
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,6 +13,7 @@ from wattkeeper.core.readings.intervals import Gap, Intervals, InvalidWindow
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 
 HOUR_S = 3600
+UTC = ZoneInfo("UTC")
 
 
 def collect(*rows: tuple[int, int], hours: int = 4, flags: Flag = Flag.LATE) -> Intervals:
@@ -25,6 +27,7 @@ def collect(*rows: tuple[int, int], hours: int = 4, flags: Flag = Flag.LATE) -> 
         to_s=hours * HOUR_S,
         interval_s=HOUR_S,
         power_max_w=1000,
+        zone=UTC,
     )
 
 
@@ -63,5 +66,6 @@ def test_a_conflict_is_decided_and_said() -> None:
 
 
 def test_a_window_is_whole_intervals() -> None:
+    window = {"from_s": 0, "to_s": 5, "interval_s": 2}
     with pytest.raises(InvalidWindow):
-        collect_intervals(installations=[], reads={}, from_s=0, to_s=5, interval_s=2, power_max_w=1)
+        collect_intervals(installations=[], reads={}, power_max_w=1, zone=UTC, **window)

@@ -135,7 +135,6 @@ def test_what_the_dials_counted_is_what_is_derived(digits: int | None) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("digits", [4, 5, 6, 7, 8, None])
 def test_what_the_dials_counted_is_what_is_derived_in_many_lives(digits: int | None) -> None:
     for seed in range(100, 350):

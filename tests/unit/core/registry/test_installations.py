@@ -8,7 +8,6 @@ from wattkeeper.core.registry.installations import (
     ChannelInstallation,
     InvalidInstallation,
     MultiplierPeriod,
-    check_installations,
 )
 
 
@@ -21,18 +20,6 @@ def installation(
     modulus: int | None = 10**6,
 ) -> ChannelInstallation:
     return ChannelInstallation(1, starts_at_s, ends_at_s, step_milliwh, modulus, multipliers)
-
-
-def test_installations_come_in_order_of_time() -> None:
-    first, second = installation(0, 100), installation(100)
-    assert check_installations([second, first]) == (first, second)
-
-
-@pytest.mark.parametrize("earlier", [installation(0, 101), installation(0)])
-def test_overlapping_installations_are_refused(earlier: ChannelInstallation) -> None:
-    with pytest.raises(InvalidInstallation) as raised:
-        check_installations([installation(100), earlier])
-    assert raised.value.code == "installations.overlap"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from wattkeeper.core.registry.topology import (
     InvalidTopology,
     TopologyLink,
     check_topology,
-    get_children,
     get_descendants,
 )
 
@@ -20,9 +19,8 @@ TREE = [
 
 def test_a_point_moves_from_one_parent_to_another() -> None:
     check_topology(TREE)
-    assert get_children(TREE, parent_id=1, at_s=99) == {2, 3}
-    assert get_children(TREE, parent_id=1, at_s=100) == {2}
-    assert get_children(TREE, parent_id=2, at_s=100) == {3}
+    assert get_descendants(TREE, parent_id=2, at_s=99) == set()
+    assert get_descendants(TREE, parent_id=2, at_s=100) == {3, 4}
     assert get_descendants(TREE, parent_id=1, at_s=100) == {2, 3, 4}
 
 

@@ -1,10 +1,13 @@
 """Main against check meter: what the limits and the steps of both allow to be said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from wattkeeper.core.vee.accuracy import (
     LIMITS,
+    WHOLE,
     Comparison,
     MeterClass,
     UnableToJudge,
@@ -101,6 +104,12 @@ def test_the_worst_band_becomes_a_finding() -> None:
     (found,) = find_inaccurate(bad, series_id=4, starts_at_s=0, ends_at_s=3600)
     assert (found.rule, found.series_id, found.evidence["load_permille"]) == ("vee.accuracy", 4, 50)
     assert not find_inaccurate(compare(1000, 0), series_id=4, starts_at_s=0, ends_at_s=3600)
+
+
+def test_over_all_loads_a_finding_names_no_load() -> None:
+    whole = tuple(replace(each, load_permille=WHOLE) for each in compare(1000, 30_000))
+    (found,) = find_inaccurate(whole, series_id=4, starts_at_s=0, ends_at_s=3600)
+    assert "load_permille" not in found.evidence
 
 
 def test_classes_are_strict_where_load_is_high() -> None:

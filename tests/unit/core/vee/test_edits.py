@@ -57,9 +57,14 @@ def value_at(derived: Any, edits: list[Edit], **options: int) -> tuple[int, int,
 
 def test_an_edit_holds_against_the_value_it_rejects_and_gives_way_to_another() -> None:
     assert value_at(series([10, 20, 30]), [EDIT]) == (70, Provenance.EDITED, [])
-    assert value_at(series([10, 21, 30]), [EDIT]) == (21, Provenance.MEASURED, ["vee.edit-overtaken"])
+    assert value_at(series([10, 22, 30]), [EDIT]) == (22, Provenance.MEASURED, ["vee.edit-overtaken"])
     assert value_at(series([10, 70, 30]), [EDIT]) == (70, Provenance.MEASURED, [])
     assert value_at(series([10, None, 30]), [EDIT]) == (70, Provenance.EDITED, [])
+
+
+@pytest.mark.parametrize("measured", [19, 21])
+def test_what_a_day_carries_over_is_no_other_value(measured: int) -> None:
+    assert value_at(series([10, measured, 30]), [EDIT]) == (70, Provenance.EDITED, [])
 
 
 def test_an_edit_of_a_dark_interval_makes_no_lit_one_of_it() -> None:
@@ -70,7 +75,7 @@ def test_an_edit_of_a_dark_interval_makes_no_lit_one_of_it() -> None:
 
 
 def test_a_suspect_value_overtakes_no_edit() -> None:
-    doubtful = series([10, 21, 30])
+    doubtful = series([10, 25, 30])
     doubtful.flags[1] = Flag.SUSPECT
     assert value_at(doubtful, [EDIT])[:2] == (70, Provenance.EDITED)
 

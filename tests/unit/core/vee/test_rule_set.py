@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wattkeeper.core.vee.formula import InvalidFormula, parse_formula
@@ -13,9 +13,7 @@ from wattkeeper.core.vee.rule_set import Estimation, RuleSet, Setting
 from wattkeeper.core.vee.rule_set_json import (
     InvalidRuleSet,
     dump_rule_set,
-    dump_schedule,
     parse_rule_set,
-    parse_schedule,
 )
 from wattkeeper.core.vee.rules_periods import STATISTIC_NAMES
 from wattkeeper.core.vee.schedule import Assignment, OverlappingRuleSets, RuleSchedule
@@ -97,21 +95,6 @@ def test_what_is_no_formula_is_refused(text: str, code: str) -> None:
     assert refused.value.code == code
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{",
-        "[]",
-        '{"assignments": 1}',
-        '{"assignments": [{"group": null, "starts_at_s": 5, "ends_at_s": 5, "rule_set": {"code": "a"}}]}',
-        '{"assignments": [{"group": 7, "starts_at_s": 5, "rule_set": {"code": "a"}}]}',
-    ],
-)
-def test_what_is_no_schedule_is_refused(text: str) -> None:
-    with pytest.raises(InvalidRuleSet):
-        parse_schedule(text)
-
-
 def test_severities_say_what_a_failure_does() -> None:
     rules = RuleSet().with_setting("vee.spike", Severity.ESTIMATE).with_setting("vee.negative", Severity.OFF)
     assert [rule.code for rule in rules.estimating_rules] == ["vee.spike"]
@@ -156,14 +139,6 @@ def test_two_sets_for_one_group_may_not_overlap(ends_at_s: int | None, is_refuse
             RuleSchedule(both)
     else:
         assert RuleSchedule(both).find(["shops"], 99) is A
-
-
-@settings(max_examples=25)
-@given(st.lists(st.tuples(st.sampled_from(["x", "y", None]), RULE_SETS), max_size=2))
-def test_a_schedule_survives_json(rows: list[tuple[str | None, RuleSet]]) -> None:
-    assignments = tuple(Assignment(group, own, 10 * i, 10 * i + 10) for i, (group, own) in enumerate(rows))
-    schedule = RuleSchedule(assignments)
-    assert parse_schedule(dump_schedule(schedule)).assignments == schedule.assignments
 
 
 @given(st.data())

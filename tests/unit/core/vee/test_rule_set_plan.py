@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from wattkeeper.core.kernel.instants import local_midnight, to_seconds
-from wattkeeper.core.kernel.quality import Flag, Provenance
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.readings.intervals import Gap, Intervals
 from wattkeeper.core.vee.estimate import DayCalendar
+from wattkeeper.core.vee.profile import ClassProfile
 from wattkeeper.core.vee.registry import Severity
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet, SeriesLimits
 from wattkeeper.core.vee.rule_set_plan import FOREVER_S, RulePlan, is_same_judgement, validate_by_plan
@@ -146,3 +147,17 @@ def test_a_gap_that_a_change_cuts_keeps_its_energy() -> None:
     mixed = int(halves[0][gap.first_index : cut].sum() + halves[1][cut : gap.end_index].sum())
     assert mixed != gap.energy_milliwh  # the fault that one owner a gap prevents
     assert (window.value_milliwh[inside] == halves[0][inside]).all()
+
+
+def test_a_gap_begins_with_its_meter() -> None:
+    """Of the time before the installation nothing is said, by no rule set: no run of values begins there."""
+    curve = tuple(10**9 // 365 // 24 + 10 * hour for hour in range(24))
+    profiled = RuleSet("profiled", estimation=Estimation(profile=ClassProfile(3500, (curve,) * 3)))
+    cut = 30 * 24
+    rows = derived(gaps=(Gap(cut, DAYS * 24, 7_654_321, True),))
+    for column in (rows.provenance, rows.value_milliwh, rows.is_installed):
+        column[:cut] = 0
+    rows.position_chain[:cut] = -1
+    window, _ = under(RulePlan((-(2**40), CUT_S), (OLD, profiled)), rows)
+    assert set(window.method[cut:].tolist()) == {Method.CLASS_PROFILE}
+    assert int(window.value_milliwh[cut:].sum()) == 7_654_321

@@ -18,7 +18,7 @@ from wattkeeper.core.registry.installations import ChannelInstallation, Multipli
 from wattkeeper.core.vee.apportion import UnableToEstimate, apportion
 from wattkeeper.core.vee.estimate import DayCalendar, estimate, interpolate
 from wattkeeper.core.vee.like_days import iter_like_days
-from wattkeeper.core.vee.ranks import judge_replacement
+from wattkeeper.core.vee.ranks import rank_all
 from wattkeeper.core.vee.register_rules import find_clock_errors
 from wattkeeper.core.vee.rules import find_demand_over_limit, find_spikes
 from wattkeeper.core.vee.rules_constant import find_constant
@@ -308,4 +308,7 @@ NAMES = {
 
 @pytest.mark.parametrize("case", of_rule("replace"))
 def test_replacement(case: dict[str, Any]) -> None:
-    assert judge_replacement(NAMES[case["old_quality"]], NAMES[case["new_quality"]]).value == case["expect"]
+    """What is reviewed stays: an edit holds until a different verified value ends it, and that is told."""
+    qualities = np.array([NAMES[case["new_quality"]], NAMES[case["old_quality"]]])
+    new_rank, old_rank = rank_all(qualities, np.zeros(2, dtype=np.int64))
+    assert (new_rank >= old_rank) == (case["expect"] == "replace")

@@ -22,12 +22,19 @@ from wattkeeper.drivers.api import (
     RelayCommand,
     Request,
     Steps,
+    TellsInterval,
     TellsMultiplier,
 )
 from wattkeeper.drivers.dlms_three_phase.driver import make_driver
 from wattkeeper.protocols.dlms import objects, wrapper
 from wattkeeper.protocols.dlms.date_time import encode as encode_date_time
-from wattkeeper.protocols.dlms.encoding import double_long_unsigned, long_unsigned, octet_string, unsigned
+from wattkeeper.protocols.dlms.encoding import (
+    NULL,
+    double_long_unsigned,
+    long_unsigned,
+    octet_string,
+    unsigned,
+)
 from wattkeeper.protocols.dlms.obis import Obis
 from wattkeeper.protocols.dlms.objects import Column, ObjectModel, Profile
 from wattkeeper.protocols.dlms.security import Keys
@@ -50,13 +57,17 @@ class Meter:
     energy_unit: int = 30
     statuses: dict[int, int] = field(default_factory=dict)
     ratios: dict[int, int] = field(default_factory=dict)
+    period_s: int = INTERVAL_S
+    has_stamps: bool = True
     security: ServerSecurity = field(default_factory=lambda: ServerSecurity(b"SIM00001", Keys(GUEK, GAK)))
 
     def rows(self, from_s: int | None, to_s: int | None) -> list[list[bytes]]:
-        stamps = [START_S + INTERVAL_S * i for i in range(1000)]
+        stamps = [START_S + (self.period_s or INTERVAL_S) * i for i in range(1000)]
         return [
             [
-                octet_string(encode_date_time(at_s, deviation_min=-480)),
+                octet_string(encode_date_time(at_s, deviation_min=-480))
+                if self.has_stamps or at_s == max(START_S, from_s or 0)
+                else NULL,
                 unsigned(self.statuses.get(at_s, 0)),
                 double_long_unsigned((at_s - START_S) // INTERVAL_S * 7),
             ]
@@ -80,7 +91,7 @@ class Meter:
         model.add_register(Obis(1, 0, 13, 7, 0), lambda: long_unsigned(987), scaler=-3, unit=255)
         model.add_clock(lambda: self.clock_s, lambda at_s: setattr(self, "clock_s", at_s), deviation_min=-480)
         columns = (Column(8, objects.CLOCK), Column(1, Obis(0, 0, 96, 10, 1)), Column(3, energy))
-        model.add_profile(Profile(columns, self.rows))
+        model.add_profile(Profile(columns, self.rows, self.period_s))
         model.add_disconnect_control(
             lambda: self.relay,
             lambda: setattr(self, "relay", 0),
@@ -98,6 +109,7 @@ class Line:
     spoil: Callable[[bytes], list[bytes]] = lambda frame: [frame]
     frames: list[bytes] = field(default_factory=list)
     late: list[bytes] = field(default_factory=list)
+    questions: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.session = self.connect()
@@ -107,6 +119,7 @@ class Line:
         return ServerSession(self.meter.model(), associations, self.meter.security, lambda: b"S" * 16)
 
     def ask(self, driver: Driver, request: Request) -> Answer:
+        self.questions.append(request.is_question)
         frame = wrapper.decode_frame(request.frame)
         assert frame is not None
         answer = self.session.feed(frame[0].apdu, frame[0].source)
@@ -192,6 +205,19 @@ def test_a_profile_is_read_in_spans_and_stamped(line: Line, driver: Driver, mete
     ]
 
 
+@pytest.mark.parametrize(("period_s", "told_s"), [(900, 900), (1800, 1800), (300, 300), (0, None)])
+def test_what_a_meter_says_of_its_profile_is_believed(period_s: int, told_s: int | None) -> None:
+    """Records without a stamp follow the one before by the meter's interval, not by ours."""
+    line, driver = Line(Meter(period_s=period_s, has_stamps=False)), make_driver(config())
+    assert isinstance(driver, TellsInterval)
+    assert driver.profile_interval_s is None
+    line.run(driver, driver.open())
+    reads = line.run(driver, driver.read_profile(START_S, START_S + 2 * 3600))
+    assert driver.profile_interval_s == told_s
+    step_s = told_s or INTERVAL_S
+    assert [read.measured_at_s for read in reads] == list(range(START_S, START_S + 2 * 3600, step_s))
+
+
 def test_a_profile_span_is_half_open(line: Line, driver: Driver) -> None:
     span = (START_S + INTERVAL_S, START_S + 3 * INTERVAL_S)
     stamps = [read.measured_at_s for read in line.run(driver, driver.read_profile(*span))]
@@ -218,7 +244,9 @@ def test_the_relay_goes_off_and_is_armed(line: Line, driver: Driver) -> None:
     assert line.run(driver, driver.read_relay()) is RelayState.CONNECTED
     line.run(driver, driver.control_relay(RelayCommand.DISCONNECT))
     assert line.run(driver, driver.read_relay()) is RelayState.DISCONNECTED
+    line.questions.clear()
     line.run(driver, driver.control_relay(RelayCommand.ARM))
+    assert line.questions == [True, False]
     assert line.run(driver, driver.read_relay()) is RelayState.READY_FOR_RECONNECTION
 
 

@@ -51,6 +51,7 @@ class Meter:
         self.part_bytes = 196
         self.status = SupplyStatus(is_switch_open=False, is_command_open=False)
         self.can_tell_edges = True
+        self.interval_s = 900
         self.parts = {}
 
     def __call__(self, request):
@@ -89,7 +90,7 @@ class Meter:
         else:
             start_s = asked.from_time.to_seconds(self.zone)
             edge = (
-                [s for s in stamps if start_s <= s < start_s + asked.count * 900]
+                [s for s in stamps if start_s <= s < start_s + asked.count * self.interval_s]
                 if start_s in self.records
                 else []
             )
@@ -188,6 +189,19 @@ def test_profile_asks_six_records_at_a_time_and_stamps_in_utc():
 def test_profile_asks_only_for_whole_slots_of_the_span():
     meter = Meter(records=[(MIDNIGHT_S + n * 900, n) for n in range(20)])
     assert read_profile(meter, MIDNIGHT_S + 1, MIDNIGHT_S + 1801)[0] == [MIDNIGHT_S + 900, MIDNIGHT_S + 1800]
+
+
+@pytest.mark.parametrize(("zone", "phase_s"), [("Asia/Kolkata", 1800), ("Asia/Shanghai", 7 * 60)])
+def test_records_beside_multiples_of_the_interval_are_read_too(zone, phase_s):
+    """Local hours in India lie half an hour beside those of UTC; others may stamp at seven minutes past."""
+    first_s = MIDNIGHT_S // 3600 * 3600 + phase_s
+    held = [n for n in range(40) if n not in (7, 8, 30)]
+    meter = Meter(records=[(first_s + n * 3600, n) for n in held], zone=ZoneInfo(zone))
+    meter.interval_s = 3600
+    driver = make_driver("dlt645_2007", config(time_zone=zone, interval_s=3600))
+    for from_s in (first_s, first_s - phase_s):
+        reads = run_steps(driver.read_profile(from_s, first_s + 40 * 3600), meter)
+        assert sorted({r.measured_at_s for r in reads}) == [first_s + n * 3600 for n in held]
 
 
 def test_a_gap_inside_the_memory_is_left_out():
@@ -309,6 +323,17 @@ def test_control_is_good_for_ten_minutes_by_the_meters_clock(command, n1):
     assert request.command == n1
     assert request.valid_until.to_seconds(BEIJING) == NOW_S + 600
     assert request.password.hex() == "02123456"
+
+
+def test_a_control_asks_for_the_clock_and_orders_once():
+    meter, questions = Meter(), []
+
+    def answer(request):
+        questions.append(request.is_question)
+        return meter(request)
+
+    run_steps(make_driver("dlt645_2007", config()).control_relay(RelayCommand.DISCONNECT), answer)
+    assert questions == [True, True, False]
 
 
 def test_a_refusal_is_told_with_its_reason():

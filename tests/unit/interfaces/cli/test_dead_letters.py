@@ -9,6 +9,7 @@ from shell_runner import refused, run
 from wattkeeper.actions.services import Services
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.headend.dead_letters import DeadLetters
+from wattkeeper.interfaces.messages import sentence
 
 
 @pytest.mark.usefixtures("ours")
@@ -23,6 +24,9 @@ def test_letters_are_listed_and_asked_for_again(services: Services) -> None:
         ("dead-1", "store.out-of-range", False),
         ("dead-2", "store.out-of-range", False),
     ]
+    assert sentence("store.out-of-range", {}, "zh-hans")[:6] in run(
+        "--lang", "zh-hans", "dead-letter", "list"
+    )
     assert run("dead-letter", "replay", "dead-2") == "1"
     assert letters.asked_again() == ["dead-2"]
     assert run("dead-letter", "replay") == "1"

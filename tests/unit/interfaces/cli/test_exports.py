@@ -9,8 +9,11 @@ from typer.testing import CliRunner
 
 from relational import NOW, People
 from shell_runner import refused
+from wattkeeper.actions.registry.edit_meter import edit_meter
+from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Method, Provenance
+from wattkeeper.data.collection.models import Run
 from wattkeeper.data.registry.models import Installation, Meter, Series, Site, UsagePoint
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.files import read_file
@@ -78,6 +81,33 @@ def test_every_format_holds_what_is_stored(form: str, stored: dict[str, list[int
     if meters.keys() != {""}:  # not every format says the meter
         assert meters.keys() == {"M1", "M2"}
         assert max(meters["M1"]) < to_seconds(EXCHANGED) <= min(meters["M2"])
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx", "nem12", "greenbutton", "iec61968", "mscons"])
+def test_every_format_names_the_meter_that_was_known(
+    form: str, stored: dict[str, list[int]], ours: People, services: Services, tmp_path: Path
+) -> None:
+    """The exchange was recorded later than the run, and the old meter's number corrected later still."""
+    meter = Meter.objects.get(serial_number="M1")
+    written, named = NOW - timedelta(days=3), {"actor": ours.operator, "services": services}
+    Run.objects.create(
+        id=1, tenant_id=ours.tenant.id, recorded_at=written, stored_at=written, rule_set="", code_version=""
+    )
+    Installation.objects.filter(meter=meter).update(recorded_at=written)
+    Installation.objects.exclude(meter=meter).update(recorded_at=NOW - timedelta(days=1))
+    for days, serial in ((0, "M1b"), (1, "M1c")):
+        at = NOW + timedelta(days=days)
+        edit_meter(now=at, meter_id=meter.id, serial_number=serial, **named)  # type: ignore[arg-type]
+    for at, serials in (
+        (written, {"M1"}),
+        (NOW - timedelta(hours=1), {"M1", "M2"}),
+        (NOW + timedelta(hours=1), {"M1b", "M2"}),
+        (NOW + timedelta(days=2), {"M1c", "M2"}),
+    ):
+        file = tmp_path / "out"
+        assert exported(form, file, "--point", POINT, "--as-of", at.isoformat()) == 0
+        blocks = read_file(file.read_bytes(), CsvOptions()).blocks
+        assert {block.meter_serial for block in blocks} == serials
 
 
 def test_days_are_local(

@@ -37,6 +37,15 @@ def test_a_dry_run_stores_nothing_and_says_all(
     assert [model.objects.count() for model in (Meter, UsagePoint, Job)] == [0, 0, 0]
 
 
+def test_a_dry_run_shows_the_encoding(ours: People, tmp_path: Path, store: MemoryReadingStore) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes((HEAD + GOOD.replace("P1", "电表1")).encode("gbk"))
+    for named in ([], ["--encoding", "gb18030"]):
+        result = CliRunner().invoke(app, ["import", str(file), "--dry-run", *named], catch_exceptions=False)
+        assert (result.exit_code, result.stderr) == (0, "encoding: gb18030\n")
+        assert "电表1" in result.stdout
+
+
 def test_all_or_nothing(ours: People, tmp_path: Path, store: MemoryReadingStore) -> None:
     file = tmp_path / "a.csv"
     file.write_text(HEAD + GOOD + WRONG)
@@ -59,7 +68,7 @@ def test_a_block_that_can_not_go_in_holds_a_whole_file_back(
         CliRunner().invoke(app, ["import", str(file), "--all-or-nothing"], catch_exceptions=False)
     assert (Meter.objects.count(), UsagePoint.objects.count()) == (0, 0)
     result = CliRunner().invoke(app, ["import", str(file)], catch_exceptions=False)
-    assert "Intervals of P2 of 7000 seconds" in result.stderr
+    assert "Intervals of 7000 seconds are not kept at P2" in result.stderr
     assert result.stdout.strip().endswith("rows 2, meters 1, errors 1")
 
 

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from relational import People, Street
 from shell_runner import refused, run
 from wattkeeper.data.audit.models import AuditRecord
-from wattkeeper.data.registry.models import Meter, Multiplier, Site
+from wattkeeper.data.collection.models import FieldRead
+from wattkeeper.data.registry.models import Meter, Multiplier, Site, Topology, UsagePoint
 from wattkeeper.interfaces.cli import main as shell_main
-from wattkeeper.interfaces.cli.main import app, explain
+from wattkeeper.interfaces.cli.main import app
 from wattkeeper.store.memory import MemoryReadingStore
 
 CSV = "usage_point,channel,starts_at,interval_s,value,unit,quality\n"
@@ -52,6 +53,11 @@ def test_a_street_is_built_from_a_shell(ours: People) -> None:
         "--initial-read",
         "0",
     )
+    noted = ("--at", "2026-11-20T10:07:00+08:00", "--reason", "misread")
+    run("meter", "note-read", "M1", "8.90", *noted)
+    run("meter", "note-read", "M2", "3.00", "--at", "2026-11-20T11:00:00+08:00", "--set-to", "0")
+    assert FieldRead.objects.filter(correction_index=1).get().value_count == 890
+    assert FieldRead.objects.filter(set_to_count=0).get().value_count == 300
     run("usage-point", "multiplier", "U1", "200", "--denominator", "5", "--at", "2026-11-21T12:00:00+08:00")
     rows = json.loads(run("meter", "list", "--json"))
     assert [(row["serial_number"], row["usage_point_code"]) for row in rows] == [("M1", None), ("M2", "U1")]
@@ -62,6 +68,19 @@ def test_a_street_is_built_from_a_shell(ours: People) -> None:
     assert Meter.objects.get(serial_number="M1").state == "RETIRED"
     assert AuditRecord.objects.filter(actor__startswith="cli:").count() == AuditRecord.objects.count()
     run("audit", "verify")
+
+
+def test_what_feeds_a_point_begins_and_ends(ours: People, street: Street) -> None:
+    points = UsagePoint.objects.in_bulk([street.point_id, street.other_point_id])
+    child, parent = points[street.point_id].code, points[street.other_point_id].code
+    run("usage-point", "feed", child, parent, "--at", "2026-11-01T00:00:00+08:00")
+    run("usage-point", "feed", child, "--at", "2026-11-02T00:00:00+08:00")
+    fed = Topology.objects.get()
+    assert (fed.child_id, fed.parent_id) == (street.point_id, street.other_point_id)
+    assert str(fed.ends_at) == "2026-11-01 16:00:00+00:00"
+    assert refused("usage-point", "feed", child, "none", "--at", "2026-11-03T00:00:00+08:00") == (
+        "registry.not-found"
+    )
 
 
 def test_edit_and_copy(ours: People, street: Street) -> None:
@@ -136,7 +155,6 @@ def test_nobody_sees_a_trace(capsys: pytest.CaptureFixture[str], monkeypatch: py
     with pytest.raises(SystemExit):
         shell_main.main()
     assert "[shell.unexpected]" in capsys.readouterr().err
-    assert explain(KeyError("x")).code == "shell.unexpected"
 
 
 def test_decode_starts_without_django_and_the_store() -> None:
@@ -148,3 +166,17 @@ def test_decode_starts_without_django_and_the_store() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_command_is_found_before_django_is_set_up() -> None:
+    """In a process of its own: here Django is set up long before any command is."""
+    look = (
+        "from wattkeeper.interfaces.cli.main import COMMANDS, LazyGroup\n"
+        "import sys, typer\n"
+        "group = LazyGroup(name='wattkeeper')\n"
+        "for name in COMMANDS: group.get_command(None, name)\n"
+        "print([name for name in sys.modules if name == 'django.db.models'])"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-800:]
+    assert done.stdout == "[]\n"

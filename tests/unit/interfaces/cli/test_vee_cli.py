@@ -1,17 +1,19 @@
 """The shell's verbs about rule sets, edits, versions and rebill proposals."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from console_street import Home, derive, make_home
+from console_street import Home, derive, make_home, move_in
 from relational import NOW, PASSWORD, People, Street
 from shell_runner import refused, run
 from wattkeeper.actions.billing.propose_rebills import propose_rebills
 from wattkeeper.actions.services import Services
-from wattkeeper.data.billing.models import Bill
+from wattkeeper.data.billing.models import Bill, Contract
 from wattkeeper.data.collection.models import DirtyWindow
+from wattkeeper.data.registry.models import UsagePoint
 
 AT = "2026-10-05T10:00:00+08:00"
 
@@ -65,12 +67,55 @@ def test_edits_and_proposals_by_shell(ours: People, home: Home, services: Servic
     assert [row["quality"] for row in rows] == ["EDITED", "MEASURED"]
     (proposal,) = json.loads(run("rebill", "list", "--json"))
     proposal_id = str(proposal["proposal_id"])
-    assert refused("rebill", "reject", proposal_id, " ") == "billing.proposal-reason"
-    new_id = int(run("rebill", "approve", proposal_id))
+    seen = json.loads(run("rebill", "show", proposal_id))["version"]
+    assert seen == proposal["version"]
+    assert refused("rebill", "show", "99") == "registry.not-found"
+    assert refused("rebill", "reject", proposal_id, seen, " ") == "billing.proposal-reason"
+    assert refused("rebill", "approve", proposal_id, "older") == "billing.proposal-stale"
+    new_id = int(run("rebill", "approve", proposal_id, seen))
     assert Bill.objects.get(id=new_id).corrects_id == home.bill_id
-    assert refused("rebill", "reject", proposal_id, "late") == "billing.proposal-decided"
+    assert refused("rebill", "reject", proposal_id, seen, "late") == "billing.proposal-decided"
     run("edit", "withdraw", edit_id, "--user", "ours-operator", typed=typed)
     assert json.loads(run("edit", "list", "--json"))[0]["state"] == "WITHDRAWN"
+
+
+def test_a_month_of_two_contracts_by_shell(home: Home, ours: People, services: Services) -> None:
+    move_in(ours, home)
+    propose_rebills(services=services, now=NOW)
+    (proposal,) = json.loads(run("rebill", "list", "--json"))
+    new_ids = run("rebill", "approve", str(proposal["proposal_id"]), proposal["version"]).split()
+    assert [str(bill.id) for bill in Bill.objects.filter(state="ISSUED").order_by("starts_at")] == new_ids
+    assert len(new_ids) == 2
+
+
+def test_a_customer_is_erased_by_shell(home: Home) -> None:
+    run("usage-point", "edit", "U1", "--customer-name", "Quillfeather")
+    assert refused("usage-point", "erase-customer", "U1") == "shell.not-sure"
+    run("usage-point", "erase-customer", "U1", "--yes")
+    point = UsagePoint.objects.get(id=home.point_id)
+    assert (point.name, point.customer_name) == ("U1", "")
+
+
+def test_a_contract_ends_by_shell(home: Home) -> None:
+    run("usage-point", "end-contract", "U1", "--at", "2026-10-13T00:00:00+08:00")
+    assert refused("usage-point", "end-contract", "U1", "--at", "2026-10-14T00:00:00+08:00") == (
+        "contracts.none-in-force"
+    )
+    run("usage-point", "reopen-contract", "U1", "--until", "2026-10-14T00:00:00+08:00")
+    assert Contract.objects.get().ends_at == datetime(2026, 10, 13, 16, tzinfo=UTC)
+    run("usage-point", "reopen-contract", "U1")
+    assert Contract.objects.get().ends_at is None
+    assert refused("usage-point", "reopen-contract", "U1") == "contracts.none-ended"
+    code = Contract.objects.get().tariff.code
+    run("usage-point", "contract", "U1", code, "--at", "2026-10-13T00:00:00+08:00", "--same-customer")
+    latest = Contract.objects.latest("starts_at")
+    assert latest.is_same_customer
+    cells = [line.split("│")[-2].strip() for line in run("tariff", "contracts").splitlines() if "│" in line]
+    assert [cell for cell in cells if cell] == ["no", "yes"]  # whether tiers count on
+    run("usage-point", "withdraw-contract", "U1", str(latest.id), "--before-goes-on")
+    (left,) = Contract.objects.all()
+    assert left.ends_at is None
+    assert refused("usage-point", "withdraw-contract", "U1", str(left.id)) == "contracts.billed"
 
 
 def test_the_threshold_by_shell(home: Home) -> None:

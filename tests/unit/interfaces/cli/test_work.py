@@ -4,6 +4,7 @@ import json
 from datetime import time
 
 import pytest
+from typer.testing import CliRunner
 
 from console_street import FRAME, Home, make_home
 from relational import NOW, PASSWORD, People, Street
@@ -12,12 +13,17 @@ from wattkeeper.actions.accounts.create_api_key import create_api_key
 from wattkeeper.actions.commands.set_cut_policy import set_cut_policy
 from wattkeeper.actions.commands.steps import go_to
 from wattkeeper.actions.services import Services
+from wattkeeper.actions.tariffs.add_tariff_version import add_tariff_version
 from wattkeeper.core.commands.states import State
 from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
+from wattkeeper.data.billing.models import Bill, Contract, TariffVersion
 from wattkeeper.data.collection.models import Job
 from wattkeeper.data.commands.models import Command
 from wattkeeper.data.registry.models import UsagePoint
 from wattkeeper.interfaces.cli import commands
+from wattkeeper.interfaces.cli.demo.tariffs import COMMERCIAL
+from wattkeeper.interfaces.cli.main import app
 from wattkeeper.interfaces.cli.shell import print_rows
 
 SERIAL = "260100000001"
@@ -102,8 +108,23 @@ def test_disconnects_are_stopped_and_let_go_and_their_hours_set(ours: People) ->
     assert refused("command", "policy", "--opens", "8h") == "shell.not-an-hour"
 
 
+@pytest.mark.parametrize(
+    ("language", "word"), [("en", "midnight in Europe/Berlin"), ("zh", "Europe/Berlin 的零点")]
+)
+def test_a_tariff_of_another_zone_is_named(ours: People, home: Home, language: str, word: str) -> None:
+    document = {**COMMERCIAL, "code": "far", "zone": "Europe/Berlin"}
+    version_id = add_tariff_version(actor=ours.administrator, now=NOW, name="", document=document)
+    tariff_id = TariffVersion.objects.get(id=version_id).tariff_id
+    Contract.objects.update(tariff_id=tariff_id)
+    Bill.objects.update(state=Bill.State.REVERSED)
+    result = CliRunner().invoke(app, ["--lang", language, "bill", "run", "2026-10"])
+    assert result.exit_code == 1
+    assert word in result.stderr
+    assert "?" not in result.stderr
+
+
 def test_a_month_is_billed_and_its_bill_leads_to_frames(ours: People, home: Home) -> None:
-    assert run("bill", "run", "2026-10") == "issued 0, unchanged 1, corrected 0, held 0"
+    assert run("bill", "run", "2026-10") == "issued 0, unchanged 1, proposed 0, held 0"
     assert run("bill", "run", "2026-11", "--usage-point", "U1", exit_code=1).endswith("held 1")
     assert set(Job.objects.values_list("state", flat=True)) == {"DONE"}
     assert refused("bill", "run", "october") == "shell.not-a-month"
@@ -135,6 +156,17 @@ def test_findings_are_read_and_closed(ours: People, home: Home) -> None:
     assert Finding.objects.get(id=finding_id).comments.count() == 2
     assert refused("finding", "close", finding_id, " ") == "findings.comment-missing"
     assert refused("finding", "list", "--group", "x") == "findings.group-unknown"
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Limit: 2 kWh"), ("zh-hans", "限值: 2 kWh")])
+def test_what_was_seen_is_told_in_words(
+    ours: People, monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    seen = {"limit_milliwh": 2_000_000}
+    keep_findings([FindingDraft(ours.tenant.id, "vee.max-demand", "series:1", NOW, evidence=seen)], now=NOW)
+    assert said in run("--lang", language, "finding", "list")
+    assert json.loads(run("finding", "list", "--json"))[0]["evidence"] == seen
 
 
 def test_a_narrow_terminal_shows_every_cell_whole(

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from ports import free_port
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.workers import tls
 
@@ -58,14 +58,7 @@ def test_given_files_must_make_a_pair(tmp_path: Path) -> None:
         tls.choose(tmp_path, "0.0.0.0", certificate=one.certificate, key=None, is_insecure=False, now=NOW)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_served_to_others_it_is_https(tmp_path: Path) -> None:
     port, environment = free_port(), {**os.environ, "WATTKEEPER_DATA": str(tmp_path / "data")}
     environment.pop("WATTKEEPER_DATABASE", None)

@@ -55,6 +55,6 @@ class Migration(migrations.Migration):
             "series",
             models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to="registry.series"),
         ),
-        migrations.RunPython(pack, unpack),
+        migrations.RunPython(pack, unpack, elidable=True),
         migrations.RemoveField("dirtywindow", "series"),
     ]

@@ -20,7 +20,6 @@ from wattkeeper.interfaces.cli.demo.tariffs import TARIFFS, ZONE
 from wattkeeper.simulators.world_model import World
 from wattkeeper.store.api import Measurements, ReadingStore
 
-MILLIWH_PER_WH = 1000
 Json = dict[str, Any]
 
 

@@ -12,7 +12,7 @@ import typer
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.formats.api import LossList, ParsedIntervals
-from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.csv_intervals import written_so
 from wattkeeper.formats.detect import FORMATS, Format
 from wattkeeper.formats.files import read_file, write_file
 from wattkeeper.formats.mapping import Mapping, parse_mapping
@@ -20,6 +20,14 @@ from wattkeeper.interfaces.cli.language import current_language
 from wattkeeper.interfaces.messages import sentence
 
 FormatOption = Annotated[str, typer.Option("--to", help=f"one of {', '.join(FORMATS)}")]
+EncodingOption = Annotated[
+    str, typer.Option(help="encoding of a CSV file: utf-8, gb18030 or cp1252; as its bytes tell if not given")
+]
+DelimiterOption = Annotated[str, typer.Option(help="between columns; the mapping's, or a comma")]
+DecimalMarkOption = Annotated[str, typer.Option(help="the mapping's, or a point")]
+ZoneOption = Annotated[
+    str | None, typer.Option(help="zone of times without an offset; the mapping's, or none")
+]
 _STANDARD = "-"
 _TEXT_ERRORS_SHOWN = 1000
 
@@ -29,16 +37,18 @@ def convert(
     to: FormatOption,
     output: Annotated[str, typer.Option("--output", "-o", help="a file, or - for standard output")] = "-",
     mapping: Annotated[str, typer.Option(help="JSON file that says how the table is written")] = "",
-    delimiter: str = ",",
-    decimal_mark: str = ".",
-    zone: Annotated[str | None, typer.Option(help="zone of times without an offset")] = None,
+    delimiter: DelimiterOption = "",
+    decimal_mark: DecimalMarkOption = "",
+    zone: ZoneOption = None,
+    encoding: EncodingOption = "",
     all_or_nothing: Annotated[
         bool, typer.Option("--all-or-nothing/--good-rows", help="write nothing if a row is wrong")
     ] = False,
 ) -> None:
     """Convert a file of intervals. Exit 0 only if every row was good and the format can hold all of it."""
     form = find_format(to)
-    how = read_mapping(mapping) if mapping else CsvOptions(delimiter, decimal_mark, zone)
+    own = read_mapping(mapping) if mapping else None
+    how = written_so(own, delimiter=delimiter, decimal_mark=decimal_mark, zone=zone, encoding=encoding)
     parsed = read_file(_read(file), how)
     print_row_errors(file, parsed)
     if parsed.errors and all_or_nothing:

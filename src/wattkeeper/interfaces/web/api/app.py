@@ -19,6 +19,7 @@ from wattkeeper.interfaces.web.api import (
     meters,
     nodes,
     rebills,
+    retention,
     rules,
     sites,
     tariffs,
@@ -56,6 +57,7 @@ for router in (
     rules.router,
     edits.router,
     rebills.router,
+    retention.router,
 ):
     api.add_router("", router)
 

@@ -13,7 +13,7 @@ from wattkeeper.actions.billing.request_billing import request_billing
 from wattkeeper.actions.collection.request_import import request_import
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.collection import queries
-from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.csv_intervals import written_so
 from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
@@ -42,19 +42,24 @@ def upload(
     request: HttpRequest,
     file: File[UploadedFile],
     site_id: int | None = None,
-    delimiter: str = ",",
-    decimal_mark: str = ".",
+    delimiter: str = "",
+    decimal_mark: str = "",
     zone: str | None = None,
+    encoding: str = "",
     mapping: str = "",
     all_or_nothing: bool = False,
 ) -> Any:
     """Import a file of any format in the background; sending it again changes nothing.
 
     `mapping` names the kept mapping of a table; without one its columns are those of the plain CSV format.
+    `delimiter`, `decimal_mark`, `zone` and `encoding` (utf-8, gb18030 or cp1252) stand in place of the
+    mapping's; without any: comma, point, times with their offset, and as its bytes tell.
     """
     if (file.size or 0) > FILE_MAX_BYTES:
         raise WattkeeperError("imports.file-too-large", limit_bytes=FILE_MAX_BYTES)
     actor, services = actor_of(request), get_services()
+    own = find_mapping(actor.tenant_id, mapping)
+    options = written_so(own, delimiter=delimiter, decimal_mark=decimal_mark, zone=zone, encoding=encoding)
     job_id = request_import(
         actor=actor,
         now=services.now(),
@@ -62,8 +67,7 @@ def upload(
         content=file.chunks(),
         label=file.name or "",
         site_id=site_id,
-        options=find_mapping(actor.tenant_id, mapping)
-        or CsvOptions(delimiter=delimiter, decimal_mark=decimal_mark, zone=zone),
+        options=options,
         is_whole=all_or_nothing,
     )
     return Status(202, _job(actor, job_id))

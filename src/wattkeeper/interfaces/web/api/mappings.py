@@ -19,7 +19,6 @@ from wattkeeper.actions.collection.mappings import (
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.formats.api import RowError
-from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.mapping import Mapping, parse_mapping
 from wattkeeper.formats.table_head import detect_content
 from wattkeeper.interfaces.messages import sentence
@@ -117,7 +116,7 @@ def try_(request: HttpRequest, file: File[UploadedFile], how: Form[TryIn]) -> An
     }
 
 
-def find_mapping(tenant_id: int, name: str, text: str = "") -> Mapping | CsvOptions | None:
+def find_mapping(tenant_id: int, name: str, text: str = "") -> Mapping | None:
     """Return the mapping of a name or of a JSON text, None where there is neither.
 
     :raises WattkeeperError: ``mapping.*``

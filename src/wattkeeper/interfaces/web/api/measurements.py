@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from django.http import HttpRequest, HttpResponse
@@ -47,7 +48,9 @@ def list_values(
     rows = require_store(get_services()).measurements(
         actor.tenant_id, [series_id], from_s, to_s, as_of_run_id=run_id
     )
-    rules = rules_between(actor.tenant_id, series_id, facts.interval_s, from_s, to_s)
+    rules = rules_between(
+        actor.tenant_id, series_id, facts.interval_s, ZoneInfo(facts.time_zone), from_s, to_s
+    )
     told = {
         "series_id": series_id,
         "usage_point_id": facts.usage_point_id,

@@ -185,6 +185,16 @@ class ExchangeIn(In):
     initial_read: str
 
 
+class ReadIn(In):
+    """What a register showed, as decimal text, and what somebody set it to then."""
+
+    at: datetime
+    read: str
+    quantity: str = "energy_import"
+    set_to: str | None = None
+    reason: str = Field("", max_length=120)
+
+
 class LatestOut(Schema):
     """The newest read of a channel: `value` exact in `unit`, as the device says it (secondary)."""
 

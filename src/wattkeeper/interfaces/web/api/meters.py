@@ -13,6 +13,7 @@ from wattkeeper.actions.registry.delete_meter import delete_meter
 from wattkeeper.actions.registry.edit_meter import edit_meter
 from wattkeeper.actions.registry.exchange_meter import exchange_meter
 from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.registry.note_read import note_read
 from wattkeeper.actions.registry.remove_meter import remove_meter
 from wattkeeper.actions.registry.retire_meter import retire_meter
 from wattkeeper.data.registry import meters as queries
@@ -29,6 +30,7 @@ from wattkeeper.interfaces.web.api.meter_schemas import (
     MeterIn,
     MeterPage,
     MeterQuery,
+    ReadIn,
     RemoveIn,
 )
 from wattkeeper.interfaces.web.api.schemas import Made, Paging
@@ -161,6 +163,16 @@ def exchange(request: HttpRequest, meter_id: int, payload: ExchangeIn) -> Any:
         return {"id": installation_id}
 
     return once(request, actor, act)
+
+
+@router.post(ONE + "/reads", response={204: None})
+def note(request: HttpRequest, meter_id: int, payload: ReadIn) -> Any:
+    """Note what a register showed; noted again for the same instant, it corrects what was noted before."""
+    services = get_services()
+    note_read(
+        actor=actor_of(request), now=services.now(), services=services, meter_id=meter_id, **payload.dict()
+    )
+    return Status(204, None)
 
 
 def _secrets(keys: dict[str, str] | None) -> dict[str, bytes] | None:

@@ -10,8 +10,14 @@ from wattkeeper.data.billing.rebills import get_proposal, list_proposals
 from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
 from wattkeeper.interfaces.web.api.idempotency import once
-from wattkeeper.interfaces.web.api.schemas import Made, Paging
-from wattkeeper.interfaces.web.api.vee_schemas import ApprovalIn, NoteIn, ProposalOut, ProposalPage
+from wattkeeper.interfaces.web.api.schemas import Paging
+from wattkeeper.interfaces.web.api.vee_schemas import (
+    ApprovalIn,
+    ProposalOut,
+    ProposalPage,
+    RebilledOut,
+    RejectionIn,
+)
 from wattkeeper.interfaces.web.services import get_services
 
 router = Router(tags=["bills"])
@@ -39,28 +45,27 @@ def get(request: HttpRequest, proposal_id: int) -> Any:
     return found(row, "rebill-proposal", proposal_id)
 
 
-@router.post("/rebill-proposals/{int:proposal_id}/approve", response=Made)
+@router.post("/rebill-proposals/{int:proposal_id}/approve", response=RebilledOut)
 def approve(request: HttpRequest, proposal_id: int, payload: ApprovalIn) -> Any:
-    """Reverse the bill and issue the new one; returns that one's id."""
+    """Reverse the bill and issue what replaces it; returns the new bills' ids."""
     actor, services = actor_of(request), get_services()
-    return once(
-        request,
-        actor,
-        lambda: {
-            "id": approve_rebill(
-                actor=actor,
-                now=services.now(),
-                services=services,
-                proposal_id=proposal_id,
-                data_version=payload.data_version,
-            )
-        },
-    )
+
+    def do() -> dict[str, Any]:
+        ids = approve_rebill(
+            actor=actor,
+            now=services.now(),
+            services=services,
+            proposal_id=proposal_id,
+            version=payload.version,
+        )
+        return {"id": ids[0] if ids else None, "ids": ids}
+
+    return once(request, actor, do)
 
 
 @router.post("/rebill-proposals/{int:proposal_id}/reject", response={NO_CONTENT: None})
-def reject(request: HttpRequest, proposal_id: int, payload: NoteIn) -> Any:
+def reject(request: HttpRequest, proposal_id: int, payload: RejectionIn) -> Any:
     """Let the bill stay as it is, and say why."""
     actor, now = actor_of(request), get_services().now()
-    reject_rebill(actor=actor, now=now, proposal_id=proposal_id, note=payload.note)
+    reject_rebill(actor=actor, now=now, proposal_id=proposal_id, version=payload.version, note=payload.note)
     return HttpResponse(status=NO_CONTENT)

@@ -16,14 +16,6 @@ class In(Schema):
     model_config = ConfigDict(extra="forbid")
 
 
-class Problem(Schema):
-    """Why a request was refused; `message` is in the language of ``Accept-Language``."""
-
-    code: str
-    message: str
-    params: dict[str, Any]
-
-
 class Made(Schema):
     """The id of what was made."""
 
@@ -106,13 +98,14 @@ class UsagePointPage(Schema):
 
 
 class UsagePointDetailOut(Schema):
-    """A usage point with its facts."""
+    """A usage point with its facts; `series_ids` by quantity, such as ``energy_export``."""
 
     row: UsagePointOut
     time_zone: str
     multiplier: ExactText
     parent_id: int | None
     children_ids: list[int]
+    series_ids: dict[str, int]
 
 
 class UsagePointIn(In):
@@ -155,10 +148,27 @@ class TopologyIn(In):
 
 
 class ContractIn(In):
-    """From `at` on, the usage point is billed by `tariff_id`."""
+    """From `at` on, the usage point is billed by `tariff_id`.
+
+    `is_same_customer`: as of the contract that holds until then: tiers count on; else they begin anew.
+    """
 
     at: datetime
     tariff_id: int
+    is_same_customer: bool = False
+
+
+class ReopenIn(In):
+    """Until when the contract goes on; null: until another begins, if one does."""
+
+    until: datetime | None = None
+
+
+class WithdrawIn(In):
+    """Which contract is taken away; `before_goes_on`: the one before it holds in its place."""
+
+    contract_id: int
+    before_goes_on: bool = False
 
 
 class LinkOut(Schema):
@@ -227,7 +237,10 @@ class TariffOut(Schema):
 
 
 class ContractOut(Schema):
-    """By which tariff a usage point is billed, and when."""
+    """By which tariff a usage point is billed, and when; `is_same_customer`: as of the one before.
+
+    Null for what an earlier release kept: nobody was asked. `tiers_count_on`: from the one before.
+    """
 
     contract_id: int
     usage_point_id: int
@@ -235,6 +248,8 @@ class ContractOut(Schema):
     tariff_code: str
     starts_at: datetime
     ends_at: datetime | None
+    is_same_customer: bool | None
+    tiers_count_on: bool
 
 
 class TariffVersionIn(In):

@@ -31,7 +31,7 @@ def list_line_intervals(request: HttpRequest, bill_id: int, position: int) -> An
     return {
         "series_id": trace.series_id,
         "run_id": trace.run_id,
-        "rate_code": trace.rate_code,
+        "rate_code": trace.rate_code or "",
         "interval_count": len(intervals.rows),
         "held_milliwh": intervals.held_milliwh,
         "is_shared": intervals.is_shared,
@@ -79,6 +79,7 @@ def _read(row: TracedRead) -> dict[str, Any]:
         "value": row.text,
         "unit": row.unit,
         "source": row.source_code,
+        "is_corrected": row.is_corrected,
         "frame_hex": row.frame_hex,
         "received_at": row.received_at,
     }

@@ -9,14 +9,19 @@ from wattkeeper.actions.registry.add_usage_point import add_usage_point
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
 from wattkeeper.actions.registry.copy_usage_point import copy_usage_point
 from wattkeeper.actions.registry.edit_usage_point import edit_usage_point
+from wattkeeper.actions.registry.erase_customer import erase_customer
 from wattkeeper.actions.registry.retire_usage_point import retire_usage_point
 from wattkeeper.actions.registry.set_topology import set_topology
+from wattkeeper.actions.tariffs.end_contract import end_contract
+from wattkeeper.actions.tariffs.reopen_contract import reopen_contract
 from wattkeeper.actions.tariffs.set_contract import set_contract
+from wattkeeper.actions.tariffs.withdraw_contract import withdraw_contract
 from wattkeeper.data.billing.queries import list_contracts
 from wattkeeper.data.registry import queries
 from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
 from wattkeeper.interfaces.web.api.idempotency import once
+from wattkeeper.interfaces.web.api.meter_schemas import AtIn
 from wattkeeper.interfaces.web.api.schemas import (
     ContractIn,
     ContractOut,
@@ -24,11 +29,13 @@ from wattkeeper.interfaces.web.api.schemas import (
     Made,
     MultiplierIn,
     Paging,
+    ReopenIn,
     TopologyIn,
     UsagePointDetailOut,
     UsagePointEdit,
     UsagePointIn,
     UsagePointPage,
+    WithdrawIn,
 )
 from wattkeeper.interfaces.web.services import get_services
 
@@ -144,3 +151,34 @@ def contract(request: HttpRequest, usage_point_id: int, payload: ContractIn) -> 
         actor,
         lambda: {"id": set_contract(actor=actor, now=now, usage_point_id=usage_point_id, **payload.dict())},
     )
+
+
+@router.post(ONE + "/erase-customer", response={204: None})
+def erase(request: HttpRequest, usage_point_id: int) -> Any:
+    """Erase the customer's name and contacts, and what was said of the findings here."""
+    erase_customer(actor=actor_of(request), now=get_services().now(), usage_point_id=usage_point_id)
+    return Status(204, None)
+
+
+@router.post(ONE + "/end-contract", response={204: None})
+def end_its_contract(request: HttpRequest, usage_point_id: int, payload: AtIn) -> Any:
+    """End the contract of this usage point: from `at` on nobody is billed for it."""
+    actor, now = actor_of(request), get_services().now()
+    end_contract(actor=actor, now=now, usage_point_id=usage_point_id, at=payload.at)
+    return Status(204, None)
+
+
+@router.post(ONE + "/reopen-contract", response={204: None})
+def reopen_its_contract(request: HttpRequest, usage_point_id: int, payload: ReopenIn) -> Any:
+    """Let the contract of this usage point that ended go on."""
+    actor, now = actor_of(request), get_services().now()
+    reopen_contract(actor=actor, now=now, usage_point_id=usage_point_id, until=payload.until)
+    return Status(204, None)
+
+
+@router.post(ONE + "/withdraw-contract", response={204: None})
+def withdraw_its_contract(request: HttpRequest, usage_point_id: int, payload: WithdrawIn) -> Any:
+    """Take away a contract of this usage point that nothing was billed under."""
+    actor, now = actor_of(request), get_services().now()
+    withdraw_contract(actor=actor, now=now, usage_point_id=usage_point_id, **payload.dict())
+    return Status(204, None)

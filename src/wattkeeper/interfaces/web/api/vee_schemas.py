@@ -154,8 +154,22 @@ class HistoryOut(Schema):
     edits: list[EditOut]
 
 
+class PartOut(Schema):
+    """The bill of the local days from `first` to before `end`; `bill_id`: once it is issued."""
+
+    first: date
+    end: date
+    total_minor: int | None
+    bill_id: int | None = None
+
+
 class ProposalOut(Schema):
-    """What an issued bill would be by the values of now; `total_minor` null: it can't be billed now."""
+    """What an issued bill would be by the values of now; `total_minor` null: it can't be billed now.
+
+    `version`: that of these figures; an approval or a rejection names it. `reason`: FIGURES, QUALITY (the
+    same, but another share is estimated), PARTS or HELD. `parts`: the bills that replace it where they are of
+    other days, perhaps none; null: one bill of the same period.
+    """
 
     proposal_id: int
     bill_id: int
@@ -165,19 +179,22 @@ class ProposalOut(Schema):
     ends_at: datetime
     currency: str
     state: str
+    reason: str
     old_energy_milliwh: int
     energy_milliwh: int
     old_total_minor: int
     total_minor: int | None
     difference_minor: int | None
     held_code: str
-    data_version: str
+    held_params: dict[str, str]
+    version: str
     raised_at: datetime
     looked_at: datetime
     decided_at: datetime | None
     decided_by: str
     note: str
     new_bill_id: int | None
+    parts: list[PartOut] | None
 
 
 class ProposalPage(Schema):
@@ -187,7 +204,18 @@ class ProposalPage(Schema):
     total_count: int
 
 
-class ApprovalIn(In):
-    """`data_version`: that of the figures that were seen; if the values changed since, it is refused."""
+class RebilledOut(Schema):
+    """The bills that replace the reversed one, in order of time; `id`: the first, null: none does."""
 
-    data_version: str = ""
+    id: int | None
+    ids: list[int]
+
+
+class ApprovalIn(In):
+    """`version`: that of the figures that were seen; if they changed since, it is refused."""
+
+    version: str = Field(max_length=12)
+
+
+class RejectionIn(ApprovalIn, NoteIn):
+    """Which figures, and why the bill stays as it is."""

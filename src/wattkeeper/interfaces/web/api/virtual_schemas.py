@@ -6,6 +6,7 @@ from typing import Any
 from ninja import Schema
 from pydantic import Field
 
+from wattkeeper.core.vee.accuracy import LOSS_MAX_PPM, WINDOW_MAX_DAYS
 from wattkeeper.interfaces.web.api.schemas import In
 
 
@@ -148,8 +149,8 @@ class AccuracyCheckIn(In):
     main_class: str = "1"
     reference_class: str = "0.5S"
     base_power_w: int = Field(gt=0)
-    loss_ppm: int = Field(0, ge=0, le=500_000)
-    window_days: int = Field(30, ge=1, le=400)
+    loss_ppm: int = Field(0, ge=0, le=LOSS_MAX_PPM)
+    window_days: int = Field(30, ge=1, le=WINDOW_MAX_DAYS)
 
 
 class AccuracyReportOut(Schema):

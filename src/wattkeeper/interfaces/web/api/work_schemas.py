@@ -75,7 +75,10 @@ class CutPolicyState(In):
 
 
 class BillingRunIn(In):
-    """The local days [first_date, end_date) to bill; `usage_point_ids` None: of every usage point."""
+    """The local days [first_date, end_date) to bill; `usage_point_ids` None: of every usage point.
+
+    `accept_estimates`: issue and propose also what no registers bracket.
+    """
 
     first_date: date
     end_date: date
@@ -163,7 +166,10 @@ class LineTraceOut(Schema):
 
 
 class TracedReadOut(Schema):
-    """A raw read at or near an end of an interval, and the frame it came in."""
+    """A raw read at or near an end of an interval, and the frame it came in.
+
+    `is_corrected`: another was noted for that instant later and counts in its place.
+    """
 
     meter_id: int
     serial_number: str
@@ -172,6 +178,7 @@ class TracedReadOut(Schema):
     value: str
     unit: str
     source: int
+    is_corrected: bool
     frame_hex: str
     received_at: datetime | None
 

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+from wattkeeper.formats.csv_cells import FORMULA_STARTS
+
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 
@@ -27,7 +28,7 @@ def csv_answer(name: str, header: Sequence[object], rows: Iterable[Sequence[obje
 def safe_cell(cell: object) -> str:
     """Return a cell's text; one that a spreadsheet would take for a formula gets a quote in front."""
     text = "" if cell is None else str(cell)
-    is_formula = text.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text)
+    is_formula = text.startswith(FORMULA_STARTS) and not _NUMBER.fullmatch(text)
     return f"'{text}" if is_formula else text
 
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from wattkeeper.actions.registry.channels import USUAL_CHANNELS
 from wattkeeper.data.collection.models import Link
 from wattkeeper.data.registry.models import Meter, Site, UsagePoint
+from wattkeeper.interfaces.web.console.texts import FAMILIES
 
 if TYPE_CHECKING:
     RowForm = forms.ModelForm[Any]
@@ -22,13 +23,6 @@ else:
 
 SUGGESTIONS_COUNT = 200
 _KEY_LINE = re.compile(r"\s*([a-z][a-z0-9_]*)\s*=\s*((?:[0-9A-Fa-f]{2}\s*)+)")
-_FAMILY_LABELS = {
-    "": _("None: read on site or from files"),
-    "dlt645_2007": "DL/T 645-2007",
-    "dlms_three_phase": "DLMS/COSEM",
-    "modbus_energy": "Modbus TCP",
-    "pulse_counter": _("Pulse counter"),
-}
 
 
 class RecordField(forms.CharField):
@@ -101,7 +95,7 @@ class MeterForm(RowForm):
     family = forms.ChoiceField(
         label=_("driver"),
         required=False,
-        choices=[(code, _FAMILY_LABELS.get(code, code)) for code in USUAL_CHANNELS],
+        choices=[(code, FAMILIES.get(code, code)) for code in USUAL_CHANNELS],
         help_text=_("A new meter gets the channels that this driver usually has."),
     )
     keys = forms.CharField(

@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.data.registry.models import Site
+from wattkeeper.formats.encodings import ENCODINGS
 from wattkeeper.formats.mapping import Mapping
 from wattkeeper.formats.mapping_roles import ColumnRole, TableRules, compose, parse_qualities
 from wattkeeper.formats.table_head import TableColumn
@@ -21,6 +22,7 @@ FILE_MAX_BYTES = 64 * 1024 * 1024
 ROLES = (
     ("", _("not used")),
     ("value", _("values")),
+    ("interval", _("interval of the row's day")),
     ("time", _("time (or date)")),
     ("clock", _("time of day")),
     ("offset", _("offset from UTC")),
@@ -32,13 +34,14 @@ ROLES = (
     ("interval_s", _("interval, s")),
     ("details", _("details")),
 )
-UNITS = ("kWh", "Wh", "MWh", "kvarh", "varh")
+UNITS = ("kWh", "Wh", "MWh", "kvarh", "varh", "kW")
 DELIMITERS = ((",", ","), (";", ";"), ("\t", _("tab")), ("|", "|"))
+TEXT_ENCODINGS = (("", _("as its bytes tell")), *((name, name.upper()) for name in ENCODINGS))
 LABELS = (("start", _("the start of its interval")), ("end", _("the end of its interval")))
 BLANKS = (("missing", _("a missing value")), ("skip", _("nothing")), ("error", _("an error")))
 TIME_FORMATS = (
     *("iso", "YYYY-MM-DD hh:mm", "YYYY/MM/DD hh:mm", "DD.MM.YYYY hh:mm", "DD/MM/YYYY hh:mm"),
-    *("MM/DD/YYYY hh:mm", "YYYYMMDD hh:mm", "YYYYMMDDhhmm"),
+    *("MM/DD/YYYY hh:mm", "YYYYMMDD hh:mm", "YYYYMMDDhhmm", "YYYY年MM月DD日 hh:mm"),
 )
 
 
@@ -88,6 +91,7 @@ class WholeForm(forms.Form):
 class ColumnsForm(WholeForm):
     """How a table says intervals: what each column is, and what holds for all of it."""
 
+    encoding = forms.ChoiceField(label=_("Encoding of the text"), required=False, choices=TEXT_ENCODINGS)
     delimiter = forms.ChoiceField(label=_("Columns are separated by"), choices=DELIMITERS)
     decimal_mark = forms.ChoiceField(label=_("Decimal mark"), choices=[(".", "."), (",", ",")])
     header_line = forms.IntegerField(
@@ -191,7 +195,7 @@ class ColumnsForm(WholeForm):
 
 
 _PLAIN_RULES = (
-    *("delimiter", "decimal_mark", "header_line", "zone", "label", "time_format"),
+    *("encoding", "delimiter", "decimal_mark", "header_line", "zone", "label", "time_format"),
     *("interval_s", "usage_point", "meter_serial", "blank"),
 )
 _APART = ("is_whole", "save_as")

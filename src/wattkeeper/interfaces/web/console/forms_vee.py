@@ -156,4 +156,8 @@ class ThresholdForm(forms.Form):
 class ApproveForm(forms.Form):
     """The figures that were seen."""
 
-    data_version = forms.CharField(widget=forms.HiddenInput, required=False)
+    version = forms.CharField(widget=forms.HiddenInput)
+
+
+class RejectForm(ApproveForm, NoteForm):
+    """The figures that were seen, and why the bill stays as it is."""

@@ -7,11 +7,12 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from wattkeeper.core.vee.accuracy import LIMITS
+from wattkeeper.core.vee.accuracy import LIMITS, LOSS_MAX_PPM, WINDOW_MAX_DAYS
 from wattkeeper.data.registry.models import Site, UsagePoint
 from wattkeeper.data.virtual.models import Node
 from wattkeeper.interfaces.web.console.forms import RecordField
 from wattkeeper.interfaces.web.console.forms_work import AtForm
+from wattkeeper.interfaces.web.console.texts import ACCURACY_CLASSES
 
 PARTS = {
     "customer-point": _("Usage point of a customer"),
@@ -123,19 +124,25 @@ class EnergyForm(forms.Form):
 class AccuracyForm(forms.Form):
     """A standing comparison of two meters, or of one with its sub-meters."""
 
-    main_class = forms.ChoiceField(label=_("Its accuracy class"), choices=[(c, c) for c in LIMITS])
+    main_class = forms.ChoiceField(
+        label=_("Its accuracy class"), choices=[(code, ACCURACY_CLASSES.get(code, code)) for code in LIMITS]
+    )
     base_power_w = forms.IntegerField(
         label=_("Its basic or rated power, W"),
         min_value=1,
         help_text=_("Basic (direct) or rated (through transformers) current x voltage x phases, primary."),
     )
     reference_class = forms.ChoiceField(
-        label=_("Accuracy class of the other side"), choices=[(c, c) for c in LIMITS], initial="0.5S"
+        label=_("Accuracy class of the other side"),
+        choices=[(code, ACCURACY_CLASSES.get(code, code)) for code in LIMITS],
+        initial="0.5S",
     )
     loss_ppm = forms.IntegerField(
-        label=_("Energy lost between them, parts per million"), min_value=0, max_value=500_000, initial=0
+        label=_("Energy lost between them, parts per million"), min_value=0, max_value=LOSS_MAX_PPM, initial=0
     )
-    window_days = forms.IntegerField(label=_("Days looked at"), min_value=1, max_value=400, initial=30)
+    window_days = forms.IntegerField(
+        label=_("Days looked at"), min_value=1, max_value=WINDOW_MAX_DAYS, initial=30
+    )
 
     def __init__(self, *args: Any, tenant_id: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

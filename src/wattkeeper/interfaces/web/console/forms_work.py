@@ -10,27 +10,27 @@ from django.utils.translation import gettext_lazy as _
 from wattkeeper.data.billing.models import Tariff
 from wattkeeper.data.registry.models import Meter, UsagePoint
 from wattkeeper.interfaces.web.console.forms import RecordField
+from wattkeeper.interfaces.web.console.texts import SERIES
 
 EXPORT_FORMATS = (
     ("csv", "CSV"),
     ("xlsx", "Excel"),
     ("nem12", "NEM12"),
+    ("nem13", "NEM13"),
     ("greenbutton", "Green Button"),
     ("iec61968", "IEC 61968-9"),
     ("mscons", "MSCONS"),
-)  # but NEM13: it is of reads, and these are intervals
+)
 
 
 def _day_input() -> forms.DateInput:
     return forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 
-def _at_field() -> forms.DateTimeField:
-    return forms.DateTimeField(
-        label=_("At"),
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"),
-        help_text=_("Local time of the site."),
-    )
+def _at_field(**options: Any) -> forms.DateTimeField:
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S")
+    told = {"label": _("At"), "help_text": _("Local time of the site."), **options}
+    return forms.DateTimeField(widget=widget, **told)
 
 
 class ConfirmForm(forms.Form):
@@ -62,6 +62,16 @@ class AtForm(forms.Form):
     """An instant."""
 
     at = _at_field()
+
+
+class UntilForm(forms.Form):
+    """An instant that may be left open."""
+
+    until = _at_field(
+        label=_("Until"),
+        required=False,
+        help_text=_("Local time of the site. Empty: until another contract begins, if one does."),
+    )
 
 
 class RemoveForm(AtForm):
@@ -99,6 +109,19 @@ class ExchangeForm(AtForm):
         }
 
 
+class NoteReadForm(AtForm):
+    """What a register showed, and what somebody set it to then."""
+
+    quantity = forms.ChoiceField(label=_("Quantity"), choices=list(SERIES.items()))
+    read = forms.CharField(label=_("Reading on its display"))
+    set_to = forms.CharField(
+        label=_("set to"),
+        required=False,
+        help_text=_("Only if somebody set the register to another value then."),
+    )
+    reason = forms.CharField(label=_("reason"), max_length=120, required=False)
+
+
 class MultiplierForm(AtForm):
     """A multiplier from an instant on."""
 
@@ -125,7 +148,26 @@ class ContractForm(AtForm):
     def __init__(self, *args: Any, tenant_id: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         tariffs = Tariff.objects.filter(tenant_id=tenant_id).order_by("code")
-        self.fields = {"tariff": forms.ModelChoiceField(tariffs, label=_("Tariff")), **self.fields}
+        same = forms.BooleanField(
+            label=_("The same customer goes on"),
+            required=False,
+            help_text=_("Their tiers count on. Those of a new customer begin anew."),
+        )
+        self.fields = {
+            "tariff": forms.ModelChoiceField(tariffs, label=_("Tariff")),
+            **self.fields,
+            "is_same_customer": same,
+        }
+
+
+class WithdrawForm(forms.Form):
+    """Whether the contract before the one that is withdrawn holds in its place."""
+
+    before_goes_on = forms.BooleanField(
+        label=_("The contract before it goes on"),
+        required=False,
+        help_text=_("It ended where this one begins. Otherwise it stays ended."),
+    )
 
 
 class CommentForm(forms.Form):

@@ -38,6 +38,7 @@ _SECTIONS: tuple[tuple[str, Promise, Role], ...] = (
     ("commands", _("Commands"), Role.VIEWER),
     ("jobs", _("Jobs"), Role.VIEWER),
     ("audit", _("Audit"), Role.ADMINISTRATOR),
+    ("retention", _("Retention"), Role.ADMINISTRATOR),
 )
 
 

@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT, Page
 from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
-from wattkeeper.interfaces.web.console.show import Pages, show
+from wattkeeper.interfaces.web.console.show import PAGE_ROWS_COUNT, Pages, offset_of, show
 from wattkeeper.interfaces.web.console.visit import Visit
 
 T = TypeVar("T")
@@ -72,6 +72,12 @@ def every(fetch: Callable[[int, int], Page[T]]) -> list[T]:
         rows += part.items
         if not part.items or len(rows) >= part.total_count:
             return rows
+
+
+def rows_shown(visit: Visit, fetch: Callable[[int, int], Page[T]]) -> tuple[Page[T], Sequence[T]]:
+    """Return the page asked for of a list, and the rows to show: its own, or for a file all there are."""
+    page = fetch(offset_of(visit), PAGE_ROWS_COUNT)
+    return page, every(fetch) if is_export(visit) else page.items
 
 
 def is_export(visit: Visit) -> bool:

@@ -109,6 +109,7 @@ STATES = {
 RULES = {
     "vee.spike": _("A spike in the load profile"),
     "vee.sum-check": _("Intervals and registers disagree"),
+    "vee.month-sum": _("Intervals and registers disagree over a month"),
     "vee.interval-count": _("Intervals are missing"),
     "vee.clock": _("The meter's clock is wrong"),
     "vee.register-advance": _("The register's advance is implausible"),
@@ -144,12 +145,18 @@ RULES = {
     "vee.edit-overtaken": _("A different measured value arrived for an edited interval"),
     "vee.accuracy": _("The meter measures outside its accuracy class"),
     "vee.negative-gap": _("Intervals hold more than the registers advanced"),
+    "pipeline.failed": _(
+        "A series could not be derived: its readings wait, and it is tried again every five minutes"
+    ),
+    "worker.failed": _("Work in the background fails; the log says why"),
     "readings.conflict": _("Two different values for one instant"),
     "readings.register-backwards": _("The register went backwards"),
     "readings.jump": _("The register jumped"),
     "readings.rollover": _("The register rolled over"),
     "readings.rollover-ambiguous": _("The register may have rolled over"),
     "readings.out-of-range": _("A reading that the register cannot show"),
+    "readings.off-grid": _("Energy of intervals that begin beside those kept: it is not counted"),
+    "readings.beside-grid": _("The meter's profile lies beside the intervals: their values are estimates"),
     "readings.register-reset": _("A register was set to another value"),
     "readings.exchange-read-missing": _("A meter was exchanged without its registers being read"),
     "readings.multiplier-read-missing": _("The multiplier changed where no register was read"),
@@ -162,11 +169,13 @@ RULES = {
     "collection.spool-failed": _("The spool cannot be written: devices are not acknowledged"),
     "collection.dead-letters": _("Batches were set aside: the store refuses them"),
     "collection.stamp": _("The device stamps readings with a time that cannot be"),
+    "collection.interval": _("The meter keeps its load profile at other intervals than entered"),
     "collection.replay": _("The device repeats frames that were stored"),
     "collection.stranger": _("Somebody unknown connected; nothing was read"),
     "collection.late-for-archive": _("Reads of a month that is archived: restore it to derive them"),
     "collection.clock": _("The meter's clock is wrong"),
     "billing.held": _("A bill is held back"),
+    "billing.unbilled": _("Days of a contract that no bill holds"),
     "commands.unknown": _("A command's outcome is unknown"),
     "operations.backup-old": _("The newest backup is more than a day old"),
     "operations.drill-old": _("For more than a day no backup was proved by restoring it"),
@@ -182,7 +191,7 @@ JOBS = {"headend.initial-fetch": _("Fetching what the meters remember")}
 RESULTS = {
     "issued": _("Bills issued"),
     "unchanged": _("Bills unchanged"),
-    "corrected": _("Bills corrected"),
+    "proposed": _("Bills whose correction waits for a decision"),
     "held": _("Bills held back"),
     "rows": _("Rows stored"),
     "meters": _("Meters met"),
@@ -206,6 +215,14 @@ RATES = {
 }
 UNITS = {"day": _("days"), "month": _("months"), "year": _("years"), "period": ""}
 PER = {"day": _("day"), "month": _("month"), "year": _("year"), "period": _("bill"), "kWh": "kWh"}
+FAMILIES = {
+    "": _("None: read on site or from files"),
+    "dlt645_2007": "DL/T 645-2007",
+    "dlms_three_phase": "DLMS/COSEM",
+    "modbus_energy": "Modbus TCP",
+    "pulse_counter": _("Pulse counter"),
+}
+ACCURACY_CLASSES = {"reactive 2": _("2, reactive"), "reactive 3": _("3, reactive")}
 VERDICTS = {
     "within": _("Right"),
     "outside": _("Wrong"),

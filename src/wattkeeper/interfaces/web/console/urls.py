@@ -21,6 +21,7 @@ from wattkeeper.interfaces.web.console import (
     views_point_forms,
     views_points,
     views_rebills,
+    views_retention,
     views_rules,
     views_session,
     views_sites,
@@ -45,6 +46,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("meters/<int:meter_id>/edit/", views_meter_forms.meter_edit, name="meter_edit"),
     path("meters/<int:meter_id>/copy/", views_meter_forms.meter_copy, name="meter_copy"),
     path("meters/<int:meter_id>/install/", views_meter_forms.meter_install, name="meter_install"),
+    path("meters/<int:meter_id>/note-read/", views_meter_forms.meter_note_read, name="meter_note_read"),
     path("meters/<int:meter_id>/exchange/", views_meter_forms.meter_exchange, name="meter_exchange"),
     path("meters/<int:meter_id>/remove/", views_meter_forms.meter_remove, name="meter_remove"),
     path("meters/<int:meter_id>/retire/", views_meter_forms.meter_retire, name="meter_retire"),
@@ -78,6 +80,26 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path(
         "points/<int:usage_point_id>/tariff/", views_point_forms.usage_point_tariff, name="usage_point_tariff"
+    ),
+    path(
+        "points/<int:usage_point_id>/erase-customer/",
+        views_point_forms.usage_point_erase_customer,
+        name="usage_point_erase_customer",
+    ),
+    path(
+        "points/<int:usage_point_id>/end-contract/",
+        views_point_forms.usage_point_end_contract,
+        name="usage_point_end_contract",
+    ),
+    path(
+        "points/<int:usage_point_id>/reopen-contract/",
+        views_point_forms.usage_point_reopen_contract,
+        name="usage_point_reopen_contract",
+    ),
+    path(
+        "points/<int:usage_point_id>/contracts/<int:contract_id>/withdraw/",
+        views_point_forms.usage_point_withdraw_contract,
+        name="usage_point_withdraw_contract",
     ),
     path("links/", views_links.links, name="links"),
     path("links/add/", views_links.link_add, name="link_add"),
@@ -123,6 +145,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("jobs/import/<str:draft_id>/", views_imports.import_columns, name="import_columns"),
     path("jobs/<int:job_id>/", views_jobs.job, name="job"),
     path("audit/", views_tariffs.audit, name="audit"),
+    path("retention/", views_retention.retention, name="retention"),
+    path("retention/due/", views_retention.retention_due, name="retention_due"),
+    path("retention/<str:kind>/", views_retention.retention_edit, name="retention_edit"),
     path("virtual/", views_virtual.virtual_meters, name="virtual_meters"),
     path("virtual/add/", views_virtual.virtual_add, name="virtual_add"),
     path("virtual/preview", views_virtual.virtual_preview, name="virtual_preview"),

@@ -33,7 +33,7 @@ from wattkeeper.interfaces.web.console.show import (
     slice_pages,
 )
 from wattkeeper.interfaces.web.console.tables import every, is_export
-from wattkeeper.interfaces.web.console.templatetags.console import as_kwh, bill_period, money
+from wattkeeper.interfaces.web.console.templatetags.console import amount, as_kwh, bill_period
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
 
@@ -144,6 +144,7 @@ def _export(zoned: list[Any]) -> HttpResponse:
         _("Customer"),
         _("Energy, kWh"),
         _("Total"),
+        _("Currency"),
         _("State"),
         _("Document"),
     ]
@@ -154,7 +155,8 @@ def _export(zoned: list[Any]) -> HttpResponse:
             item.row.usage_point_name,
             item.row.customer_name,
             as_kwh(item.row.energy_milliwh),
-            money(item.row.total_minor, item.row.currency),
+            amount(item.row.total_minor, item.row.currency),
+            item.row.currency,
             Bill.State(item.row.state).label,
             reverse("console:bill", args=[item.row.bill_id]),
         )

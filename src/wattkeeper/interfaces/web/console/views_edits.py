@@ -27,14 +27,12 @@ from wattkeeper.interfaces.web.console.forms_vee import (
 )
 from wattkeeper.interfaces.web.console.forms_work import ConfirmForm
 from wattkeeper.interfaces.web.console.show import (
-    PAGE_ROWS_COUNT,
     asked_choice,
     main_zone,
-    offset_of,
     pages_of,
     show,
 )
-from wattkeeper.interfaces.web.console.tables import Cell, Table, at_cell, every, is_export, show_table
+from wattkeeper.interfaces.web.console.tables import Cell, Table, at_cell, rows_shown, show_table
 from wattkeeper.interfaces.web.console.templatetags.console import as_kwh
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
@@ -46,12 +44,7 @@ def edits(visit: Visit) -> HttpResponse:
     """List edits, newest first."""
     state = asked_choice(visit, "state", StoredEdit.State.values)
     own = partial(list_edits, tenant_id=visit.tenant_id, state=state)
-    page_of = own(offset_index=offset_of(visit), limit_count=PAGE_ROWS_COUNT)
-    rows = (
-        every(lambda offset, limit: own(offset_index=offset, limit_count=limit))
-        if is_export(visit)
-        else page_of.items
-    )
+    page_of, rows = rows_shown(visit, lambda offset, limit: own(offset_index=offset, limit_count=limit))
     table = Table(
         name="edits",
         title=_("Edits"),

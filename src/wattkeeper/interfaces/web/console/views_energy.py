@@ -1,6 +1,6 @@
 """Energy of the whole organisation, of a site, area, feeder or customer, and of what each consists of."""
 
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.virtual.nodes import REST, ROOT, Sort, names_of, node_of_key, sort_of
-from wattkeeper.interfaces.reads.aggregation import Question, Sums, add_up
+from wattkeeper.interfaces.reads.aggregation import Question, Sums, add_up, day_after
 from wattkeeper.interfaces.reads.figures import kwh_text
 from wattkeeper.interfaces.reads.node_rows import (
     SumRow,
@@ -59,7 +59,7 @@ def _sums(visit: Visit, form: EnergyForm, node: int) -> Sums | None:
         node,
         asked["grain"],
         asked["first_date"],
-        asked["last_date"] + timedelta(days=1),
+        day_after(asked["last_date"]),
         tuple(asked["kind"]),
     )
     return visit.ask(
@@ -117,7 +117,8 @@ def _url_of(row: SumRow) -> str:
 
 
 def _period(row: SumRow) -> str:
-    return f"{row.period:%Y-%m-%d %H:%M}" if hasattr(row.period, "hour") else str(row.period)
+    """Return a date, or a local time with its offset: an hour that comes twice is told apart."""
+    return row.period.isoformat(" ", "minutes") if isinstance(row.period, datetime) else str(row.period)
 
 
 def _query(visit: Visit) -> str:

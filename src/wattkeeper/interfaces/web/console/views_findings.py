@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from django.http import HttpResponse
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from wattkeeper.actions.findings.close_finding import close_finding
@@ -24,6 +25,7 @@ from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.alarms.queries import FindingRow, get_finding, list_comments, list_findings
 from wattkeeper.data.registry.models import Site
 from wattkeeper.data.registry.paging import Page
+from wattkeeper.interfaces.evidence import tell_evidence
 from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
 from wattkeeper.interfaces.web.console.form_page import FormPage, answer_form
 from wattkeeper.interfaces.web.console.forms_work import CloseGroupsForm, CommentForm
@@ -37,7 +39,7 @@ from wattkeeper.interfaces.web.console.show import (
     show,
 )
 from wattkeeper.interfaces.web.console.tables import every, is_export
-from wattkeeper.interfaces.web.console.templatetags.console import rule_text
+from wattkeeper.interfaces.web.console.templatetags.console import evidence_text, rule_text, subject_text
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
 ALL_STATES = "ALL"
@@ -165,7 +167,7 @@ def finding_close(visit: Visit, finding_id: int) -> HttpResponse:
         )
         return reverse("console:findings")
 
-    subject = row.meter_serial_number or row.usage_point_code or row.subject_key
+    subject = row.meter_serial_number or row.usage_point_code or subject_text(row.subject_key)
     comments = list_comments(tenant_id=visit.tenant_id, finding_id=finding_id)
     form_page = FormPage(
         title=_("Close the finding"),
@@ -177,6 +179,7 @@ def finding_close(visit: Visit, finding_id: int) -> HttpResponse:
         facts=(
             (_("What"), rule_text(row.rule)),
             (_("Where"), subject),
+            *evidence_text(row.evidence),
             *((comment.author, comment.text) for comment in comments),
         ),
     )
@@ -189,7 +192,7 @@ def _export(rows: Any, zone: str) -> HttpResponse:
 
 
 def _cells(row: FindingRow, zone: str) -> tuple[object, ...]:
-    evidence = " ".join(f"{name}={value}" for name, value in row.evidence.items())
+    told = tell_evidence(row.evidence, get_language() or "en", partial(at_text, zone=zone))
     return (
         rule_text(row.rule),
         row.rule,
@@ -197,7 +200,7 @@ def _cells(row: FindingRow, zone: str) -> tuple[object, ...]:
         row.usage_point_code,
         at_text(row.starts_at, zone),
         Finding.State(row.state).label,
-        evidence,
+        "; ".join(f"{name}: {value}" for name, value in told),
     )
 
 
@@ -216,7 +219,7 @@ def _export_groups(groups: Sequence[FindingGroup], zone: str) -> HttpResponse:
         (
             rule_text(group.key.rule),
             group.key.rule,
-            group.meter_serial_number or group.key.subject_key,
+            group.meter_serial_number or subject_text(group.key.subject_key),
             group.usage_point_code,
             group.findings_count,
             group.open_count,

@@ -21,6 +21,7 @@ from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.registry.models import Site
 from wattkeeper.formats.api import FormatError, RowError
 from wattkeeper.formats.detect import detect_format
+from wattkeeper.formats.encodings import ENCODINGS
 from wattkeeper.formats.mapping import Mapping
 from wattkeeper.formats.mapping_detect import Detection, detect_table
 from wattkeeper.formats.mapping_roles import TableRules, decompose
@@ -214,23 +215,30 @@ def _form(visit: Visit, draft: Draft) -> tuple[forms.Form, Sequence[str]]:
     if not is_table(draft.content):
         return WholeForm(given), ()
     if given is not None and given.get("do") != "refresh":
-        columns = columns_of(read_head(draft.content, _delimiter(given)), _header_line(given))
+        columns = columns_of(_head(draft, given), _header_line(given))
         return ColumnsForm(given, columns=columns), ()
     detection = _detection(visit, draft, given)
     mapping, questions = (detection.mapping, detection.questions) if detection else (None, ("time",))
     rules = TableRules(
         delimiter=mapping.delimiter if mapping else guess_delimiter(draft.content),
         header_line=mapping.header_line if mapping else 1,
+        encoding=mapping.encoding if mapping else "",
     )
     if given is not None:
-        rules = replace(rules, delimiter=_delimiter(given), header_line=_header_line(given))
-    columns = columns_of(read_head(draft.content, rules.delimiter), rules.header_line, samples_count=3)
+        rules = replace(
+            rules,
+            delimiter=_delimiter(given),
+            header_line=_header_line(given),
+            encoding=_encoding(given),
+        )
+    head = read_head(draft.content, rules.delimiter, rules.encoding)
+    columns = columns_of(head, rules.header_line, samples_count=3)
     if mapping is None:
         return ColumnsForm(columns=columns, initial=initial_of((), rules)), questions
     roles, found = decompose(mapping, columns)
     if "zone" in questions:
         found = replace(found, zone=_zone(visit, draft))
-    told = replace(found, delimiter=rules.delimiter, header_line=rules.header_line)
+    told = replace(found, delimiter=rules.delimiter, header_line=rules.header_line, encoding=rules.encoding)
     return ColumnsForm(columns=columns, initial=initial_of(roles, told)), questions
 
 
@@ -242,7 +250,7 @@ def _detection(visit: Visit, draft: Draft, given: Any) -> Detection | None:
     try:
         if given is None:
             return detect_content(draft.content)
-        return detect_table(read_head(draft.content, _delimiter(given)), _delimiter(given))
+        return detect_table(_head(draft, given), _delimiter(given))
     except FormatError as error:
         if error.code != "mapping.not-found":
             raise
@@ -253,6 +261,15 @@ def _zone(visit: Visit, draft: Draft) -> str:
     """Return the zone that times without an offset are most likely in: the site's."""
     site = Site.objects.filter(tenant_id=visit.tenant_id, id=draft.site_id or 0).first()
     return site.time_zone if site else main_zone(visit.tenant_id)
+
+
+def _head(draft: Draft, given: Any) -> list[list[str]]:
+    return read_head(draft.content, _delimiter(given), _encoding(given))
+
+
+def _encoding(given: Any) -> str:
+    text = given.get("encoding", "")
+    return text if text in ENCODINGS else ""
 
 
 def _delimiter(given: Any) -> str:

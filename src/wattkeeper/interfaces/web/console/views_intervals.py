@@ -59,7 +59,7 @@ def intervals(visit: Visit, series_id: int) -> HttpResponse:
         )
     )
     rules = rules_between(
-        visit.tenant_id, series_id, series.interval_s, to_seconds(period.starts_at), to_seconds(ends_at)
+        visit.tenant_id, series_id, series.interval_s, zone, to_seconds(period.starts_at), to_seconds(ends_at)
     )
     if is_export(visit):
         header = [

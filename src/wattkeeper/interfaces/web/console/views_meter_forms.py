@@ -15,6 +15,7 @@ from wattkeeper.actions.registry.delete_meter import delete_meter
 from wattkeeper.actions.registry.edit_meter import edit_meter
 from wattkeeper.actions.registry.exchange_meter import exchange_meter
 from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.registry.note_read import note_read
 from wattkeeper.actions.registry.remove_meter import remove_meter
 from wattkeeper.actions.registry.retire_meter import retire_meter
 from wattkeeper.data.accounts.models import Role
@@ -27,6 +28,7 @@ from wattkeeper.interfaces.web.console.forms_work import (
     CopyMeterForm,
     ExchangeForm,
     InstallForm,
+    NoteReadForm,
     RemoveForm,
     local_now,
 )
@@ -161,6 +163,25 @@ def meter_remove(visit: Visit, meter_id: int) -> HttpResponse:
 
     make = partial(RemoveForm, initial=_at_now(visit))
     return answer_about(visit, _about(meter), _("Remove the meter"), _("Remove"), make, remove)
+
+
+@page(Role.OPERATOR)
+def meter_note_read(visit: Visit, meter_id: int) -> HttpResponse:
+    """Note what a register of a meter showed."""
+    meter = _own(visit, meter_id)
+
+    def note(fields: dict[str, Any]) -> str:
+        note_read(
+            **_who(visit),
+            services=visit.services,
+            meter_id=meter_id,
+            **{**fields, "set_to": fields["set_to"] or None},
+        )
+        return _url(meter_id)
+
+    make = partial(NoteReadForm, initial=_at_now(visit))
+    lead = _("What was noted last for an instant holds: a wrong first or last reading is corrected here.")
+    return answer_about(visit, _about(meter), _("Note a reading"), _("Note"), make, note, lead=lead)
 
 
 @page(Role.OPERATOR)

@@ -11,19 +11,27 @@ from wattkeeper.actions.registry.add_usage_point import add_usage_point
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
 from wattkeeper.actions.registry.copy_usage_point import copy_usage_point
 from wattkeeper.actions.registry.edit_usage_point import edit_usage_point
+from wattkeeper.actions.registry.erase_customer import erase_customer
 from wattkeeper.actions.registry.retire_usage_point import retire_usage_point
 from wattkeeper.actions.registry.set_topology import set_topology
+from wattkeeper.actions.tariffs.end_contract import end_contract
+from wattkeeper.actions.tariffs.reopen_contract import reopen_contract
 from wattkeeper.actions.tariffs.set_contract import set_contract
+from wattkeeper.actions.tariffs.withdraw_contract import withdraw_contract
 from wattkeeper.data.accounts.models import Role
+from wattkeeper.data.billing.contracts import contract_before
 from wattkeeper.data.registry.models import UsagePoint
 from wattkeeper.interfaces.web.console.form_page import About, FormPage, answer_about, answer_form
 from wattkeeper.interfaces.web.console.forms import UsagePointForm, with_site
 from wattkeeper.interfaces.web.console.forms_work import (
+    AtForm,
     ConfirmForm,
     ContractForm,
     CopyForm,
     MultiplierForm,
     ParentForm,
+    UntilForm,
+    WithdrawForm,
     local_now,
 )
 from wattkeeper.interfaces.web.console.show import asked_id
@@ -140,12 +148,78 @@ def usage_point_tariff(visit: Visit, usage_point_id: int) -> HttpResponse:
     point = _own(visit, usage_point_id)
 
     def set_tariff(fields: dict[str, Any]) -> str:
-        tariff_id = fields["tariff"].id
-        set_contract(**_who(visit), usage_point_id=usage_point_id, tariff_id=tariff_id, at=fields["at"])
+        tariff_id = fields.pop("tariff").id
+        set_contract(**_who(visit), usage_point_id=usage_point_id, tariff_id=tariff_id, **fields)
         return _url(usage_point_id)
 
     make = partial(ContractForm, tenant_id=visit.tenant_id, initial=_at_now(visit))
     return answer_about(visit, _about(point), _("Set the tariff"), _("Save"), make, set_tariff)
+
+
+@page(Role.ADMINISTRATOR)
+def usage_point_erase_customer(visit: Visit, usage_point_id: int) -> HttpResponse:
+    """Erase who the customer of this point is."""
+    point = _own(visit, usage_point_id)
+
+    def erase(_fields: dict[str, Any]) -> str:
+        erase_customer(**_who(visit), usage_point_id=usage_point_id)
+        return _url(usage_point_id)
+
+    lead = _(
+        "Name and contacts of the customer, the name of the usage point and what was said of its findings are"
+        " erased and cannot be brought back. Readings and bills stay, of the code alone. Backups that were"
+        " made before hold the names until they are deleted."
+    )
+    title, button = _("Erase the customer"), _("Erase")
+    return answer_about(visit, _about(point), title, button, ConfirmForm, erase, lead=lead, is_dangerous=True)
+
+
+@page(Role.ADMINISTRATOR)
+def usage_point_end_contract(visit: Visit, usage_point_id: int) -> HttpResponse:
+    """End the contract of this point."""
+    point = _own(visit, usage_point_id)
+
+    def end(fields: dict[str, Any]) -> str:
+        end_contract(**_who(visit), usage_point_id=usage_point_id, at=fields["at"])
+        return _url(usage_point_id)
+
+    make = partial(AtForm, initial=_at_now(visit))
+    lead = _("From then on nobody is billed for this usage point until a tariff is set again.")
+    title = _("End the contract")
+    return answer_about(visit, _about(point), title, title, make, end, lead=lead)
+
+
+@page(Role.ADMINISTRATOR)
+def usage_point_reopen_contract(visit: Visit, usage_point_id: int) -> HttpResponse:
+    """Let the contract of this point that ended go on."""
+    point = _own(visit, usage_point_id)
+
+    def reopen(fields: dict[str, Any]) -> str:
+        reopen_contract(**_who(visit), usage_point_id=usage_point_id, **fields)
+        return _url(usage_point_id)
+
+    lead = _(
+        "Days that were taken back because it ended are proposed to be billed again. A month that has no bill"
+        " is billed once that is asked for."
+    )
+    title = _("Take back the contract's end")
+    return answer_about(visit, _about(point), title, title, UntilForm, reopen, lead=lead)
+
+
+@page(Role.ADMINISTRATOR)
+def usage_point_withdraw_contract(visit: Visit, usage_point_id: int, contract_id: int) -> HttpResponse:
+    """Take away a contract of this point that nothing was billed under."""
+    point = _own(visit, usage_point_id)
+    contract = found(point.contracts.filter(id=contract_id).first(), "contract", contract_id)
+
+    def withdraw(fields: dict[str, Any]) -> str:
+        withdraw_contract(**_who(visit), usage_point_id=usage_point_id, contract_id=contract_id, **fields)
+        return _url(usage_point_id)
+
+    make = WithdrawForm if contract_before(contract) else ConfirmForm
+    lead = _("Nothing was billed under it: it is as if it had never been. The audit keeps what it was.")
+    title, button = _("Withdraw the contract"), _("Withdraw")
+    return answer_about(visit, _about(point), title, button, make, withdraw, lead=lead, is_dangerous=True)
 
 
 def _about(point: UsagePoint) -> About:

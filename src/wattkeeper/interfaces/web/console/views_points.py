@@ -1,5 +1,6 @@
 """Usage points: list and page."""
 
+from itertools import zip_longest
 from typing import Any
 
 from django.http import HttpResponse
@@ -7,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.data.accounts.models import Role
+from wattkeeper.data.billing.contracts import find_billed
 from wattkeeper.data.billing.queries import list_bills, list_contracts
 from wattkeeper.data.registry.models import UsagePoint
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT
@@ -63,6 +65,8 @@ def usage_point(visit: Visit, usage_point_id: int) -> HttpResponse:
     row = UsagePoint.objects.select_related("site").get(id=usage_point_id)
     series_id = detail.row.series_id
     series = get_series(tenant_id=visit.tenant_id, series_id=series_id) if series_id is not None else None
+    contracts = list_contracts(tenant_id=visit.tenant_id, usage_point_ids=[usage_point_id])
+    nexts = (each.starts_at for each in contracts[1:])
     context = {
         "usage_point": row,
         "detail": detail,
@@ -74,7 +78,11 @@ def usage_point(visit: Visit, usage_point_id: int) -> HttpResponse:
         "multipliers": row.multipliers.order_by("-starts_at"),
         "parent": _parent(detail),
         "children": UsagePoint.objects.filter(id__in=detail.children_ids).order_by("code"),
-        "contracts": list_contracts(tenant_id=visit.tenant_id, usage_point_ids=[usage_point_id]),
+        "contracts": contracts,
+        "withdrawable": {each.id for each in row.contracts.all() if find_billed(each) is None},
+        "has_ended": any(
+            each.ends_at not in (None, next_at) for each, next_at in zip_longest(contracts, nexts)
+        ),
         "bills": with_zones(list_bills(**known, limit_count=BILLS_COUNT).items),
         "findings": findings_around(**known),
     }

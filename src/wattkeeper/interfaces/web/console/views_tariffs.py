@@ -5,7 +5,7 @@ import json
 from django.db.models import Q
 from django.http import HttpResponse
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.data.accounts.models import Role
@@ -13,6 +13,8 @@ from wattkeeper.data.audit.chain import find_break
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Contract
 from wattkeeper.data.billing.queries import list_tariffs
+from wattkeeper.interfaces.evidence import tell_actor, tell_subject
+from wattkeeper.interfaces.messages import word
 from wattkeeper.interfaces.web.console.show import (
     PAGE_ROWS_COUNT,
     Pages,
@@ -62,8 +64,10 @@ def tariff(visit: Visit, tariff_id: int) -> HttpResponse:
     versions = [
         (version, json.dumps(version.document, ensure_ascii=False, indent=2)) for version in row.versions
     ]
-    contracts_count = Contract.objects.filter(tariff_id=tariff_id, ends_at__isnull=True).count()
-    context = {"tariff": row, "versions": versions, "contracts_count": contracts_count}
+    now = visit.services.now()
+    begun = Contract.objects.filter(tariff_id=tariff_id, starts_at__lte=now)
+    in_force = begun.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=now))
+    context = {"tariff": row, "versions": versions, "contracts_count": in_force.count()}
     return show(visit, "tariff.html", context)
 
 
@@ -72,11 +76,11 @@ def audit(visit: Visit) -> HttpResponse:
     """List who did what, newest first, and say whether the chain holds."""
     search = visit.request.GET.get("q", "").strip()
     rows = AuditRecord.objects.filter(tenant_id=visit.tenant_id)
-    for word in search.split():
-        rows = rows.filter(Q(actor__icontains=word) | Q(verb__icontains=word) | Q(subject__icontains=word))
+    for part in search.split():
+        rows = rows.filter(Q(actor__icontains=part) | Q(verb__icontains=part) | Q(subject__icontains=part))
     total, offset = rows.count(), offset_of(visit)
     span = slice(EXPORT_MAX_COUNT) if is_export(visit) else slice(offset, offset + PAGE_ROWS_COUNT)
-    zone = main_zone(visit.tenant_id)
+    zone, language = main_zone(visit.tenant_id), get_language() or "en"
     table = Table(
         name="audit",
         title=_("Audit"),
@@ -85,9 +89,9 @@ def audit(visit: Visit) -> HttpResponse:
             (
                 Cell(row.sequence, css="number"),
                 at_cell(row.recorded_at, zone),
-                Cell(row.actor),
-                Cell(row.verb),
-                Cell(row.subject),
+                Cell(tell_actor(row.actor, language)),
+                Cell(f"{word(f'verb.{row.verb}', language)} ({row.verb})".lstrip()),
+                Cell(tell_subject(row.subject, language)),
                 Cell(json.dumps(row.detail, ensure_ascii=False, sort_keys=True), css="code"),
             )
             for row in rows.order_by("-sequence")[span]

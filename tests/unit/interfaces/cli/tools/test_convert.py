@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.formats.detect import FORMATS
+from wattkeeper.formats.table_head import detect_content
 from wattkeeper.interfaces.cli.main import app
 
 HEAD = "usage_point,channel,starts_at,interval_s,value,unit,quality\n"
@@ -100,6 +101,26 @@ def test_a_mapping_says_how_a_table_is_written(tmp_path: Path) -> None:
     mapping.write_bytes(b"\xff\xfe")
     assert refused(table, "--to", "csv", "--mapping", mapping) == "mapping.not-json"
     assert refused(table, "--to", "csv", "--mapping", tmp_path / "none") == "shell.file-unreadable"
+
+
+def test_a_table_with_a_day_a_row(tmp_path: Path) -> None:
+    table, mapping = tmp_path / "t.csv", tmp_path / "m.json"
+    table.write_text(f"日期,户号,{','.join(f'{at}:00' for at in range(1, 25))}\n2026-03-01,A,,{'1,' * 22}2\n")
+    mapping.write_text(detect_content(table.read_bytes()).mapping.to_json())
+    result = convert(table, "--to", "csv", "--mapping", mapping, "--zone", "Asia/Shanghai")
+    rows = result.stdout.splitlines()
+    assert (result.exit_code, len(rows)) == (0, 25)
+    assert rows[1] == "A,import,2026-02-28T16:00:00Z,3600,,kWh,missing"
+    assert rows[-1] == "A,import,2026-03-01T15:00:00Z,3600,2,kWh,raw"
+
+
+def test_an_encoding_is_named_where_the_bytes_do_not_tell(file: Path, tmp_path: Path) -> None:
+    file.write_bytes((HEAD + ROWS).replace("6001234567", "Köln").encode("cp1252"))
+    unsure = convert(file, "--to", "csv")
+    assert (unsure.exit_code, len(unsure.stdout.splitlines())) == (1, 1)
+    assert "gb18030, cp1252" in unsure.stderr
+    assert "Köln," in convert(file, "--to", "csv", "--encoding", "cp1252").stdout
+    assert refused(file, "--to", "csv", "--encoding", "koi8-r") == "formats.encoding-unknown"
 
 
 def test_refusals(file: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def these_services(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
         "rules",
         "edits",
         "rebills",
+        "retention",
     ]
     for name in names:
         monkeypatch.setattr(f"wattkeeper.interfaces.web.api.{name}.get_services", lambda: services)

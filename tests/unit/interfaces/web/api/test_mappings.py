@@ -60,6 +60,7 @@ def test_a_guess_is_kept_tried_and_used(
         ("/imports/try", {"mapping": "none"}, "mapping.unknown"),
         ("/imports/try", {"mapping_json": "{"}, "mapping.not-json"),
         ("/imports?mapping=none", {}, "mapping.unknown"),
+        ("/imports?encoding=utf-7", {}, "formats.encoding-unknown"),
     ],
 )
 def test_a_mapping_that_is_none_is_told(

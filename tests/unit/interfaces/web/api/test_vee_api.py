@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from api_caller import Caller
-from console_street import Home, derive, make_home
+from console_street import Home, derive, make_home, move_in
 from relational import NOW, People, Street
 from wattkeeper.actions.billing.propose_rebills import propose_rebills
 from wattkeeper.actions.services import Services
@@ -92,15 +92,39 @@ def test_an_edit_its_versions_as_of_and_the_proposal(ours: People, home: Home, s
     assert proposal["bill_id"] == home.bill_id
     assert proposal["difference_minor"] > 0
     place = f"/rebill-proposals/{proposal['proposal_id']}"
-    stale = operator("POST", f"{place}/approve", {"data_version": "older"})
-    assert code_of(stale) == (503, "billing.proposal-stale")
-    viewer = Caller(ours.viewer)
-    assert code_of(viewer("POST", f"{place}/approve", {})) == (403, "accounts.not-allowed")
-    assert code_of(operator("POST", f"{place}/reject", {"note": ""})) == (422, "billing.proposal-reason")
-    new_id = operator("POST", f"{place}/approve", {"data_version": proposal["data_version"]}).json()["id"]
+    stale = operator("POST", f"{place}/approve", {"version": "older"})
+    assert code_of(stale) == (409, "billing.proposal-stale")
+    assert proposal["version"] == stale.json()["params"]["version"]
+    assert operator("POST", f"{place}/approve", {}).status_code == 422  # of nothing that was seen
+    viewer, seen = Caller(ours.viewer), {"version": proposal["version"]}
+    assert code_of(viewer("POST", f"{place}/approve", seen)) == (403, "accounts.not-allowed")
+    assert code_of(operator("POST", f"{place}/reject", {"note": "", **seen})) == (
+        422,
+        "billing.proposal-reason",
+    )
+    new_id = operator("POST", f"{place}/approve", seen).json()["id"]
     assert Bill.objects.get(id=new_id).corrects_id == home.bill_id
     assert operator("GET", place).json()["state"] == "APPROVED"
     assert operator("POST", f"/edits/{edit_id}/withdraw").status_code == 204
+
+
+def test_a_month_of_two_contracts_is_replaced_by_its_parts(
+    call: Caller, ours: People, home: Home, services: Services
+) -> None:
+    move_in(ours, home)
+    settle(ours, services)
+    (proposal,) = call("GET", "/rebill-proposals?state=OPEN").json()["items"]
+    totals = [part["total_minor"] for part in proposal["parts"]]
+    assert sum(totals) == proposal["total_minor"]
+    place = f"/rebill-proposals/{proposal['proposal_id']}"
+    made = call("POST", f"{place}/approve", {"version": proposal["version"]}).json()
+    bills = [Bill.objects.get(id=own) for own in made["ids"]]
+    assert made["id"] == bills[0].id
+    assert [bill.total_minor for bill in bills] == totals
+    assert [(part["first"], part["end"], part["bill_id"]) for part in call("GET", place).json()["parts"]] == [
+        ("2026-10-01", "2026-10-13", bills[0].id),
+        ("2026-10-13", "2026-11-01", bills[1].id),
+    ]
 
 
 def test_refusals_and_settings(call: Caller, ours: People, home: Home) -> None:

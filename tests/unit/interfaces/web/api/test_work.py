@@ -137,7 +137,7 @@ def test_billing_runs_in_the_background_and_once(ours: People, home: Home, servi
     assert run_job(services=services)
     assert not run_job(services=services)
     job = call("GET", f"/jobs/{first.json()['job_id']}").json()
-    assert (job["state"], job["result"]) == ("DONE", {"issued": 0, "unchanged": 1, "corrected": 0, "held": 0})
+    assert (job["state"], job["result"]) == ("DONE", {"issued": 0, "unchanged": 1, "proposed": 0, "held": 0})
     assert Bill.objects.count() == 1
     backwards = call("POST", "/billing-runs", {"first_date": "2026-11-01", "end_date": "2026-10-01"})
     assert (backwards.status_code, backwards.json()["code"]) == (422, "billing.period")
@@ -164,9 +164,45 @@ def test_from_a_bill_to_the_frames_it_rests_on(ours: People, home: Home) -> None
     assert bill["document"]["register_reads"]
 
 
+def test_a_customer_is_erased(ours: People, home: Home) -> None:
+    place = f"/usage-points/{home.point_id}"
+    assert Caller(ours.operator)("PATCH", place, {"customer_name": "Quillfeather"}).status_code == 204
+    assert Caller(ours.operator)("POST", f"{place}/erase-customer").status_code == 403
+    assert Caller(ours.administrator)("POST", f"{place}/erase-customer").status_code == 204
+    assert Caller(ours.viewer)("GET", place).json()["row"]["customer_name"] == ""
+
+
 def test_contracts_of_a_usage_point(ours: People, home: Home) -> None:
     rows = Caller(ours.viewer)("GET", f"/usage-points/{home.point_id}/contracts").json()
     assert [(row["tariff_id"], row["ends_at"]) for row in rows] == [(home.tariff_id, None)]
+    place, at = f"/usage-points/{home.point_id}", {"at": "2026-10-13T00:00:00+08:00"}
+    assert Caller(ours.operator)("POST", f"{place}/end-contract", at).status_code == 403
+    administrator = Caller(ours.administrator)
+    assert administrator("POST", f"{place}/end-contract", at).status_code == 204
+    (row,) = administrator("GET", f"{place}/contracts").json()
+    assert row["ends_at"] == "2026-10-12T16:00:00Z"
+    again = administrator("POST", f"{place}/end-contract", at)
+    assert (again.status_code, again.json()["code"]) == (409, "contracts.none-in-force")
+    assert Caller(ours.operator)("POST", f"{place}/reopen-contract", {}).status_code == 403
+    assert administrator("POST", f"{place}/reopen-contract", {}).status_code == 204
+    (row,) = administrator("GET", f"{place}/contracts").json()
+    assert (row["ends_at"], row["is_same_customer"]) == (None, False)
+    none = administrator("POST", f"{place}/reopen-contract", {})
+    assert (none.status_code, none.json()["code"]) == (409, "contracts.none-ended")
+    goes_on = {**at, "tariff_id": home.tariff_id, "is_same_customer": True}
+    assert administrator("POST", f"{place}/contracts", goes_on).status_code == 200
+    rows = administrator("GET", f"{place}/contracts").json()
+    assert [row["is_same_customer"] for row in rows] == [False, True]
+    assert [row["tiers_count_on"] for row in rows] == [False, True]
+    body = {"contract_id": rows[1]["contract_id"], "before_goes_on": True}
+    assert Caller(ours.operator)("POST", f"{place}/withdraw-contract", body).status_code == 403
+    assert administrator("POST", f"{place}/withdraw-contract", body).status_code == 204
+    (row,) = administrator("GET", f"{place}/contracts").json()
+    assert row["ends_at"] is None
+    gone = administrator("POST", f"{place}/withdraw-contract", body)
+    assert (gone.status_code, gone.json()["code"]) == (404, "registry.not-found")
+    billed = administrator("POST", f"{place}/withdraw-contract", {"contract_id": row["contract_id"]})
+    assert (billed.status_code, billed.json()["code"]) == (409, "contracts.billed")
 
 
 def tell(ours: People, street: Street, count: int) -> None:

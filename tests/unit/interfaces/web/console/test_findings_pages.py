@@ -74,6 +74,30 @@ def test_a_file_holds_all_of_them(ours: People, flood: None, log_in: LogIn) -> N
     assert f",{MANY},{MANY}," in groups[3]
 
 
+def test_what_was_seen_is_told_in_the_readers_language(ours: People, street: Street, log_in: LogIn) -> None:
+    seen = {"energy_milliwh": 1_250_000, "threshold_pct": 300}
+    spike = FindingDraft(
+        ours.tenant.id, "vee.spike", "series:1", NOW, meter_id=street.meter_id, evidence=seen
+    )
+    down = FindingDraft(ours.tenant.id, "collection.link-down", "link:1", NOW, evidence={"error_code": "x.y"})
+    keep_findings([spike, down], now=NOW)
+    client = log_in(ours.operator)
+    finding_id = Finding.objects.get(rule="vee.spike").id
+    meter, closing = reverse("console:meter", args=[street.meter_id]), [finding_id]
+    told = "电量: 1.25 kWh; 阈值: 300 %"
+    for address, words in (
+        (reverse("console:findings") + "?view=each", ("1.25 kWh", "阈值", "操作未能完成", "通信链路 1")),
+        (reverse("console:findings"), ("通信链路 1",)),
+        (meter, ("1.25 kWh", "阈值")),
+        (reverse("console:finding_close", args=closing), ("1.25 kWh", "阈值")),
+        (reverse("console:findings") + "?view=each&format=csv", (told,)),
+    ):
+        page = client.get(address, HTTP_ACCEPT_LANGUAGE="zh-hans").content.decode()
+        assert [word for word in words if word not in page] == [], address
+        assert "threshold_pct" not in page
+        assert "link:1<" not in page
+
+
 def test_ticked_groups_are_closed_together(ours: People, street: Street, flood: None, log_in: LogIn) -> None:
     client = log_in(ours.operator)
     page = client.get(reverse("console:findings"))

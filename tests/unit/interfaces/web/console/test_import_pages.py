@@ -42,6 +42,24 @@ def fields_of(answer: Any, **changes: object) -> dict[str, object]:
     return {name: value for name, value in {**shown, **changes}.items() if value not in (None, False)}
 
 
+def test_the_encoding_is_shown_chosen_and_kept(ours: People, street: Street, log_in: LogIn) -> None:
+    client = log_in(ours.operator)
+    text = "户号;时间;kWh\n商店;2026-03-01 00:00;1\n商店;2026-03-01 00:15;2\n"
+    shown = client.get(send(client, street, text.encode("gbk")))
+    assert shown.context["form"]["encoding"].value() == "gb18030"
+    assert [row.column.title for row in shown.context["form"].rows] == ["户号", "时间", "kWh"]
+    text = text.replace("户号", "Höhe").replace("时间", "Zeit").replace("商店", "Köln")
+    address = send(client, street, text.encode("cp1252"))
+    shown = client.get(address)
+    assert (shown.context["form"]["encoding"].value(), shown.context["questions"][0]) == ("", "encoding")
+    shown = client.post(address, fields_of(shown, do="refresh", encoding="cp1252"))
+    assert shown.context["form"].rows[0].column.title == "Höhe"
+    tried = client.post(address, fields_of(shown, do="try", role_0="usage_point"))
+    assert (tried.context["result"].rows_count, tried.context["errors_count"]) == (2, 0)
+    client.post(address, fields_of(shown, do="save", role_0="usage_point", save_as="till"))
+    assert get_mapping(tenant_id=ours.tenant.id, name="till").encoding == "cp1252"
+
+
 def test_a_file_is_recognised_changed_tried_and_imported(
     ours: People, street: Street, log_in: LogIn, services: Services
 ) -> None:
@@ -76,6 +94,42 @@ def test_a_file_is_recognised_changed_tried_and_imported(
     assert get_mapping(tenant_id=ours.tenant.id, name="till").label == "end"
     assert list((services.data_folder / FOLDER).iterdir()) == []
     assert client.get(address).status_code == 422, "the file is gone"
+
+
+def test_a_table_with_a_day_a_row_is_shown_kept_tried_and_imported(
+    ours: People, street: Street, log_in: LogIn, services: Services
+) -> None:
+    client = log_in(ours.operator)
+    clocks = [f"{at // 4:02}:{at % 4 * 15:02}" for at in range(1, 97)]
+    rows = [f"2026-11-0{day},SHOP-2,{','.join(['0.25', '', *['0.5'] * 94])}" for day in (1, 2)]
+    content = "\n".join([f"日期,户号,{','.join(clocks)}", *rows, rows[0].replace("-01,", "-03,") + "x"])
+    address = send(client, street, content.encode())
+    shown = client.get(address)
+    assert [row.role.value() for row in shown.context["form"].rows] == [
+        "time",
+        "usage_point",
+        *["interval"] * 96,
+    ]
+    assert "unit" in shown.context["questions"]
+    assert "label" not in shown.context["questions"]
+    wrong = client.post(address, fields_of(shown, do="try", label="start"))
+    assert list(wrong.context["form"].errors) == ["label"]
+    power = client.post(address, fields_of(shown, do="try", unit_2="kW"))
+    assert power.context["blocks"][0]["unit"] == "kW"
+    assert power.context["errors_count"] > 1, "power is no energy"
+    client.post(address, fields_of(shown, do="save", save_as="96 points"))
+    again = client.get(send(client, street, content.encode()), {"mapping": "96 points"})
+    assert fields_of(again) == fields_of(shown)
+    tried = client.post(address, fields_of(again, do="try"))
+    (block,) = tried.context["blocks"]
+    assert (block["sum"], block["intervals"], block["unit"]) == ("141.25", 287, "kWh")
+    assert [place for place, _text in tried.context["errors"]] == ["4:98"]
+    answer = client.post(address, fields_of(tried, do="import"))
+    assert run_job(services=services)
+    job = Job.objects.get()
+    assert job.result["rows"] == tried.context["result"].rows_count == 284
+    page = client.get(answer.headers["Location"])
+    assert list(page.context["errors"]) == list(tried.context["errors"])
 
 
 def test_all_or_nothing_stores_nothing(

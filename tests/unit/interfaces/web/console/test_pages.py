@@ -66,8 +66,12 @@ def addresses(home: Home, street: Street, extra: dict[str, int]) -> list[str]:
                 "usage_point_multiplier",
                 "usage_point_parent",
                 "usage_point_tariff",
+                "usage_point_end_contract",
+                "usage_point_erase_customer",
+                "usage_point_reopen_contract",
             )
         ),
+        ("usage_point", [street.other_point_id]),  # nobody's yet
         *((name, [street.link_id]) for name in ("link", "link_edit", "link_copy", "link_retire")),
         *((name, [home.series_id]) for name in ("profile", "intervals")),
         ("trace", [home.series_id, starts_at_s]),

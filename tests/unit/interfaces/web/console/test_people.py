@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from django.urls import reverse
 from console_street import LogIn
 from relational import NOW, PASSWORD, People, Street
 from wattkeeper.actions.registry.copy_meter import copy_meter
+from wattkeeper.actions.registry.edit_site import edit_site
 from wattkeeper.actions.services import Services
 from wattkeeper.data.accounts.models import User
 from wattkeeper.data.audit.models import AuditRecord
@@ -97,6 +99,10 @@ def changing_addresses(street: Street) -> list[tuple[str, dict[str, str]]]:
         ("usage_point_multiplier", [*point], {"at": at, "numerator": "40", "denominator": "1"}),
         ("usage_point_parent", [*point], {"at": at}),
         ("usage_point_tariff", [*point], {"at": at, "tariff": "1"}),
+        ("usage_point_end_contract", [*point], {"at": at}),
+        ("usage_point_erase_customer", [*point], {}),
+        ("usage_point_reopen_contract", [*point], {}),
+        ("usage_point_withdraw_contract", [*point, 1], {}),
         ("link_add", [], {"site": str(street.site_id), "name": "X"}),
         ("link_edit", [*link], {"name": "X"}),
         ("link_copy", [*link], {"name": "X", "endpoint": "h:1"}),
@@ -144,6 +150,24 @@ def test_the_chain_is_checked_when_asked(ours: People, street: Street, log_in: L
     assert "The chain" not in client.get(address).content.decode()
     assert "The chain of records is whole." in client.get(address, {"check": "chain"}).content.decode()
     assert client.get(address, {"q": "registry.add-site"}).context["table"].pages.total_count == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", ("edited a site (registry.edit-site)", "Site 1<", "System: ")),
+        ("zh-hans", ("修改站点 (registry.edit-site)", "站点 1<", "系统 ")),
+    ],
+)
+def test_who_did_what_is_told_in_words(
+    ours: People, street: Street, log_in: LogIn, language: str, said: tuple[str, ...]
+) -> None:
+    edit_site(
+        actor=replace(ours.administrator, origin="system"), now=NOW, site_id=street.site_id, name="Yard"
+    )
+    page = log_in(ours.administrator).get(reverse("console:audit"), HTTP_ACCEPT_LANGUAGE=language)
+    text = page.content.decode().replace(f" {street.site_id}<", " 1<")
+    assert [part for part in said if part not in text] == []
 
 
 def test_posts_need_the_pages_own_token(ours: People, street: Street) -> None:

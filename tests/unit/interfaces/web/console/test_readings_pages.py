@@ -1,8 +1,9 @@
 """What pages say of readings: values, profiles, the way from a bill to a frame, missing that is not zero."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -10,17 +11,19 @@ from django.urls import reverse
 from console_street import FIRST_AT, FRAME, Home, LogIn
 from relational import NOW, People, Street
 from wattkeeper.actions.jobs.run_job import run_job
+from wattkeeper.actions.registry.note_read import note_read
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.data.billing.queries import get_bill
-from wattkeeper.data.registry.models import Series
+from wattkeeper.data.registry.models import Series, Site
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.files import read_file
 from wattkeeper.interfaces.reads.bills import line_intervals, trace_of
 from wattkeeper.interfaces.reads.intervals import load_profile
-from wattkeeper.interfaces.reads.trace import trace_interval
+from wattkeeper.interfaces.reads.trace import Trace, trace_interval
 from wattkeeper.interfaces.web.console.forms_work import EXPORT_FORMATS
 from wattkeeper.interfaces.web.console.reads_overview import read_success, site_days
+from wattkeeper.store.api import Measurements
 from wattkeeper.store.memory import MemoryReadingStore
 
 DAY_COUNT = 96
@@ -47,6 +50,24 @@ def test_a_hole_is_drawn_as_a_hole(ours: People, home: Home, store: MemoryReadin
     profile = load_profile(store, series=series_of(home), range_code="7d", now=NOW)
     assert profile["energy_wh"][profile["starts_at_s"].index(hole_s)] is None
     assert profile["energy_wh"].count(None) == 1
+
+
+def test_hours_of_a_zone_of_half_hours_are_drawn_where_they_begin(
+    ours: People, home: Home, store: MemoryReadingStore
+) -> None:
+    Series.objects.filter(id=home.series_id).update(interval_s=3600)
+    Site.objects.update(time_zone="Asia/Kolkata")
+    own = store._measured[ours.tenant.id]
+    for key in [key for key in own if key[0] == home.series_id]:
+        del own[key]
+    midnight = datetime.combine(NOW.date() - timedelta(days=3), time(), ZoneInfo("Asia/Kolkata"))
+    starts_at_s = int(midnight.timestamp()) + 3600 * np.arange(24)
+    one, nothing = np.ones(24, np.int64), np.zeros(24, np.int64)
+    rows = Measurements(one * home.series_id, starts_at_s, 1000 * one, one, nothing, nothing, one)
+    store.insert_measurements(ours.tenant.id, rows)
+    profile = load_profile(store, series=series_of(home), range_code="7d", now=NOW)
+    assert profile["starts_at_s"] == starts_at_s.tolist()
+    assert profile["energy_wh"] == [1.0] * 24
 
 
 def test_a_hole_is_shown_as_missing(
@@ -83,7 +104,7 @@ def test_what_is_stored_is_taken_away_as_a_file(
         assert answer["Content-Disposition"].startswith(
             f'attachment; filename="{form}-2026-10-02-2026-10-02.'
         )
-        if form == "nem12":  # the usage point's code is no NMI
+        if form in ("nem12", "nem13"):  # the usage point's code is no NMI
             continue
         blocks = read_file(answer.content, CsvOptions()).blocks
         block = next(block for block in blocks if block.channel == "import")
@@ -159,6 +180,31 @@ def test_an_interval_leads_to_its_reads_and_frames(home: Home, store: MemoryRead
     assert trace.advance is not None
     assert float(trace.advance.energy_kwh_text) * 10**6 == trace.interval.energy_milliwh
     assert trace_interval(store, series=series_of(home), starts_at_s=7) is None
+
+
+def test_a_trace_says_which_read_was_corrected_and_adds_nothing_up_over_a_reset(
+    ours: People, home: Home, store: MemoryReadingStore, services: Services, log_in: LogIn
+) -> None:
+    starts_at_s = int(FIRST_AT.timestamp())
+
+    def noted(read: str, at: datetime, set_to: str | None = None) -> Trace:
+        who = {"actor": ours.operator, "now": NOW, "services": services, "meter_id": home.meter_id}
+        note_read(**who, at=at, read=read, set_to=set_to)  # type: ignore[arg-type]
+        trace = trace_interval(store, series=series_of(home), starts_at_s=starts_at_s)
+        assert trace is not None
+        return trace
+
+    assert noted("1234.99", FIRST_AT).advance is None  # the meter and the person disagree
+    trace = noted("1234.56", FIRST_AT)
+    assert {(read.text, read.is_corrected) for read in trace.reads[:-1]} == {
+        ("1234.56", False),
+        ("1234.99", True),
+    }
+    assert trace.advance is not None
+    page = log_in(ours.viewer).get(reverse("console:trace", args=[home.series_id, starts_at_s]))
+    assert page.content.decode().count("Corrected since") == 1
+    last = trace.reads[-1]
+    assert noted(last.text, last.measured_at, last.text).advance is None
 
 
 def test_the_way_from_a_bill_to_a_frame(ours: People, home: Home, log_in: LogIn) -> None:

@@ -158,6 +158,14 @@ def test_a_meter_from_beginning_to_end(office: Office, street: Street) -> None:
         initial_read="0",
     )
     assert Installation.objects.get(meter_id=copy_id).usage_point_id == street.point_id
+    office.do("meter_note_read", meter_id, at="2026-11-21T09:00:00", quantity="energy_import", read="98")
+    office.do(
+        "meter_note_read", copy_id, at="2026-11-21T12:00:00", quantity="energy_import", read="3", set_to="0"
+    )
+    assert list(FieldRead.objects.order_by("id").values_list("value_count", "set_to_count"))[-2:] == [
+        (98, None),
+        (3, 0),
+    ]
     office.do("meter_remove", copy_id, at="2026-11-22T09:00:00", final_read="5")
     office.do("meter_retire", copy_id, at="2026-11-22T09:30:00")
     assert Meter.objects.get(id=copy_id).state == "RETIRED"

@@ -4,11 +4,9 @@ import re
 
 import pytest
 
-from texts import SOURCE, bare_words, catalogue, templates, texts_of_ours, texts_of_python, texts_of_template
-from wattkeeper.interfaces.web.console import texts as words
+from texts import bare_words, catalogue, templates, texts_of_ours, texts_of_python, texts_of_template
 
 BOTH_AT_ONCE = {"500.html"}  # nothing can be translated when everything failed: it speaks both languages
-_FINDING = re.compile(r'"((?:vee|readings)\.[a-z-]+)",?\s*$|rule = "([a-z.-]+)"', re.MULTILINE)
 _PLACE = re.compile(r"%\(\w+\)s")
 
 
@@ -44,11 +42,3 @@ def test_texts_are_found_wherever_they_stand() -> None:
     template = "{% load i18n %}<p title=\"{% translate 'One' %}\">" + block
     assert texts_of_template(template) == {"One", "Two %(a)s"}
     assert texts_of_python(b'x = _("Three")\ny = gettext("Four")\nz = other("Five")') == {"Three", "Four"}
-
-
-def test_every_rule_has_words() -> None:
-    folders = [SOURCE / "core/vee", SOURCE / "core/readings"]
-    sources = [path.read_text() for folder in folders for path in folder.glob("*.py")]
-    rules = {name for source in sources for match in _FINDING.findall(source) for name in match if name}
-    assert "vee.spike" in rules
-    assert {rule for rule in rules if not rule.startswith("vee.rule-set-")} <= set(words.RULES)  # errors

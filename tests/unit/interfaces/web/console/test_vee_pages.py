@@ -1,22 +1,28 @@
 """Pages of rules, edits, versions, as of and rebill proposals, in both languages, by role, tenants apart."""
 
+import csv
+import io
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from django.test import Client
+from django.utils.translation import override
 
-from console_street import Home, LogIn, derive
+from console_street import FIRST_AT, Home, LogIn, derive, move_in
 from relational import NOW, People
 from wattkeeper.actions.billing.propose_rebills import propose_rebills
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap.measured import measured_by
 from wattkeeper.core.kernel.quality import Provenance
-from wattkeeper.data.billing.models import Bill, RebillProposal
+from wattkeeper.data.billing.models import Bill, Contract, RebillProposal
+from wattkeeper.data.billing.queries import BillLineRow
 from wattkeeper.data.collection.models import DirtyWindow, Run
 from wattkeeper.data.registry.models import Series
 from wattkeeper.data.vee.models import Assignment, GroupMember, SeriesGroup, StoredEdit, StoredRuleSet
+from wattkeeper.interfaces.web.console.templatetags.console import as_kwh, line_text
 from wattkeeper.store.memory import MemoryReadingStore
 
 SPAN = {"starts_at": "2026-10-05T10:00", "ends_at": "2026-10-05T11:00", "reason_code": "100"}
@@ -43,6 +49,13 @@ def text_of(client: Client, path: str, status: int = 200, language: str = "en") 
     answer = client.get(path, headers={"Accept-Language": language})
     assert answer.status_code == status, (path, answer.status_code)
     return answer.content.decode()
+
+
+def shown_version(form: str) -> str:
+    """Return the version of the figures that a form shows, as the browser sends it back."""
+    found = re.search(r'name="version" value="([^"]+)"', form)
+    assert found
+    return found[1]
 
 
 def test_rules_are_added_assigned_and_withdrawn(ours: People, home: Home, log_in: LogIn) -> None:
@@ -112,18 +125,51 @@ def test_an_edit_from_the_page_to_the_corrected_bill(
     assert f"/rebills/{proposal.id}/" in text_of(operator, f"/bills/{home.bill_id}/")
     assert 'badge warn">1<' in text_of(operator, "/bills/")
     assert "U1" in text_of(operator, "/rebills/?state=OPEN")
-    assert "Difference" in text_of(operator, f"/rebills/{proposal.id}/")
+    shown = text_of(operator, f"/rebills/{proposal.id}/")
+    assert all(words in shown for words in ("Difference", "Other figures"))
+    assert "数值不同" in text_of(operator, f"/rebills/{proposal.id}/", language="zh-hans")
     text_of(operator, f"/rebills/{proposal.id}/approve/")
-    answer = operator.post(f"/rebills/{proposal.id}/approve/", {"data_version": "older"})
-    assert answer.status_code == 422
-    operator.post(f"/rebills/{proposal.id}/approve/", {"data_version": proposal.data_version})
+    for language, words in (("en", "have changed since they were shown"), ("zh-hans", "在显示之后又有变化")):
+        for verb in ("approve", "reject"):
+            answer = operator.post(
+                f"/rebills/{proposal.id}/{verb}/",
+                {"version": "older", "note": "agreed"},
+                headers={"Accept-Language": language},
+            )
+            assert answer.status_code == 409
+            assert words in answer.content.decode()
+            assert as_kwh(proposal.energy_milliwh) in answer.content.decode()
+    form = text_of(operator, f"/rebills/{proposal.id}/approve/")
+    operator.post(f"/rebills/{proposal.id}/approve/", {"version": shown_version(form)})
     new = Bill.objects.get(state="ISSUED", corrects_id=home.bill_id)
     assert str(new.id) in text_of(operator, f"/rebills/{proposal.id}/")
     reversal = Bill.objects.get(reverses_id=home.bill_id)
     assert "takes another bill back" in text_of(operator, f"/bills/{reversal.id}/")
     assert f"/bills/{reversal.id}/" in text_of(operator, f"/bills/{home.bill_id}/")
+    file = text_of(operator, "/bills/?format=csv").removeprefix("\ufeff")
+    rows = list(csv.DictReader(io.StringIO(file)))
+    assert [row["State"] for row in rows] == ["Issued", "Reversal", "Reversed"]
+    assert sum(Decimal(row["Total"]) for row in rows) * 100 == new.total_minor
+    assert sum(Decimal(row["Energy, kWh"]) for row in rows) * 10**6 == new.energy_milliwh
+    assert {row["Currency"] for row in rows} == {"CNY"}
+    assert "币种" in text_of(operator, "/bills/?format=csv", language="zh-hans")
     assert operator.post(f"/edits/{edit.id}/withdraw/").status_code == 302
     assert "U1" in text_of(operator, "/edits/?format=csv")
+
+
+@pytest.mark.parametrize(
+    ("share", "language", "words"),
+    [
+        ("0", "en", "Energy"),
+        ("0.25", "en", "Energy · partly estimated"),
+        ("1", "en", "Energy · estimated"),
+        ("1/3", "zh-hans", "电量 · 部分为估算"),
+    ],
+)
+def test_a_bill_says_what_of_it_is_estimated(share: str, language: str, words: str) -> None:
+    line = BillLineRow(1, "energy", "bill.energy", "", None, "1", "kWh", "1", 1, {"estimated_share": share})
+    with override(language):
+        assert line_text(line) == words
 
 
 def test_a_proposal_is_rejected_with_a_reason(
@@ -134,9 +180,86 @@ def test_a_proposal_is_rejected_with_a_reason(
     settle(ours, knowing)
     proposal = RebillProposal.objects.get()
     assert operator.post(f"/rebills/{proposal.id}/reject/", {"note": " "}).status_code == 422
-    operator.post(f"/rebills/{proposal.id}/reject/", {"note": "agreed"})
+    version = shown_version(text_of(operator, f"/rebills/{proposal.id}/reject/"))
+    operator.post(f"/rebills/{proposal.id}/reject/", {"note": "agreed", "version": version})
     assert "agreed" in text_of(operator, f"/rebills/{proposal.id}/")
     assert "已拒绝" in text_of(operator, f"/rebills/{proposal.id}/", language="zh-hans")
+
+
+def test_a_month_of_two_contracts_is_replaced_by_its_parts(
+    ours: People, home: Home, log_in: LogIn, knowing: Services
+) -> None:
+    operator = log_in(ours.operator)
+    move_in(ours, home)
+    settle(ours, knowing)
+    place = f"/rebills/{RebillProposal.objects.get().id}/"
+    shown = text_of(operator, place)
+    assert all(words in shown for words in ("Bills of the parts", "2026-10-12", "2026-10-13", "2026-10-31"))
+    assert "各时段的账单" in text_of(operator, place, language="zh-hans")
+    form = text_of(operator, f"{place}approve/")
+    assert "for each part of its period" in form
+    answer = operator.post(f"{place}approve/", {"version": shown_version(form)})
+    assert answer.headers["Location"] == place
+    new_ids = Bill.objects.filter(corrects_id=home.bill_id).values_list("id", flat=True)
+    assert len(new_ids) == 2
+    assert all(f"/bills/{own}/" in text_of(operator, place) for own in new_ids)
+
+
+def test_a_tariff_counts_the_contracts_of_now(ours: People, home: Home, log_in: LogIn) -> None:
+    """One that is dated ahead counts once it begins, and one that will end counts until then."""
+    viewer, place = log_in(ours.viewer), f"/tariffs/{home.tariff_id}/"
+    assert "1 contracts" in text_of(viewer, place)
+    contract = Contract.objects.get()
+    Contract.objects.filter(id=contract.id).update(ends_at=NOW + timedelta(days=1))
+    assert "1 contracts" in text_of(viewer, place)
+    Contract.objects.filter(id=contract.id).update(starts_at=NOW + timedelta(hours=1), ends_at=None)
+    assert "0 contracts" in text_of(viewer, place)
+
+
+def test_a_contract_dated_ahead_is_withdrawn(ours: People, home: Home, log_in: LogIn) -> None:
+    administrator, place = log_in(ours.administrator), f"/points/{home.point_id}/"
+    assert "/withdraw/" not in text_of(administrator, place)  # it was billed
+    for goes_on, ends_at in (({}, NOW), ({"before_goes_on": "on"}, None)):
+        ahead = {"tariff": str(home.tariff_id), "at": f"{(NOW + timedelta(hours=8)):%Y-%m-%dT%H:%M:%S}"}
+        assert administrator.post(f"{place}tariff/", ahead).status_code == 302
+        before, after = Contract.objects.order_by("starts_at")
+        assert (before.ends_at, after.starts_at) == (NOW, NOW)
+        form = f"{place}contracts/{after.id}/withdraw/"
+        assert form in text_of(administrator, place)
+        assert form not in text_of(log_in(ours.operator), place)
+        assert "前一份合同继续有效" in text_of(administrator, form, language="zh-hans")
+        assert administrator.post(form, goes_on).status_code == 302
+        assert Contract.objects.get().ends_at == ends_at
+        Contract.objects.update(ends_at=None)
+    assert "before it" not in text_of(administrator, f"{place}contracts/{before.id}/withdraw/")
+    assert "Bill " in administrator.post(f"{place}contracts/{before.id}/withdraw/", {}).content.decode()
+
+
+def test_a_bill_without_any_contract_is_taken_back(
+    ours: People, home: Home, log_in: LogIn, knowing: Services
+) -> None:
+    operator = log_in(ours.operator)
+    place = f"/points/{home.point_id}/"
+    administrator = log_in(ours.administrator)
+    assert f"{place}end-contract/" in text_of(administrator, place)
+    assert "此后该计量点不再出账" in text_of(administrator, f"{place}end-contract/", language="zh-hans")
+    assert f"{place}reopen-contract/" not in text_of(administrator, place)
+    for put_off, ends_at in (({}, None), ({"until": "2026-10-01T01:00"}, FIRST_AT + timedelta(hours=1))):
+        administrator.post(f"{place}end-contract/", {"at": "2026-10-01T00:00"})
+        assert f"{place}reopen-contract/" in text_of(administrator, place)
+        assert "留空" in text_of(administrator, f"{place}reopen-contract/", language="zh-hans")
+        assert administrator.post(f"{place}reopen-contract/", put_off).status_code == 302
+        assert Contract.objects.get().ends_at == ends_at
+    assert administrator.post(f"{place}end-contract/", {"at": "2026-10-01T00:00"}).status_code == 302
+    assert Contract.objects.get().ends_at == FIRST_AT
+    settle(ours, knowing)
+    place = f"/rebills/{RebillProposal.objects.get().id}/"
+    assert "nothing would replace it" in text_of(operator, place)
+    form = text_of(operator, f"{place}approve/", language="zh-hans")
+    assert "且不另开账单" in form
+    operator.post(f"{place}approve/", {"version": shown_version(form)})
+    assert not Bill.objects.filter(state="ISSUED").exists()
+    text_of(operator, place)
 
 
 def test_large_edits_are_rejected_and_the_threshold_is_set(

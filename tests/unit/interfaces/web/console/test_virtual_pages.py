@@ -182,6 +182,10 @@ def test_energy_drills_down_and_exports(
     assert len(file.splitlines()) == 1 + 31
     assert "2026-10-31" in file
     assert client.get(reverse("console:energy") + "?tree=moon").status_code == 200
+    never = OCTOBER.replace("2026-10-01", "9999-12-31").replace("2026-10-31", "9999-12-31")
+    assert "1970" in client.get(reverse("console:energy") + "?" + never).content.decode()
+    day = OCTOBER.replace("grain=day", "grain=hour").replace("10-31", "10-01")
+    assert "2026-10-01 23:00+08:00" in client.get(reverse("console:energy") + "?" + day).content.decode()
     assert client.get(reverse("console:energy_node", args=["moon-1"])).status_code == 404
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from wattkeeper.data.collection.models import Job, Link
 from wattkeeper.data.collection.queries import JobRow
 from wattkeeper.data.registry.models import Meter, Site, UsagePoint
 from wattkeeper.data.vee.models import StoredEdit
+from wattkeeper.interfaces.evidence import tell_evidence, tell_subject
 from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.web.console import texts
 
@@ -35,6 +37,7 @@ _CHOICES = {
     "link": Link.Transport,
     "edit": StoredEdit.State,
     "rebill": RebillProposal.State,
+    "rebill_reason": RebillProposal.Reason,
 }
 
 
@@ -117,9 +120,33 @@ def job_title(job: JobRow) -> str:
 
 
 @register.filter
+def family_text(code: str) -> str:
+    """Return which meters a driver reads, in words."""
+    return _of(texts.FAMILIES, code)
+
+
+@register.filter
+def class_text(code: str) -> str:
+    """Return an accuracy class in words."""
+    return _of(texts.ACCURACY_CLASSES, code)
+
+
+@register.filter
 def code_text(code: str) -> str:
     """Return an error's code as a sentence."""
     return sentence(code, {}, get_language() or "en")
+
+
+@register.filter
+def evidence_text(evidence: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return what a finding saw as (name, value), in words."""
+    return list(tell_evidence(evidence, get_language() or "en", at))
+
+
+@register.filter
+def subject_text(subject_key: str) -> str:
+    """Return in words what a finding is about that is about neither a meter nor a usage point."""
+    return tell_subject(subject_key, get_language() or "en")
 
 
 @register.filter
@@ -139,6 +166,11 @@ def as_kwh(energy_milliwh: int) -> str:
 def as_percent(share_ppm: int) -> str:
     """Return parts per million as per cent."""
     return f"{Decimal(share_ppm).scaleb(-4):.3f}"
+
+
+def amount(amount_minor: int, currency: str) -> str:
+    """Return an amount of minor units in the major unit, as a number that a spreadsheet adds up."""
+    return f"{Decimal(amount_minor).scaleb(-MINOR_DIGITS[currency]):f}"
 
 
 @register.filter
@@ -192,6 +224,8 @@ def line_text(line: BillLineRow) -> str:
         words.append(_of(texts.RATES, line.rate))
     if line.tier is not None:
         words.append(_("tier %(number)s") % {"number": line.tier})
+    if share := Fraction(line.trace.get("estimated_share", 0)):
+        words.append(_("estimated") if share == 1 else _("partly estimated"))
     return " · ".join(words)
 
 

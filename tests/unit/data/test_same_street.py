@@ -1,0 +1,47 @@
+"""The street that most tests begin with: its rows written again are those that the actions made."""
+
+import pytest
+from django.db import connection, transaction
+
+from relational import NOW, People, make_people, make_street_of, same_street_of
+from wattkeeper.actions.registry.add_site import add_site
+from wattkeeper.actions.services import Services
+from wattkeeper.data.audit.chain import find_break
+from wattkeeper.data.collection.keys import open_keys
+
+pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="made by the actions elsewhere")
+
+
+def rows() -> dict[str, list[tuple[object, ...]]]:
+    """Return every row of every table; a key has its instant from the database."""
+    with connection.cursor() as cursor:
+        names = set(connection.introspection.table_names(cursor)) - {"sealing_tenantkey"}
+        return {name: cursor.execute(f'SELECT * FROM "{name}" ORDER BY 1').fetchall() for name in names}
+
+
+def test_what_is_written_again_is_what_was_made(ours: People, services: Services) -> None:
+    found = []
+    for make in (make_street_of, same_street_of, same_street_of):
+        before = transaction.savepoint()
+        street = make(ours, services)
+        found.append((street, rows()))
+        assert find_break(ours.tenant.id) is None
+        assert open_keys(services.data_folder, [street.meter_id]) == {
+            street.meter_id: {"password": b"\x00\x11\x22\x33"}
+        }
+        transaction.savepoint_rollback(before)
+    made, first, again = found
+    assert again == first
+    assert made[0] == first[0]
+    assert {name: len(kept) for name, kept in made[1].items()} == {
+        name: len(kept) for name, kept in first[1].items()
+    }
+
+
+def test_another_beginning_is_another_street(ours: People, services: Services) -> None:
+    first = same_street_of(make_people("others"), services)
+    site = {"kind": "RESIDENTIAL", "time_zone": "Asia/Shanghai"}
+    add_site(actor=ours.operator, now=NOW, code="S0", name="Yard", **site)
+    own = same_street_of(ours, services)
+    assert own.site_id == first.site_id + 2
+    assert find_break(ours.tenant.id) is None
