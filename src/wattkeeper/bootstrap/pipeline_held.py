@@ -121,7 +121,7 @@ class HeldRollUps(StoreRollUps):
     """Days and months that only the holder of their windows writes."""
 
     def __init__(self, store: ReadingStore, tenant_id: int, holding: Holding) -> None:
-        super().__init__(store, tenant_id)
+        super().__init__(store, tenant_id, holding.now)
         self._holding = holding
 
     def append(self, run_id: int, rows: RollUpRows) -> None:

@@ -1,25 +1,40 @@
 """`as of` any moment reproduces what was known then, with corrections in between."""
 
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from relational import NOW, People, Street
 from vee_world import AT, World
+from wattkeeper.actions.findings.close_finding import close_finding
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.add_rule_set import add_rule_set
 from wattkeeper.actions.vee.assign_rule_set import assign_rule_set
 from wattkeeper.actions.vee.decide_edit import withdraw_edit
 from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.data.alarms import past
+from wattkeeper.data.alarms.groups import list_finding_groups
+from wattkeeper.data.alarms.queries import list_findings
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.collection.queries import begin_run, end_run, get_run_as_of
 from wattkeeper.data.registry.models import Series
-from wattkeeper.interfaces.reads.versions import interval_history, run_as_of
+from wattkeeper.data.virtual.nodes import ROOT
+from wattkeeper.interfaces.reads.aggregation import GRAINS, Question, add_up
+from wattkeeper.interfaces.reads.versions import interval_history, rules_between, run_as_of
 from wattkeeper.store.memory import MemoryReadingStore
 
 MINUTE = timedelta(minutes=1)
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+SPAN = to_seconds(NOW - timedelta(days=3)), to_seconds(NOW)
 
 
 @pytest.fixture
@@ -41,9 +56,36 @@ def state_hash(world: World, run_id: int | None = None) -> str:
     return digest.hexdigest()
 
 
-def lived(world: World) -> dict[object, str]:
-    """Return the hash at each of many moments, recorded as they were: deliveries, edits, corrections."""
-    people, then = world.people, {}
+def energy(world: World, grain: str, as_of: datetime | None = None) -> list[list[int]]:
+    """Return energy and counts of all usage points by hours, days or months, as of an instant or now."""
+    days = 5 if grain == "hour" else 40
+    asked = Question("site", ROOT, grain, (NOW - timedelta(days=days)).date(), NOW.date() + timedelta(days=1))
+    sums = add_up(world.store, tenant_id=world.people.tenant.id, question=asked, now=world.now, as_of=as_of)
+    figures = (sums.energy_milliwh, sums.due_count, sums.known_count, sums.estimated_count)
+    return [each.sum(axis=0).tolist() for each in figures]
+
+
+def findings(world: World, as_of: datetime | None = None) -> list[object]:
+    """Return each finding and each group of open ones, as of an instant or now."""
+    own = {"tenant_id": world.people.tenant.id, "as_of": as_of, "limit_count": 1000}
+    each = list_findings(state=None, **own).items
+    codes = rules_between(world.people.tenant.id, world.series.id, 900, SHANGHAI, *SPAN, as_of=as_of)
+    return [each, list_findings(**own).items, list_finding_groups(**own).items, codes]
+
+
+def everything(world: World, as_of: datetime | None = None) -> list[object]:
+    """Return all that is offered as of an instant: values, energy by each grain, findings."""
+    run_id = run_as_of(tenant_id=world.people.tenant.id, at=as_of)
+    energies = [energy(world, grain, as_of) for grain in GRAINS]
+    return [state_hash(world, run_id), energies, findings(world, as_of)]
+
+
+Step = Callable[[], object]
+
+
+def lived(world: World) -> dict[datetime, list[object]]:
+    """Return what was known at each of many moments: deliveries, edits, corrections."""
+    people = world.people
     edit_ids: list[int] = []
     rule_set_id = add_rule_set(
         actor=people.administrator,
@@ -51,10 +93,18 @@ def lived(world: World) -> dict[object, str]:
         document={"code": "no lines", "estimation": {"linear_max_s": 0}},
     )
 
-    steps = [
+    def edit() -> None:
+        edit_ids.append(world.edit(people.operator, 44_000, 45_000))
+
+    def withdraw() -> None:
+        withdraw_edit(actor=people.operator, now=world.now, edit_id=edit_ids[-1])
+
+    steps: list[Step] = [
         lambda: world.deliver(without=range(60, 140)),
         lambda: world.deliver(without=range(64, 70)),
-        lambda: edit_ids.append(world.edit(people.operator, 44_000, 45_000)),
+        edit,
+        withdraw,
+        edit,  # what was found of the first one is found again
         lambda: change_multiplier(
             actor=people.operator,
             now=world.now,
@@ -69,36 +119,91 @@ def lived(world: World) -> dict[object, str]:
             rule_set_id=rule_set_id,
         ),
         lambda: world.deliver(),
-        lambda: withdraw_edit(actor=people.operator, now=world.now, edit_id=edit_ids[0]),
+        withdraw,
         lambda: world.deliver(changed={150: 1}),
     ]
-    then[world.now - MINUTE] = state_hash(world)
+    return watched(world, steps)
+
+
+def watched(world: World, steps: Sequence[Step]) -> dict[datetime, list[object]]:
+    """Return what was known before, between and after steps, each derived some seconds later."""
+    then = {world.now - MINUTE: everything(world)}
     for step in steps:
         world.now += MINUTE
-        step()  # type: ignore[no-untyped-call]
-        then[world.now + timedelta(seconds=5)] = state_hash(world)  # not derived yet: as before
+        step()
+        then[world.now + timedelta(seconds=5)] = everything(world)
         world.now += timedelta(seconds=10, milliseconds=300)
         world.run()
-        then[world.now] = state_hash(world)
-        then[world.now + timedelta(seconds=20)] = state_hash(world)
+        then[world.now] = everything(world)
+        then[world.now + timedelta(seconds=20)] = everything(world)
     return then
 
 
 def test_as_of_any_moment_is_what_was_known_then(world: World) -> None:
     then = lived(world)
-    tenant_id = world.people.tenant.id
-    later = {at: state_hash(world, run_as_of(tenant_id=tenant_id, at=at)) for at in then}  # type: ignore[arg-type]
-    assert later == then
-    assert len(set(then.values())) >= 8  # nothing, and a state after nearly each step
-    assert state_hash(world) == state_hash(world, run_as_of(tenant_id=tenant_id, at=world.now))
+    assert {at: everything(world, at) for at in then} == then
+    assert len({str(known) for known in then.values()}) >= 8  # nothing, and a state after nearly each step
+    assert everything(world) == everything(world, world.now)
 
 
-def test_answers_of_now_for_then_are_seen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The comparison has teeth: the newest run for every moment fails it."""
-    newest = "wattkeeper.interfaces.reads.versions.get_run_as_of"
-    monkeypatch.setattr(newest, lambda *, tenant_id, at: Run.objects.latest("id").id)
+def forget(*_given: object, **_more: object) -> None:
+    """Do nothing and know nothing."""
+
+
+def at_all_times(tenant_id: int, _at: datetime | None) -> object:
+    """Return what is known now."""
+    return past.findings_as_of(tenant_id, None)
+
+
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [
+        ("interfaces.reads.versions.get_run_as_of", lambda **_more: Run.objects.latest("id").id),
+        ("interfaces.reads.aggregation.run_as_of", forget),
+        ("data.alarms.queries.findings_as_of", at_all_times),
+        ("data.alarms.groups.findings_as_of", at_all_times),
+        ("interfaces.reads.versions.findings_as_of", at_all_times),
+        ("data.alarms.queries.keep_past", forget),
+    ],
+)
+def test_answers_of_now_for_then_are_seen(
+    world: World, monkeypatch: pytest.MonkeyPatch, place: str, fault: Callable[..., object]
+) -> None:
+    """The comparison has teeth: an answer of now for every moment fails it."""
+    monkeypatch.setattr(f"wattkeeper.{place}", fault)
     with pytest.raises(AssertionError):
         test_as_of_any_moment_is_what_was_known_then(world)
+
+
+SOME = st.integers(0, 189)
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> dict[str, Any]:
+    """Return what is left out of a delivery, and the reads that it tells otherwise."""
+    first = draw(SOME)
+    changed = draw(st.dictionaries(SOME, st.sampled_from([-2000, -1, 1, 50_000]), max_size=2))
+    return {"without": range(first, first + draw(SOME)), "changed": changed}
+
+
+@given(told=st.lists(deliveries(), min_size=1, max_size=3), closes=st.booleans())
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_as_of_any_moment_between_deliveries(
+    ours: People, services: Services, street: Street, told: list[dict[str, Any]], closes: bool
+) -> None:
+    """Whatever comes, in whatever order, late or told otherwise; a person may close what was found."""
+    with transaction.atomic():
+        world = World(ours, services, MemoryReadingStore(), street)
+
+        def close() -> None:
+            for row in list_findings(tenant_id=ours.tenant.id).items[:2]:
+                close_finding(actor=ours.operator, now=world.now, finding_id=row.finding_id, comment="seen")
+
+        steps: list[Step] = [partial(world.deliver, **each) for each in told]
+        steps[1:1] = [close] * closes
+        then = watched(world, steps)
+        assert {at: everything(world, at) for at in then} == then
+        transaction.set_rollback(True)
 
 
 def test_a_run_is_known_when_its_values_could_be_read(ours: People) -> None:
@@ -127,4 +232,4 @@ def test_every_version_of_an_interval_is_told(world: World) -> None:
     assert history.versions[0].rule_set == "no lines"
     assert history.versions[-1].rule_set == "default-2"
     assert all(version.known_from is not None for version in history.versions)
-    assert [edit.state for edit in history.edits] == ["WITHDRAWN"]
+    assert [edit.state for edit in history.edits] == ["WITHDRAWN"] * 2

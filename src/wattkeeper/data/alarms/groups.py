@@ -9,6 +9,7 @@ from django.db.models import Case, CharField, Count, F, Max, Min, Q, QuerySet, V
 from django.db.models.functions import Coalesce
 
 from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.alarms.past import findings_as_of
 from wattkeeper.data.registry.paging import Page, read_page
 
 _NO_SUBJECT = Value("", output_field=CharField())
@@ -64,13 +65,19 @@ def list_finding_groups(
     meter_id: int | None = None,
     site_id: int | None = None,
     search: str = "",
+    as_of: datetime | None = None,
     offset_index: int = 0,
     limit_count: int = 50,
 ) -> Page[FindingGroup]:
-    """Return one page of groups, the one with the newest finding first; `state` None: open and closed."""
-    exact = {"state": state, "rule": rule, "meter_id": meter_id}
-    query = Finding.objects.filter(
-        tenant_id=tenant_id, **{name: value for name, value in exact.items() if value is not None}
+    """Return one page of groups, the one with the newest finding first; `state` None: open and closed.
+
+    `as_of` an instant: of findings as they stood then.
+
+    :raises WattkeeperError: ``registry.instant-naive``
+    """
+    exact = {"then_state": state, "rule": rule, "meter_id": meter_id}
+    query = findings_as_of(tenant_id, as_of).filter(
+        **{name: value for name, value in exact.items() if value is not None}
     )
     if site_id is not None:
         query = query.filter(Q(usage_point__site_id=site_id) | Q(meter__site_id=site_id))
@@ -89,7 +96,7 @@ def list_finding_groups(
 
 def count_open_groups(*, tenant_id: int) -> int:
     """Return how many groups hold an open finding."""
-    return _grouped(Finding.objects.filter(tenant_id=tenant_id, state=Finding.State.OPEN)).count()
+    return _grouped(findings_as_of(tenant_id, None).filter(then_state=Finding.State.OPEN)).count()
 
 
 def newest_finding_id(*, tenant_id: int) -> int:
@@ -116,9 +123,9 @@ def _grouped(query: QuerySet[Finding]) -> QuerySet[Any, dict[str, Any]]:
         .values(*_BY, "meter__serial_number", "usage_point__code")
         .annotate(
             findings_count=Count("id"),
-            open_count=Count("id", filter=Q(state=Finding.State.OPEN)),
+            open_count=Count("id", filter=Q(then_state=Finding.State.OPEN)),
             first_at=Min("starts_at"),
-            last_at=Max(Coalesce("ends_at", "starts_at")),
+            last_at=Max(Coalesce("then_ends_at", "starts_at")),
             newest_id=Max("id"),
         )
     )

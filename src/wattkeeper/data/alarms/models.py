@@ -44,6 +44,22 @@ class Finding(models.Model):
         ]
 
 
+class FindingPast(models.Model):
+    """How a finding stood until an instant at which it changed.
+
+    That it was closed alone makes none: `closed_at` tells.
+    """
+
+    finding = models.ForeignKey(Finding, models.PROTECT, related_name="past")
+    until_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+    evidence = models.JSONField(default=dict)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["finding", "until_at"], name="finding_past_until")]
+
+
 class FindingComment(SealedRow):
     """What a person said about a finding; the closing words among them."""
 

@@ -1,21 +1,27 @@
 """Findings and device events: kept once however often seen, listed, closed when their cause is gone."""
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from wattkeeper.core.kernel.findings import DECIDED_BY
 from wattkeeper.data.alarms.groups import GroupKey
 from wattkeeper.data.alarms.models import EndDeviceEvent, Finding, FindingComment
+from wattkeeper.data.alarms.past import findings_as_of, keep_past
 from wattkeeper.data.registry.models import Series
 from wattkeeper.data.registry.paging import Page, read_page
 from wattkeeper.data.registry.quantities import REACTIVE_QUANTITIES
 from wattkeeper.data.upserts import upsert
 
 SERIES_KEY = "series:"
-CLOSED_COUNT = 2000  # so many are closed in one statement
+UPDATED_COUNT = 2000  # so many are closed or opened in one statement
+_SUBJECTS_COUNT = 500
+_Key = tuple[int, str, str, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +86,13 @@ def keep_findings(drafts: Sequence[FindingDraft], *, now: datetime) -> None:
     """Keep findings; one already known (same rule, subject and start) gets its newer end and evidence.
 
     One that a rule closed, since it was no longer found, is open again. What a person closed, which takes a
-    word on why, stays closed. One that is decided is closed, with what decided it in its evidence.
+    word on why, stays closed. One that is decided is closed, with what decided it in its evidence. How a
+    known one stood before it changes is kept.
     """
     once = {(d.tenant_id, d.rule, d.subject_key, d.starts_at): d for d in drafts}
+    known = [(row, once[_key(row)]) for row in _known(once)]
+    again = {row.id for row, draft in known if _is_open_again(row, draft)}
+    keep_past((row for row, draft in known if row.id in again or _is_otherwise(row, draft)), now=now)
     upsert(
         Finding,
         [
@@ -102,7 +112,7 @@ def keep_findings(drafts: Sequence[FindingDraft], *, now: datetime) -> None:
         key=["tenant", "rule", "subject_key", "starts_at"],
         update=["ends_at", "evidence"],
     )
-    _open_again({key: draft for key, draft in once.items() if not draft.is_decided})
+    _update(sorted(again), state=Finding.State.OPEN, closed_at=None)
     for draft in once.values():
         if draft.is_decided:
             _close_decided(draft, now)
@@ -119,21 +129,31 @@ def _close_decided(draft: FindingDraft, now: datetime) -> None:
     own.update(state=Finding.State.CLOSED, closed_at=now)
 
 
-def _open_again(once: Mapping[tuple[int, str, str, datetime], FindingDraft]) -> None:
-    """Open what is found again and was not closed by a person."""
-    if not once:
-        return
-    starts_at = [draft.starts_at for draft in once.values()]
-    closed = Finding.objects.filter(
-        state=Finding.State.CLOSED,
-        comments__isnull=True,
-        rule__in={draft.rule for draft in once.values()},
-        starts_at__range=(min(starts_at), max(starts_at)),
-    ).values_list("id", "tenant_id", "rule", "subject_key", "starts_at")
-    again = [finding_id for finding_id, *key in closed if tuple(key) in once]
-    for start in range(0, len(again), CLOSED_COUNT):
-        ids = again[start : start + CLOSED_COUNT]
-        Finding.objects.filter(id__in=ids).update(state=Finding.State.OPEN, closed_at=None)
+def _known(once: Iterable[_Key]) -> Iterator[Finding]:
+    """Yield the findings of some keys, each with whether a person said something about it."""
+    keys = set(once)
+    subjects = sorted({subject_key for _tenant_id, _rule, subject_key, _at in keys})
+    starts_at = [at for *_, at in keys]
+    for start in range(0, len(subjects), _SUBJECTS_COUNT):
+        rows = Finding.objects.filter(
+            subject_key__in=subjects[start : start + _SUBJECTS_COUNT],
+            rule__in={rule for _tenant_id, rule, *_ in keys},
+            starts_at__range=(min(starts_at), max(starts_at)),
+        ).annotate(has_comment=Exists(FindingComment.objects.filter(finding=OuterRef("pk"))))
+        yield from (row for row in rows if _key(row) in keys)
+
+
+def _key(row: Finding) -> _Key:
+    return row.tenant_id, row.rule, row.subject_key, row.starts_at
+
+
+def _is_open_again(row: Any, draft: FindingDraft) -> bool:
+    return row.state == Finding.State.CLOSED and not row.has_comment and not draft.is_decided
+
+
+def _is_otherwise(row: Finding, draft: FindingDraft) -> bool:
+    """Whether a draft tells another end or evidence, which is kept as JSON, than a known finding."""
+    return (row.ends_at, row.evidence) != (draft.ends_at, json.loads(json.dumps(dict(draft.evidence))))
 
 
 def close_gone(
@@ -223,9 +243,12 @@ def keep_all(
 
 
 def _close(finding_ids: Sequence[int], now: datetime) -> int:
-    for start in range(0, len(finding_ids), CLOSED_COUNT):
-        ids = finding_ids[start : start + CLOSED_COUNT]
-        Finding.objects.filter(id__in=ids).update(state=Finding.State.CLOSED, closed_at=now)
+    return _update(finding_ids, state=Finding.State.CLOSED, closed_at=now)
+
+
+def _update(finding_ids: Sequence[int], **fields: Any) -> int:
+    for start in range(0, len(finding_ids), UPDATED_COUNT):
+        Finding.objects.filter(id__in=finding_ids[start : start + UPDATED_COUNT]).update(**fields)
     return len(finding_ids)
 
 
@@ -238,19 +261,25 @@ def list_findings(
     usage_point_id: int | None = None,
     site_id: int | None = None,
     group: GroupKey | None = None,
+    as_of: datetime | None = None,
     offset_index: int = 0,
     limit_count: int = 50,
 ) -> Page[FindingRow]:
-    """Return one page of findings, newest first; `state` None: open and closed."""
+    """Return one page of findings, as they stand or stood `as_of` an instant, newest first.
+
+    `state` None: open and closed.
+
+    :raises WattkeeperError: ``registry.instant-naive``
+    """
     exact = {
-        "state": state,
+        "then_state": state,
         "rule": rule,
         "meter_id": meter_id,
         "usage_point_id": usage_point_id,
         "usage_point__site_id": site_id,
     }
-    query = Finding.objects.filter(
-        tenant_id=tenant_id, **{name: value for name, value in exact.items() if value is not None}
+    query = findings_as_of(tenant_id, as_of).filter(
+        **{name: value for name, value in exact.items() if value is not None}
     )
     if group is not None:
         query = query.filter(group.condition())
@@ -264,9 +293,12 @@ def list_open_meters(rules: Set[str]) -> list[tuple[str, int]]:
     return [(rule, meter_id) for rule, meter_id in rows.values_list("rule", "meter_id") if meter_id]
 
 
-def get_finding(*, tenant_id: int, finding_id: int) -> FindingRow | None:
-    """Return one finding, None where the tenant has none of that id."""
-    own = Finding.objects.filter(tenant_id=tenant_id, id=finding_id)
+def get_finding(*, tenant_id: int, finding_id: int, as_of: datetime | None = None) -> FindingRow | None:
+    """Return one finding, as it stands or stood `as_of` an instant; None where there was none of that id.
+
+    :raises WattkeeperError: ``registry.instant-naive``
+    """
+    own = findings_as_of(tenant_id, as_of).filter(id=finding_id)
     return next(iter(_rows(own.select_related("usage_point", "meter"))), None)
 
 
@@ -308,7 +340,7 @@ def list_events(*, tenant_id: int, meter_id: int | None = None, limit_count: int
     ]
 
 
-def _rows(findings: Iterable[Finding]) -> list[FindingRow]:
+def _rows(findings: Iterable[Any]) -> list[FindingRow]:
     """Return findings as lists show them, figures of series of reactive energy in their own unit."""
     found = list(findings)
     keys = [each.subject_key for each in found if each.subject_key.startswith(SERIES_KEY)]
@@ -318,19 +350,19 @@ def _rows(findings: Iterable[Finding]) -> list[FindingRow]:
     return [_row(finding, is_reactive=finding.subject_key in reactive) for finding in found]
 
 
-def _row(finding: Finding, *, is_reactive: bool) -> FindingRow:
-    evidence = finding.evidence
+def _row(finding: Any, *, is_reactive: bool) -> FindingRow:
+    evidence = finding.then_evidence
     if is_reactive:
         evidence = {re.sub("_milliwh$", "_millivarh", name): value for name, value in evidence.items()}
     return FindingRow(
         finding_id=finding.id,
         rule=finding.rule,
         subject_key=finding.subject_key,
-        state=finding.state,
+        state=finding.then_state,
         starts_at=finding.starts_at,
-        ends_at=finding.ends_at,
+        ends_at=finding.then_ends_at,
         opened_at=finding.opened_at,
-        closed_at=finding.closed_at,
+        closed_at=finding.then_closed_at,
         evidence=evidence,
         usage_point_id=finding.usage_point_id,
         usage_point_code=finding.usage_point.code if finding.usage_point else None,

@@ -6,8 +6,10 @@ import typer
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.shell import (
+    AsOfOption,
     JsonOption,
     TenantOption,
+    asked_instant,
     given,
     open_shell,
     parse_date,
@@ -37,6 +39,7 @@ def energy(
     per: Annotated[str, typer.Option(help="hour, day or month; months are whole")] = "day",
     kind: Annotated[list[str] | None, typer.Option(help="of usage points; CUSTOMER unless said")] = None,
     periods: Annotated[bool, typer.Option("--periods", help="by period instead of by part")] = False,
+    as_of: AsOfOption = "",
     tenant: TenantOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -52,7 +55,13 @@ def energy(
     end = day_after(parse_date(last))
     question = Question(by, number, per, parse_date(first), end, tuple(kind or CUSTOMERS))
     assert shell.services.store is not None
-    sums = add_up(shell.services.store, tenant_id=shell.tenant_id, question=question, now=shell.now)
+    sums = add_up(
+        shell.services.store,
+        tenant_id=shell.tenant_id,
+        question=question,
+        now=shell.now,
+        as_of=asked_instant(as_of),
+    )
     rows = period_rows(sums) if periods else part_rows(shell.tenant_id, sums)
     print_rows(rows, ("period", *COLUMNS[3:]) if periods else COLUMNS, as_json=as_json)
 

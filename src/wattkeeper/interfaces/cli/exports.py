@@ -6,7 +6,7 @@ import typer
 
 from wattkeeper.formats.api import LossList
 from wattkeeper.formats.files import write_file
-from wattkeeper.interfaces.cli.shell import TenantOption, open_shell, parse_date, parse_instant
+from wattkeeper.interfaces.cli.shell import AsOfOption, TenantOption, asked_instant, open_shell, parse_date
 from wattkeeper.interfaces.cli.tools.convert import FormatOption, find_format, print_losses, write_out
 
 
@@ -15,7 +15,7 @@ def export(
     last: Annotated[str, typer.Argument(help="the last local date")],
     to: FormatOption,
     point: Annotated[list[str] | None, typer.Option(help="code of a usage point; none: all")] = None,
-    as_of: Annotated[str, typer.Option(help="as known at an instant, with its offset")] = "",
+    as_of: AsOfOption = "",
     output: Annotated[str, typer.Option("--output", "-o", help="a file, or - for standard output")] = "-",
     tenant: TenantOption = "",
 ) -> None:
@@ -34,7 +34,7 @@ def export(
         codes=point or [],
         first=days[0],
         last=days[1],
-        as_of=parse_instant(as_of) if as_of else None,
+        as_of=asked_instant(as_of),
     )
     write_out(output, write_file(form, blocks, losses))
     print_losses(output, losses)

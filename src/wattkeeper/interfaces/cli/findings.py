@@ -8,7 +8,14 @@ import typer
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.language import current_language, spoken
-from wattkeeper.interfaces.cli.shell import JsonOption, TenantOption, open_shell, print_rows
+from wattkeeper.interfaces.cli.shell import (
+    AsOfOption,
+    JsonOption,
+    TenantOption,
+    asked_instant,
+    open_shell,
+    print_rows,
+)
 from wattkeeper.interfaces.evidence import tell_evidence, tell_subject
 
 if TYPE_CHECKING:
@@ -26,6 +33,7 @@ def groups(
     state: State = "OPEN",
     rule: str | None = None,
     search: str = "",
+    as_of: AsOfOption = "",
     limit: int = 50,
     offset: int = 0,
     tenant: TenantOption = "",
@@ -40,6 +48,7 @@ def groups(
         state=None if state == ALL_STATES else state,
         rule=rule,
         search=search,
+        as_of=asked_instant(as_of),
         offset_index=offset,
         limit_count=limit,
     )
@@ -66,6 +75,7 @@ def list_(
     state: State = "OPEN",
     rule: str | None = None,
     group: Annotated[str, typer.Option(help="a group's key")] = "",
+    as_of: AsOfOption = "",
     limit: int = 50,
     offset: int = 0,
     tenant: TenantOption = "",
@@ -80,6 +90,7 @@ def list_(
         state=None if state == ALL_STATES else state,
         rule=rule,
         group=parse_group(group) if group else None,
+        as_of=asked_instant(as_of),
         offset_index=offset,
         limit_count=limit,
     )

@@ -25,6 +25,7 @@ TenantOption = Annotated[str, typer.Option("--tenant", help="the organisation, w
 Quantity = Annotated[
     str, typer.Option(help="energy_import, energy_export, energy_reactive_import or energy_reactive_export")
 ]
+AsOfOption = Annotated[str, typer.Option(help="as known at an instant, with its offset")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 
 
@@ -132,6 +133,14 @@ def parse_instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise WattkeeperError("shell.not-an-instant", text=text)
     return instant
+
+
+def asked_instant(text: str) -> datetime | None:
+    """Return the instant that an option names, None where it is not given.
+
+    :raises WattkeeperError: ``shell.not-an-instant``
+    """
+    return parse_instant(text) if text else None
 
 
 def parse_pairs(texts: Sequence[str]) -> dict[str, str]:

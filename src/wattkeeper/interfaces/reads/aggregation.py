@@ -28,6 +28,7 @@ from wattkeeper.core.registry.aggregation import (
     sum_parts,
 )
 from wattkeeper.data.virtual.nodes import Leaves, list_installed, list_leaves, list_links
+from wattkeeper.interfaces.reads.versions import run_as_of
 from wattkeeper.store.api import Measurements, ReadingStore
 
 GRAINS = ("hour", "day", "month")
@@ -99,28 +100,34 @@ def day_after(day: date) -> date:
     return day + timedelta(days=day < date.max)
 
 
-def add_up(store: ReadingStore, *, tenant_id: int, question: Question, now: datetime) -> Sums:
+def add_up(
+    store: ReadingStore, *, tenant_id: int, question: Question, now: datetime, as_of: datetime | None = None
+) -> Sums:
     """
     Return the figures of a node's direct parts, by period; the node itself is their sum.
 
+    `as_of` an instant: of the values that were known then, due being what was over by then. What belongs
+    where, and where meters are, is as it is recorded now, by its dates.
+
     :raises WattkeeperError: ``aggregation.span`` for none or too many periods, or such as no reading
-        can be of; ``registry.not-found``
+        can be of; ``registry.not-found``, ``registry.instant-naive``
     """
     _check(question)
+    run_id = run_as_of(tenant_id=tenant_id, at=as_of)
     leaves = list_leaves(tenant_id, kinds=question.kinds, quantity=question.quantity)
     zones = [_Zone(question, ZoneInfo(zone), index) for index, zone in enumerate(leaves.zones)]
     from_s = min((int(zone.bounds_s[0]) for zone in zones), default=0)
     links = list_links(tenant_id, question.tree, leaves, from_s=from_s)
     installed = list_installed(tenant_id, leaves, from_s=from_s)
-    now_s = to_seconds(now.replace(microsecond=0))
+    now_s = to_seconds(min(now, as_of or now).replace(microsecond=0))
     asked = [
-        _Sum(store, tenant_id, zone, leaves.zone_index == zone.index, leaves, links, installed, now_s)
+        _Sum(store, tenant_id, zone, leaves.zone_index == zone.index, leaves, links, installed, now_s, run_id)
         for zone in zones
     ]
     asked = [each for each in asked if len(each.parts)]
     if question.grain == "hour" and len(asked) > 1:
         everywhere = np.ones(len(leaves), dtype=np.bool_)
-        asked = [_Sum(store, tenant_id, asked[0].zone, everywhere, leaves, links, installed, now_s)]
+        asked = [_Sum(store, tenant_id, asked[0].zone, everywhere, leaves, links, installed, now_s, run_id)]
     starts = (asked[0].zone if asked else _Zone(question, ZoneInfo("UTC"), 0)).starts
     return _joined(asked, starts)
 
@@ -202,8 +209,10 @@ class _Sum:
         links: Links,
         installed: tuple[Links, Int64s],
         now_s: int,
+        run_id: int | None,
     ) -> None:
         self._store, self._tenant_id, self.zone, self._now_s = store, tenant_id, zone, now_s
+        self._run_id = run_id
         self._installed = installed
         span = int(zone.bounds_s[0]), int(zone.bounds_s[-1])
         self._members = find_members(links, leaves.series_id[own], *span).of_node(zone.question.node)
@@ -248,24 +257,32 @@ class _Sum:
         bounds_s = self.zone.bounds_s
         span = [(int(bounds_s[0]), int(bounds_s[-1]))]
         if grain == "month":
-            months = self._store.roll_ups(self._tenant_id, leaves.tolist(), [], bounds_s[:-1].tolist())
-            return _of_roll_ups(months, MONTH, bounds_s)
+            return _of_roll_ups(self._roll_ups(leaves, [], bounds_s[:-1].tolist()), MONTH, bounds_s)
         if grain == "day":
-            return _of_roll_ups(self._store.roll_ups(self._tenant_id, leaves.tolist(), span), DAY, bounds_s)
+            return _of_roll_ups(self._roll_ups(leaves, span), DAY, bounds_s)
         return _of_measurements(self._measurements(leaves, span))
 
     def _days(self, leaves: Int64s, spans: Sequence[tuple[int, int]], cut: _Rows) -> _Rows:
         bounds_s = np.unique(np.concatenate([np.array(day_bounds(*span, self.zone.zone)) for span in spans]))
-        stored = self._store.roll_ups(self._tenant_id, leaves.tolist(), spans)
-        rows = _of_roll_ups(stored, DAY, bounds_s)
+        rows = _of_roll_ups(self._roll_ups(leaves, spans), DAY, bounds_s)
         return rows.where(_is_inside(rows, cut))
 
     def _intervals(self, leaves: Int64s, spans: Sequence[tuple[int, int]], cut: _Rows) -> _Rows:
         rows = _of_measurements(self._measurements(leaves, spans))
         return rows.where(_is_inside(rows, cut))
 
+    def _roll_ups(
+        self, leaves: Int64s, days: Sequence[tuple[int, int]], months_s: Sequence[int] = ()
+    ) -> RollUpRows:
+        return self._store.roll_ups(
+            self._tenant_id, leaves.tolist(), days, months_s, as_of_run_id=self._run_id
+        )
+
     def _measurements(self, leaves: Int64s, spans: Sequence[tuple[int, int]]) -> list[Measurements]:
-        return [self._store.measurements(self._tenant_id, leaves.tolist(), *span) for span in spans]
+        return [
+            self._store.measurements(self._tenant_id, leaves.tolist(), *span, as_of_run_id=self._run_id)
+            for span in spans
+        ]
 
 
 def _spans(cut: _Rows) -> list[tuple[int, int]]:

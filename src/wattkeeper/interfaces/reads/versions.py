@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import from_seconds, interval_start_s, to_seconds
 from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.alarms.past import findings_as_of
 from wattkeeper.data.collection.queries import get_run_as_of, list_runs
 from wattkeeper.data.registry.models import Series
 from wattkeeper.data.vee.models import StoredEdit
@@ -79,18 +80,30 @@ def rules_at(series: Series, starts_at_s: int) -> list[str]:
 
 
 def rules_between(
-    tenant_id: int, series_id: int, interval_s: int, zone: ZoneInfo, from_s: int, to_s: int
+    tenant_id: int,
+    series_id: int,
+    interval_s: int,
+    zone: ZoneInfo,
+    from_s: int,
+    to_s: int,
+    as_of: datetime | None = None,
 ) -> dict[int, list[str]]:
-    """Return the codes of open findings by the starts of the intervals in [from_s, to_s) that they name."""
-    rows = Finding.objects.filter(
-        tenant_id=tenant_id,
-        subject_key=f"series:{series_id}",
-        state=Finding.State.OPEN,
-        starts_at__lt=from_seconds(to_s),
-        ends_at__gt=from_seconds(from_s),
-    ).order_by("rule")
+    """Return the codes of findings by the starts of the intervals in [from_s, to_s) that they name.
+
+    Those that are open, or were `as_of` an instant.
+    """
+    rows = (
+        findings_as_of(tenant_id, as_of)
+        .filter(
+            subject_key=f"series:{series_id}",
+            then_state=Finding.State.OPEN,
+            starts_at__lt=from_seconds(to_s),
+            then_ends_at__gt=from_seconds(from_s),
+        )
+        .order_by("rule", "starts_at")
+    )
     found: dict[int, list[str]] = {}
-    for rule, starts_at, ends_at in rows.values_list("rule", "starts_at", "ends_at"):
+    for rule, starts_at, ends_at in rows.values_list("rule", "starts_at", "then_ends_at"):
         first_s = max(interval_start_s(to_seconds(starts_at), interval_s, zone), from_s)
         end_s = to_s if ends_at is None else min(to_seconds(ends_at), to_s)
         for at_s in range(first_s, end_s, interval_s):

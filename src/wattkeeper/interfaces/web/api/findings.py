@@ -1,5 +1,6 @@
 """Findings."""
 
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
@@ -31,8 +32,9 @@ def list_some(
     meter_id: int | None = None,
     usage_point_id: int | None = None,
     site_id: int | None = None,
+    as_of: datetime | None = None,
 ) -> Any:
-    """List findings: OPEN, CLOSED or ALL."""
+    """List findings: OPEN, CLOSED or ALL; as they stand now or stood `as_of`."""
     return queries.list_findings(
         tenant_id=actor_of(request).tenant_id,
         state=None if state == ALL_STATES else state,
@@ -40,6 +42,7 @@ def list_some(
         meter_id=meter_id,
         usage_point_id=usage_point_id,
         site_id=site_id,
+        as_of=as_of,
         offset_index=paging.offset,
         limit_count=paging.limit,
     )
@@ -54,8 +57,9 @@ def list_groups(
     meter_id: int | None = None,
     site_id: int | None = None,
     search: str = "",
+    as_of: datetime | None = None,
 ) -> Any:
-    """List findings, those of one rule at one meter together: OPEN, CLOSED or ALL."""
+    """List findings, those of one rule at one meter together: OPEN, CLOSED or ALL; now or `as_of`."""
     page = groups.list_finding_groups(
         tenant_id=actor_of(request).tenant_id,
         state=None if state == ALL_STATES else state,
@@ -63,6 +67,7 @@ def list_groups(
         meter_id=meter_id,
         site_id=site_id,
         search=search,
+        as_of=as_of,
         offset_index=paging.offset,
         limit_count=paging.limit,
     )
@@ -83,9 +88,9 @@ def close_groups(request: HttpRequest, payload: CloseGroupsIn) -> Any:
 
 
 @router.get(ONE, response=FindingOut)
-def get(request: HttpRequest, finding_id: int) -> Any:
-    """Get a finding with its evidence."""
-    row = queries.get_finding(tenant_id=actor_of(request).tenant_id, finding_id=finding_id)
+def get(request: HttpRequest, finding_id: int, as_of: datetime | None = None) -> Any:
+    """Get a finding with its evidence, as it stands now or stood `as_of`."""
+    row = queries.get_finding(tenant_id=actor_of(request).tenant_id, finding_id=finding_id, as_of=as_of)
     return found(row, "finding", finding_id)
 
 

@@ -26,6 +26,7 @@ from wattkeeper.interfaces.web.api.meter_schemas import LatestOut, MeasurementsO
 from wattkeeper.interfaces.web.export_file import export_file
 from wattkeeper.interfaces.web.services import get_services, require_store
 from wattkeeper.store.api import LatestRead, Measurements
+from wattkeeper.store.standing import as_corrected, latest_standing
 
 router = Router(tags=["measurements"])
 SPAN_MAX_S = 400 * 86_400
@@ -49,7 +50,7 @@ def list_values(
         actor.tenant_id, [series_id], from_s, to_s, as_of_run_id=run_id
     )
     rules = rules_between(
-        actor.tenant_id, series_id, facts.interval_s, ZoneInfo(facts.time_zone), from_s, to_s
+        actor.tenant_id, series_id, facts.interval_s, ZoneInfo(facts.time_zone), from_s, to_s, as_of
     )
     told = {
         "series_id": series_id,
@@ -103,7 +104,8 @@ def list_latest(request: HttpRequest, meter_id: int) -> Any:
         get_meter(tenant_id=actor.tenant_id, meter_id=meter_id, now=services.now()), "meter", meter_id
     )
     channels = {channel.channel_id: channel for channel in detail.channels}
-    newest = require_store(services).latest(actor.tenant_id, list(channels))
+    store, tenant_id = require_store(services), actor.tenant_id
+    newest = as_corrected(store, tenant_id, latest_standing(store, tenant_id, list(channels)))
     return [_latest(channels[channel_id], read) for channel_id, read in sorted(newest.items())]
 
 

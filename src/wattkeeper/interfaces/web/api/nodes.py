@@ -1,6 +1,6 @@
 """Energy by site, area, feeder and customer; the groups that it is added up by."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from django.http import HttpRequest
@@ -37,18 +37,26 @@ def get_sums(
     grain: str = "day",
     kind: Annotated[list[str], Query()] = ["CUSTOMER"],  # noqa: B006
     quantity: str = "energy_import",
+    as_of: datetime | None = None,
 ) -> Any:
-    """Add up a node and its direct parts over local dates, the last one excluded.
+    """Add up a node and its direct parts over local dates, the last one excluded, as known now or `as_of`.
 
     `tree`: site, area, feeder or customer; `grain`: hour, day or month; `kind`: of usage points, repeatable.
-    Sums of a reactive `quantity` are millivar-hours.
+    Sums of a reactive `quantity` are millivar-hours. `as_of` is about values: what belongs where is as it is
+    recorded now.
     """
     actor, services = actor_of(request), get_services()
     number = node_of_key(node)
     if not is_of_tenant(actor.tenant_id, number):
         raise WattkeeperError("registry.not-found", kind="node", id=node)
     question = Question(tree, number, grain, first_date, end_date, tuple(kind), quantity)
-    sums = add_up(require_store(services), tenant_id=actor.tenant_id, question=question, now=services.now())
+    sums = add_up(
+        require_store(services),
+        tenant_id=actor.tenant_id,
+        question=question,
+        now=services.now(),
+        as_of=as_of,
+    )
     return {
         "tree": tree,
         "node": node,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.dateparse import parse_datetime
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -21,6 +23,7 @@ from wattkeeper.interfaces.web.console.visit import Visit
 
 T = TypeVar("T")
 PAGE_ROWS_COUNT = 50
+FIRST_YEAR, LAST_YEAR = 1990, 2200
 _SECTIONS: tuple[tuple[str, Promise, Role], ...] = (
     ("overview", _("Overview"), Role.VIEWER),
     ("meters", _("Meters"), Role.VIEWER),
@@ -133,6 +136,17 @@ def asked_choice(visit: Visit, name: str, known: Sequence[str]) -> str | None:
     """Return a code from the query if it is one of `known`."""
     text = visit.request.GET.get(name, "")
     return text if text in known else None
+
+
+def asked_instant(visit: Visit, name: str, zone: str) -> datetime | None:
+    """Return a local date and time from the query, None where none is given."""
+    try:
+        local = parse_datetime(visit.request.GET.get(name, ""))
+    except ValueError:
+        return None
+    if local is None or not FIRST_YEAR <= local.year < LAST_YEAR:
+        return None
+    return local.replace(tzinfo=ZoneInfo(zone)) if local.tzinfo is None else local
 
 
 def _navigation(visit: Visit) -> list[Section]:

@@ -21,7 +21,7 @@ from wattkeeper.interfaces.reads.node_rows import (
 )
 from wattkeeper.interfaces.web.console.csv_export import csv_answer
 from wattkeeper.interfaces.web.console.forms_virtual import EnergyForm
-from wattkeeper.interfaces.web.console.show import main_zone, show, slice_pages
+from wattkeeper.interfaces.web.console.show import asked_instant, main_zone, show, slice_pages
 from wattkeeper.interfaces.web.console.tables import is_export
 from wattkeeper.interfaces.web.console.visit import Visit, page
 
@@ -33,14 +33,17 @@ def energy(visit: Visit, key: str = "tenant") -> HttpResponse:
     if not is_of_tenant(visit.tenant_id, node):
         raise WattkeeperError("registry.not-found", kind="node", id=key)
     now = visit.services.now()
-    today = now.astimezone(ZoneInfo(main_zone(visit.tenant_id))).date()
+    zone = main_zone(visit.tenant_id)
+    today = now.astimezone(ZoneInfo(zone)).date()
+    as_of = asked_instant(visit, "as_of", zone)
     form = EnergyForm(visit.request.GET if "tree" in visit.request.GET else EnergyForm.usual(today))
-    sums = _sums(visit, form, node) if form.is_valid() else None
+    sums = _sums(visit, form, node, as_of) if form.is_valid() else None
     if sums is not None and is_export(visit):
         return _csv(visit, sums, key)
     parts = part_rows(visit.tenant_id, sums) if sums else []
     context = {
         "form": form,
+        "as_of": as_of,
         "title": _title(visit, node),
         "key": key,
         "sums": sums,
@@ -52,7 +55,7 @@ def energy(visit: Visit, key: str = "tenant") -> HttpResponse:
     return show(visit, "energy.html", {**context, "pages": context["parts"]})
 
 
-def _sums(visit: Visit, form: EnergyForm, node: int) -> Sums | None:
+def _sums(visit: Visit, form: EnergyForm, node: int, as_of: datetime | None) -> Sums | None:
     asked: dict[str, Any] = form.cleaned_data
     question = Question(
         asked["tree"],
@@ -63,7 +66,9 @@ def _sums(visit: Visit, form: EnergyForm, node: int) -> Sums | None:
         tuple(asked["kind"]),
     )
     return visit.ask(
-        lambda store: add_up(store, tenant_id=visit.tenant_id, question=question, now=visit.services.now()),
+        lambda store: add_up(
+            store, tenant_id=visit.tenant_id, question=question, now=visit.services.now(), as_of=as_of
+        ),
         None,
     )
 

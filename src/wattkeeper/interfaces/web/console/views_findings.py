@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, Self
 
@@ -33,6 +34,7 @@ from wattkeeper.interfaces.web.console.show import (
     PAGE_ROWS_COUNT,
     asked_choice,
     asked_id,
+    asked_instant,
     main_zone,
     offset_of,
     pages_of,
@@ -54,6 +56,7 @@ class Wanted:
     rule: str | None
     site_id: int | None
     search: str
+    as_of: datetime | None
 
     @classmethod
     def of(cls, visit: Visit, rules: Sequence[str]) -> Self:
@@ -62,7 +65,11 @@ class Wanted:
         state = asked_choice(visit, "state", Finding.State.values) or Finding.State.OPEN
         search = visit.request.GET.get("q", "").strip()
         return cls(
-            None if is_all else state, asked_choice(visit, "rule", rules), asked_id(visit, "site"), search
+            None if is_all else state,
+            asked_choice(visit, "rule", rules),
+            asked_id(visit, "site"),
+            search,
+            asked_instant(visit, "as_of", main_zone(visit.tenant_id)),
         )
 
 
@@ -75,6 +82,8 @@ def findings(visit: Visit) -> HttpResponse:
     group = GroupKey.parse(visit.request.GET.get("group", ""))
     common = {
         "wanted": wanted,
+        "as_of": wanted.as_of,
+        "may_edit": wanted.as_of is None and visit.actor.can(Role.OPERATOR),
         "wanted_state": wanted.state or ALL_STATES,
         "rules": rules,
         "sites": Site.objects.filter(tenant_id=visit.tenant_id).order_by("code"),
@@ -105,6 +114,7 @@ def _each(visit: Visit, wanted: Wanted, group: GroupKey | None, common: dict[str
             rule=wanted.rule,
             site_id=wanted.site_id,
             group=group,
+            as_of=wanted.as_of,
             offset_index=offset_index,
             limit_count=limit_count,
         )
@@ -123,6 +133,7 @@ def _fetch_groups(visit: Visit, wanted: Wanted, offset_index: int, limit_count: 
         rule=wanted.rule,
         site_id=wanted.site_id,
         search=wanted.search,
+        as_of=wanted.as_of,
         offset_index=offset_index,
         limit_count=limit_count,
     )

@@ -1,10 +1,10 @@
 """Intervals of a series: a day of them, a profile to draw, and the trace of one."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse, JsonResponse
-from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
 from wattkeeper.core.kernel.instants import local_day, to_seconds
@@ -22,12 +22,10 @@ from wattkeeper.interfaces.reads.versions import interval_history, rules_between
 from wattkeeper.interfaces.reads.virtual_trace import trace_parts
 from wattkeeper.interfaces.web.console import texts
 from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
-from wattkeeper.interfaces.web.console.show import asked_id, show
+from wattkeeper.interfaces.web.console.show import FIRST_YEAR, LAST_YEAR, asked_id, asked_instant, show
 from wattkeeper.interfaces.web.console.tables import is_export
 from wattkeeper.interfaces.web.console.templatetags.console import as_kwh, method_text
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
-
-_FIRST_YEAR, _LAST_YEAR = 1990, 2200
 
 
 @page()
@@ -51,16 +49,15 @@ def intervals(visit: Visit, series_id: int) -> HttpResponse:
     period = local_day(day, zone)
     assert period.ends_at is not None
     ends_at = period.ends_at
-    as_of = _asked_instant(visit.request.GET.get("as_of", ""), zone)
+    as_of = asked_instant(visit, "as_of", zone.key)
     run_id = run_as_of(tenant_id=visit.tenant_id, at=as_of)
     rows = visit.ask_rows(
         lambda store: intervals_between(
             store, series=series, starts_at=period.starts_at, ends_at=ends_at, as_of_run_id=run_id
         )
     )
-    rules = rules_between(
-        visit.tenant_id, series_id, series.interval_s, zone, to_seconds(period.starts_at), to_seconds(ends_at)
-    )
+    span = to_seconds(period.starts_at), to_seconds(ends_at)
+    rules = rules_between(visit.tenant_id, series_id, series.interval_s, zone, *span, as_of)
     if is_export(visit):
         header = [
             _("Starts"),
@@ -136,20 +133,9 @@ def _own(visit: Visit, series_id: int) -> Series:
     return found(get_series(tenant_id=visit.tenant_id, series_id=series_id), "series", series_id)
 
 
-def _asked_instant(text: str, zone: ZoneInfo) -> datetime | None:
-    """Return a local date and time, None where none was given."""
-    try:
-        local = parse_datetime(text)
-    except ValueError:
-        return None
-    if local is None or not _FIRST_YEAR <= local.year < _LAST_YEAR:
-        return None
-    return local.replace(tzinfo=zone) if local.tzinfo is None else local
-
-
 def _asked_day(text: str, today: date) -> date:
     try:
         day = parse_date(text)
     except ValueError:
         day = None
-    return day if day is not None and _FIRST_YEAR <= day.year < _LAST_YEAR else today
+    return day if day is not None and FIRST_YEAR <= day.year < LAST_YEAR else today

@@ -281,6 +281,12 @@ def as_csv(context: Context) -> str:
     return _changed(context, format="csv")
 
 
+@register.simple_tag(takes_context=True)
+def as_now(context: Context) -> str:
+    """Return the query string that asks for what is known now."""
+    return _changed(context, as_of="", page="1")
+
+
 def _changed(context: Context, **changes: str) -> str:
     query = context["request"].GET.copy()
     for key, value in changes.items():
