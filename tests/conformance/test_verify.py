@@ -22,9 +22,11 @@ from wattkeeper.actions.operations.set_retention import set_retention
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.billing.models import Bill, Contract, RebillCheck
+from wattkeeper.data.collection.models import Run
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Series
 from wattkeeper.store.archive import archive_month, list_destroyed, remove_month
+from wattkeeper.store.conformance_data import measured
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.verify import Check, Fault
 
@@ -36,6 +38,7 @@ CHECKS = {
     "store.frames",
     "store.stamps",
     "store.runs",
+    "store.owners",
     "values.derived",
     "values.registers",
     "values.roll-ups",
@@ -128,6 +131,17 @@ def test_the_advance_of_a_nem13_file_is_conserved_and_proved(world: World) -> No
     assert not [fault for check in world.verify() for fault in check.faults]
 
 
+def test_the_values_of_a_run_whose_sum_is_not_known_are_counted_and_it_is_told(world: World) -> None:
+    """One of a release before; and one that was cut short between its values and what it says of them."""
+    Run.objects.filter(id=world.newest_run_id).update(values_mix=None)
+    at_s = int((NOW - timedelta(days=3)).timestamp()) // 900 * 900
+    old_run_id = Run.objects.earliest("id").id
+    world.store.insert_measurements(world.tenant_id, measured([(world.series_id, at_s, 1, old_run_id)]))
+    (check,) = (check for check in world.verify() if check.name == "store.runs")
+    assert not check.faults
+    assert [(fault.code, fault.place["runs"]) for fault in check.unproved] == [("verify.runs-unsummed", 2)]
+
+
 def test_a_sample_says_that_it_is_one(world: World) -> None:
     checks = {check.name: check for check in world.verify(sample_count=1)}
     assert [fault.code for fault in checks["values.derived"].unproved] == ["verify.sampled"]
@@ -151,6 +165,7 @@ def test_an_archived_month_is_no_fault_and_comes_back_proved(world: World) -> No
     assert not [fault for check in checks for fault in check.faults]
     assert {fault.code for check in checks for fault in check.unproved} == {
         "verify.archived",
+        "verify.runs-unsummed",
         "verify.bill-archived",
         "verify.audit-no-head",
     }
@@ -213,6 +228,7 @@ def test_a_month_between_archived_ones_is_proved_as_far_as_it_can_be(world: Worl
     assert not [fault for check in checks.values() for fault in check.faults]
     assert {fault.code for check in checks.values() for fault in check.unproved} == {
         "verify.archived",
+        "verify.runs-unsummed",
         "verify.archived-beside",
         "verify.bill-archived",  # local October begins in September of UTC
         "verify.audit-no-head",

@@ -1,21 +1,27 @@
 """Corruptions to plant in a small installation, and where `verify` has to find each."""
 
+import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from django.db import connection
 
 from conformance.verify_world import World
 from relational import LONG_AGO, NOW
+from wattkeeper.actions.operations.archive_months import archive_months
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Bill, BillLine
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.registry.models import Multiplier
-from wattkeeper.store.archive import archive_month
+from wattkeeper.store.archive import archive_month, list_manifests
 from wattkeeper.store.conformance_data import batch, measured
+from wattkeeper.store.mixing import mix_table
 
 Found = tuple[str, dict[str, Any]]
 Plant = Callable[[World], list[Found]]
@@ -103,6 +109,27 @@ def forgotten_run(world: World) -> list[Found]:
     return [("verify.run-unknown", {"run_id": run_id})]
 
 
+def flipped_older_version(world: World) -> list[Found]:
+    """What is current is as it was; what was known before is not."""
+    old = _of_older_versions(world)
+    world.alter("measurement", f"UPDATE value_milliwh = bitXor(value_milliwh, 64) WHERE {old}")
+    return [("verify.run-changed", {"first_series_id": world.series_id, "last_series_id": world.series_id})]
+
+
+def lost_older_version(world: World) -> list[Found]:
+    world.alter("measurement", f"DELETE WHERE {_of_older_versions(world)}")
+    return [("verify.run-short", {})]
+
+
+def moved_older_version(world: World) -> list[Found]:
+    """As much energy as before, of another quarter of an hour."""
+    old = _of_older_versions(world)
+    columns = VALUE.replace("starts_at", "starts_at + 86400 * 30")
+    world.store.execute(f"INSERT INTO measurement SELECT {columns} FROM measurement WHERE {old}")
+    world.alter("measurement", f"DELETE WHERE {old}")
+    return [("verify.run-changed", {"first_series_id": world.series_id})]
+
+
 def moved_hour(world: World) -> list[Found]:
     hour = f"{_own(world)} AND starts_at >= '2026-11-05 04:00:00' AND starts_at < '2026-11-05 05:00:00'"
     columns = VALUE.replace("starts_at", "starts_at + 3600").replace("run_id", f"{world.newest_run_id}")
@@ -186,6 +213,53 @@ def deleted_frame(world: World) -> list[Found]:
 def changed_frame(world: World) -> list[Found]:
     world.alter("raw_frame", "UPDATE content = reverse(content) WHERE batch_id = 11 AND frame_index = 1")
     return [("verify.frames-changed", {"batch_id": 11})]
+
+
+def read_of_no_frame(world: World) -> list[Found]:
+    """As many frames are there as came: one read leads past them."""
+    world.alter(
+        "raw_read", f"UPDATE frame_index = 7 WHERE channel_id = {world.channel_id} AND {NOON_READ_SQL}"
+    )
+    place = {"batch_id": 11, "frame_index": 7, "reads": 1, "first_channel_id": world.channel_id}
+    return [("verify.frame-named", place | {"from": "2026-11-05T04:00:00+00:00"})]
+
+
+def values_of_no_series(world: World) -> list[Found]:
+    columns = VALUE.replace("series_id", "series_id + 900000")
+    world.store.execute(
+        f"INSERT INTO measurement SELECT {columns} FROM measurement WHERE {_own(world)} AND {NOON_SQL}"
+    )
+    place = {"table": "measurement", "column": "series_id", "key": world.series_id + 900_000}
+    return [("verify.owner-unknown", place | {"from": "2026-11-05T04:00:00+00:00"})]
+
+
+def reads_of_another_organisation(world: World) -> list[Found]:
+    columns = READ.replace("tenant_id", "tenant_id + 70")
+    where = f"channel_id = {world.channel_id} AND {NOON_READ_SQL}"
+    world.store.execute(f"INSERT INTO raw_read SELECT {columns} FROM raw_read WHERE {where}")
+    place = {"table": "raw_read", "column": "channel_id", "key": world.channel_id}
+    return [("verify.owner-unknown", place | {"tenant_id": world.tenant_id + 70, "rows": 1})]
+
+
+def day_of_an_unknown_run(world: World) -> list[Found]:
+    """It says the same: whatever is derived later would stand under it."""
+    columns = ROLL_UP.replace("run_id", "1000000")
+    world.store.execute(
+        f"INSERT INTO roll_up SELECT {columns} FROM roll_up WHERE grain = 1 AND {_own(world)} AND {DAY_SQL}"
+    )
+    return [("verify.sums-unknown", {"table": "roll_up", "run_id": 1_000_000})]
+
+
+def day_of_too_few_intervals(world: World) -> list[Found]:
+    world.alter("roll_up", f"UPDATE expected_count = 92 WHERE grain = 1 AND {_own(world)} AND {DAY_SQL}")
+    place = {"series_id": world.series_id, "grain": "day", "date": DAY, "stored": 92, "wanted": 96}
+    return [("verify.roll-up-expected", place)]
+
+
+def month_of_too_many_intervals(world: World) -> list[Found]:
+    world.alter("roll_up", f"UPDATE expected_count = expected_count + 4 WHERE grain = 2 AND {_own(world)}")
+    place = {"series_id": world.series_id, "grain": "month", "date": "2026-11-01", "wanted": 30 * 96}
+    return [("verify.roll-up-expected", place)]
 
 
 def changed_multiplier(world: World) -> list[Found]:
@@ -318,6 +392,43 @@ def damaged_archive(world: World) -> list[Found]:
     return [("verify.archive-damaged", {"table": "raw_read", "month": 202610})]
 
 
+def manifest_of_other_counts(world: World) -> list[Found]:
+    """A run that is said to have more values in the file may lose as many in the store."""
+    manifest = archive_month(world.store, world.folder / "archive", "measurement", 202610)
+    assert manifest is not None
+    run = max(manifest.runs, key=int)
+    told = asdict(manifest) | {"rows_count": manifest.rows_count + 1}
+    told["runs"] = dict(manifest.runs) | {run: manifest.runs[run] + 1}
+    (manifest.place(world.folder / "archive") / "manifest.json").write_text(json.dumps(told))
+    place = {"table": "measurement", "month": 202610}
+    return [
+        ("verify.archive-miscounted", place | {"figure": "rows_count", "held": manifest.rows_count}),
+        ("verify.archive-miscounted", place | {"figure": f"run {run}", "held": manifest.runs[run]}),
+    ]
+
+
+def archive_of_another_file(world: World) -> list[Found]:
+    """File and manifest agree with each other, and with no audit record."""
+    list(
+        archive_months(
+            actor=world.people.administrator, now=NOW, services=world.services, before_month=202610
+        )
+    )
+    folder = world.folder / "archive"
+    (old,) = (found for found in list_manifests(folder) if found.table == "raw_read")
+    path = old.place(folder) / "rows.parquet"
+    rows = pq.read_table(path)
+    pq.write_table(rows.slice(1), path)
+    told = asdict(old) | {
+        "rows_count": rows.num_rows - 1,
+        "rows_mix": mix_table(rows.slice(1)),
+        "file_bytes": path.stat().st_size,
+        "file_sha256": sha256(path.read_bytes()).hexdigest(),
+    }
+    (old.place(folder) / "manifest.json").write_text(json.dumps(told))
+    return [("verify.archive-unrecorded", {"table": "raw_read", "month": 202609})]
+
+
 def flipped_october_value(world: World) -> list[Found]:
     world.alter(
         "measurement",
@@ -366,6 +477,15 @@ def _unguard(table: str) -> None:
             cursor.execute(f'DROP TRIGGER "{name}"')
 
 
+def _of_older_versions(world: World) -> str:
+    """One value of the second home that was derived again since."""
+    (row,) = world.store.select(
+        "SELECT toUnixTimestamp(starts_at) AS at_s, min(run_id) AS run_id FROM measurement"
+        f" WHERE {_own(world)} GROUP BY starts_at HAVING count() > 1 ORDER BY at_s LIMIT 1 FORMAT ArrowStream"
+    ).to_pylist()
+    return f"{_own(world)} AND toUnixTimestamp(starts_at) = {row['at_s']} AND run_id = {row['run_id']}"
+
+
 def _own(world: World) -> str:
     return f"series_id = {world.series_id}"
 
@@ -392,6 +512,9 @@ PLANTS: tuple[Plant, ...] = (
     duplicated_run,
     unknown_run,
     forgotten_run,
+    flipped_older_version,
+    lost_older_version,
+    moved_older_version,
     moved_hour,
     changed_quality,
     quality_that_is_none,
@@ -404,6 +527,12 @@ PLANTS: tuple[Plant, ...] = (
     wrong_counts,
     deleted_frame,
     changed_frame,
+    read_of_no_frame,
+    values_of_no_series,
+    reads_of_another_organisation,
+    day_of_an_unknown_run,
+    day_of_too_few_intervals,
+    month_of_too_many_intervals,
     changed_multiplier,
     future_stamp,
     future_value,
@@ -420,6 +549,8 @@ PLANTS: tuple[Plant, ...] = (
     bill_without_record,
     damaged_spool_row,
     damaged_archive,
+    manifest_of_other_counts,
+    archive_of_another_file,
 )
 OCTOBER_PLANTS: tuple[Plant, ...] = (
     flipped_october_value,

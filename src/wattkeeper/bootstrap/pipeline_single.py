@@ -24,6 +24,7 @@ from wattkeeper.data.registry.facts import SeriesFacts as StoredFacts
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.vee.queries import edits_in_force
 from wattkeeper.pipeline.ports import MeasurementRows, SeriesFacts
+from wattkeeper.store.run_mixes import values_mix
 from wattkeeper.store.api import Measurements, RawReads, ReadingStore
 
 CODE_VERSION = "0.1.0"
@@ -167,7 +168,12 @@ class StoreMeasurements:
             np.full(len(rows), run_id, np.int64),
         )
         self._store.insert_measurements(self._tenant_id, columns)
-        queries.end_run(run_id=run_id, values_count=len(rows), stored_at=self._now())
+        queries.end_run(
+            run_id=run_id,
+            values_count=len(rows),
+            values_mix=values_mix(self._tenant_id, columns),
+            stored_at=self._now(),
+        )
 
 
 class DataWindows:

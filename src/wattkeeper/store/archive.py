@@ -8,12 +8,14 @@ as ``destroyed-*.json``. Whoever moves or destroys months holds the `archive_loc
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -194,6 +196,20 @@ def verify_files(folder: Path, manifest: Manifest) -> list[str]:
     return [str(path.relative_to(folder))]
 
 
+def miscounted(folder: Path, manifest: Manifest) -> Iterator[tuple[str, int, int]]:
+    """Yield what a manifest says wrongly of its file, which is whole: the figure, told and recounted."""
+    path = manifest.place(folder) / _ROWS
+    for name, held in zip(("rows_count", "rows_mix"), _totals(path), strict=True):
+        if getattr(manifest, name) != held:
+            yield name, getattr(manifest, name), held
+    if manifest.table != "measurement":
+        return
+    held_of = _count_runs(path)
+    for run in sorted(manifest.runs.keys() | held_of.keys(), key=int):
+        if manifest.runs.get(run, 0) != held_of[run]:
+            yield f"run {run}", manifest.runs.get(run, 0), held_of[run]
+
+
 def require_whole(folder: Path, manifest: Manifest) -> None:
     """
     Check that the month's file is the one that was written.
@@ -294,6 +310,19 @@ def _totals(path: Path) -> tuple[int, int]:
     for rows in read_rows(path):
         count, total = count + rows.num_rows, (total + mix_table(rows)) & MASK
     return count, total
+
+
+def _count_runs(path: Path) -> Counter[str]:
+    """Return how many values each run wrote, each once: those that are there twice lie side by side."""
+    found = Counter[str]()
+    with pq.ParquetFile(path) as file:
+        for index in range(file.num_row_groups):
+            rows = file.read_row_group(index, columns=["tenant_id", "series_id", "starts_at", "run_id"])
+            columns = [column.to_numpy() for column in rows.columns]
+            is_first = np.any([np.diff(column, prepend=column[:1] - 1) != 0 for column in columns], axis=0)
+            runs, counts = np.unique(columns[-1][is_first], return_counts=True)
+            found.update(dict(zip(map(str, runs.tolist()), counts.tolist(), strict=True)))
+    return found
 
 
 def _stored(store: HttpReadingStore, table: str, month: int) -> tuple[int, int]:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store import verify_queries
@@ -20,6 +22,14 @@ from wattkeeper.store.windows import month_span
 FAULTS_MAX_COUNT = 1000  # of one check; there is one more that says so
 STAMP_AHEAD_MAX_S = 600
 OnDone = Callable[[int, int], None]  # told how much is done of how much
+Owners = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Rising ids of channels or series, and the organisation of each; both of shape (ids,)."""
+_OWNED = (
+    ("raw_read", "channel_id", "measured_at"),
+    ("measurement", "series_id", "starts_at"),
+    ("roll_up", "series_id", "starts_at"),
+    ("rate_day", "series_id", "starts_at"),
+)
 _READ_KEY = ("tenant_id", "batch_id", "month")
 _ON_SHARDS = "not supported for Distributed"  # as the engine says that a table lies elsewhere
 
@@ -61,22 +71,32 @@ class Check:
         self.unproved.append(Fault(code, place))
 
 
+class Written(NamedTuple):
+    """What a run says that it wrote: how many values, and their sum (`run_mixes`) where that is known."""
+
+    values_count: int
+    values_mix: int | None
+
+
+_NOTHING = Written(0, None)
 Examine = Callable[[Check, OnDone], None]
 
 
 def store_checks(
     store: SqlStore,
-    runs: Mapping[int, int],
+    runs: Mapping[int, Written],
     away: Mapping[str, Set[int]],
     *,
     now_s: int,
     known_runs: Callable[[], Set[int]],
+    known_owners: Callable[[], Mapping[str, Owners]],
 ) -> Sequence[tuple[str, Examine]]:
     """
     Return every check of the store itself by name.
 
-    `runs`: how many values each run says that it wrote; `away`: months by table that are only in the archive.
-    `known_runs` is asked after the store, so that it knows of every run whose values were found.
+    `runs`: what each run says that it wrote; `away`: months by table that are only in the archive.
+    `known_runs` is asked after the store, so that it knows of every run whose values were found; so is
+    `known_owners`: organisation by channel or series, for each column that names one.
     """
     return (
         ("store.parts", lambda check, on_done: _check_parts(store, check, on_done)),
@@ -84,6 +104,7 @@ def store_checks(
         ("store.frames", lambda check, _: _check_frames(store, check, away)),
         ("store.stamps", lambda check, _: _check_stamps(store, check, now_s)),
         ("store.runs", lambda check, _: _check_runs(store, check, runs, known_runs)),
+        ("store.owners", lambda check, on_done: _check_owners(store, check, known_owners, on_done)),
     )
 
 
@@ -184,6 +205,17 @@ def _check_frames(store: SqlStore, check: Check, away: Mapping[str, Set[int]]) -
             check.fault("verify.frames-missing", found=row["found_count"], of=row["wanted_count"], **place)
         elif row["found_mix"] != row["wanted_mix"]:
             check.fault("verify.frames-changed", **place)
+        for frame_index in row["lost"]:
+            (reads,) = store.select(verify_queries.naming(tuple(place.values()), frame_index)).to_pylist()
+            check.fault(
+                "verify.frame-named",
+                frame_index=frame_index,
+                reads=reads.pop("reads_count"),
+                first_channel_id=reads["first_channel_id"],
+                last_channel_id=reads["last_channel_id"],
+                **_span(reads),
+                **place,
+            )
 
 
 def _check_stamps(store: SqlStore, check: Check, now_s: int) -> None:
@@ -208,10 +240,15 @@ def _check_stamps(store: SqlStore, check: Check, now_s: int) -> None:
 
 
 def _check_runs(
-    store: SqlStore, check: Check, runs: Mapping[int, int], known_runs: Callable[[], Set[int]]
+    store: SqlStore, check: Check, runs: Mapping[int, Written], known_runs: Callable[[], Set[int]]
 ) -> None:
-    """Each run's values are all there, once. A run that was cut short may have written more than it says."""
+    """Each run's values are all there, once, and the same, also those that were derived again since.
+
+    A run that was cut short may have written more than it says.
+    """
+    unsummed = 0
     rows_of_runs = store.select(verify_queries.RUNS).to_pylist()
+    sums_of_runs = store.select(verify_queries.SUMS_RUNS).to_pylist()
     known = known_runs()
     for row in rows_of_runs:
         run_id, rows, distinct = row["run_id"], row["rows_count"], row["distinct_count"]
@@ -220,12 +257,52 @@ def _check_runs(
             check.fault("verify.run-unknown", run_id=run_id, found=distinct)
         elif rows != distinct:
             check.fault("verify.run-twice", run_id=run_id, doubled=rows - distinct, **_span(row))
-        elif distinct < runs.get(run_id, 0):
-            check.fault("verify.run-short", run_id=run_id, found=distinct, of=runs[run_id], **_span(row))
+        elif distinct < (told := runs.get(run_id, _NOTHING)).values_count:
+            check.fault("verify.run-short", run_id=run_id, found=distinct, of=told.values_count, **_span(row))
+        elif distinct > told.values_count or told.values_mix is None:
+            unsummed += 1
+        elif row["values_mix"] != told.values_mix:
+            series = {name: row[name] for name in ("first_series_id", "last_series_id")}
+            check.fault("verify.run-changed", run_id=run_id, **series, **_span(row))
+    if unsummed:
+        check.cannot("verify.runs-unsummed", runs=unsummed, of=len(rows_of_runs))
+    for row in sums_of_runs:
+        if row["run_id"] not in known:
+            check.fault(
+                "verify.sums-unknown", table=row["table"], run_id=row["run_id"], found=row["rows_count"]
+            )
     found = {row["run_id"] for row in rows_of_runs}
-    for run_id, count in sorted(runs.items()):
-        if count and run_id not in found:
-            check.fault("verify.run-short", run_id=run_id, found=0, of=count)
+    for run_id, told in sorted(runs.items()):
+        if told.values_count and run_id not in found:
+            check.fault("verify.run-short", run_id=run_id, found=0, of=told.values_count)
+
+
+def _check_owners(
+    store: SqlStore, check: Check, known_owners: Callable[[], Mapping[str, Owners]], on_done: OnDone
+) -> None:
+    """Every row is of a channel or series that the registry knows, and of the organisation that has it."""
+    held = []
+    for index, (table, column, at) in enumerate(_OWNED):
+        on_done(index, len(_OWNED))
+        held.append(store.select(verify_queries.owners(table, column, at)))
+    known = known_owners()
+    for (table, column, _), rows in zip(_OWNED, held, strict=True):
+        ids, tenant_ids = known[column]
+        key, tenant_id = rows["key"].to_numpy(), rows["tenant_id"].to_numpy()
+        check.examined_count += len(key)
+        is_known = np.isin(key, ids)
+        place = np.searchsorted(ids, key[is_known])
+        is_known[is_known] = tenant_ids[place] == tenant_id[is_known]
+        for row in rows.filter(pa.array(~is_known)).to_pylist():
+            check.fault(
+                "verify.owner-unknown",
+                table=table,
+                column=column,
+                key=row["key"],
+                tenant_id=row["tenant_id"],
+                rows=row["rows_count"],
+                **_span(row),
+            )
 
 
 def _span(row: Mapping[str, Any]) -> dict[str, str]:

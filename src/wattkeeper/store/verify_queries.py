@@ -5,6 +5,7 @@ from typing import Any
 
 from wattkeeper.core.kernel.quality import Flag
 from wattkeeper.store.receipts import FRAME_MIX, READ_MIX
+from wattkeeper.store.run_mixes import MIX_MODULUS, VALUE_MIX
 
 _ARROW = " FORMAT ArrowStream"
 _READ = "tenant_id, channel_id, measured_at, source, value, flags"
@@ -14,6 +15,7 @@ _EXTENT = (
     " toInt64(toUnixTimestamp(max(measured_at))) AS last_at_s,"
     " min(channel_id) AS first_channel_id, max(channel_id) AS last_channel_id"
 )
+_NO_FRAMES = "emptyArrayInt32()"
 RECEIPTS = (
     f"SELECT tenant_id, batch_id, {_MONTH.format('first_at')} AS month,"
     " toInt64(sum(raw_receipt.reads_count)) AS reads_count, sum(raw_receipt.reads_mix) AS reads_mix,"
@@ -32,16 +34,20 @@ BATCHES = (
 )
 FRAMES = (
     "SELECT tenant_id, batch_id, toInt64(max(wanted)) AS wanted_count, toInt64(max(found)) AS found_count,"
-    " max(wanted_sum) AS wanted_mix, max(found_sum) AS found_mix, max(received) AS month FROM ("
-    "SELECT tenant_id, batch_id, frames_count AS wanted, toInt64(0) AS found, frames_mix AS wanted_sum,"
-    f" toUInt64(0) AS found_sum, {_MONTH.format('received_at')} AS received"
-    " FROM raw_receipt WHERE frames_count > 0"
-    " UNION ALL SELECT tenant_id, batch_id, toInt64(max(frame_index) + 1), toInt64(0), toUInt64(0),"
-    " toUInt64(0), toInt64(0) FROM raw_read WHERE frame_index >= 0 GROUP BY tenant_id, batch_id"
+    " max(wanted_sum) AS wanted_mix, max(found_sum) AS found_mix, max(received) AS month,"
+    " arraySort(arrayFilter(x -> NOT has(groupUniqArrayArray(held), x), groupUniqArrayArray(named))) AS lost"
+    " FROM (SELECT tenant_id, batch_id, frames_count AS wanted, toInt64(0) AS found,"
+    " frames_mix AS wanted_sum,"
+    f" toUInt64(0) AS found_sum, {_MONTH.format('received_at')} AS received, {_NO_FRAMES} AS named,"
+    f" {_NO_FRAMES} AS held FROM raw_receipt WHERE frames_count > 0"
+    " UNION ALL SELECT tenant_id, batch_id, toInt64(0), toInt64(0), toUInt64(0), toUInt64(0), toInt64(0),"
+    f" groupUniqArray(frame_index), {_NO_FRAMES} FROM raw_read WHERE frame_index >= 0"
+    " GROUP BY tenant_id, batch_id"
     " UNION ALL SELECT tenant_id, batch_id, toInt64(0), toInt64(count()), toUInt64(0),"
-    f" sum({FRAME_MIX}), toInt64(0)"
+    f" sum({FRAME_MIX}), toInt64(0), {_NO_FRAMES}, groupUniqArray(frame_index)"
     " FROM (SELECT DISTINCT tenant_id, batch_id, frame_index, content FROM raw_frame)"
-    f" GROUP BY tenant_id, batch_id) GROUP BY tenant_id, batch_id HAVING wanted_count > 0{_ARROW}"
+    f" GROUP BY tenant_id, batch_id) GROUP BY tenant_id, batch_id"
+    f" HAVING wanted_count > 0 OR notEmpty(lost){_ARROW}"
 )
 ALL_COUNTS = (
     "SELECT (SELECT toInt64(count()) FROM raw_read) AS reads,"
@@ -50,9 +56,16 @@ ALL_COUNTS = (
 RUNS = (
     "SELECT run_id, toInt64(count()) AS rows_count,"
     " toInt64(uniqExact(tenant_id, series_id, starts_at)) AS distinct_count,"
+    f" sum({VALUE_MIX}) % {MIX_MODULUS} AS values_mix,"
+    " min(series_id) AS first_series_id, max(series_id) AS last_series_id,"
     " toInt64(toUnixTimestamp(min(starts_at))) AS first_at_s,"
     f" toInt64(toUnixTimestamp(max(starts_at))) AS last_at_s FROM measurement GROUP BY run_id{_ARROW}"
 )
+SUMS_RUNS = " UNION ALL ".join(
+    f"SELECT '{table}' AS table, run_id, toInt64(count()) AS rows_count FROM {table} GROUP BY run_id"
+    for table in ("roll_up", "rate_day")
+)
+SUMS_RUNS += _ARROW
 
 
 def parts(table: str) -> str:
@@ -88,4 +101,21 @@ def late_values(now_s: int) -> str:
     return (
         "SELECT tenant_id, series_id, toInt64(toUnixTimestamp(starts_at)) AS at_s FROM measurement"
         f" WHERE toUnixTimestamp(starts_at) >= {int(now_s)} ORDER BY at_s LIMIT 2000{_ARROW}"
+    )
+
+
+def naming(key: Sequence[int], frame_index: int) -> str:
+    """Where the reads of a batch lie that name a frame."""
+    return (
+        f"SELECT toInt64(count()) AS reads_count, {_EXTENT} FROM raw_read WHERE tenant_id = {int(key[0])}"
+        f" AND batch_id = {int(key[1])} AND raw_read.frame_index = {int(frame_index)}{_ARROW}"
+    )
+
+
+def owners(table: str, column: str, at: str) -> str:
+    """What of each channel or series a table holds."""
+    return (
+        f"SELECT tenant_id, {column} AS key, toInt64(count()) AS rows_count,"
+        f" toInt64(toUnixTimestamp(min({at}))) AS first_at_s,"
+        f" toInt64(toUnixTimestamp(max({at}))) AS last_at_s FROM {table} GROUP BY tenant_id, key{_ARROW}"
     )

@@ -19,8 +19,9 @@ from wattkeeper.actions.operations.verify_scope import (
     Scope,
     away_spans,
     count_series,
+    known_owners,
     make_scope,
-    written_counts,
+    written,
 )
 from wattkeeper.actions.operations.verify_values import check_values
 from wattkeeper.actions.services import Services
@@ -87,10 +88,11 @@ def _verify(
     checks: Iterable[tuple[str, Examine]] = (
         *store_checks(
             store,
-            written_counts(tenant_ids, places.archive),
+            written(tenant_ids, places.archive),
             away,
             now_s=to_seconds(now.replace(microsecond=0)),
             known_runs=lambda: set(Run.objects.values_list("id", flat=True)),
+            known_owners=known_owners,
         ),
         (
             "values.derived",

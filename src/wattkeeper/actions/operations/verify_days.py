@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -32,12 +33,14 @@ Key = tuple[int, int, int]
 
 
 def check_roll_ups(scope: Scope, check: Check) -> None:
-    """Every stored day and month is what the current values come to."""
+    """Every stored day and month is what the current values come to, and has the intervals that it says."""
     for zone, ids, bounds_s in scope.chunks():
         days_s = day_bounds(bounds_s[0], bounds_s[-1], zone)
         days = day_figures(scope.store, scope.tenant_id, ids, days_s)
         span = [(bounds_s[0], bounds_s[-1])]
-        stored = _figures(scope.store.roll_ups(scope.tenant_id, ids, span, bounds_s[:-1]))
+        rows = scope.store.roll_ups(scope.tenant_id, ids, span, bounds_s[:-1])
+        _check_expected(scope, check, zone, rows, {DAY: days_s, MONTH: bounds_s})
+        stored = _figures(rows)
         wanted = _figures(days) | _months(days, np.array(bounds_s))
         ends_s = {DAY: dict(pairwise(days_s)), MONTH: dict(pairwise(bounds_s))}
         for key in sorted(wanted.keys() | stored.keys()):
@@ -49,6 +52,35 @@ def check_roll_ups(scope: Scope, check: Check) -> None:
 
 
 def _compare(
+def _check_expected(
+    scope: Scope, check: Check, zone: ZoneInfo, rows: RollUpRows, bounds_s: dict[int, list[int]]
+) -> None:
+    """The intervals that a period has follow from the calendar alone; of one that counts nothing none do."""
+    for grain, starts_s in bounds_s.items():
+        bounds = np.array(starts_s, dtype=np.int64)
+        counts = np.sum([getattr(rows, name) for name in FIGURES[1:]], axis=0)
+        own = rows.take((rows.grain == grain) & (counts > 0) & np.isin(rows.starts_at_s, bounds[:-1]))
+        interval_s = np.array([scope.interval_s[id_] for id_ in own.series_id.tolist()], dtype=np.int64)
+        period = np.searchsorted(bounds, own.starts_at_s)
+        wanted = np.zeros(len(own), dtype=np.int64)
+        for each in np.unique(interval_s).tolist():
+            is_so = interval_s == each
+            wanted[is_so] = count_expected(bounds, each)[period[is_so]]
+        for index in np.flatnonzero(own.expected_count != wanted).tolist():
+            series_id, at_s = int(own.series_id[index]), int(own.starts_at_s[index])
+            place = _place(zone, series_id, grain, at_s)
+            if scope.is_dirty(series_id, at_s, int(bounds[period[index] + 1])):
+                check.cannot("verify.not-derived-yet", **place)
+                continue
+            stored, of = int(own.expected_count[index]), int(wanted[index])
+            check.fault("verify.roll-up-expected", stored=stored, wanted=of, **place)
+
+
+def _place(zone: ZoneInfo, series_id: int, grain: int, starts_s: int) -> dict[str, Any]:
+    date = from_seconds(starts_s).astimezone(zone).date().isoformat()
+    return {"series_id": series_id, "grain": _GRAINS[grain], "date": date}
+
+
     scope: Scope,
     check: Check,
     zone: ZoneInfo,
@@ -60,8 +92,7 @@ def _compare(
     if _content(wanted) == _content(stored):
         return
     series_id, grain, starts_s = key
-    date = from_seconds(starts_s).astimezone(zone).date().isoformat()
-    place = {"series_id": series_id, "grain": _GRAINS[grain], "date": date}
+    place = _place(zone, series_id, grain, starts_s)
     if scope.is_dirty(series_id, starts_s, to_s):
         check.cannot("verify.not-derived-yet", **place)
     elif stored is None:

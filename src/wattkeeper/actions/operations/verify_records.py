@@ -4,13 +4,26 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
-from wattkeeper.actions.operations.archive_records import DESTROYED, known_as, known_months
+from wattkeeper.actions.operations.archive_records import (
+    ARCHIVED,
+    DESTROYED,
+    REMOVED,
+    known_as,
+    known_months,
+)
 from wattkeeper.actions.operations.audit_heads import prove_chain
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.audit.chain import SYSTEM_TENANT_ID
 from wattkeeper.data.audit.walk import AuditFault
 from wattkeeper.headend.spool_check import check_rows
-from wattkeeper.store.archive import find_lost, is_removed, list_destroyed, list_manifests, verify_files
+from wattkeeper.store.archive import (
+    find_lost,
+    is_removed,
+    list_destroyed,
+    list_manifests,
+    miscounted,
+    verify_files,
+)
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.verify import Check, OnDone, instant
 
@@ -59,20 +72,29 @@ def check_spool(check: Check, folder: Path) -> None:
 
 
 def check_archive(check: Check, store: HttpReadingStore, folder: Path, on_done: OnDone) -> None:
-    """Every file of the archive is the one that was written; of a month that is back nothing is lost.
+    """Every file of the archive is the one that was written, and holds what its manifest and the audit say;
+    of a month that is back nothing is lost.
 
     What was destroyed is told; somebody wrote down that it was.
     """
     _check_destroyed(check, folder)
+    known = known_months(ARCHIVED) | known_months(REMOVED)
     manifests = list_manifests(folder)
     for index, manifest in enumerate(manifests):
         on_done(index, len(manifests))
         check.examined_count += 1
         place = {"month": manifest.month, "table": manifest.table}
         damaged = verify_files(folder, manifest)
+        if known_as(manifest) not in known:
+            is_other = any(known_as(manifest)[:2] == other[:2] for other in known)
+            (check.fault if is_other else check.cannot)("verify.archive-unrecorded", **place)
         for name in damaged:
             check.fault("verify.archive-damaged", file=name, **place)
-        if damaged or is_removed(folder, manifest):
+        if damaged:
+            continue
+        for name, told, held in miscounted(folder, manifest):
+            check.fault("verify.archive-miscounted", figure=name, told=told, held=held, **place)
+        if is_removed(folder, manifest):
             continue
         for row in find_lost(store, folder, manifest):
             first = instant(row.pop("first_at_s"))

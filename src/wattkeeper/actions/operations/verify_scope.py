@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from wattkeeper.actions.operations.archive_months import LATE_RULE
 from wattkeeper.core.kernel.instants import Span, merge_spans, to_seconds
@@ -16,9 +17,11 @@ from wattkeeper.core.readings.rollups import month_bounds
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import DirtyWindow, Run
 from wattkeeper.data.collection.spans import Spans
-from wattkeeper.data.registry.models import Series
+from wattkeeper.data.registry.integer_rows import integer_rows
+from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.store.archive import away_months, list_away
 from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.verify import Owners, Written
 from wattkeeper.store.windows import month_span
 
 CHUNK_COUNT = 500  # series looked at together
@@ -134,18 +137,36 @@ def count_series(tenant_ids: Sequence[int], sample_count: int | None) -> int:
     return sum(len(range(0, row["of"], _step(row["of"], sample_count))) for row in counts)
 
 
+def known_owners() -> dict[str, Owners]:
+    """Return the ids of all channels and series with the organisation of each."""
+    return {
+        "channel_id": _owners(Channel.objects.values_list("id", "tenant_id")),
+        "series_id": _owners(Series.objects.values_list("id", "tenant_id")),
+    }
+
+
+def _owners(query: "QuerySet[Any, Any]") -> Owners:
+    pairs = integer_rows(query.order_by("id"), 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
 def away_spans(archive: Path) -> tuple[Span, ...]:
     """Return the spans that are away, in order, touching months joined."""
     return tuple(merge_spans(month_span(month) for month in away_months(archive)))
 
 
-def written_counts(tenant_ids: Sequence[int], archive: Path) -> dict[int, int]:
-    """Return how many values each run of the tenants says that it wrote, without those that left."""
-    counts = dict(Run.objects.filter(tenant_id__in=tenant_ids).values_list("id", "values_count"))
+def written(tenant_ids: Sequence[int], archive: Path) -> dict[int, Written]:
+    """Return what each run of the tenants says that it wrote, without the values that left.
+
+    The sum over the rest is not known then.
+    """
+    rows = Run.objects.filter(tenant_id__in=tenant_ids).values_list("id", "values_count", "values_mix")
+    told = {run_id: Written(count, mix) for run_id, count, mix in rows}
     for manifest in list_away(archive):
-        for run_id, count in manifest.runs.items():
-            counts[int(run_id)] = max(counts.get(int(run_id), 0) - count, 0)
-    return counts
+        for run, count in manifest.runs.items():
+            held_count = told[int(run)].values_count if int(run) in told else 0
+            told[int(run)] = Written(max(held_count - count, 0), None)
+    return told
 
 
 def _dirty(tenant_id: int) -> Spans:

@@ -151,6 +151,7 @@ class Run(models.Model):
     values_count = models.BigIntegerField(default=0)
     stored_at = models.DateTimeField(null=True)  # when its newest values could be read; null: it wrote none
 
+    values_mix = models.BigIntegerField(null=True)  # sum over its values (`store.run_mixes`); null: not kept
 
 class Job(SealedRow):
     """A long piece of work with progress; done again from its last step when its worker died."""

@@ -11,6 +11,7 @@ from django.db.models import F
 from wattkeeper.data.collection.job_errors import errors_of, sealed_errors
 from wattkeeper.data.collection.models import DirtyWindow, Job, Link, Run
 from wattkeeper.data.registry.models import Meter
+from wattkeeper.store.run_mixes import MIX_MODULUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +154,18 @@ def end_job(
 def begin_run(*, tenant_id: int, now: datetime, rule_set: str, code_version: str) -> int:
     """Write down a run of the pipeline and return its id: the version of what it writes."""
     run = Run.objects.create(
-        tenant_id=tenant_id, recorded_at=now, rule_set=rule_set, code_version=code_version
+        tenant_id=tenant_id, recorded_at=now, rule_set=rule_set, code_version=code_version, values_mix=0
     )
     return run.id
 
 
-def end_run(*, run_id: int, values_count: int, stored_at: datetime) -> None:
-    """Add to how many values a run wrote, and say when they could be read."""
-    Run.objects.filter(id=run_id).update(values_count=F("values_count") + values_count, stored_at=stored_at)
+def end_run(*, run_id: int, values_count: int, stored_at: datetime, values_mix: int = 0) -> None:
+    """Add to how many values a run wrote and to their sum, and say when they could be read."""
+    Run.objects.filter(id=run_id).update(
+        values_count=F("values_count") + values_count,
+        values_mix=(F("values_mix") + values_mix) % MIX_MODULUS,
+        stored_at=stored_at,
+    )
 
 
 def get_run_as_of(*, tenant_id: int, at: datetime) -> int | None:
