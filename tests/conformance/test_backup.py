@@ -73,6 +73,12 @@ def run(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedProc
     )
 
 
+def told_by_the_store(folder: Path) -> str:
+    """Return what the store of a folder wrote to its log: a restore takes nothing away when it fails."""
+    log = folder / "log" / "store.log"
+    return log.read_text()[-9_000:] if log.exists() else ""
+
+
 def state(folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "conformance.backup_home", str(folder), "state"],
@@ -185,7 +191,8 @@ def test_reads_that_arrive_during_a_backup_are_in_it_or_after_it(home: Path, tmp
     stop.set()
     writer.join()
     assert len(stored) > before_count
-    assert run(tmp_path, "restore", str(file), str(tmp_path / "new")).returncode == 0
+    done = run(tmp_path, "restore", str(file), str(tmp_path / "new"))
+    assert done.returncode == 0, done.stderr + told_by_the_store(tmp_path / "new")
     process = spawn(tmp_path / "new")
     restored = client(tmp_path / "new", process)
     reads = restored.raw_reads(99, [9_000 + number for number in stored], *ALWAYS)

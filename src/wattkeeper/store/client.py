@@ -37,7 +37,15 @@ from wattkeeper.store.native import Columns, encode_block
 from wattkeeper.store.ranges import INSTANT_MAX_S, check_batch, check_measurements
 from wattkeeper.store.receipts import receipt_table, receipts_of
 from wattkeeper.store.schema import INSERT_SETTINGS, TABLES, TABLES_NOW, retunings
-from wattkeeper.store.transport import StoreRefused, Transport, address_in, address_of, address_of_server
+from wattkeeper.store.transport import (
+    PATIENCE_S,
+    PATIENCE_WITH_TABLES_S,
+    StoreRefused,
+    Transport,
+    address_in,
+    address_of,
+    address_of_server,
+)
 from wattkeeper.store.windows import FIRST_WINDOW_S, Window, windows
 
 _IDS_COUNT = 10_000  # a slice of ids keeps a query below the engine's 256 KiB
@@ -287,11 +295,11 @@ class HttpReadingStore:
 
     def select(self, query: str) -> pa.Table:
         """Return the answer to a question of ours that ends in ``FORMAT ArrowStream``."""
-        return self._select(query)
+        return self._select(query, patience_s=PATIENCE_WITH_TABLES_S)
 
     def execute(self, statement: str) -> None:
         """Have the engine do something to its tables."""
-        self._ask(statement)
+        self._ask(statement, patience_s=PATIENCE_WITH_TABLES_S)
 
     def months(self, tenant_id: int) -> list[int]:
         """Return the months (yyyymm, UTC) that reads or values of a tenant are stored of, in order."""
@@ -324,8 +332,8 @@ class HttpReadingStore:
         order = np.argsort(found.channel_id)
         return RawReads(*(getattr(found, name)[order] for name in READS))
 
-    def _select(self, query: str) -> pa.Table:
-        content = self._ask(query)
+    def _select(self, query: str, *, patience_s: float = PATIENCE_S) -> pa.Table:
+        content = self._ask(query, patience_s=patience_s)
         try:
             return pa.ipc.open_stream(content).read_all()
         except pa.ArrowException as error:
@@ -341,8 +349,8 @@ class HttpReadingStore:
         for start in range(0, table.num_rows, _ROWS_COUNT):
             self._transport.ask([to_stream(table.slice(start, _ROWS_COUNT))], path)
 
-    def _ask(self, query: str) -> bytes:
-        return self._transport.ask([query.encode()], "/")
+    def _ask(self, query: str, *, patience_s: float = PATIENCE_S) -> bytes:
+        return self._transport.ask([query.encode()], "/", patience_s=patience_s)
 
 
 def _insert_path(table_name: str, column_names: Sequence[str], format_name: str) -> str:

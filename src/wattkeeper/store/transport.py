@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from wattkeeper.core.kernel.addresses import is_loopback
 from wattkeeper.core.kernel.errors import WattkeeperError
 
-_TIMEOUT_S = 120.0
+PATIENCE_S = 120.0  # with a question, an insert
+PATIENCE_WITH_TABLES_S = 3600.0  # with what the engine does to whole tables: check, attach, rewrite
 _PORT, _TLS_PORT = 8123, 8443
 _DISK_FULL = ("NOT_ENOUGH_SPACE", "No space left on device")
 
@@ -111,14 +112,14 @@ class Transport:
         self._local = threading.local()
         self.address = locate()
 
-    def ask(self, body: Body, path: str) -> bytes:
+    def ask(self, body: Body, path: str, *, patience_s: float = PATIENCE_S) -> bytes:
         """Return the answer to a body, whole or in pieces.
 
         :raises StoreRefused: if the engine answers with an error
-        :raises StoreUnreachable: if it does not answer
+        :raises StoreUnreachable: if it does not answer, or not in time
         """
         try:
-            status, content = self._exchange(body, path)
+            status, content = self._exchange(body, path, patience_s)
         except SSLCertVerificationError as error:
             self._close()
             raise StoreUnreachable(
@@ -127,9 +128,9 @@ class Transport:
         except TimeoutError as error:
             raise self._unreachable() from error
         except (HTTPException, OSError):
-            status, content = self._ask_anew(body, path)
+            status, content = self._ask_anew(body, path, patience_s)
         if status in (401, 403):
-            status, content = self._ask_anew(body, path)
+            status, content = self._ask_anew(body, path, patience_s)
         if status == 200:
             return content
         text = content.decode("utf-8", "replace")
@@ -137,16 +138,19 @@ class Transport:
             raise StoreRefused("store.disk-full", is_permanent=False)
         raise StoreRefused("store.refused", is_permanent=False, status=status, reason=text[:500])
 
-    def _ask_anew(self, body: Body, path: str) -> tuple[int, bytes]:
+    def _ask_anew(self, body: Body, path: str, patience_s: float) -> tuple[int, bytes]:
         self._close()
         self.address = self._locate()
         try:
-            return self._exchange(body, path)
+            return self._exchange(body, path, patience_s)
         except (HTTPException, OSError) as error:
             raise self._unreachable() from error
 
-    def _exchange(self, body: Body, path: str) -> tuple[int, bytes]:
+    def _exchange(self, body: Body, path: str, patience_s: float) -> tuple[int, bytes]:
         address, connection = self._connected()
+        if connection.sock is None:
+            connection.connect()
+        connection.sock.settimeout(patience_s)
         size_bytes = len(body) if isinstance(body, bytes) else sum(map(len, body))
         headers = {
             "X-ClickHouse-User": address.user,
@@ -185,6 +189,6 @@ class Transport:
 def _connection_to(address: Address) -> HTTPConnection:
     """A connection not yet made; over TLS the server has to prove its name."""
     if not address.is_tls:
-        return HTTPConnection(address.host, address.port, timeout=_TIMEOUT_S)
+        return HTTPConnection(address.host, address.port, timeout=PATIENCE_S)
     context = create_default_context(cafile=address.ca_file or None)
-    return HTTPSConnection(address.host, address.port, timeout=_TIMEOUT_S, context=context)
+    return HTTPSConnection(address.host, address.port, timeout=PATIENCE_S, context=context)

@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store.client import HttpReadingStore
-from wattkeeper.store.transport import Address, Transport, address_in
+from wattkeeper.store.transport import Address, StoreUnreachable, Transport, address_in
 
 
 class Script(ThreadingHTTPServer):
@@ -21,6 +23,7 @@ class Script(ThreadingHTTPServer):
         self.answers = answers
         self.keys: list[str] = []
         self.lanes: list[str] = []
+        self.delay_s = 0.0
 
     @property
     def address(self) -> Address:
@@ -36,13 +39,15 @@ class Reader(BaseHTTPRequestHandler):
         self.server.keys.append(self.headers["X-ClickHouse-Key"])
         self.server.lanes.append(self.headers["X-Wattkeeper-Lane"])
         answer = self.server.answers.pop(0)
+        time.sleep(self.server.delay_s)
         if answer is None:
             self.close_connection = True
             return
         self.send_response(answer[0])
         self.send_header("Content-Length", str(len(answer[1])))
-        self.end_headers()
-        self.wfile.write(answer[1])
+        with suppress(BrokenPipeError):  # whoever asked waits no longer
+            self.end_headers()
+            self.wfile.write(answer[1])
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
@@ -63,6 +68,16 @@ def test_a_connection_closed_meanwhile_is_opened_again(script: Script) -> None:
     transport = Transport(lambda: script.address, is_bulk=True)
     assert [transport.ask(b"q", "/") for _ in range(2)] == [b"one", b"two"]
     assert script.lanes == ["bulk"] * 3
+
+
+def test_whole_tables_are_waited_for_longer_than_a_question(script: Script) -> None:
+    script.answers, script.delay_s = [(200, b"late"), (200, b"late"), (200, b"soon")], 0.5
+    transport = Transport(lambda: script.address, is_bulk=False)
+    with pytest.raises(StoreUnreachable):
+        transport.ask(b"q", "/", patience_s=0.05)
+    assert transport.ask(b"q", "/", patience_s=60.0) == b"late"
+    with pytest.raises(StoreUnreachable):  # on the connection that is kept too
+        transport.ask(b"q", "/", patience_s=0.05)
 
 
 def test_a_refused_secret_is_looked_up_anew(script: Script) -> None:

@@ -5,14 +5,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.installation import check_installation
 from wattkeeper.interfaces.workers.child_log import why_it_ended
 from wattkeeper.store.transport import StoreUnreachable
 
 STARTS_WITHIN_S = 60.0
+_DIES_WITHIN_S = 1.0
+_STOPS_WITHIN_S = 60.0
 
 
 @contextmanager
@@ -20,7 +23,8 @@ def store_of(folder: Path) -> Iterator[None]:
     """
     See to it that the data folder's store answers during the block.
 
-    :raises WattkeeperError: ``installation.*`` if something is gone, else why the store did not start
+    :raises WattkeeperError: ``installation.*`` if something is gone, else why the store did not start;
+        ``store.ended`` if it ended while the block was at work
     """
     if os.environ.get("WATTKEEPER_READINGS") or _answers(folder):
         yield
@@ -42,9 +46,18 @@ def store_of(folder: Path) -> Iterator[None]:
     try:
         _wait(process, address, log, begins_bytes)
         yield
+    except StoreUnreachable as error:
+        with suppress(subprocess.TimeoutExpired):
+            status = process.wait(_DIES_WITHIN_S)  # it may be dying: what it held is closed before that
+            raise WattkeeperError("store.ended", is_permanent=False, status=status, log=str(log)) from error
+        raise
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(_STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()  # what was acknowledged is on the disk
+            process.wait()
 
 
 def _answers(folder: Path) -> bool:
