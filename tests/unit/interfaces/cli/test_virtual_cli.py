@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from console_street import Home, make_home
+from console_street import Home, same_home
 from relational import People, Street
 from shell_runner import refused, run
 from wattkeeper.actions.services import Services
@@ -16,7 +16,7 @@ AT = "2026-10-01T00:00:00+08:00"
 @pytest.fixture
 def home(ours: People, street: Street, services: Services) -> Home:
     """Our street with a home that was read and billed."""
-    return make_home(ours, street, services)
+    return same_home(ours, street, services)
 
 
 def test_a_virtual_meter_from_a_shell(home: Home) -> None:
@@ -51,6 +51,10 @@ def test_energy_and_groups_from_a_shell(home: Home) -> None:
     assert len(set(totals.values())) == 1
     assert totals["site"] > 0
     assert by["area"][0]["name"] == "Town"
+    assert json.loads(run(*asked, "--as-of", "2100-01-01T00:00:00Z")) == by["site"]
+    days = json.loads(run(*asked, "--periods", "--per", "day", "--as-of", "2020-01-01T00:00:00Z"))
+    assert {row["energy_milliwh"] for row in days} == {0}
+    assert refused(*asked, "--as-of", "2020-01-01T00:00:00") == "shell.not-an-instant"
     days = json.loads(run(*asked, "--periods", "--per", "day"))
     assert (len(days), days[0]["period"]) == (31, "2026-10-01")
     run("group", "belong", "customer-point", "U1", "--at", "2026-10-15T00:00:00+08:00")

@@ -1,12 +1,12 @@
 """The shell's work: commands with a person behind them, bills and their traces, findings, jobs."""
 
 import json
-from datetime import time
+from datetime import time, timedelta
 
 import pytest
 from typer.testing import CliRunner
 
-from console_street import FRAME, Home, make_home
+from console_street import FRAME, Home, same_home
 from relational import NOW, PASSWORD, People, Street
 from shell_runner import refused, run
 from wattkeeper.actions.accounts.create_api_key import create_api_key
@@ -32,7 +32,7 @@ SERIAL = "260100000001"
 @pytest.fixture
 def home(ours: People, street: Street, services: Services) -> Home:
     """Our street with a home that was read and billed."""
-    return make_home(ours, street, services)
+    return same_home(ours, street, services)
 
 
 @pytest.fixture
@@ -156,6 +156,15 @@ def test_findings_are_read_and_closed(ours: People, home: Home) -> None:
     assert Finding.objects.get(id=finding_id).comments.count() == 2
     assert refused("finding", "close", finding_id, " ") == "findings.comment-missing"
     assert refused("finding", "list", "--group", "x") == "findings.group-unknown"
+
+
+def test_findings_as_they_stood(ours: People) -> None:
+    keep_findings([FindingDraft(ours.tenant.id, "vee.max-demand", "series:1", NOW)], now=NOW)
+    before, after = ((NOW + timedelta(hours=hours)).isoformat() for hours in (-1, 1))
+    for verb in ("list", "groups"):
+        assert json.loads(run("finding", verb, "--json", "--as-of", before)) == []
+        assert len(json.loads(run("finding", verb, "--json", "--as-of", after))) == 1
+        assert refused("finding", verb, "--as-of", "2026-11-22") == "shell.not-an-instant"
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "Limit: 2 kWh"), ("zh-hans", "限值: 2 kWh")])

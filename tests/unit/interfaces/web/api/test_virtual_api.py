@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from api_caller import Caller
-from console_street import Home, derive, make_home
+from console_street import Home, derive, same_home
 from relational import People, Street
 from wattkeeper.actions.services import Services
 from wattkeeper.data.collection.models import DirtyWindow
@@ -16,7 +16,7 @@ MONTH = "first_date=2026-10-01&end_date=2026-11-01"
 @pytest.fixture
 def home(ours: People, street: Street, services: Services) -> Home:
     """Our street with a home that was read and billed."""
-    return make_home(ours, street, services)
+    return same_home(ours, street, services)
 
 
 @pytest.fixture
@@ -80,6 +80,15 @@ def test_energy_by_node_and_group(call: Caller, home: Home, street: Street) -> N
     assert sum(each["energy_milliwh"] for each in by_site["periods"]) == by_site["total"]["energy_milliwh"]
     assert by_site["total"]["complete_permille"] == 1000
     assert {part["name"] for part in by_customer["parts"]} >= {"Mr Wu"}
+    before, later = (
+        call("GET", f"/energy?{MONTH}&as_of={at}").json()
+        for at in ("2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
+    )
+    assert later == by_site
+    assert {before["total"][name] for name in ("energy_milliwh", "due_count", "known_count")} == {0}
+    assert (
+        call("GET", f"/energy?{MONTH}&as_of=2020-01-01T00:00:00").json()["code"] == "registry.instant-naive"
+    )
 
 
 def test_comparisons_over_the_api(call: Caller, home: Home, street: Street) -> None:

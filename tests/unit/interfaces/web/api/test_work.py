@@ -1,11 +1,11 @@
 """Work over the API: commands followed to their end, billing, bills to their frames, findings in groups."""
 
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 
 from api_caller import Caller
-from console_street import FRAME, Home, make_home
+from console_street import FRAME, Home, same_home
 from relational import NOW, People, Street
 from wattkeeper.actions.commands.set_cut_policy import set_cut_policy
 from wattkeeper.actions.commands.steps import go_to
@@ -13,7 +13,7 @@ from wattkeeper.actions.jobs.run_job import run_job
 from wattkeeper.actions.services import Services
 from wattkeeper.core.commands.states import State
 from wattkeeper.data.alarms.models import Finding
-from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
+from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_findings
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Bill
 from wattkeeper.data.commands.models import Command
@@ -26,7 +26,7 @@ ASKED = {"kind": "DISCONNECT", "reason": "unpaid"}
 @pytest.fixture
 def home(ours: People, street: Street, services: Services) -> Home:
     """Our street with a home that was read and billed."""
-    return make_home(ours, street, services)
+    return same_home(ours, street, services)
 
 
 @pytest.fixture
@@ -251,6 +251,26 @@ def test_findings_come_in_groups_and_are_closed_together(ours: People, street: S
     assert call("POST", "/findings/close", {**body, "text": " "}).json()["code"] == "findings.comment-missing"
     assert call("POST", "/findings/close", {**body, "keys": ["x"]}).json()["code"] == "findings.group-unknown"
     assert call("GET", "/findings/groups?state=ALL&search=0001").json()["total_count"] == 1
+
+
+def test_findings_as_they_stood(ours: People, street: Street) -> None:
+    tell(ours, street, 5)
+    own = {"tenant_id": ours.tenant.id, "rule": "vee.constant", "subject_key": "series:7"}
+    close_gone(**own, now=NOW + timedelta(hours=2))
+    call = Caller(ours.viewer)
+    finding_id = Finding.objects.filter(rule="vee.constant").latest("id").id
+
+    def stood(at: datetime) -> tuple[int, int, str]:
+        as_of = f"as_of={at:%Y-%m-%dT%H:%M:%SZ}"
+        counts = [call("GET", f"/findings{more}?{as_of}").json()["total_count"] for more in ("", "/groups")]
+        return counts[0], counts[1], call("GET", f"/findings/{finding_id}?{as_of}").json().get("state", "")
+
+    assert stood(NOW - timedelta(hours=1)) == (0, 0, "")
+    assert stood(NOW + timedelta(hours=1)) == (7, 3, "OPEN")
+    assert stood(NOW + timedelta(hours=2)) == (2, 2, "CLOSED")
+    assert call("GET", "/findings").json()["total_count"] == 2
+    naive = call("GET", "/findings?as_of=2026-11-22T12:00:00")
+    assert naive.json()["code"] == "registry.instant-naive"
 
 
 def test_another_tenants_findings_stay_open(ours: People, theirs: People, street: Street) -> None:

@@ -66,6 +66,26 @@ def test_groups_are_narrowed(
     assert log_in(ours.viewer).get(reverse("console:findings"), query).context["pages"].total_count == count
 
 
+@pytest.mark.parametrize("view", ["", "each"])
+def test_findings_are_shown_as_they_stood(ours: People, flood: None, log_in: LogIn, view: str) -> None:
+    client = log_in(ours.operator)
+    now = client.get(reverse("console:findings"), {"view": view}).context["pages"].total_count
+    local = {"before": "2026-11-22T19:59:59", "after": "2026-11-22T20:00:00"}  # Shanghai, NOW is at 20:00
+    asked = {"view": view, "as_of": local["before"]}
+    before = client.get(reverse("console:findings"), asked)
+    assert before.context["pages"].total_count == 0
+    assert 'value="2026-11-22T19:59:59"' in before.content.decode()
+    assert "stood at 2026-11-22 19:59:59" in before.content.decode()
+    after = client.get(reverse("console:findings"), {**asked, "as_of": local["after"]})
+    assert (after.context["pages"].total_count, now > 0) == (now, True)
+    assert "Close those ticked" not in after.content.decode()
+    assert "Close …" not in after.content.decode()
+    said = client.get(reverse("console:findings"), asked, HTTP_ACCEPT_LANGUAGE="zh-hans").content.decode()
+    assert "所列为 2026-11-22 19:59:59 时的发现" in said
+    file = client.get(reverse("console:findings"), {**asked, "format": "csv"}).content.decode()
+    assert len(file.splitlines()) == 1
+
+
 def test_a_file_holds_all_of_them(ours: People, flood: None, log_in: LogIn) -> None:
     client = log_in(ours.viewer)
     groups = client.get(reverse("console:findings"), {"format": "csv"}).content.decode().splitlines()

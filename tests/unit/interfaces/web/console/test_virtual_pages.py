@@ -181,6 +181,9 @@ def test_energy_drills_down_and_exports(
     file = client.get(reverse("console:energy") + "?" + OCTOBER + "&format=csv").content.decode()
     assert len(file.splitlines()) == 1 + 31
     assert "2026-10-31" in file
+    then = client.get(reverse("console:energy") + "?" + OCTOBER + "&as_of=2020-01-01T00:00:00")
+    assert then.context["total"].known_count == 0
+    assert "as they were known at 2020-01-01 00:00:00" in then.content.decode()
     assert client.get(reverse("console:energy") + "?tree=moon").status_code == 200
     never = OCTOBER.replace("2026-10-01", "9999-12-31").replace("2026-10-31", "9999-12-31")
     assert "1970" in client.get(reverse("console:energy") + "?" + never).content.decode()
