@@ -11,16 +11,18 @@ import pytest
 from django.db import transaction
 
 from conformance.stores import running_store
-from conformance.verify_plants import HOME_DAY, HOME_NOON_SQL, OCTOBER_PLANTS, PLANTS, Plant
+from conformance.verify_plants import HOME_DAY, HOME_NOON_SQL, OCTOBER_PLANTS, PLANTS, Plant, unguard
 from conformance.verify_world import World, make_world
 from console_street import derive
 from relational import LONG_AGO, NOW
 from wattkeeper.actions.collection.import_file import import_file
+from wattkeeper.actions.operations import verify_bills
 from wattkeeper.actions.operations.archive_months import archive_months, restore_months
 from wattkeeper.actions.operations.keep_retention import keep_retention, list_due
 from wattkeeper.actions.operations.set_retention import set_retention
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Source
+from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Bill, Contract, RebillCheck
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.collection.windows import mark_dirty
@@ -43,6 +45,7 @@ CHECKS = {
     "values.registers",
     "values.roll-ups",
     "values.latest",
+    "tariffs",
     "bills",
     "audit",
     "spool",
@@ -88,7 +91,7 @@ def test_a_whole_installation_is_proved(world: World) -> None:
     assert examined["values.derived"] > 8000
     assert examined["values.registers"] > 70
     assert examined["values.roll-ups"] > 80
-    assert examined["bills"] == 1
+    assert examined["bills"] == examined["tariffs"] == 1
     assert examined["spool"] == 2
 
 
@@ -140,6 +143,26 @@ def test_the_values_of_a_run_whose_sum_is_not_known_are_counted_and_it_is_told(w
     (check,) = (check for check in world.verify() if check.name == "store.runs")
     assert not check.faults
     assert [(fault.code, fault.place["runs"]) for fault in check.unproved] == [("verify.runs-unsummed", 2)]
+
+
+def test_what_is_issued_while_it_looks_is_no_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = iter([dict[str, int]()])
+    issued_keys = verify_bills._issued_keys
+    monkeypatch.setattr(verify_bills, "_issued_keys", lambda tenant_id: next(asked, issued_keys(tenant_id)))
+    (check,) = (check for check in world.verify() if check.name == "bills")
+    assert (check.examined_count, check.faults) == (1, [])
+
+
+def test_a_tariff_of_an_earlier_release_is_told_as_far_as_it_is_proved(world: World) -> None:
+    unguard("audit_auditrecord")
+    for record in AuditRecord.objects.filter(verb="tariffs.add-version"):
+        detail = {name: told for name, told in record.detail.items() if name != "document_sha256"}
+        AuditRecord.objects.filter(id=record.id).update(detail=detail)
+    (check,) = (check for check in world.verify() if check.name == "tariffs")
+    assert (check.examined_count, check.faults) == (1, [])
+    assert [(fault.code, fault.place["versions"]) for fault in check.unproved] == [
+        ("verify.tariffs-unsummed", 1)
+    ]
 
 
 def test_a_sample_says_that_it_is_one(world: World) -> None:

@@ -15,10 +15,12 @@ from django.db import connection
 from conformance.verify_world import World
 from relational import LONG_AGO, NOW
 from wattkeeper.actions.operations.archive_months import archive_months
+from wattkeeper.actions.tariffs.add_tariff_version import add_tariff_version
 from wattkeeper.data.audit.models import AuditRecord
-from wattkeeper.data.billing.models import Bill, BillLine
+from wattkeeper.data.billing.models import Bill, BillLine, TariffVersion
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.registry.models import Multiplier
+from wattkeeper.interfaces.cli.demo.tariffs import RESIDENTIAL
 from wattkeeper.store.archive import archive_month, list_manifests
 from wattkeeper.store.conformance_data import batch, measured
 from wattkeeper.store.mixing import mix_table
@@ -306,7 +308,7 @@ def lost_file(world: World) -> list[Found]:
 
 
 def cut_audit(world: World) -> list[Found]:
-    _unguard("audit_auditrecord")
+    unguard("audit_auditrecord")
     world.verify()  # signs the heads
     newest = AuditRecord.objects.filter(tenant_id=world.tenant_id).order_by("-sequence")
     sequence = newest[0].sequence
@@ -315,20 +317,20 @@ def cut_audit(world: World) -> list[Found]:
 
 
 def edited_audit(world: World) -> list[Found]:
-    _unguard("audit_auditrecord")
+    unguard("audit_auditrecord")
     AuditRecord.objects.filter(tenant_id=world.tenant_id, sequence=3).update(actor="somebody else")
     return [("verify.audit-broken", {"tenant_id": world.tenant_id, "sequence": 3})]
 
 
 def missing_bill_line(world: World) -> list[Found]:
-    _unguard("billing_billline")
+    unguard("billing_billline")
     BillLine.objects.filter(bill_id=world.home.bill_id, position=2).delete()
     return [("verify.bill-line-missing", {"bill_id": world.home.bill_id, "position": 2})]
 
 
 def changed_bill_line(world: World) -> list[Found]:
-    _unguard("billing_billline")
-    _unguard("billing_bill")
+    unguard("billing_billline")
+    unguard("billing_bill")
     line = BillLine.objects.get(bill_id=world.home.bill_id, position=1)
     BillLine.objects.filter(id=line.id).update(amount_minor=line.amount_minor + 1)
     Bill.objects.filter(id=world.home.bill_id).update(total_minor=_bill(world).total_minor + 1)
@@ -336,14 +338,14 @@ def changed_bill_line(world: World) -> list[Found]:
 
 
 def changed_bill_quantity(world: World) -> list[Found]:
-    _unguard("billing_billline")
+    unguard("billing_billline")
     BillLine.objects.filter(bill_id=world.home.bill_id, position=1).update(quantity="1")
     return [("verify.bill-line-changed", {"bill_id": world.home.bill_id, "position": 1})]
 
 
 def lost_bill(world: World) -> list[Found]:
-    _unguard("billing_billline")
-    _unguard("billing_bill")
+    unguard("billing_billline")
+    unguard("billing_bill")
     key = _bill(world).document["document_key"]
     BillLine.objects.filter(bill_id=world.home.bill_id).delete()
     Bill.objects.filter(id=world.home.bill_id).delete()
@@ -351,7 +353,7 @@ def lost_bill(world: World) -> list[Found]:
 
 
 def changed_bill_total(world: World) -> list[Found]:
-    _unguard("billing_bill")
+    unguard("billing_bill")
     Bill.objects.filter(id=world.home.bill_id).update(total_minor=_bill(world).total_minor + 1)
     return [("verify.bill-total", {"bill_id": world.home.bill_id})]
 
@@ -373,6 +375,41 @@ def bill_without_record(world: World) -> list[Found]:
     bill.document = bill.document | {"document_key": "0" * 64}
     bill.save()
     return [("verify.bill-unrecorded", {"bill_id": bill.id}), ("verify.bill-document", {"bill_id": bill.id})]
+
+
+def changed_price(world: World) -> list[Found]:
+    unguard("billing_tariffversion")
+    version = _version(world)
+    text = json.dumps(version.document).replace('"0.', '"1.')
+    TariffVersion.objects.filter(id=version.id).update(document=json.loads(text))
+    return [("verify.tariff-changed", {"version_id": version.id, "tariff": version.tariff.code})]
+
+
+def moved_tariff(world: World) -> list[Found]:
+    unguard("billing_tariffversion")
+    version = _version(world)
+    day = version.valid_from_date + timedelta(days=1)
+    TariffVersion.objects.filter(id=version.id).update(valid_from_date=day)
+    return [("verify.tariff-changed", {"version_id": version.id, "date": day.isoformat()})]
+
+
+def tariff_from_nowhere(world: World) -> list[Found]:
+    version = _version(world)
+    old_id, version.pk = version.id, None
+    version.valid_from_date += timedelta(days=1)
+    version.save()
+    assert version.id != old_id
+    place = {"version_id": version.id, "date": version.valid_from_date.isoformat()}
+    return [("verify.tariff-unrecorded", place)]
+
+
+def lost_tariff(world: World) -> list[Found]:
+    version_id = add_tariff_version(
+        actor=world.people.administrator, now=NOW, name="-", document=RESIDENTIAL | {"code": "other"}
+    )
+    unguard("billing_tariffversion")
+    TariffVersion.objects.filter(id=version_id).delete()
+    return [("verify.tariff-lost", {"version_id": version_id, "tenant_id": world.tenant_id})]
 
 
 def damaged_spool_row(world: World) -> list[Found]:
@@ -469,7 +506,7 @@ def dropped_october_day(world: World) -> list[Found]:
     return [("verify.roll-up-missing", {"series_id": world.series_id, "grain": "day", "date": "2026-10-25"})]
 
 
-def _unguard(table: str) -> None:
+def unguard(table: str) -> None:
     """Take away what the database itself refuses with; it comes back when the test is undone."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s", [table])
@@ -492,6 +529,10 @@ def _own(world: World) -> str:
 
 def _bill(world: World) -> Bill:
     return Bill.objects.get(id=world.home.bill_id)
+
+
+def _version(world: World) -> TariffVersion:
+    return TariffVersion.objects.select_related("tariff").get(tariff_id=world.home.tariff_id)
 
 
 def _part_file(world: World, table: str, month: str) -> Path:
@@ -547,6 +588,10 @@ PLANTS: tuple[Plant, ...] = (
     changed_bill_total,
     billed_value_changed,
     bill_without_record,
+    changed_price,
+    moved_tariff,
+    tariff_from_nowhere,
+    lost_tariff,
     damaged_spool_row,
     damaged_archive,
     manifest_of_other_counts,

@@ -23,6 +23,7 @@ from wattkeeper.actions.operations.verify_scope import (
     make_scope,
     written,
 )
+from wattkeeper.actions.operations.verify_tariffs import check_tariffs
 from wattkeeper.actions.operations.verify_values import check_values
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -101,6 +102,7 @@ def _verify(
         ("values.registers", over(check_balance, sampled, sample_count)),
         ("values.roll-ups", over(check_roll_ups, series)),
         ("values.latest", lambda check, _: check_latest(check, store, away_spans(places.archive))),
+        ("tariffs", over(check_tariffs, len(tenant_ids))),
         ("bills", over(check_bills, Bill.objects.filter(tenant_id__in=tenant_ids).count())),
         ("audit", lambda check, on_done: check_audit(check, tenant_ids, data_folder, on_done)),
         ("spool", lambda check, _: check_spool(check, places.spool)),

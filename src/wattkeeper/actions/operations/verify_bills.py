@@ -16,7 +16,7 @@ from wattkeeper.store.verify import Check
 def check_bills(scope: Scope, check: Check) -> None:
     """Lines, totals, keys, values as of the run that was billed, and the record of the issue."""
     issued = _issued_keys(scope.tenant_id)
-    lost = dict(issued)
+    lost, unrecorded = dict(issued), dict[str, dict[str, Any]]()
     query = Bill.objects.filter(tenant_id=scope.tenant_id).select_related("usage_point")
     for bill in query.prefetch_related("lines").order_by("id").iterator(500):
         check.examined_count += 1
@@ -26,7 +26,10 @@ def check_bills(scope: Scope, check: Check) -> None:
         _check_values(scope, check, bill)
         lost.pop(bill.document["document_key"], None)
         if bill.document["document_key"] not in issued:
-            check.fault("verify.bill-unrecorded", **_place(bill))
+            unrecorded[bill.document["document_key"]] = _place(bill)
+    later = _issued_keys(scope.tenant_id) if unrecorded else {}  # with those of bills that came meanwhile
+    for key in unrecorded.keys() - later.keys():
+        check.fault("verify.bill-unrecorded", **unrecorded[key])
     for key, sequence in lost.items():
         check.fault("verify.bill-lost", tenant_id=scope.tenant_id, sequence=sequence, document_key=key)
 

@@ -9,6 +9,7 @@ from wattkeeper.actions.records import keep
 from wattkeeper.actions.tariffs.changed_holidays import mark_changed_holidays
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import local_midnight
+from wattkeeper.core.tariffs.digest import document_sha256
 from wattkeeper.core.tariffs.parse import parse_tariff
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.billing.holidays import Holidays
@@ -47,5 +48,9 @@ def add_tariff_version(
         Contract.objects.filter(tariff=tariff), since=local_midnight(parsed.valid_from_date, parsed.zone)
     )
     entry.subject = f"tariff:{tariff.id}"
-    entry.detail = {"version_id": version.id, "valid_from_date": parsed.valid_from_date}
+    entry.detail = {
+        "version_id": version.id,
+        "valid_from_date": parsed.valid_from_date,
+        "document_sha256": document_sha256(document),
+    }
     return version.id

@@ -1,0 +1,41 @@
+"""The sum over the values of a run: whatever slices it is added up from, and of no other values."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wattkeeper.store.api import Measurements
+from wattkeeper.store.conformance_data import measured
+from wattkeeper.store.run_mixes import MIX_MODULUS, values_mix
+
+ROWS = st.lists(
+    st.tuples(st.integers(1, 50), st.integers(0, 2**32 - 1), st.integers(-(2**62), 2**62), st.just(7)),
+    min_size=1,
+    max_size=30,
+    unique_by=lambda row: row[:2],
+)
+
+
+@given(ROWS, st.data())
+def test_slices_in_any_order_come_to_the_whole(rows: list[tuple[int, ...]], data: st.DataObject) -> None:
+    shuffled = data.draw(st.permutations(rows))
+    cut = data.draw(st.integers(0, len(rows)))
+    parts = (values_mix(3, measured(part)) for part in (shuffled[:cut], shuffled[cut:]))
+    assert sum(parts) % MIX_MODULUS == values_mix(3, measured(rows))
+
+
+@given(ROWS, st.data())
+def test_one_bit_of_any_column_is_another_sum(rows: list[tuple[int, ...]], data: st.DataObject) -> None:
+    values = measured(rows)
+    name = data.draw(st.sampled_from(["series_id", "starts_at_s", "value_milliwh", "provenance", "flags"]))
+    place, bit = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.integers(0, 6))
+    assert values_mix(3, _flipped(values, name, place, bit)) != values_mix(3, values)
+    assert values_mix(4, values) != values_mix(3, values)
+
+
+def _flipped(values: Measurements, name: str, place: int, bit: int) -> Measurements:
+    column = np.array(getattr(values, name))
+    column[place] ^= 1 << bit
+    return replace(values, **{name: column})
