@@ -26,7 +26,7 @@ units:
 test: check
 	@$(PYTHON) tools/system_packages.py
 	$(BIN)/pytest tests/unit tests/tidy -m "slow and not soak" -n 2 --dist loadfile
-	$(BIN)/pytest tests/conformance tests/golden -m "not soak and not alone" -n 2 --dist loadfile
+	$(BIN)/pytest tests/conformance tests/golden -m "not soak and not alone" -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/pytest tests/conformance -m "alone and not soak"
 	$(BIN)/pytest tests/journeys -m "not soak" -n 2 --dist worksteal
 

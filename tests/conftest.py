@@ -58,7 +58,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what runs for long run for long: three hours where a test does not say how many."""
+    """Let what runs for long run for long, three hours where nothing is said, and what is first be first."""
     for item in items:
         if item.get_closest_marker("soak") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(10_800))
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)

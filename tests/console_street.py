@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 from django.test import Client
 
-from relational import LONG_AGO, NOW, People, Street, install_first
+from relational import LONG_AGO, NOW, People, Street, install_first, same_again
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.billing.run_billing import run_billing
 from wattkeeper.actions.services import Services
@@ -74,6 +74,11 @@ def make_home(people: People, street: Street, services: Services) -> Home:
     tell_states(people.tenant.id, street)
     series_id = Series.objects.get(usage_point_id=street.point_id).id
     return Home(street.meter_id, street.point_id, series_id, tariff_id, report.issued_ids[0])
+
+
+def same_home(people: People, street: Street, services: Services) -> Home:
+    """Make the home, or write its rows again."""
+    return same_again(make_home, people, street, services=services)
 
 
 def move_in(people: People, home: Home) -> None:

@@ -103,10 +103,11 @@ class SumsEveryRun(MemoryReadingStore):
         self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]
     ) -> dict[int, list[int]]:
         sums = super().daily_energy(tenant_id, series_ids, bounds_s)
-        for (series_id, starts_at_s), runs in self._measured.get(tenant_id, {}).items():
-            if series_id in sums and len(runs) > 1 and bounds_s[0] <= starts_at_s < bounds_s[-1]:
-                place = int(np.searchsorted(np.asarray(bounds_s), starts_at_s, side="right")) - 1
-                sums[series_id][place] += min(runs.values())[0]
+        for series_id in sums:
+            for starts_at_s, runs in self._measured.get((tenant_id, series_id), {}).items():
+                if len(runs) > 1 and bounds_s[0] <= starts_at_s < bounds_s[-1]:
+                    place = int(np.searchsorted(np.asarray(bounds_s), starts_at_s, side="right")) - 1
+                    sums[series_id][place] += min(runs.values())[0]
         return sums
 
 

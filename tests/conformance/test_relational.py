@@ -4,8 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,8 +17,6 @@ from conformance.mariadb import mariadb_server
 from conformance.postgres import postgres_server
 from conformance.relational_seed import SEED
 
-ROOT = Path(__file__).resolve().parents[2]
-ON_SQLITE_ALWAYS = "tests/unit/actions/test_jobs_killed.py"  # whatever is set, its workers have a file
 MIGRATE = "import sys; from wattkeeper.interfaces.cli.main import main; sys.argv[1:] = ['migrate']; main()"
 INSTALL = (
     "INSERT INTO registry_installation"
@@ -301,21 +298,3 @@ def test_without_its_triggers_the_suite_would_notice(tmp_path: Path) -> None:
     for statement, _ in OVERLAPS.values():
         assert database.run(statement) == 1
     assert database.run("DELETE FROM audit_auditrecord") >= 1
-
-
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("server", [postgres_server, mariadb_server])
-def test_queries_and_verbs_do_the_same_on(
-    server: Callable[[], AbstractContextManager[str]], tmp_path: Path
-) -> None:
-    places = ["tests/unit/data", "tests/unit/actions", f"--ignore={ON_SQLITE_ALWAYS}"]
-    with server() as url:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *places, "-q", "-m", "not soak"],
-            env={**os.environ, "WATTKEEPER_DATABASE": url, "WATTKEEPER_DATA": str(tmp_path)},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stdout[-3000:]

@@ -30,7 +30,7 @@ class MemoryReadingStore:
         self._frames: dict[tuple[int, int, int], RawFrame] = {}
         self._roll_ups: dict[int, dict[tuple[int, int, int], dict[int, tuple[int, ...]]]] = {}
         self._rate_days: dict[int, dict[tuple[int, ...], dict[int, tuple[int, ...]]]] = {}
-        self._measured: dict[int, dict[tuple[int, int], dict[int, tuple[int, int, int, int]]]] = {}
+        self._measured: dict[tuple[int, int], dict[int, dict[int, tuple[int, ...]]]] = {}  # by tenant, series
 
     def insert_raw(self, batches: Sequence[RawBatch]) -> None:
         """Append the batches.
@@ -55,7 +55,6 @@ class MemoryReadingStore:
         :raises StoreOutOfRange: if a number fits no column of a real engine; then nothing is stored
         """
         check_measurements(measurements)
-        own = self._measured.setdefault(tenant_id, {})
         columns = (
             measurements.value_milliwh,
             measurements.provenance,
@@ -69,7 +68,8 @@ class MemoryReadingStore:
             *(column.tolist() for column in columns),
             strict=True,
         ):
-            own.setdefault((series_id, starts_at_s), {})[run_id] = tuple(row)
+            own = self._measured.setdefault((tenant_id, series_id), {})
+            own.setdefault(starts_at_s, {})[run_id] = tuple(row)
 
     def raw_reads(self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> RawReads:
         """Return the distinct reads with from_s <= measured_at_s < to_s."""
@@ -105,13 +105,15 @@ class MemoryReadingStore:
         as_of_run_id: int | None = None,
     ) -> Measurements:
         """Return the current values, or those as of a run, ordered by series and start."""
-        wanted = {int(series_id) for series_id in series_ids}
-        held = self._measured.get(tenant_id, {})
         rows = []
-        for key in sorted(key for key in held if key[0] in wanted and from_s <= key[1] < to_s):
-            known = [run_id for run_id in held[key] if as_of_run_id is None or run_id <= as_of_run_id]
-            if known:
-                rows.append((*key, *held[key][max(known)], max(known)))
+        for series_id in _rising(series_ids):
+            held = self._measured.get((tenant_id, series_id), {})
+            for starts_at_s in sorted(at_s for at_s in held if from_s <= at_s < to_s):
+                runs = held[starts_at_s]
+                known = runs if as_of_run_id is None else [each for each in runs if each <= as_of_run_id]
+                if known:
+                    run_id = max(known)
+                    rows.append((series_id, starts_at_s, *runs[run_id], run_id))
         table = np.array(rows, np.int64).reshape(-1, 7)
         return Measurements(*(np.ascontiguousarray(table[:, index]) for index in range(7)))
 
@@ -122,8 +124,9 @@ class MemoryReadingStore:
         wanted = {int(series_id) for series_id in series_ids}
         found = {
             series_id
-            for (series_id, starts_at_s), runs in self._measured.get(tenant_id, {}).items()
-            if series_id in wanted and from_s <= starts_at_s < to_s
+            for series_id in wanted
+            for starts_at_s, runs in self._measured.get((tenant_id, series_id), {}).items()
+            if from_s <= starts_at_s < to_s
             if any(row[3] in methods for row in runs.values())
         }
         return np.array(sorted(found), np.int64)
@@ -250,7 +253,12 @@ class MemoryReadingStore:
         return StoreCounts(
             raw_reads=sum(len(reads) for key, reads in self._reads.items() if key[0] == tenant_id),
             raw_rows=self._rows_count.get(tenant_id, 0),
-            measurements=sum(len(runs) for runs in self._measured.get(tenant_id, {}).values()),
+            measurements=sum(
+                len(runs)
+                for key, held in self._measured.items()
+                if key[0] == tenant_id
+                for runs in held.values()
+            ),
             frames=sum(key[0] == tenant_id for key in self._frames),
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.apps import apps
 
-from console_street import Home, make_home
+from console_street import Home, same_home
 from relational import NOW, People, Street
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.findings.comment_finding import comment_finding
@@ -26,7 +26,7 @@ CANARY = "Zebedee Quillfeather"
 @pytest.fixture
 def home(ours: People, street: Street, services: Services) -> Home:
     """A home that was read and billed, with a named customer of whom somebody wrote."""
-    home = make_home(ours, street, services)
+    home = same_home(ours, street, services)
     edit_usage_point(
         actor=ours.operator,
         now=NOW,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError
 
-from console_street import Home, make_home
+from console_street import Home, same_home
 from relational import LONG_AGO, NOW, People, Street, make_people
 from wattkeeper.actions.operations.keep_retention import Due, _Looked
 from wattkeeper.actions.operations.retention_holds import MARGIN, Hold, find_holds
@@ -40,7 +40,7 @@ def set_rule(
 @pytest.fixture
 def home(ours: People, street: Street, services: Services) -> Home:
     """Our street with a home whose October is billed."""
-    return make_home(ours, street, services)
+    return same_home(ours, street, services)
 
 
 def test_a_rule_is_set_changed_and_taken_away(ours: People, theirs: People) -> None:

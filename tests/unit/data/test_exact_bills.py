@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
-from relational import NOW, People, Street
+from relational import NOW, People, Street, same_again
 from wattkeeper.actions.billing.inputs import version_of as values_version
 from wattkeeper.actions.billing.propose_rebills import approve_rebill, propose_rebills, reject_rebill
 from wattkeeper.actions.billing.run_billing import BillingReport, run_billing
@@ -96,22 +97,23 @@ class Town:
     """Two usage points, U1 and U2, whose registers count in steps of ten watt-hours."""
 
     def __init__(self, people: People, services: Services, street: Street) -> None:
-        self.people, self.store = people, MemoryReadingStore()
+        self.people, self.street, self.store = people, street, MemoryReadingStore()
         self.services = replace(services, store=self.store, measured=measured_by(self.store, lambda: NOW))
-        Site.objects.update(time_zone=ZONE.key)
         self.points = {"U1": street.point_id, "U2": street.other_point_id}
         self.meters = {"U1": street.meter_id, "U2": street.other_meter_id}
-        for name in self.points:
-            self.install(name)
-        self.series = {
-            name: Series.objects.get(usage_point_id=own, quantity="energy_import")
-            for name, own in self.points.items()
-        }
         self.used = {
             name: {at_s: 5 + (at_s // STEP_S * (7919 + index)) % 61 for at_s in STARTS_S}
             for index, name in enumerate(self.points)
         }
         self.changed: dict[tuple[str, int], int] = {}  # milliwatt-hours that a person put there
+
+    @cached_property
+    def series(self) -> dict[str, Series]:
+        """The energy that each point takes."""
+        return {
+            name: Series.objects.get(usage_point_id=own, quantity="energy_import")
+            for name, own in self.points.items()
+        }
 
     def install(self, name: str) -> None:
         """Install a point's meter."""
@@ -181,23 +183,32 @@ class Town:
 def town(ours: People, services: Services, street: Street) -> Town:
     """A town that is read until 3 November: U1 with a gap over a change of rate, U2 over an exchange."""
     town = Town(ours, services, street)
+    same_again(build, ours, town, services=town.services)
+    return town
+
+
+def build(people: People, town: Town, *, services: Services) -> None:
+    """Make all that the town begins with."""
+    Site.objects.update(time_zone=ZONE.key)
+    for name in town.points:
+        town.install(name)
     town.read("U1", town.meters["U1"], [*(set(STARTS_S) - set(LATE_S)), END_S], FIRST_S, 1000)
     town.read("U2", town.meters["U2"], range(FIRST_S, EXCHANGED_S, STEP_S), FIRST_S, 2000)
     new_id = add_meter(
-        actor=ours.operator,
+        actor=people.operator,
         now=NOW,
         services=services,
-        site_id=street.site_id,
+        site_id=town.street.site_id,
         serial_number="260100000003",
         family="dlt645_2007",
-        link_id=street.link_id,
+        link_id=town.street.link_id,
         address="260100000003",
         keys={"password": b"\x00\x11\x22\x33"},
     )
     exchange_meter(
-        actor=ours.operator,
+        actor=people.operator,
         now=NOW,
-        services=town.services,
+        services=services,
         meter_id=town.meters["U2"],
         new_meter_id=new_id,
         at=from_seconds(EXCHANGED_S),
@@ -206,7 +217,6 @@ def town(ours: People, services: Services, street: Street) -> Town:
     )
     town.read("U2", new_id, range(EXCHANGED_S, END_S + STEP_S, STEP_S), EXCHANGED_S, 7)
     town.settle()
-    return town
 
 
 def assign(town: Town, document: dict[str, Any]) -> int:

@@ -1,9 +1,11 @@
-"""The street that most tests begin with: its rows written again are those that the actions made."""
+"""What many tests begin with: its rows written again are those that the actions made."""
 
 import pytest
 from django.db import connection, transaction
 
-from relational import NOW, People, make_people, make_street_of, same_street_of
+from console_street import make_home
+from relational import NOW, People, Street, make_people, make_street_of, same_again, same_street_of
+from unit.data.test_exact_bills import Town, build
 from wattkeeper.actions.registry.add_site import add_site
 from wattkeeper.actions.services import Services
 from wattkeeper.data.audit.chain import find_break
@@ -45,3 +47,28 @@ def test_another_beginning_is_another_street(ours: People, services: Services) -
     own = same_street_of(ours, services)
     assert own.site_id == first.site_id + 2
     assert find_break(ours.tenant.id) is None
+
+
+@pytest.mark.parametrize("what", ["home", "town"])
+def test_what_was_put_into_the_store_is_put_there_again(
+    ours: People, services: Services, street: Street, what: str
+) -> None:
+    found = []
+    for is_same in (False, True, True):
+        before = transaction.savepoint()
+        town = Town(ours, services, street)
+        make, given = (make_home, street) if what == "home" else (build, town)
+        if is_same:
+            same_again(make, ours, given, services=town.services)
+        else:
+            make(ours, given, services=town.services)
+        found.append((vars(town.store), rows()))
+        assert find_break(ours.tenant.id) is None
+        transaction.savepoint_rollback(before)
+    made, first, again = found
+    assert again == first
+    assert made[0]["_measured"] == first[0]["_measured"]
+    assert made[0]["_measured"]
+    assert {name: len(kept) for name, kept in made[1].items()} == {
+        name: len(kept) for name, kept in first[1].items()
+    }

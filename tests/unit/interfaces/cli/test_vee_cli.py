@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from console_street import Home, derive, make_home, move_in
+from console_street import Home, derive, move_in, same_home
 from relational import NOW, PASSWORD, People, Street
 from shell_runner import refused, run
 from wattkeeper.actions.billing.propose_rebills import propose_rebills
@@ -21,7 +21,7 @@ AT = "2026-10-05T10:00:00+08:00"
 @pytest.fixture
 def home(ours: People, street: Street, services: Services) -> Home:
     """Our street with a home that was read and billed."""
-    return make_home(ours, street, services)
+    return same_home(ours, street, services)
 
 
 def test_rule_sets_by_shell(home: Home, tmp_path: Path) -> None:

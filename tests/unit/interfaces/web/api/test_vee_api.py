@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from api_caller import Caller
-from console_street import Home, derive, make_home, move_in
+from console_street import Home, derive, move_in, same_home
 from relational import NOW, People, Street
 from wattkeeper.actions.billing.propose_rebills import propose_rebills
 from wattkeeper.actions.services import Services
@@ -27,7 +27,7 @@ def home(ours: People, street: Street, services: Services, monkeypatch: pytest.M
     assert store is not None
     knowing = replace(services, measured=measured_by(store, lambda: NOW))
     monkeypatch.setattr("wattkeeper.interfaces.web.api.edits.get_services", lambda: knowing)
-    return make_home(ours, street, services)
+    return same_home(ours, street, services)
 
 
 def settle(people: People, services: Services) -> None:

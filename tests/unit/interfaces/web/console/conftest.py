@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from console_street import Home, LogIn, make_home
+from console_street import Home, LogIn, same_home
 from relational import People, Street
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.services import Services
@@ -39,4 +39,4 @@ def log_in() -> LogIn:
 @pytest.fixture
 def home(ours: People, street: Street, services: Services) -> Home:
     """Our street with a home that was read and billed."""
-    return make_home(ours, street, services)
+    return same_home(ours, street, services)

@@ -43,10 +43,10 @@ def test_the_home_is_read_without_a_hole(home: Home, store: MemoryReadingStore) 
 
 def test_a_hole_is_drawn_as_a_hole(ours: People, home: Home, store: MemoryReadingStore) -> None:
     hole_s = int((NOW - timedelta(days=1)).timestamp()) // 900 * 900
-    own = store._measured[ours.tenant.id]
-    (value,) = own[home.series_id, hole_s].values()
+    own = store._measured[ours.tenant.id, home.series_id]
+    (value,) = own[hole_s].values()
     assert value[0] > 0
-    own[home.series_id, hole_s] = {99: (0, int(Provenance.MISSING), 0, 0)}
+    own[hole_s] = {99: (0, int(Provenance.MISSING), 0, 0)}
     profile = load_profile(store, series=series_of(home), range_code="7d", now=NOW)
     assert profile["energy_wh"][profile["starts_at_s"].index(hole_s)] is None
     assert profile["energy_wh"].count(None) == 1
@@ -57,9 +57,7 @@ def test_hours_of_a_zone_of_half_hours_are_drawn_where_they_begin(
 ) -> None:
     Series.objects.filter(id=home.series_id).update(interval_s=3600)
     Site.objects.update(time_zone="Asia/Kolkata")
-    own = store._measured[ours.tenant.id]
-    for key in [key for key in own if key[0] == home.series_id]:
-        del own[key]
+    store._measured[ours.tenant.id, home.series_id].clear()
     midnight = datetime.combine(NOW.date() - timedelta(days=3), time(), ZoneInfo("Asia/Kolkata"))
     starts_at_s = int(midnight.timestamp()) + 3600 * np.arange(24)
     one, nothing = np.ones(24, np.int64), np.zeros(24, np.int64)
@@ -74,7 +72,7 @@ def test_a_hole_is_shown_as_missing(
     ours: People, home: Home, store: MemoryReadingStore, log_in: LogIn
 ) -> None:
     hole_s = int(FIRST_AT.timestamp())
-    store._measured[ours.tenant.id][home.series_id, hole_s] = {99: (0, int(Provenance.MISSING), 0, 0)}
+    store._measured[ours.tenant.id, home.series_id][hole_s] = {99: (0, int(Provenance.MISSING), 0, 0)}
     address = reverse("console:intervals", args=[home.series_id])
     client = log_in(ours.viewer)
     answer = client.get(f"{address}?day=2026-10-01")

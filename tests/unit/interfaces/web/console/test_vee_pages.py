@@ -338,7 +338,8 @@ def test_pages_of_a_reactive_series_say_its_unit(
     series.save()
     starts_at = datetime(2026, 10, 5, tzinfo=UTC)
     starts_at_s = int(starts_at.timestamp())
-    store._measured[ours.tenant.id][series.id, starts_at_s] = {1: (5_000_000, int(Provenance.MEASURED), 0, 0)}
+    stored = {1: (5_000_000, int(Provenance.MEASURED), 0, 0)}
+    store._measured[ours.tenant.id, series.id] = {starts_at_s: stored}
     row = StoredEdit.objects.create(
         tenant=ours.tenant,
         series=series,

@@ -1,0 +1,27 @@
+"""Queries and verbs on a server: every test of theirs, run again where the registry lies there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ON_SQLITE_ALWAYS = "tests/unit/actions/test_jobs_killed.py"  # whatever is set, its workers have a file
+
+
+def run_queries_and_verbs(url: str, folder: Path) -> None:
+    """
+    Run the tests of `data` and `actions` with their registry on a server.
+
+    :raises AssertionError: with the end of what they said, if one of them fails
+    """
+    places = ["tests/unit/data", "tests/unit/actions", f"--ignore={ON_SQLITE_ALWAYS}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *places, "-q", "-m", "not soak"],
+        env={**os.environ, "WATTKEEPER_DATABASE": url, "WATTKEEPER_DATA": str(folder)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
