@@ -146,23 +146,23 @@ def test_the_values_of_a_run_whose_sum_is_not_known_are_counted_and_it_is_told(w
 
 
 def test_what_is_issued_while_it_looks_is_no_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = iter([dict[str, int]()])
-    issued_keys = verify_bills._issued_keys
-    monkeypatch.setattr(verify_bills, "_issued_keys", lambda tenant_id: next(asked, issued_keys(tenant_id)))
+    asked = iter([dict[str, verify_bills._Issued]()])
+    issued = verify_bills._issued
+    monkeypatch.setattr(verify_bills, "_issued", lambda tenant_id: next(asked, issued(tenant_id)))
     (check,) = (check for check in world.verify() if check.name == "bills")
     assert (check.examined_count, check.faults) == (1, [])
 
 
-def test_a_tariff_of_an_earlier_release_is_told_as_far_as_it_is_proved(world: World) -> None:
+def test_documents_of_an_earlier_release_are_told_as_far_as_they_are_proved(world: World) -> None:
     unguard("audit_auditrecord")
-    for record in AuditRecord.objects.filter(verb="tariffs.add-version"):
+    for record in AuditRecord.objects.filter(verb__in=["tariffs.add-version", "billing.issue"]):
         detail = {name: told for name, told in record.detail.items() if name != "document_sha256"}
         AuditRecord.objects.filter(id=record.id).update(detail=detail)
-    (check,) = (check for check in world.verify() if check.name == "tariffs")
-    assert (check.examined_count, check.faults) == (1, [])
-    assert [(fault.code, fault.place["versions"]) for fault in check.unproved] == [
-        ("verify.tariffs-unsummed", 1)
-    ]
+    checks = {check.name: check for check in world.verify()}
+    for name, what in (("tariffs", "versions"), ("bills", "bills")):
+        assert (checks[name].examined_count, checks[name].faults) == (1, [])
+        (told,) = checks[name].unproved
+        assert (told.code, told.place[what]) == (f"verify.{name}-unsummed", 1)
 
 
 def test_a_sample_says_that_it_is_one(world: World) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from django.db import connection
 
 from conformance.verify_world import World
 from relational import LONG_AGO, NOW
+from wattkeeper.actions.billing.replace_bill import replace_bill
 from wattkeeper.actions.operations.archive_months import archive_months
 from wattkeeper.actions.tariffs.add_tariff_version import add_tariff_version
 from wattkeeper.data.audit.models import AuditRecord
@@ -252,6 +254,20 @@ def day_of_an_unknown_run(world: World) -> list[Found]:
     return [("verify.sums-unknown", {"table": "roll_up", "run_id": 1_000_000})]
 
 
+def day_said_twice(world: World) -> list[Found]:
+    """By one run, and not the same: what is told of the day depends on which is read first."""
+    (row,) = world.store.select(
+        f"SELECT max(run_id) AS run_id FROM roll_up WHERE grain = 1 AND {_own(world)} AND {DAY_SQL}"
+        " FORMAT ArrowStream"
+    ).to_pylist()
+    columns = ROLL_UP.replace("energy_milliwh", "energy_milliwh + 1")
+    world.store.execute(
+        f"INSERT INTO roll_up SELECT {columns} FROM roll_up WHERE grain = 1 AND {_own(world)} AND {DAY_SQL}"
+        f" AND run_id = {row['run_id']}"
+    )
+    return [("verify.sums-twice", {"table": "roll_up", "run_id": row["run_id"], "doubled": 1})]
+
+
 def day_of_too_few_intervals(world: World) -> list[Found]:
     world.alter("roll_up", f"UPDATE expected_count = 92 WHERE grain = 1 AND {_own(world)} AND {DAY_SQL}")
     place = {"series_id": world.series_id, "grain": "day", "date": DAY, "stored": 92, "wanted": 96}
@@ -377,6 +393,61 @@ def bill_without_record(world: World) -> list[Found]:
     return [("verify.bill-unrecorded", {"bill_id": bill.id}), ("verify.bill-document", {"bill_id": bill.id})]
 
 
+def bill_rewritten_throughout(world: World) -> list[Found]:
+    """Document, row and line agree with each other: the price was another when it was issued."""
+    unguard("billing_billline")
+    unguard("billing_bill")
+    document = _bill(world).document
+    told = document["lines"][0]
+    told |= {"unit_price": "0.01", "amount_minor": told["amount_minor"] - 5}
+    document["total_minor"] -= 5
+    Bill.objects.filter(id=world.home.bill_id).update(document=document, total_minor=document["total_minor"])
+    BillLine.objects.filter(bill_id=world.home.bill_id, position=1).update(
+        unit_price="0.01", amount_minor=told["amount_minor"]
+    )
+    return [("verify.bill-changed", {"bill_id": world.home.bill_id})]
+
+
+def bill_of_other_dials(world: World) -> list[Found]:
+    unguard("billing_bill")
+    document = _bill(world).document
+    document["register_reads"][0]["value"] = "1.00"
+    Bill.objects.filter(id=world.home.bill_id).update(document=document)
+    return [("verify.bill-changed", {"bill_id": world.home.bill_id})]
+
+
+def bill_taken_back_by_nobody(world: World) -> list[Found]:
+    unguard("billing_bill")
+    Bill.objects.filter(id=world.home.bill_id).update(state=Bill.State.REVERSED)
+    place = {"bill_id": world.home.bill_id, "state": "REVERSED", "wanted": "ISSUED"}
+    return [("verify.bill-state", place)]
+
+
+def bill_priced_by_another_tariff(world: World) -> list[Found]:
+    version_id = add_tariff_version(
+        actor=world.people.administrator, now=NOW, name="-", document=RESIDENTIAL | {"code": "other"}
+    )
+    unguard("billing_bill")
+    Bill.objects.filter(id=world.home.bill_id).update(tariff_version_id=version_id)
+    return [("verify.bill-document", {"bill_id": world.home.bill_id})]
+
+
+def reversal_of_other_amounts(world: World) -> list[Found]:
+    replace_bill(actor=world.people.administrator, now=NOW, bill_id=world.home.bill_id, parts=[])
+    assert not [fault for check in world.verify() for fault in check.faults]
+    unguard("billing_billline")
+    unguard("billing_bill")
+    reversal = Bill.objects.get(reverses_id=world.home.bill_id)
+    told = reversal.document["lines"][0]
+    told["amount_minor"] += 7
+    reversal.document["total_minor"] += 7
+    Bill.objects.filter(id=reversal.id).update(
+        document=reversal.document, total_minor=reversal.total_minor + 7
+    )
+    BillLine.objects.filter(bill_id=reversal.id, position=1).update(amount_minor=told["amount_minor"])
+    return [("verify.bill-document", {"bill_id": reversal.id})]
+
+
 def changed_price(world: World) -> list[Found]:
     unguard("billing_tariffversion")
     version = _version(world)
@@ -442,6 +513,17 @@ def manifest_of_other_counts(world: World) -> list[Found]:
         ("verify.archive-miscounted", place | {"figure": "rows_count", "held": manifest.rows_count}),
         ("verify.archive-miscounted", place | {"figure": f"run {run}", "held": manifest.runs[run]}),
     ]
+
+
+def archive_without_a_month(world: World) -> list[Found]:
+    """Rows, manifest and all: as if it had never left the store."""
+    list(
+        archive_months(
+            actor=world.people.administrator, now=NOW, services=world.services, before_month=202610
+        )
+    )
+    rmtree(world.folder / "archive" / "raw_read" / "202609")
+    return [("verify.archive-lost", {"table": "raw_read", "month": 202609})]
 
 
 def archive_of_another_file(world: World) -> list[Found]:
@@ -572,6 +654,7 @@ PLANTS: tuple[Plant, ...] = (
     values_of_no_series,
     reads_of_another_organisation,
     day_of_an_unknown_run,
+    day_said_twice,
     day_of_too_few_intervals,
     month_of_too_many_intervals,
     changed_multiplier,
@@ -588,6 +671,11 @@ PLANTS: tuple[Plant, ...] = (
     changed_bill_total,
     billed_value_changed,
     bill_without_record,
+    bill_rewritten_throughout,
+    bill_of_other_dials,
+    bill_taken_back_by_nobody,
+    bill_priced_by_another_tariff,
+    reversal_of_other_amounts,
     changed_price,
     moved_tariff,
     tariff_from_nowhere,
@@ -596,6 +684,7 @@ PLANTS: tuple[Plant, ...] = (
     damaged_archive,
     manifest_of_other_counts,
     archive_of_another_file,
+    archive_without_a_month,
 )
 OCTOBER_PLANTS: tuple[Plant, ...] = (
     flipped_october_value,

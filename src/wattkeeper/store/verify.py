@@ -267,10 +267,11 @@ def _check_runs(
     if unsummed:
         check.cannot("verify.runs-unsummed", runs=unsummed, of=len(rows_of_runs))
     for row in sums_of_runs:
+        place = {"table": row["table"], "run_id": row["run_id"]}
         if row["run_id"] not in known:
-            check.fault(
-                "verify.sums-unknown", table=row["table"], run_id=row["run_id"], found=row["rows_count"]
-            )
+            check.fault("verify.sums-unknown", found=row["rows_count"], **place)
+        elif doubled := row["rows_count"] - row["distinct_count"]:
+            check.fault("verify.sums-twice", doubled=doubled, **place)
     found = {row["run_id"] for row in rows_of_runs}
     for run_id, told in sorted(runs.items()):
         if told.values_count and run_id not in found:

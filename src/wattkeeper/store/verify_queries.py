@@ -62,8 +62,12 @@ RUNS = (
     f" toInt64(toUnixTimestamp(max(starts_at))) AS last_at_s FROM measurement GROUP BY run_id{_ARROW}"
 )
 SUMS_RUNS = " UNION ALL ".join(
-    f"SELECT '{table}' AS table, run_id, toInt64(count()) AS rows_count FROM {table} GROUP BY run_id"
-    for table in ("roll_up", "rate_day")
+    f"SELECT '{table}' AS table, run_id, toInt64(count()) AS rows_count,"
+    f" toInt64(uniqExact({key})) AS distinct_count FROM {table} GROUP BY run_id"
+    for table, key in (
+        ("roll_up", "tenant_id, grain, series_id, starts_at"),
+        ("rate_day", "tenant_id, series_id, starts_at, calendar_id, rate_index"),
+    )
 )
 SUMS_RUNS += _ARROW
 

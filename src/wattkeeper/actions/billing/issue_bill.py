@@ -15,6 +15,7 @@ from wattkeeper.core.billing.correct import reverse
 from wattkeeper.core.billing.document import BillDocument, BillLine, bill_to_json, document_key
 from wattkeeper.core.billing.intervals import UnableToBill
 from wattkeeper.core.billing.parse import bill_from_json
+from wattkeeper.core.kernel.content import content_sha256
 from wattkeeper.data.billing.models import Bill, RebillProposal
 from wattkeeper.data.billing.models import BillLine as StoredLine
 from wattkeeper.data.billing.rebills import mark_waiting
@@ -60,6 +61,7 @@ def issue_bill(
     _store(stored, bill)
     mark_waiting(inputs.usage_point.id)  # days that wait to be another's may be this one's now
     entry.detail["outcome"] = "corrected" if corrects else "issued"
+    entry.detail["document_sha256"] = content_sha256(stored.document)
     return stored.id
 
 

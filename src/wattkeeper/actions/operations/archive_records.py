@@ -44,6 +44,15 @@ def known_months(what: str) -> set[Known]:
     return {(detail["table"], detail["month"], detail["sha256"]) for detail in _details(what)}
 
 
+def last_done() -> dict[tuple[str, int], str]:
+    """Return what was done last to each month of a table, of all that the audit says."""
+    names = [ARCHIVED, REMOVED, RESTORED, DESTROYED]
+    subjects = {f"installation:archive-{what}": what for what in names}
+    records = AuditRecord.objects.filter(verb="operations.done", subject__in=list(subjects)).order_by("id")
+    told = records.values_list("detail", "subject").iterator(2000)
+    return {(detail["table"], detail["month"]): subjects[subject] for detail, subject in told}
+
+
 def restored_since(instant: datetime) -> set[tuple[str, int]]:
     """Return the tables and months that somebody restored since then."""
     return {(detail["table"], detail["month"]) for detail in _details(RESTORED, recorded_at__gte=instant)}

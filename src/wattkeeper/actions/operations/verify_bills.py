@@ -1,37 +1,80 @@
 """Bills against what was frozen with them, and against the values they were made of."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from wattkeeper.actions.billing.inputs import version_of
 from wattkeeper.actions.billing.issue_bill import quantity_of
 from wattkeeper.actions.operations.verify_scope import Scope
+from wattkeeper.core.billing.correct import reverse
 from wattkeeper.core.billing.document import bill_key, document_key
+from wattkeeper.core.billing.parse import bill_from_json
+from wattkeeper.core.kernel.content import content_sha256
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Bill, BillLine
 from wattkeeper.data.registry.models import Series
 from wattkeeper.store.verify import Check
 
+State = Bill.State
+
+
+class _Issued(NamedTuple):
+    """What the audit says of a document: newest record, totals and digests of what had its key."""
+
+    sequence: int
+    totals_minor: frozenset[int] = frozenset()
+    sha256s: frozenset[str] = frozenset()  # none: by a release that did not write them down
+
 
 def check_bills(scope: Scope, check: Check) -> None:
-    """Lines, totals, keys, values as of the run that was billed, and the record of the issue."""
-    issued = _issued_keys(scope.tenant_id)
-    lost, unrecorded = dict(issued), dict[str, dict[str, Any]]()
-    query = Bill.objects.filter(tenant_id=scope.tenant_id).select_related("usage_point")
-    for bill in query.prefetch_related("lines").order_by("id").iterator(500):
+    """Lines, totals, keys, states, values as of the run that was billed, and the record of the issue."""
+    issued = _issued(scope.tenant_id)
+    lost, unrecorded, unsummed = dict(issued), dict[str, dict[str, Any]](), 0
+    query = Bill.objects.filter(tenant_id=scope.tenant_id).select_related(
+        "usage_point", "tariff_version", "reverses"
+    )
+    for bill in query.prefetch_related("lines", "reversed_by").order_by("id").iterator(500):
         check.examined_count += 1
         scope.on_done(1)
         _check_lines(check, bill)
         _check_document(check, bill)
         _check_values(scope, check, bill)
+        _check_state(check, bill)
         lost.pop(bill.document["document_key"], None)
-        if bill.document["document_key"] not in issued:
+        record = issued.get(bill.document["document_key"])
+        if record is None:
             unrecorded[bill.document["document_key"]] = _place(bill)
-    later = _issued_keys(scope.tenant_id) if unrecorded else {}  # with those of bills that came meanwhile
+        elif bill.reverses is None:
+            unsummed += _check_issued(check, bill, record)
+    later = _issued(scope.tenant_id) if unrecorded else {}  # with those of bills that came meanwhile
     for key in unrecorded.keys() - later.keys():
         check.fault("verify.bill-unrecorded", **unrecorded[key])
-    for key, sequence in lost.items():
-        check.fault("verify.bill-lost", tenant_id=scope.tenant_id, sequence=sequence, document_key=key)
+    for key, record in lost.items():
+        place = {"tenant_id": scope.tenant_id, "sequence": record.sequence}
+        check.fault("verify.bill-lost", document_key=key, **place)
+    if unsummed:
+        check.cannot("verify.bills-unsummed", tenant_id=scope.tenant_id, bills=unsummed)
+
+
+def _check_issued(check: Check, bill: Bill, record: _Issued) -> bool:
+    """The document is, to the letter, one that was issued under its key; return whether only its total is."""
+    told = {content_sha256(bill.document)} if record.sha256s else set()
+    if bill.document["total_minor"] not in record.totals_minor or not told <= record.sha256s:
+        check.fault("verify.bill-changed", sequence=record.sequence, **_place(bill))
+    return not record.sha256s
+
+
+def _check_state(check: Check, bill: Bill) -> None:
+    """A bill was taken back if there is a document that does so, and that is its mirror."""
+    reversals = [each.document_key for each in bill.reversed_by.all()]
+    is_reversal = bill.reverses is not None
+    wanted = State.REVERSAL if is_reversal else State.REVERSED if reversals else State.ISSUED
+    if bill.state != wanted or len(reversals) > 1:
+        check.fault("verify.bill-state", state=bill.state, wanted=wanted.value, **_place(bill))
+    if bill.reverses is not None and bill_from_json(bill.document) != reverse(
+        bill_from_json(bill.reverses.document)
+    ):
+        check.fault("verify.bill-document", **_place(bill))
 
 
 def _check_lines(check: Check, bill: Bill) -> None:
@@ -86,7 +129,8 @@ def _check_document(check: Check, bill: Bill) -> None:
         (told["energy_milliwh"], bill.energy_milliwh),
         (told["document_key"], key),
     )
-    if any(one != other for one, other in same):
+    priced_by = "{code}/{version}".format_map(bill.tariff_version.document)
+    if any(one != other for one, other in same) or priced_by not in told["tariff_keys"]:
         check.fault("verify.bill-document", **_place(bill))
 
 
@@ -111,13 +155,20 @@ def _check_values(scope: Scope, check: Check, bill: Bill) -> None:
         check.fault("verify.bill-values", energy_milliwh=energy, **_place(bill))
 
 
-def _issued_keys(tenant_id: int) -> dict[str, int]:
-    """Return the keys of the documents that were issued, with the record that says so."""
+def _issued(tenant_id: int) -> dict[str, _Issued]:
+    """Return what the audit says of the documents that were issued, by their key."""
     verbs = ("billing.issue", "billing.replace")
     records = AuditRecord.objects.filter(tenant_id=tenant_id, verb__in=verbs).order_by("sequence")
-    told = records.values_list("detail", "sequence").iterator(2000)
-    names = ("document_key", "reversal_key")
-    return {detail[name]: sequence for detail, sequence in told for name in names if detail.get(name)}
+    found: dict[str, _Issued] = {}
+    for detail, sequence in records.values_list("detail", "sequence").iterator(2000):
+        if key := detail.get("reversal_key"):
+            found[key] = _Issued(sequence)
+        if (key := detail.get("document_key")) and detail.get("outcome") != "unchanged":
+            old = found.get(key, _Issued(sequence))
+            digest = {detail["document_sha256"]} if "document_sha256" in detail else set()
+            totals = old.totals_minor | {detail["total_minor"]}
+            found[key] = _Issued(sequence, totals, old.sha256s | digest)
+    return found
 
 
 def _place(bill: Bill) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from wattkeeper.actions.operations.archive_records import (
     REMOVED,
     known_as,
     known_months,
+    last_done,
 )
 from wattkeeper.actions.operations.audit_heads import prove_chain
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -80,6 +81,10 @@ def check_archive(check: Check, store: HttpReadingStore, folder: Path, on_done: 
     _check_destroyed(check, folder)
     known = known_months(ARCHIVED) | known_months(REMOVED)
     manifests = list_manifests(folder)
+    places = {known_as(manifest)[:2] for manifest in (*manifests, *list_destroyed(folder))}
+    for (table, month), what in sorted(last_done().items()):
+        if what != DESTROYED and (table, month) not in places:
+            check.fault("verify.archive-lost", month=month, table=table)
     for index, manifest in enumerate(manifests):
         on_done(index, len(manifests))
         check.examined_count += 1

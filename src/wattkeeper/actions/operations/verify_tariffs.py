@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from wattkeeper.actions.operations.verify_scope import Scope
-from wattkeeper.core.tariffs.digest import document_sha256
+from wattkeeper.core.kernel.content import content_sha256
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import TariffVersion
 from wattkeeper.store.verify import Check
@@ -50,7 +50,7 @@ def _is_same(version: TariffVersion, told: _Added) -> bool:
     """Whether row, document and audit agree; the day and the number, and the content where it is known."""
     document: Mapping[str, Any] = version.document
     days = {told.valid_from_date, document.get("valid_from"), version.valid_from_date.isoformat()}
-    is_whole = told.document_sha256 in {None, document_sha256(document)}
+    is_whole = told.document_sha256 in {None, content_sha256(document)}
     return is_whole and days == {told.valid_from_date} and document.get("code") == version.tariff.code
 
 

@@ -7,9 +7,9 @@ from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import keep
 from wattkeeper.actions.tariffs.changed_holidays import mark_changed_holidays
+from wattkeeper.core.kernel.content import content_sha256
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import local_midnight
-from wattkeeper.core.tariffs.digest import document_sha256
 from wattkeeper.core.tariffs.parse import parse_tariff
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.billing.holidays import Holidays
@@ -51,6 +51,6 @@ def add_tariff_version(
     entry.detail = {
         "version_id": version.id,
         "valid_from_date": parsed.valid_from_date,
-        "document_sha256": document_sha256(document),
+        "document_sha256": content_sha256(document),
     }
     return version.id

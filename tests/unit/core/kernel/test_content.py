@@ -1,4 +1,4 @@
-"""The digest of a tariff document: of its content, not of how it is written down."""
+"""The digest of a document: of its content, not of how it is written down."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattkeeper.core.tariffs.digest import document_sha256
+from wattkeeper.core.kernel.content import content_sha256
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 DOCUMENTS = st.recursive(
@@ -19,7 +19,7 @@ DOCUMENTS = st.recursive(
 @given(DOCUMENTS)
 def test_the_order_of_fields_and_the_way_it_is_kept_change_nothing(document: object) -> None:
     kept = json.loads(json.dumps(_turned(document), indent=1))
-    assert document_sha256(kept) == document_sha256(document)
+    assert content_sha256(kept) == content_sha256(document)
 
 
 @given(DOCUMENTS, st.data())
@@ -28,9 +28,7 @@ def test_any_other_leaf_is_another_document(document: object, data: st.DataObjec
     if not leaves:
         return
     wanted = data.draw(st.integers(0, len(leaves) - 1))
-    assert document_sha256(_with_other(document, iter(range(len(leaves))), wanted)) != document_sha256(
-        document
-    )
+    assert content_sha256(_with_other(document, iter(range(len(leaves))), wanted)) != content_sha256(document)
 
 
 def _turned(node: object) -> object:
