@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from syntax import syntax
+
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "wattkeeper"
 CODE = re.compile(r"[a-z][a-z0-9-]*\.(?!log$|json$|toml$|html$)[a-z0-9-]+")
 NOT_FOR_PEOPLE = ("simulators", "protocols", "migrations")
@@ -27,8 +29,8 @@ def params_raised(maker: str = "") -> dict[str, set[str]]:
     """Return {code: names of what is told with it}; of one kind of error where that is named."""
     found: dict[str, set[str]] = {}
     for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not node.args or maker not in ("", ast.unparse(node.func)):
+        for node in ast.walk(syntax(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args or (maker and ast.unparse(node.func) != maker):
                 continue
             code = node.args[0]
             if isinstance(code, ast.Constant) and CODE.fullmatch(str(code.value)):
@@ -39,7 +41,7 @@ def params_raised(maker: str = "") -> dict[str, set[str]]:
 
 def codes_in(source: str) -> Iterator[str]:
     """Yield the codes given to errors in one module."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(syntax(source)):
         if isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and _is_error(node.func)):
             texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
             yield from (text for text in texts if isinstance(text, str) and CODE.fullmatch(text))

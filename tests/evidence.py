@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from syntax import syntax
 from texts import SOURCE
 
 # what makes a finding, and which of its parameters are no evidence
@@ -39,7 +40,7 @@ def keys_of_source() -> dict[str, str]:
 
 def keys_in(source: str) -> Iterator[str]:
     """Yield the keys of evidence in one module: where findings are made, and where evidence gets its name."""
-    tree = ast.parse(source)
+    tree = syntax(source)
     names = {"Finding", "FindingDraft", "finding"}
     if not any(_name(node) in names for node in ast.walk(tree) if isinstance(node, ast.Call)):
         return
@@ -95,7 +96,7 @@ def rules_of_source() -> dict[str, str]:
 
 def rules_in(source: str) -> Iterator[str]:
     """Yield the rules in one module."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(syntax(source)):
         if isinstance(node, ast.Call) and _name(node) in MAKERS:
             found = [part for argument in node.args for part in ast.walk(argument)]
         elif isinstance(node, ast.Assign | ast.For):

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from syntax import syntax
 from texts import SOURCE
 from wattkeeper.interfaces.cli import main
 from wattkeeper.interfaces.cli.typer_texts import (
@@ -45,7 +46,7 @@ def texts_of_commands(command: Any, place: str = "wattkeeper") -> dict[str, str]
 
 def texts_of_module(path: Path) -> set[str]:
     """Return what a module of the shell speaks: by itself, over its tables, and beside what it counted."""
-    tree = ast.parse(path.read_bytes())
+    tree = syntax(path.read_text("utf-8"))
     name = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     spoken = {text for call in _calls(tree, "spoken") for text in _texts(call)}
@@ -76,7 +77,7 @@ def _headings(node: ast.AST, function: ast.FunctionDef, module: ModuleType) -> I
 
 
 def _counted_by_jobs(path: Path) -> Iterator[str]:
-    for call in _calls(ast.parse(path.read_bytes()), "JobOutcome"):
+    for call in _calls(syntax(path.read_text("utf-8")), "JobOutcome"):
         if isinstance(call.args[0], ast.Dict):
             yield from (text for key in call.args[0].keys if key for text in _texts(key))
 

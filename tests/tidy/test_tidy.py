@@ -4,10 +4,11 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
+
+from syntax import syntax
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "wattkeeper"
@@ -46,12 +47,6 @@ def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
             yield node
 
 
-@cache
-def tree_of(path: Path) -> ast.Module:
-    """Return the syntax of a file."""
-    return ast.parse(path.read_text())
-
-
 def too_long_functions(tree: ast.Module) -> list[str]:
     """Return the names of functions over the limit."""
     return [
@@ -86,7 +81,7 @@ def test_functions_fit_a_screen() -> None:
     long = {
         str(path.relative_to(ROOT)): names
         for path in modules()
-        if (names := too_long_functions(tree_of(path)))
+        if (names := too_long_functions(syntax(path.read_text("utf-8"))))
     }
     assert not long
 
@@ -97,7 +92,9 @@ def test_a_long_function_is_seen() -> None:
 
 def test_quantities_end_in_their_unit() -> None:
     bare = {
-        str(path.relative_to(ROOT)): names for path in modules() if (names := unitless_names(tree_of(path)))
+        str(path.relative_to(ROOT)): names
+        for path in modules()
+        if (names := unitless_names(syntax(path.read_text("utf-8"))))
     }
     assert not bare
 

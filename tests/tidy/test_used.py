@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from syntax import syntax
+
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "wattkeeper"
 SHORT_CHARS = 60  # longer texts are prose, shorter ones may name something that is looked up
 # used from outside Python, or by frameworks that find them by name
@@ -32,7 +34,7 @@ KEPT = {
 @cache
 def trees() -> dict[Path, ast.Module]:
     """Return the syntax tree of each module."""
-    return {path: ast.parse(path.read_text("utf-8")) for path in SOURCE.rglob("*.py")}
+    return {path: syntax(path.read_text("utf-8")) for path in SOURCE.rglob("*.py")}
 
 
 def names_used(tree: ast.AST) -> Iterator[str]:
