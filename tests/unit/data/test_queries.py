@@ -4,10 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
 from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.findings.close_finding import close_finding
 from wattkeeper.actions.services import Services
-from wattkeeper.data.alarms.models import EndDeviceEvent, Finding
+from wattkeeper.data.alarms.models import EndDeviceEvent, Finding, FindingPast
 from wattkeeper.data.alarms.queries import FindingDraft, close_gone, get_finding, keep_findings, list_findings
 from wattkeeper.data.collection.models import Link, MeterStatus
 from wattkeeper.data.collection.status import LearnedOfMeter, keep_learned, keep_link_state
@@ -143,6 +146,23 @@ def test_a_finding_is_kept_once_and_stays_closed(ours: People) -> None:
     assert Finding.objects.get(id=first.id).state == "CLOSED"
     assert [row.starts_at for row in list_findings(tenant_id=ours.tenant.id).items] == [
         LONG_AGO + timedelta(hours=1)
+    ]
+
+
+def test_how_a_finding_stood_is_kept_once_a_change(ours: People) -> None:
+    """Told again as it is: nothing is written, so that a rule may say the same for years."""
+    keep_findings([draft(ours), draft(ours, hour=1)], now=NOW)
+    with CaptureQueriesContext(connection) as captured:
+        keep_findings([draft(ours), draft(ours, hour=1)], now=NOW + timedelta(hours=1))
+    assert [query["sql"] for query in captured if not query["sql"].startswith("SELECT")] == []
+    keep_findings([draft(ours, value=2)], now=NOW + timedelta(hours=2))
+    gone = {"tenant_id": ours.tenant.id, "rule": "vee.spike", "subject_key": "series:1"}
+    close_gone(**gone, now=NOW + timedelta(hours=3))
+    keep_findings([draft(ours, value=2)], now=NOW + timedelta(hours=4))
+    stood = FindingPast.objects.order_by("until_at").values_list("until_at", "evidence", "closed_at")
+    assert list(stood) == [
+        (NOW + timedelta(hours=2), {"value": 1}, None),
+        (NOW + timedelta(hours=4), {"value": 2}, NOW + timedelta(hours=3)),
     ]
 
 

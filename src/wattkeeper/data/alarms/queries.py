@@ -90,9 +90,11 @@ def keep_findings(drafts: Sequence[FindingDraft], *, now: datetime) -> None:
     known one stood before it changes is kept.
     """
     once = {(d.tenant_id, d.rule, d.subject_key, d.starts_at): d for d in drafts}
-    known = [(row, once[_key(row)]) for row in _known(once)]
-    again = {row.id for row, draft in known if _is_open_again(row, draft)}
-    keep_past((row for row, draft in known if row.id in again or _is_otherwise(row, draft)), now=now)
+    known = {_key(row): row for row in _known(once)}
+    again = {key for key, row in known.items() if _is_open_again(row, once[key])}
+    told = {key for key, draft in once.items() if key not in known or _is_otherwise(known[key], draft)}
+    changed = again | told
+    keep_past((row for key, row in known.items() if key in changed), now=now)
     upsert(
         Finding,
         [
@@ -107,12 +109,13 @@ def keep_findings(drafts: Sequence[FindingDraft], *, now: datetime) -> None:
                 evidence=dict(draft.evidence),
                 opened_at=now,
             )
-            for draft in once.values()
+            for key, draft in once.items()
+            if key in told
         ],
         key=["tenant", "rule", "subject_key", "starts_at"],
         update=["ends_at", "evidence"],
     )
-    _update(sorted(again), state=Finding.State.OPEN, closed_at=None)
+    _update(sorted(known[key].id for key in again), state=Finding.State.OPEN, closed_at=None)
     for draft in once.values():
         if draft.is_decided:
             _close_decided(draft, now)
