@@ -7,6 +7,7 @@ from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.collection.windows import mark_recent_dirty
 from wattkeeper.data.registry.models import Channel
 from wattkeeper.store.api import ReadingStore
+from wattkeeper.store.standing import latest_standing
 
 EXPECTED_FOR = timedelta(days=400)  # a meter that is read once a year, and late
 CHUNK_COUNT = 4000
@@ -32,7 +33,7 @@ def _find_ended(store: ReadingStore, tenant_id: int, now: datetime) -> Iterator[
     read: set[int] = set()
     channel_ids = sorted(meter_of)
     for first in range(0, len(channel_ids), CHUNK_COUNT):
-        newest = store.latest(tenant_id, channel_ids[first : first + CHUNK_COUNT])
+        newest = latest_standing(store, tenant_id, channel_ids[first : first + CHUNK_COUNT])
         read.update(
             meter_of[channel_id]
             for channel_id, latest in newest.items()

@@ -29,6 +29,7 @@ from wattkeeper.data.registry.plain_facts import get_plain_rows
 from wattkeeper.data.registry.resets import list_reset_series
 from wattkeeper.pipeline.window import CONTEXT_S, resolution_milliwh
 from wattkeeper.store.api import ReadingStore
+from wattkeeper.store.standing import standing_reads
 
 JudgeMonth = Callable[..., list[Finding]]
 
@@ -85,7 +86,7 @@ def _read_ends(store: ReadingStore, tenant_id: int, facts: PlainFacts, span: Spa
     """Return the reads at both ends, once each however many sources say the same."""
     order = np.argsort(facts.channel_id)
     channel_id = facts.channel_id[order]
-    parts = [store.raw_reads(tenant_id, channel_id.tolist(), at_s, at_s + 1) for at_s in span]
+    parts = [standing_reads(store, tenant_id, channel_id.tolist(), at_s, at_s + 1) for at_s in span]
     channel, at_s, value, flags, source = (
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("channel_id", "measured_at_s", "value", "flags", "source")

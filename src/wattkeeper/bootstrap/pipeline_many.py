@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from wattkeeper.bootstrap.pipeline_rules import DataRules
-from wattkeeper.bootstrap.pipeline_single import ALL_SOURCES, APART, DataRegistry, current_rows
+from wattkeeper.bootstrap.pipeline_single import APART, DataRegistry, current_rows
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.reads import Int64s
@@ -18,6 +18,7 @@ from wattkeeper.data.registry.plain_facts import PlainRows, get_plain_rows
 from wattkeeper.pipeline.plain_facts import OPEN_S, to_plain
 from wattkeeper.pipeline.ports import ManyReads, MeasurementRows, PlainSeries, SpanFindings
 from wattkeeper.store.api import ReadingStore
+from wattkeeper.store.standing import nearest_standing, standing_reads
 
 STEADY_S = 60 * 86_400  # facts that have stood so long before a window need no dates
 
@@ -54,7 +55,7 @@ class DataMany:
 
     def read_raw(self, channel_id: Int64s, from_s: int, to_s: int) -> ManyReads:
         """Return the reads of the channels in a span."""
-        found = self._store.raw_reads(self._tenant_id, channel_id.tolist(), from_s, to_s)
+        found = standing_reads(self._store, self._tenant_id, channel_id.tolist(), from_s, to_s)
         return ManyReads(
             found.channel_id,
             found.measured_at_s,
@@ -65,9 +66,7 @@ class DataMany:
 
     def find_nearest(self, channel_id: Int64s, at_s: int, *, is_before: bool) -> tuple[Int64s, Int64s]:
         """Return channels and the instants of their nearest reads."""
-        found = self._store.nearest_reads(
-            self._tenant_id, channel_id.tolist(), at_s, before=is_before, sources=ALL_SOURCES
-        )
+        found = nearest_standing(self._store, self._tenant_id, channel_id.tolist(), at_s, before=is_before)
         return found.channel_id, found.measured_at_s
 
     def read_measurements(self, series_id: Int64s, from_s: int, to_s: int) -> MeasurementRows:

@@ -12,7 +12,6 @@ from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import from_seconds
-from wattkeeper.core.kernel.quality import Source
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import ReadColumns
 from wattkeeper.core.vee.edits import Edit
@@ -24,12 +23,12 @@ from wattkeeper.data.registry.facts import SeriesFacts as StoredFacts
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.vee.queries import edits_in_force
 from wattkeeper.pipeline.ports import MeasurementRows, SeriesFacts
-from wattkeeper.store.run_mixes import values_mix
 from wattkeeper.store.api import Measurements, RawReads, ReadingStore
+from wattkeeper.store.run_mixes import values_mix
+from wattkeeper.store.standing import nearest_standing, standing_reads
 
 CODE_VERSION = "0.1.0"
 APART = PERIOD_CODES | {RULE}  # what others close than the run that looks at a window
-ALL_SOURCES = tuple(int(source) for source in Source)
 
 
 class DataRegistry:
@@ -98,7 +97,7 @@ def _facts(facts: StoredFacts, rules: RulePlan | None, edits: tuple[Edit, ...]) 
 
 
 class StoreRawReads:
-    """Raw reads by channel."""
+    """Raw reads that stand, by channel."""
 
     def __init__(self, store: ReadingStore, tenant_id: int) -> None:
         self._store = store
@@ -106,13 +105,11 @@ class StoreRawReads:
 
     def read(self, channel_ids: Sequence[int], from_s: int, to_s: int) -> Mapping[int, ReadColumns]:
         """Return the reads of the channels that have any in the span."""
-        return _by_channel(self._store.raw_reads(self._tenant_id, channel_ids, from_s, to_s))
+        return _by_channel(standing_reads(self._store, self._tenant_id, channel_ids, from_s, to_s))
 
     def find_nearest(self, channel_ids: Sequence[int], at_s: int, *, is_before: bool) -> int | None:
         """Return the instant of the newest read before `at_s`, or of the oldest at or after it."""
-        found = self._store.nearest_reads(
-            self._tenant_id, channel_ids, at_s, before=is_before, sources=ALL_SOURCES
-        )
+        found = nearest_standing(self._store, self._tenant_id, channel_ids, at_s, before=is_before)
         if not len(found.measured_at_s):
             return None
         return int(found.measured_at_s.max() if is_before else found.measured_at_s.min())

@@ -23,6 +23,7 @@ from wattkeeper.data.billing.models import TariffVersion
 from wattkeeper.data.billing.parts import ContractPart, contract_parts
 from wattkeeper.data.registry.models import Channel, Installation, Series, UsagePoint
 from wattkeeper.store.api import Measurements, ReadingStore
+from wattkeeper.store.standing import best_reads, standing_reads
 
 _DISPLAY_SOURCES = tuple(int(source) for source in (Source.PROFILE, Source.FILE, Source.PUSH, Source.FIELD))
 
@@ -187,8 +188,9 @@ def _register_reads(
 
 def _read_at(serial: str, channel: Channel, at: datetime, store: ReadingStore) -> list[RegisterRead]:
     at_s = to_seconds(at)
-    reads = store.nearest_reads(channel.tenant_id, [channel.id], at_s, before=False, sources=_DISPLAY_SOURCES)
-    if not len(reads.value) or int(reads.measured_at_s[0]) != at_s:
+    there = standing_reads(store, channel.tenant_id, [channel.id], at_s, at_s + 1)
+    reads = best_reads(there, _DISPLAY_SOURCES)
+    if not len(reads.value):
         return []
     step = Fraction(channel.step_numerator, channel.step_denominator)
     value = int(reads.value[0]) * step

@@ -29,12 +29,12 @@ from wattkeeper.formats.channels import is_export, split_rate
 from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.ranges import INSTANT_MAX_S
+from wattkeeper.store.standing import latest_standing
 
 FILES_SITE_CODE = "FILES"
 PART_COUNT = 20  # blocks prepared in one transaction; tens of statements each
 INTERVAL_S = 900  # of a meter that only registers are known of
 STEP_KWH = Fraction(1, 1_000_000)
-_COLUMNS = ("starts_at_s", "value_milli", "provenance", "flags", "method", "note_index")
 _NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
 _UNITS = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
 
@@ -123,7 +123,7 @@ def find_stored(
     if store is None or not channels:
         return {}
     found: dict[int, int | None] = {}
-    for channel_id, read in store.latest(tenant_id, list(channels)).items():
+    for channel_id, read in latest_standing(store, tenant_id, list(channels)).items():
         channel = channels[channel_id]
         end_s = read.measured_at_s + channel.meter.interval_s * channel.is_profiled
         known_s = found.get(channel.meter_id, 0)
@@ -232,8 +232,7 @@ def _storable(block: IntervalBlock, zone: ZoneInfo) -> tuple[IntervalBlock, list
             is_kept &= ~is_out
     if not errors:
         return block, []
-    kept = {name: getattr(block, name)[is_kept] for name in _COLUMNS}
-    return replace(block, **kept), errors
+    return block.where(is_kept), errors
 
 
 def _files_site(actor: Actor, zone: str) -> Site:

@@ -18,7 +18,7 @@ from wattkeeper.data.billing.models import Bill, Contract, RebillCheck, RebillPr
 from wattkeeper.data.collection.models import DirtyWindow, Retention
 from wattkeeper.data.collection.spans import Spans
 from wattkeeper.data.registry.models import Series
-from wattkeeper.data.vee.models import StoredEdit
+from wattkeeper.data.vee.models import ReadWithdrawal, StoredEdit
 from wattkeeper.store.windows import month_of
 
 MARGIN = timedelta(days=2)  # a local day, and the register before it
@@ -75,6 +75,9 @@ def _needs() -> Iterator[tuple[str, list[Need], str, str]]:
     yield "operations.held-deriving", _underived(), "", ""
     pending = StoredEdit.objects.filter(state=StoredEdit.State.PENDING)
     yield "operations.held-edit", _first(pending, point="series__usage_point__code"), "", ""
+    withdrawals = ReadWithdrawal.objects.filter(state=StoredEdit.State.PENDING)
+    read, serial = "field_read__measured_at", "field_read__channel__meter__serial_number"
+    yield "operations.held-edit", _first(withdrawals, read, point=serial), "", ""
     open_ones = RebillProposal.objects.filter(state=RebillProposal.State.OPEN).values("bill_id")
     bills = Bill.objects.filter(Q(id__in=open_ones) | Q(id__in=RebillCheck.objects.values("bill_id")))
     yield "operations.held-rebill", _first(bills), "", ""

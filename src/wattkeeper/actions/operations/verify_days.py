@@ -24,6 +24,7 @@ from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.store.day_queries import day_figures
+from wattkeeper.store.standing import standing_reads
 from wattkeeper.store.verify import Check, instant
 
 _DOUBTFUL = int(Flag.SUSPECT | Flag.CLOCK_INVALID | Flag.CLOCK_ADJUSTED | Flag.POWER_LOST)
@@ -51,7 +52,6 @@ def check_roll_ups(scope: Scope, check: Check) -> None:
                 _compare(scope, check, zone, key, to_s, wanted.get(key), stored.get(key))
 
 
-def _compare(
 def _check_expected(
     scope: Scope, check: Check, zone: ZoneInfo, rows: RollUpRows, bounds_s: dict[int, list[int]]
 ) -> None:
@@ -68,7 +68,7 @@ def _check_expected(
             wanted[is_so] = count_expected(bounds, each)[period[is_so]]
         for index in np.flatnonzero(own.expected_count != wanted).tolist():
             series_id, at_s = int(own.series_id[index]), int(own.starts_at_s[index])
-            place = _place(zone, series_id, grain, at_s)
+            place = place_of(zone, series_id, grain, at_s)
             if scope.is_dirty(series_id, at_s, int(bounds[period[index] + 1])):
                 check.cannot("verify.not-derived-yet", **place)
                 continue
@@ -76,11 +76,13 @@ def _check_expected(
             check.fault("verify.roll-up-expected", stored=stored, wanted=of, **place)
 
 
-def _place(zone: ZoneInfo, series_id: int, grain: int, starts_s: int) -> dict[str, Any]:
+def place_of(zone: ZoneInfo, series_id: int, grain: int, starts_s: int) -> dict[str, Any]:
+    """Return what names a day or month of a series."""
     date = from_seconds(starts_s).astimezone(zone).date().isoformat()
     return {"series_id": series_id, "grain": _GRAINS[grain], "date": date}
 
 
+def _compare(
     scope: Scope,
     check: Check,
     zone: ZoneInfo,
@@ -92,7 +94,7 @@ def _place(zone: ZoneInfo, series_id: int, grain: int, starts_s: int) -> dict[st
     if _content(wanted) == _content(stored):
         return
     series_id, grain, starts_s = key
-    place = _place(zone, series_id, grain, starts_s)
+    place = place_of(zone, series_id, grain, starts_s)
     if scope.is_dirty(series_id, starts_s, to_s):
         check.cannot("verify.not-derived-yet", **place)
     elif stored is None:
@@ -174,7 +176,7 @@ def _balance(
 
 def _registers_at(scope: Scope, channel_id: int, bounds: Int64s) -> dict[int, int]:
     """Return what the register showed at each bound: of the best source, where nothing speaks against it."""
-    reads = scope.store.raw_reads(scope.tenant_id, [channel_id], int(bounds[0]), int(bounds[-1]) + 1)
+    reads = standing_reads(scope.store, scope.tenant_id, [channel_id], int(bounds[0]), int(bounds[-1]) + 1)
     found: dict[int, tuple[int, int]] = {}
     doubted: set[int] = set()
     at = np.flatnonzero(np.isin(reads.measured_at_s, bounds))

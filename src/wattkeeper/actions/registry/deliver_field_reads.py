@@ -11,7 +11,7 @@ from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Source
-from wattkeeper.core.readings.told import mark_correction
+from wattkeeper.core.readings.told import WITHDRAWN_COUNT, mark_correction
 from wattkeeper.data.collection.models import FieldRead
 from wattkeeper.data.collection.status import mark_read
 from wattkeeper.data.collection.windows import mark_dirty
@@ -58,14 +58,19 @@ def _batch(tenant_id: int, reads: list[FieldRead], now: datetime) -> RawBatch:
         channel_id=np.array([read.channel_id for read in reads], dtype=np.int64),
         measured_at_s=np.array([to_seconds(read.measured_at) for read in reads], dtype=np.int64),
         value=np.array([_value_after(read) for read in reads], dtype=np.int64),
-        flags=np.array([mark_correction(read.correction_index) for read in reads], dtype=np.int64),
+        flags=np.array(
+            [mark_correction(read.correction_index, is_withdrawal=read.is_withdrawal) for read in reads],
+            dtype=np.int64,
+        ),
         source=zeros + int(Source.FIELD),
         frame_index=zeros + NO_FRAME,
     )
 
 
 def _value_after(read: FieldRead) -> int:
-    """Return what the register showed from then on."""
+    """Return what the register showed from then on; `WITHDRAWN_COUNT` for what says that nothing was read."""
+    if read.is_withdrawal:
+        return WITHDRAWN_COUNT
     return read.value_count if read.set_to_count is None else read.set_to_count
 
 

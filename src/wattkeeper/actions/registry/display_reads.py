@@ -33,21 +33,62 @@ def keep_display_read(
     channel = _register_of(meter, quantity)
     value_count = counts_of(channel, read)
     set_to_count = None if set_to is None else counts_of(channel, set_to)
-    before = FieldRead.objects.filter(channel=channel, measured_at=at).order_by("-correction_index").first()
-    if before is not None and (before.value_count, before.set_to_count) == (value_count, set_to_count):
+    before = _noted_last(channel, at)
+    told = (value_count, set_to_count, False)
+    if before is not None and (before.value_count, before.set_to_count, before.is_withdrawal) == told:
         return before
-    correction_index = 0 if before is None else before.correction_index + 1
-    if correction_index > CORRECTIONS_MAX_COUNT:
-        raise WattkeeperError("readings.corrected-too-often", most=CORRECTIONS_MAX_COUNT)
-    return FieldRead.objects.create(
+    noted = FieldRead(
         tenant_id=meter.tenant_id,
         channel=channel,
         measured_at=at,
         value_count=value_count,
         set_to_count=set_to_count,
-        correction_index=correction_index,
         recorded_at=now,
     )
+    return _keep_after(before, noted)
+
+
+def find_display_read(meter: Meter, *, at: datetime, quantity: str = DEFAULT_QUANTITY) -> FieldRead:
+    """Return what was noted last of a register at an instant and counts.
+
+    :raises WattkeeperError: ``readings.no-register``, ``readings.not-noted``
+    """
+    noted = _noted_last(_register_of(meter, quantity), at)
+    if noted is None or noted.is_withdrawal:
+        raise WattkeeperError("readings.not-noted", serial_number=meter.serial_number)
+    return noted
+
+
+def drop_display_read(read: FieldRead, *, now: datetime) -> None:
+    """Keep that a noted read, the last of its instant, counts no more: by a row more, never by one less.
+
+    :raises WattkeeperError: ``readings.not-noted`` where another is the last by now,
+        ``readings.corrected-too-often``
+    """
+    noted = _noted_last(read.channel, read.measured_at)
+    if noted is None or noted.id != read.id:
+        raise WattkeeperError("readings.not-noted", serial_number=read.channel.meter.serial_number)
+    withdrawal = FieldRead(
+        tenant_id=read.tenant_id,
+        channel=read.channel,
+        measured_at=read.measured_at,
+        value_count=read.value_count,
+        is_withdrawal=True,
+        recorded_at=now,
+    )
+    _keep_after(read, withdrawal)
+
+
+def _noted_last(channel: Channel, at: datetime) -> FieldRead | None:
+    return FieldRead.objects.filter(channel=channel, measured_at=at).order_by("-correction_index").first()
+
+
+def _keep_after(before: FieldRead | None, read: FieldRead) -> FieldRead:
+    read.correction_index = 0 if before is None else before.correction_index + 1
+    if read.correction_index > CORRECTIONS_MAX_COUNT:
+        raise WattkeeperError("readings.corrected-too-often", most=CORRECTIONS_MAX_COUNT)
+    read.save(force_insert=True)
+    return read
 
 
 def counts_of(channel: Channel, read: DisplayRead) -> int:

@@ -6,9 +6,10 @@ from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import own
 from wattkeeper.actions.vee.edit_values import mark_edit
+from wattkeeper.actions.vee.second_person import check_second_person, person_of
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.vee.edits import check_edit
-from wattkeeper.data.accounts.models import Role, User
+from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.vee.models import StoredEdit, VeeSettings
 from wattkeeper.data.vee.queries import as_edit, edit_approval_milliwh
 
@@ -24,7 +25,7 @@ def approve_edit(entry: Entry, *, actor: Actor, now: datetime, edit_id: int) -> 
         two made the other's account, ``vee.edit-state``, ``vee.edit-person``, ``registry.not-found``
     """
     edit = _waiting(entry, actor, edit_id)
-    _check_second_person(actor, edit)
+    check_second_person(actor, edit.author_id)
     edit.approver_id = actor.user_id
     check_edit(as_edit(edit), approval_milliwh=edit_approval_milliwh(actor.tenant_id))
     _decide(edit, State.IN_FORCE, now)
@@ -39,7 +40,7 @@ def reject_edit(entry: Entry, *, actor: Actor, now: datetime, edit_id: int, note
     :raises WattkeeperError: as `approve_edit`, and ``vee.edit-note`` without a reason
     """
     edit = _waiting(entry, actor, edit_id)
-    _check_second_person(actor, edit)
+    check_second_person(actor, edit.author_id)
     if not note.strip():
         raise WattkeeperError("vee.edit-note", field="note")
     edit.approver_id, edit.decision_note = actor.user_id, note
@@ -58,7 +59,7 @@ def withdraw_edit(entry: Entry, *, actor: Actor, now: datetime, edit_id: int) ->
     was_in_force = edit.state == State.IN_FORCE
     if edit.state not in {State.IN_FORCE, State.PENDING}:
         raise WattkeeperError("vee.edit-state", state=edit.state)
-    edit.state, edit.withdrawn_at, edit.withdrawn_by_id = State.WITHDRAWN, now, _person(actor)
+    edit.state, edit.withdrawn_at, edit.withdrawn_by_id = State.WITHDRAWN, now, person_of(actor)
     edit.save(update_fields=["state", "withdrawn_at", "withdrawn_by"])
     if was_in_force:
         mark_edit(edit, now=now)
@@ -88,21 +89,6 @@ def _waiting(entry: Entry, actor: Actor, edit_id: int) -> StoredEdit:
     if edit.state != State.PENDING:
         raise WattkeeperError("vee.edit-state", state=edit.state)
     return edit
-
-
-def _check_second_person(actor: Actor, edit: StoredEdit) -> None:
-    person_id = _person(actor)
-    if person_id == edit.author_id:
-        raise WattkeeperError("vee.edit-own-approval")
-    made_by = dict(User.objects.filter(id__in=[person_id, edit.author_id]).values_list("id", "created_by_id"))
-    if made_by[person_id] == edit.author_id or made_by[edit.author_id] == person_id:
-        raise WattkeeperError("vee.edit-creator")
-
-
-def _person(actor: Actor) -> int:
-    if actor.user_id is None:
-        raise WattkeeperError("vee.edit-person")
-    return actor.user_id
 
 
 def _decide(edit: StoredEdit, state: StoredEdit.State, now: datetime) -> None:

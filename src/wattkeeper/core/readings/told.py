@@ -5,7 +5,8 @@ SUSPECT among reads, so that no register stands on it; alone, or where it is the
 instant (`rank_told`), it is the interval, of the provenance and by the method that the file names.
 
 Above that stands which correction a read off a display is: how often a person had noted another for its
-instant before (`mark_correction`). It is what was said, not when it came, so order can't matter.
+instant before (`mark_correction`). It is what was said, not when it came, so order can't matter. A correction
+that nobody vouches for is a withdrawal: of its instant nothing was read off the display.
 """
 
 from typing import NamedTuple, TypeVar
@@ -13,13 +14,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.core.kernel.quality import UNTRUSTED, Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 
 _PROVENANCE_AT, _METHOD_AT, _PART = 16, 20, 15
 _OWN_SUSPECT = 1 << 24  # SUSPECT is the file's own word
 _CORRECTION_AT = 25
+_WITHDRAWAL = int(UNTRUSTED)
 CORRECTIONS_MAX_COUNT = 63  # flags are 32 bits
+WITHDRAWN_COUNT = -1  # no register shows less: of all that is told of an instant a store tells it first
 _Flags = TypeVar("_Flags", int, Int64s)
 _SUSPECT, _VERIFIED = int(Flag.SUSPECT), int(Flag.SUSPECT | Flag.VALIDATED)
 
@@ -65,9 +68,12 @@ def rank_told(flags: Int64s) -> Int64s:
     return np.where((own & _VERIFIED) == _SUSPECT, 4, rank)
 
 
-def mark_correction(correction_index: int) -> int:
-    """Return the flags of a raw read that corrects those of the same channel, instant and source below it."""
-    return correction_index << _CORRECTION_AT
+def mark_correction(correction_index: int, *, is_withdrawal: bool = False) -> int:
+    """Return the flags of a raw read that corrects those of the same channel, instant and source below it.
+
+    `is_withdrawal`: by nothing; its value is `WITHDRAWN_COUNT`.
+    """
+    return correction_index << _CORRECTION_AT | (_WITHDRAWAL if is_withdrawal else 0)
 
 
 def find_corrected(measured_at_s: Int64s, flags: Int64s, teller: Int64s) -> NDArray[np.bool_]:
@@ -75,14 +81,34 @@ def find_corrected(measured_at_s: Int64s, flags: Int64s, teller: Int64s) -> NDAr
     index = flags >> _CORRECTION_AT
     if not index.any():
         return np.zeros(len(flags), dtype=np.bool_)
-    order = np.lexsort((-index, teller, measured_at_s))
+    return index < _newest_flags(measured_at_s, flags, teller) >> _CORRECTION_AT
+
+
+def is_withdrawal(flags: Int64s) -> NDArray[np.bool_]:
+    """Return which raw reads say that of their instant nothing was read off the display."""
+    result: NDArray[np.bool_] = ((flags & _WITHDRAWAL) == _WITHDRAWAL) & (flags >> _CORRECTION_AT > 0)
+    return result
+
+
+def find_withdrawn(measured_at_s: Int64s, flags: Int64s, teller: Int64s) -> NDArray[np.bool_]:
+    """Return which reads count no more because what was said last of their instant is a withdrawal.
+
+    The withdrawals are among them. Shapes and `teller` as in `find_corrected`.
+    """
+    if not is_withdrawal(flags).any():
+        return np.zeros(len(flags), dtype=np.bool_)
+    return is_withdrawal(_newest_flags(measured_at_s, flags, teller))
+
+
+def _newest_flags(measured_at_s: Int64s, flags: Int64s, teller: Int64s) -> Int64s:
+    """Return for each read the flags of the latest correction of its instant and teller."""
+    order = np.lexsort((-flags, teller, measured_at_s))
     at_s, teller = measured_at_s[order], teller[order]
     is_first = np.ones(len(order), dtype=np.bool_)
     is_first[1:] = (at_s[1:] != at_s[:-1]) | (teller[1:] != teller[:-1])
-    newest = index[order][np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))]
-    is_corrected = np.empty(len(order), dtype=np.bool_)
-    is_corrected[order] = index[order] < newest
-    return is_corrected
+    newest = np.empty_like(flags)
+    newest[order] = flags[order][np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))]
+    return newest
 
 
 def flags_of_device(flags: _Flags) -> _Flags:

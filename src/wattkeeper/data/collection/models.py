@@ -85,7 +85,8 @@ class FieldRead(models.Model):
     """A register read off the display by a person; delivered to the readings store after its transaction.
 
     `correction_index`: how many were noted for the same instant before; the last one holds. `set_to_count`:
-    what somebody set the register to then, from `value_count`; null where nobody did.
+    what somebody set the register to then, from `value_count`; null where nobody did. `is_withdrawal`: this
+    is no read, but what was noted for the instant before counts no more.
     """
 
     tenant = models.ForeignKey(Tenant, models.PROTECT)
@@ -94,6 +95,7 @@ class FieldRead(models.Model):
     value_count = models.BigIntegerField()  # counts of the channel's step
     set_to_count = models.BigIntegerField(null=True)
     correction_index = models.PositiveSmallIntegerField(default=0, db_default=0)
+    is_withdrawal = models.BooleanField(default=False, db_default=False)
     recorded_at = models.DateTimeField()
     delivered_at = models.DateTimeField(null=True)
 
@@ -149,9 +151,9 @@ class Run(models.Model):
     rule_set = models.CharField(max_length=40)
     code_version = models.CharField(max_length=40)
     values_count = models.BigIntegerField(default=0)
+    values_mix = models.BigIntegerField(null=True)  # sum over its values (`store.run_mixes`); null: not kept
     stored_at = models.DateTimeField(null=True)  # when its newest values could be read; null: it wrote none
 
-    values_mix = models.BigIntegerField(null=True)  # sum over its values (`store.run_mixes`); null: not kept
 
 class Job(SealedRow):
     """A long piece of work with progress; done again from its last step when its worker died."""

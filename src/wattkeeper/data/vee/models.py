@@ -1,4 +1,4 @@
-"""Rule sets that never change, groups of series, which set a group is judged by from which day, edits.
+"""Rule sets that never change, groups of series, which set judges a group from which day, edits, withdrawals.
 
 What was assigned is never overwritten: a row is withdrawn and another recorded, so that the rules of any
 moment can be told later.
@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.core.vee.edits import APPROVAL_MILLIWH
 from wattkeeper.data.accounts.models import User
+from wattkeeper.data.collection.models import FieldRead
 from wattkeeper.data.registry.models import Series, Tenant
 
 EVERYONE = "*"
@@ -133,3 +134,29 @@ class StoredEdit(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["series", "state"], name="vee_edit_series")]
+
+
+class ReadWithdrawal(models.Model):
+    """A person's word that a noted read counts no more, and why; it does not while this is IN_FORCE.
+
+    `changed_milliwh`: the most energy that the read can have moved. Noted again, the read counts again.
+    """
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT)
+    field_read = models.ForeignKey(FieldRead, models.PROTECT, related_name="withdrawals")
+    changed_milliwh = models.BigIntegerField()
+    reason = models.CharField(max_length=240)
+    state = models.CharField(max_length=12, choices=StoredEdit.State.choices)
+    author = models.ForeignKey(User, models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField()
+    approver = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    decision_note = models.CharField(max_length=240, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(approver__isnull=True) | ~Q(approver=F("author")),
+                name="vee_withdrawal_two_people",
+            )
+        ]

@@ -11,6 +11,7 @@ from wattkeeper.interfaces.cli.shell import (
     Quantity,
     Shell,
     TenantOption,
+    as_person,
     given,
     open_shell,
     open_shell_with_store_if_any,
@@ -23,6 +24,8 @@ from wattkeeper.interfaces.cli.shell import (
 app = typer.Typer(no_args_is_help=True, help="Meters.")
 Serial = Annotated[str, typer.Argument(help="the meter's serial number")]
 At = Annotated[str, typer.Option(help="when, such as 2026-11-01T10:07:00+08:00")]
+UserOption = Annotated[str, typer.Option("--user", help="who does it; else the key's person")]
+WithdrawalId = Annotated[int, typer.Argument(help="the withdrawal's id, as noted-reads shows it")]
 Keys = Annotated[list[str] | None, typer.Option("--key", help="NAME=HEX; sealed at once, never shown")]
 Settings = Annotated[list[str] | None, typer.Option("--setting", help="NAME=VALUE of the driver")]
 
@@ -267,6 +270,66 @@ def note_read(
         set_to=set_to,
         reason=reason,
     )
+
+
+@app.command()
+def noted_reads(
+    serial_number: Serial, limit: int = 50, tenant: TenantOption = "", as_json: JsonOption = False
+) -> None:
+    """List what was noted of a meter's registers, and what was withdrawn."""
+    shell = open_shell(tenant)
+    from wattkeeper.data.vee.noted_reads import list_noted
+
+    rows = list_noted(tenant_id=shell.tenant_id, meter_id=_id_of(shell, serial_number), limit_count=limit)
+    columns = ("measured_at", "quantity", "read", "set_to", "is_withdrawn", "withdrawal_id", "state")
+    print_rows(rows, columns, as_json=as_json)
+
+
+@app.command()
+def withdraw_read(
+    serial_number: Serial,
+    at: At,
+    reason: Annotated[str, typer.Option(help="why it counts no more")],
+    quantity: Quantity = "energy_import",
+    user: UserOption = "",
+    tenant: TenantOption = "",
+) -> None:
+    """Withdraw a noted reading: all is as if it had never been noted. Print the withdrawal's id."""
+    shell = as_person(open_shell(tenant, with_store=True), user)
+    from wattkeeper.actions.vee import withdraw_read as verb
+
+    withdrawal_id = verb.withdraw_read(
+        actor=shell.actor,
+        now=shell.now,
+        services=shell.services,
+        meter_id=_id_of(shell, serial_number),
+        at=parse_instant(at),
+        quantity=quantity,
+        reason=reason,
+    )
+    typer.echo(withdrawal_id)
+
+
+@app.command()
+def approve_withdrawal(withdrawal_id: WithdrawalId, user: UserOption = "", tenant: TenantOption = "") -> None:
+    """Approve somebody else's withdrawal of a noted reading."""
+    shell = as_person(open_shell_with_store_if_any(tenant), user)
+    from wattkeeper.actions.vee import decide_withdrawal as verb
+
+    verb.approve_withdrawal(
+        actor=shell.actor, now=shell.now, services=shell.services, withdrawal_id=withdrawal_id
+    )
+
+
+@app.command()
+def reject_withdrawal(
+    withdrawal_id: WithdrawalId, note: str, user: UserOption = "", tenant: TenantOption = ""
+) -> None:
+    """Reject somebody else's withdrawal of a noted reading, and say why."""
+    shell = as_person(open_shell(tenant), user)
+    from wattkeeper.actions.vee import decide_withdrawal as verb
+
+    verb.reject_withdrawal(actor=shell.actor, now=shell.now, withdrawal_id=withdrawal_id, note=note)
 
 
 def _id_of(shell: Shell, serial_number: str) -> int:

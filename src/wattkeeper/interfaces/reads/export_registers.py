@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from wattkeeper.core.kernel.instants import local_midnight, to_seconds
-from wattkeeper.core.kernel.quality import Flag, Method, Provenance, Source
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.quality_codes import Quality
 from wattkeeper.core.kernel.reads import ReadColumns
 from wattkeeper.core.readings.advance import register_advance
@@ -27,11 +27,11 @@ from wattkeeper.formats.nem12_quality import Kind
 from wattkeeper.formats.nem13 import Advance, advance_blocks
 from wattkeeper.interfaces.reads.export import BASE_UNITS, CHANNELS, find_series
 from wattkeeper.store.api import RawReads, ReadingStore
+from wattkeeper.store.standing import nearest_standing, standing_reads
 
 _SERIES_AT_ONCE = 200
 _DAY_S = 86_400
 _CHANNEL_OF_RATE = {code: f"import T{rate}" for rate, code in enumerate(QUANTITY_OF_RATE, 1)}
-_ALL_SOURCES = tuple(int(source) for source in Source)
 
 
 def export_advances(
@@ -156,13 +156,13 @@ def _reads(
 ) -> dict[int, ReadColumns]:
     """Return the reads of a span by channel, and those of the day before it or, without any, the last."""
     from_s, to_s = span
-    parts = [store.raw_reads(tenant_id, channel_ids, from_s - _DAY_S, to_s + 1)]
+    parts = [standing_reads(store, tenant_id, channel_ids, from_s - _DAY_S, to_s + 1)]
     known_ids = set(parts[0].channel_id[parts[0].measured_at_s <= from_s].tolist())
     silent_ids = [channel_id for channel_id in channel_ids if channel_id not in known_ids]
-    before = store.nearest_reads(tenant_id, silent_ids, from_s, before=True, sources=_ALL_SOURCES)
+    before = nearest_standing(store, tenant_id, silent_ids, from_s, before=True)
     for at_s in np.unique(before.measured_at_s).tolist():
         own = before.channel_id[before.measured_at_s == at_s].tolist()
-        parts.append(store.raw_reads(tenant_id, own, at_s, at_s + 1))
+        parts.append(standing_reads(store, tenant_id, own, at_s, at_s + 1))
     return _by_channel(parts)
 
 

@@ -7,23 +7,21 @@ from fractions import Fraction
 
 from wattkeeper.core.billing.document import exact_text
 from wattkeeper.core.kernel.instants import from_seconds
-from wattkeeper.core.kernel.quality import Source
-from wattkeeper.core.readings.told import find_corrected
+from wattkeeper.core.readings.told import find_corrected, find_withdrawn, is_withdrawal
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.data.registry.facts import SeriesFacts, get_series_facts
 from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.interfaces.reads.figures import MILLIWH_PER_KWH, counts_text, unit_of
 from wattkeeper.interfaces.reads.intervals import IntervalRow, rows_of
 from wattkeeper.store.api import RawFrame, RawReads, ReadingStore
-
-_ALL_SOURCES = tuple(int(source) for source in Source)
+from wattkeeper.store.standing import nearest_standing, tellers_of
 
 
 @dataclass(frozen=True, slots=True)
 class TracedRead:
     """A raw read near or at an end of the interval; `frame_hex` empty for one that came in no frame.
 
-    `is_corrected`: a person noted another for that instant later, and that one counts.
+    `is_corrected`: a person noted another for that instant later, and that one counts, or withdrew it.
     """
 
     meter_id: int
@@ -111,7 +109,7 @@ def _reads_at_ends(
     ends |= {at_s for at_s in cuts if starts_at_s < at_s < ends_at_s}
     inside = store.raw_reads(tenant_id, channel_ids, starts_at_s, ends_at_s + 1)
     found = [read for read in _rows(inside) if read.measured_at_s in ends]
-    stamps = {read.measured_at_s for read in found}
+    stamps = {read.measured_at_s for read in found if not read.is_corrected}
     if starts_at_s not in stamps:
         found += _nearest(store, tenant_id, channel_ids, starts_at_s, is_before=True)
     if ends_at_s not in stamps and not is_named_by_start:
@@ -122,18 +120,21 @@ def _reads_at_ends(
 def _nearest(
     store: ReadingStore, tenant_id: int, channel_ids: Sequence[int], at_s: int, *, is_before: bool
 ) -> list[_Read]:
-    return _rows(store.nearest_reads(tenant_id, channel_ids, at_s, before=is_before, sources=_ALL_SOURCES))
+    return _rows(nearest_standing(store, tenant_id, channel_ids, at_s, before=is_before))
 
 
 def _rows(reads: RawReads) -> list[_Read]:
-    teller = reads.channel_id * (max(_ALL_SOURCES) + 1) + reads.source
-    is_corrected = find_corrected(reads.measured_at_s, reads.flags, teller)
+    told = reads.measured_at_s, reads.flags, tellers_of(reads)
+    is_corrected = find_corrected(*told) | find_withdrawn(*told)
     columns = (reads.channel_id, reads.measured_at_s, reads.value, reads.source, is_corrected)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     frames = zip(reads.batch_id.tolist(), reads.frame_index.tolist(), strict=True)
     return [
         _Read(channel_id, at_s, value, source, was_corrected, frame_key)
-        for (channel_id, at_s, value, source, was_corrected), frame_key in zip(rows, frames, strict=True)
+        for (channel_id, at_s, value, source, was_corrected), frame_key, withdraws in zip(
+            rows, frames, is_withdrawal(reads.flags).tolist(), strict=True
+        )
+        if not withdraws
     ]
 
 

@@ -13,7 +13,7 @@ from wattkeeper.actions.billing.propose_rebills import propose_rebills
 from wattkeeper.actions.services import Services
 from wattkeeper.data.billing.models import Bill, Contract
 from wattkeeper.data.collection.models import DirtyWindow
-from wattkeeper.data.registry.models import UsagePoint
+from wattkeeper.data.registry.models import Meter, UsagePoint
 
 AT = "2026-10-05T10:00:00+08:00"
 
@@ -124,3 +124,22 @@ def test_the_threshold_by_shell(home: Home) -> None:
     assert refused("edit", "threshold", "much") == "shell.not-energy"
     assert refused("edit", "threshold", "0.0000001") == "shell.not-energy"
     assert refused("edit", "show", "99") == "registry.not-found"
+
+
+def test_a_noted_read_is_withdrawn_by_shell(ours: People, home: Home) -> None:
+    serial = Meter.objects.get(id=home.meter_id).serial_number
+    at, typed = "2026-10-05T10:07:00+08:00", f"{PASSWORD}\n"
+    asked = ("meter", "withdraw-read", serial, "--at", at, "--reason", "misread")
+    assert refused(*asked) == "shell.person-needed"
+    asked = (*asked, "--user", "ours-operator")
+    assert refused(*asked, typed=typed) == "readings.not-noted"
+    for wrong in ("999000", "998000"):
+        run("meter", "note-read", serial, wrong, "--at", at)
+        own_id = run(*asked, typed=typed).split()[-1]
+        other = (own_id, "--user", "ours-administrator")
+        if wrong == "999000":
+            run("meter", "reject-withdrawal", own_id, "it was so", *other[1:], typed=typed)
+        else:
+            run("meter", "approve-withdrawal", *other, typed=typed)
+    (row,) = json.loads(run("meter", "noted-reads", serial, "--json"))
+    assert (row["read"], row["state"], row["is_withdrawn"]) == ("998000", "IN_FORCE", True)

@@ -195,6 +195,30 @@ class ReadIn(In):
     reason: str = Field("", max_length=120)
 
 
+class NotedOut(Schema):
+    """What was noted last of a register for an instant, exact in its unit; the last withdrawal asked for."""
+
+    reading_type: str
+    quantity: str
+    measured_at: datetime
+    read: str
+    set_to: str | None
+    is_withdrawn: bool
+    withdrawal_id: int | None
+    state: str
+    author: str
+    reason: str
+    changed_milliwh: int
+
+
+class WithdrawReadIn(In):
+    """Which noted reading counts no more, and why."""
+
+    at: datetime
+    reason: str = Field(max_length=240)
+    quantity: str = "energy_import"
+
+
 class LatestOut(Schema):
     """The newest read of a channel: `value` exact in `unit`, as the device says it (secondary)."""
 

@@ -16,7 +16,10 @@ from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.registry.note_read import note_read
 from wattkeeper.actions.registry.remove_meter import remove_meter
 from wattkeeper.actions.registry.retire_meter import retire_meter
+from wattkeeper.actions.vee.decide_withdrawal import approve_withdrawal, reject_withdrawal
+from wattkeeper.actions.vee.withdraw_read import withdraw_read
 from wattkeeper.data.registry import meters as queries
+from wattkeeper.data.vee.noted_reads import list_noted
 from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
 from wattkeeper.interfaces.web.api.idempotency import once
@@ -30,10 +33,13 @@ from wattkeeper.interfaces.web.api.meter_schemas import (
     MeterIn,
     MeterPage,
     MeterQuery,
+    NotedOut,
     ReadIn,
     RemoveIn,
+    WithdrawReadIn,
 )
 from wattkeeper.interfaces.web.api.schemas import Made, Paging
+from wattkeeper.interfaces.web.api.vee_schemas import NoteIn
 from wattkeeper.interfaces.web.services import get_services
 
 router = Router(tags=["meters"])
@@ -172,6 +178,44 @@ def note(request: HttpRequest, meter_id: int, payload: ReadIn) -> Any:
     note_read(
         actor=actor_of(request), now=services.now(), services=services, meter_id=meter_id, **payload.dict()
     )
+    return Status(204, None)
+
+
+@router.get(ONE + "/reads", response=list[NotedOut])
+def list_reads(request: HttpRequest, meter_id: int) -> Any:
+    """List what was noted of a meter's registers, newest first, and what was withdrawn."""
+    return list_noted(tenant_id=actor_of(request).tenant_id, meter_id=meter_id)
+
+
+@router.post(ONE + "/reads/withdraw", response=Made)
+def withdraw(request: HttpRequest, meter_id: int, payload: WithdrawReadIn) -> Any:
+    """Withdraw a noted reading; from the tenant's threshold on it waits for a second person."""
+    actor, services = actor_of(request), get_services()
+
+    def act() -> dict[str, Any]:
+        withdrawal_id = withdraw_read(
+            actor=actor, now=services.now(), services=services, meter_id=meter_id, **payload.dict()
+        )
+        return {"id": withdrawal_id}
+
+    return once(request, actor, act)
+
+
+@router.post("/read-withdrawals/{int:withdrawal_id}/approve", response={204: None})
+def approve_its_withdrawal(request: HttpRequest, withdrawal_id: int) -> Any:
+    """Approve somebody else's withdrawal of a noted reading."""
+    services = get_services()
+    approve_withdrawal(
+        actor=actor_of(request), now=services.now(), services=services, withdrawal_id=withdrawal_id
+    )
+    return Status(204, None)
+
+
+@router.post("/read-withdrawals/{int:withdrawal_id}/reject", response={204: None})
+def reject_its_withdrawal(request: HttpRequest, withdrawal_id: int, payload: NoteIn) -> Any:
+    """Reject somebody else's withdrawal of a noted reading, and say why."""
+    now = get_services().now()
+    reject_withdrawal(actor=actor_of(request), now=now, withdrawal_id=withdrawal_id, note=payload.note)
     return Status(204, None)
 
 

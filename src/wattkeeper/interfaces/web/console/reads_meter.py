@@ -11,6 +11,7 @@ from wattkeeper.data.alarms.queries import FindingRow, list_findings
 from wattkeeper.data.registry.meters import ChannelRow
 from wattkeeper.interfaces.reads.figures import counts_text, unit_of
 from wattkeeper.store.api import LatestRead, ReadingStore
+from wattkeeper.store.standing import as_corrected, latest_standing
 
 FINDINGS_COUNT = 10
 
@@ -41,7 +42,8 @@ class NewestValues:
 
 def newest_values(store: ReadingStore, *, tenant_id: int, channels: Sequence[ChannelRow]) -> NewestValues:
     """Return the newest read of each channel that has one, in the channels' order."""
-    latest = store.latest(tenant_id, [channel.channel_id for channel in channels])
+    newest = latest_standing(store, tenant_id, [channel.channel_id for channel in channels])
+    latest = as_corrected(store, tenant_id, newest)
     found: dict[Kind, list[ChannelValue]] = {kind: [] for kind in Kind}
     for channel in channels:
         read = latest.get(channel.channel_id)

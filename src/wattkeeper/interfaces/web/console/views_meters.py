@@ -13,6 +13,7 @@ from wattkeeper.data.commands.queries import list_commands
 from wattkeeper.data.registry.meters import SORTS, MeterDetail, MeterFilter, MeterRow, get_meter, list_meters
 from wattkeeper.data.registry.models import Meter, Series, Site
 from wattkeeper.data.registry.paging import PAGE_SIZE_MAX_COUNT
+from wattkeeper.data.vee.noted_reads import list_noted
 from wattkeeper.interfaces.reads.bills import with_zones
 from wattkeeper.interfaces.reads.intervals import IntervalRow, get_series, newest_intervals
 from wattkeeper.interfaces.web.console.csv_export import at_text, csv_answer
@@ -27,7 +28,7 @@ from wattkeeper.interfaces.web.console.show import (
 )
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
-BILLS_COUNT, COMMANDS_COUNT, EVENTS_COUNT = 12, 5, 20
+BILLS_COUNT, COMMANDS_COUNT, EVENTS_COUNT, NOTED_COUNT = 12, 5, 20, 12
 DEFAULT_SORT = "serial_number"
 
 
@@ -110,6 +111,8 @@ def meter(visit: Visit, meter_id: int) -> HttpResponse:
         "detail": detail,
         "newest": newest,
         "series": series,
+        "noted": list_noted(tenant_id=visit.tenant_id, meter_id=meter_id, limit_count=NOTED_COUNT),
+        "own_id": visit.actor.user_id,
         "intervals": _newest_intervals(visit, series),
         "commands": list_commands(tenant_id=visit.tenant_id).filter(meter_id=meter_id)[:COMMANDS_COUNT],
         "events": list_events(tenant_id=visit.tenant_id, meter_id=meter_id, limit_count=EVENTS_COUNT),

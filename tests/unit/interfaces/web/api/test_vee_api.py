@@ -171,3 +171,20 @@ def test_what_is_another_tenants_is_absent(call: Caller, ours: People, theirs: P
         assert stranger("GET", path).json()["total_count"] == 0
     for path in ("/rule-sets", "/series-groups", "/rule-assignments"):
         assert stranger("GET", path).json() == []
+
+
+def test_a_noted_read_is_withdrawn_over_the_api(ours: People, home: Home) -> None:
+    operator, other = Caller(ours.operator), Caller(ours.administrator)
+    reads, at = f"/meters/{home.meter_id}/reads", "2026-10-05T10:07:00+08:00"
+    for wrong, right in (("999000", "reject"), ("998000", "approve")):
+        assert operator("POST", reads, {"at": at, "read": wrong}).status_code == 204
+        own_id = operator("POST", f"{reads}/withdraw", {"at": at, "reason": "misread"}).json()["id"]
+        (row,) = operator("GET", reads).json()
+        assert (row["read"], row["state"], row["is_withdrawn"]) == (wrong, "PENDING", False)
+        own = f"/read-withdrawals/{own_id}"
+        assert code_of(operator("POST", f"{own}/approve")) == (422, "vee.edit-own-approval")
+        assert other("POST", f"{own}/{right}", {"note": "it was so"}).status_code == 204
+        assert operator("GET", reads).json()[0]["is_withdrawn"] is (right == "approve")
+    gone = {"at": at, "reason": "misread"}
+    assert code_of(operator("POST", f"{reads}/withdraw", gone)) == (422, "readings.not-noted")
+    assert code_of(Caller(ours.viewer)("POST", f"{reads}/withdraw", gone)) == (403, "accounts.not-allowed")

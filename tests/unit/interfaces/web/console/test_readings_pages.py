@@ -200,7 +200,7 @@ def test_a_trace_says_which_read_was_corrected_and_adds_nothing_up_over_a_reset(
     }
     assert trace.advance is not None
     page = log_in(ours.viewer).get(reverse("console:trace", args=[home.series_id, starts_at_s]))
-    assert page.content.decode().count("Corrected since") == 1
+    assert page.content.decode().count("Corrected or withdrawn since") == 1
     last = trace.reads[-1]
     assert noted(last.text, last.measured_at, last.text).advance is None
 

@@ -19,9 +19,16 @@ from wattkeeper.bootstrap.measured import measured_by
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.data.billing.models import Bill, Contract, RebillProposal
 from wattkeeper.data.billing.queries import BillLineRow
-from wattkeeper.data.collection.models import DirtyWindow, Run
+from wattkeeper.data.collection.models import DirtyWindow, FieldRead, Run
 from wattkeeper.data.registry.models import Series
-from wattkeeper.data.vee.models import Assignment, GroupMember, SeriesGroup, StoredEdit, StoredRuleSet
+from wattkeeper.data.vee.models import (
+    Assignment,
+    GroupMember,
+    ReadWithdrawal,
+    SeriesGroup,
+    StoredEdit,
+    StoredRuleSet,
+)
 from wattkeeper.interfaces.web.console.templatetags.console import as_kwh, line_text
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -274,6 +281,33 @@ def test_large_edits_are_rejected_and_the_threshold_is_set(
     assert other.post("/edits/threshold/", {"threshold": "1000"}).status_code == 302
     operator.post(f"/series/{home.series_id}/edit/", {**SPAN, "total_kwh": "500"})
     assert StoredEdit.objects.latest("id").state == "IN_FORCE"
+
+
+def test_a_noted_reading_is_withdrawn_on_the_meters_page(ours: People, home: Home, log_in: LogIn) -> None:
+    operator, other, viewer = log_in(ours.operator), log_in(ours.administrator), log_in(ours.viewer)
+    page = f"/meters/{home.meter_id}/"
+    shown = {"at": "2026-10-05T10:07:00", "quantity": "energy_import", "read": "999000"}
+    assert operator.post(f"{page}note-read/", shown).status_code == 302
+    read = FieldRead.objects.latest("id")
+    withdraw = f"/noted-reads/{read.id}/withdraw/"
+    assert withdraw in text_of(operator, page)
+    assert withdraw not in text_of(viewer, page)
+    assert viewer.post(withdraw, {"note": "misread"}).status_code == 403
+    assert "不再计入" in text_of(operator, withdraw, language="zh-hans")
+    assert operator.post(withdraw, {"note": ""}).status_code == 422
+    assert operator.post(withdraw, {"note": "another meter's"}).status_code == 302
+    waiting = ReadWithdrawal.objects.get()
+    approve = f"/read-withdrawals/{waiting.id}/approve/"
+    assert "waits for a second person" in text_of(operator, page)
+    assert approve not in text_of(operator, page)
+    assert operator.post(approve).status_code == 422
+    assert approve in text_of(other, page)
+    assert "another meter&#x27;s" in text_of(other, approve)
+    text_of(other, f"/read-withdrawals/{waiting.id}/reject/", language="zh-hans")
+    assert other.post(approve).status_code == 302
+    assert "已撤回" in text_of(viewer, page, language="zh-hans")
+    assert FieldRead.objects.latest("id").is_withdrawal
+    text_of(other, approve, 404)
 
 
 def pages_of(home: Home, edit: StoredEdit, proposal: RebillProposal) -> dict[str, tuple[str, bool]]:

@@ -1,0 +1,269 @@
+"""A noted read that is withdrawn leaves nothing behind: the same values, findings and sums as never noted."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from relational import NOW, People, Street
+from unit.data.test_vee_edits import refused
+from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.registry.note_read import note_read
+from wattkeeper.actions.services import Services
+from wattkeeper.actions.vee import withdraw_read as verb
+from wattkeeper.actions.vee.decide_edit import set_edit_threshold
+from wattkeeper.actions.vee.decide_withdrawal import approve_withdrawal, reject_withdrawal
+from wattkeeper.actions.vee.withdraw_read import withdraw_read
+from wattkeeper.bootstrap.headend_ports import StoreSink
+from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
+from wattkeeper.core.kernel.instants import from_seconds, to_seconds
+from wattkeeper.core.kernel.quality import Source
+from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.audit.models import AuditRecord
+from wattkeeper.data.collection.models import DirtyWindow, FieldRead
+from wattkeeper.data.registry.models import Channel, Series
+from wattkeeper.data.vee.models import ReadWithdrawal
+from wattkeeper.pipeline.derive import run_once
+from wattkeeper.store.api import RawBatch
+from wattkeeper.store.memory import MemoryReadingStore
+from wattkeeper.store.standing import as_corrected, latest_standing, nearest_standing
+
+FIRST_S = to_seconds(NOW - timedelta(days=4))
+STEP_S, READS_COUNT = 900, 370
+TOKEN_KWH = 10**6
+REGISTER = "energy_import_register_kwh"
+
+
+@dataclass
+class Twins:
+    """Two points with the same telemetry; of one, reads are noted and withdrawn."""
+
+    people: People
+    street: Street
+    services: Services
+    store: MemoryReadingStore
+
+    def __post_init__(self) -> None:
+        places = (
+            (self.street.meter_id, self.street.point_id),
+            (
+                self.street.other_meter_id,
+                self.street.other_point_id,
+            ),
+        )
+        for meter_id, point_id in places:
+            install_meter(**self.who, meter_id=meter_id, usage_point_id=point_id, at=NOW - timedelta(days=20))
+        self.series = [
+            Series.objects.get(usage_point_id=point_id, quantity="energy_import").id for _, point_id in places
+        ]
+        self.channels = [
+            Channel.objects.get(meter_id=meter_id, reading_type=REGISTER).id for meter_id, _ in places
+        ]
+
+    @property
+    def who(self) -> dict[str, Any]:
+        return {"actor": self.people.operator, "now": NOW, "services": self.services}
+
+    def deliver(self, places: list[int]) -> None:
+        """Deliver what both registers showed: three counts more each quarter of an hour."""
+        own = np.array(sorted(places), dtype=np.int64)
+        zeros = np.zeros(len(own), dtype=np.int64)
+        for channel_id in self.channels:
+            told = (zeros + channel_id, FIRST_S + own * STEP_S, 5000 + 3 * own, zeros, zeros + Source.PUSH)
+            batch = RawBatch(self.people.tenant.id, random.getrandbits(60), FIRST_S, *told, zeros - 1)
+            StoreSink(self.store, lambda: NOW).deliver([batch])
+
+    def note(self, at_s: int, read: int, set_to: int | None = None) -> None:
+        note_read(**self.who, meter_id=self.street.meter_id, at=from_seconds(at_s), read=read, set_to=set_to)
+
+    def withdraw(self, at_s: int) -> int:
+        return withdraw_read(
+            **self.who, meter_id=self.street.meter_id, at=from_seconds(at_s), reason="of another meter"
+        )
+
+    def derive(self) -> None:
+        while DirtyWindow.objects.exists():
+            ports = pipeline_ports(self.store, self.people.tenant.id, lambda: NOW)
+            assert not run_once(ports, NOW).failures
+
+    def state(self, place: int) -> tuple[Any, ...]:
+        """Return all that is derived of one of them, and what its register shows last."""
+        tenant_id, series_id, channel_id = self.people.tenant.id, self.series[place], self.channels[place]
+        rows = self.store.measurements(tenant_id, [series_id], 0, 2**32 - 1)
+        values = (rows.starts_at_s, rows.value_milliwh, rows.provenance, rows.flags, rows.method)
+        sums = self.store.roll_ups(tenant_id, [series_id], [(0, 2**32 - 1)])
+        figures = [
+            getattr(sums, name).tolist() for name in sums.__slots__ if name not in {"series_id", "run_id"}
+        ]
+        found = Finding.objects.filter(subject_key=f"series:{series_id}", state="OPEN")
+        latest = latest_standing(self.store, tenant_id, [channel_id])
+        return (
+            [column.tolist() for column in values],
+            figures,
+            sorted((row.rule, row.starts_at, row.ends_at, str(row.evidence)) for row in found),
+            [replace(read, channel_id=0) for read in latest.values()],
+        )
+
+
+def twins_of(people: People, street: Street, services: Services) -> Twins:
+    """Return both, with nothing told of them; no withdrawal waits for anybody."""
+    set_edit_threshold(actor=people.administrator, now=NOW, milliwh=2**62)
+    store = MemoryReadingStore()
+    return Twins(people, street, replace(services, store=store), store)
+
+
+@pytest.fixture
+def twins(ours: People, street: Street, services: Services) -> Twins:
+    """Both."""
+    return twins_of(ours, street, services)
+
+
+def tell(twins: Twins, chance: random.Random) -> None:
+    """Deliver in pieces, note and withdraw, each in its own order and all mixed; derive now and then."""
+    gap = range(chance.randrange(READS_COUNT), READS_COUNT, chance.choice((1, READS_COUNT)))
+    lost = set(gap[: chance.choice((0, 3, 60, 200))])
+    kept = [place for place in range(READS_COUNT) if place not in lost]
+    chance.shuffle(kept)
+    cut = chance.randrange(1, len(kept))
+    courses: list[list[tuple[Any, ...]]] = [[(twins.deliver, kept[:cut])], [(twins.deliver, kept[cut:])]]
+    for _ in range(chance.randrange(1, 4)):
+        at_s = FIRST_S + chance.randrange(READS_COUNT + 8) * STEP_S + chance.choice((0, 0, 420))
+        if any(at_s == step[1] for course in courses[2:] for step in course):
+            continue
+        true = 5000 + 3 * (at_s - FIRST_S) // STEP_S
+        reads = [true + chance.choice((0, 1, -40, 9000)) for _ in range(chance.randrange(1, 3))]
+        set_to = chance.choice((None, None, 7))
+        courses.append([*((twins.note, at_s, read, set_to) for read in reads), (twins.withdraw, at_s)])
+    for step in mixed(courses, chance):
+        step[0](*step[1:])
+        if chance.random() < 0.5:
+            twins.derive()
+    twins.derive()
+
+
+def mixed(courses: list[list[tuple[Any, ...]]], chance: random.Random) -> Iterator[tuple[Any, ...]]:
+    while any(courses):
+        yield chance.choice([course for course in courses if course]).pop(0)
+
+
+@given(chance=st.randoms(use_true_random=False))
+@settings(
+    max_examples=12, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_noted_and_withdrawn_is_never_noted(
+    ours: People, street: Street, services: Services, chance: random.Random
+) -> None:
+    with transaction.atomic():
+        twins = twins_of(ours, street, services)
+        tell(twins, chance)
+        assert twins.state(0) == twins.state(1)
+        transaction.set_rollback(True)
+
+
+AT_S = FIRST_S + 100 * STEP_S + 420
+
+
+def test_what_was_noted_stays_and_says_who_withdrew_it_and_why(twins: Twins) -> None:
+    twins.deliver(list(range(READS_COUNT)))
+    twins.note(AT_S, 5290)
+    twins.withdraw(AT_S)
+    raw = twins.store.raw_reads(twins.people.tenant.id, [twins.channels[0]], AT_S, AT_S + 1)
+    assert sorted(raw.value.tolist()) == [-1, 5290]
+    own = ReadWithdrawal.objects.get()
+    assert (own.state, own.reason, own.author_id) == (
+        "IN_FORCE",
+        "of another meter",
+        twins.people.operator.user_id,
+    )
+    record = AuditRecord.objects.get(verb="vee.withdraw-read")
+    assert (record.detail["reason"], record.detail["value_count"]) == ("of another meter", 5290)
+    refused("readings.not-noted", lambda: twins.withdraw(AT_S))
+    twins.note(AT_S, 5301)  # it counts again
+    twins.derive()
+    assert [row.is_withdrawal for row in FieldRead.objects.order_by("id")] == [False, True, False]
+    found = nearest_standing(twins.store, twins.people.tenant.id, [twins.channels[0]], AT_S, before=False)
+    assert found.value.tolist() == [5301]
+
+
+def test_a_withdrawal_that_moves_much_waits_for_somebody_else(twins: Twins) -> None:
+    people, now = twins.people, NOW
+    set_edit_threshold(actor=people.administrator, now=now, milliwh=10 * TOKEN_KWH)
+    twins.deliver(list(range(READS_COUNT)))
+    twins.note(AT_S, 5300)
+    twins.note(AT_S + STEP_S, 6303)
+    twins.withdraw(AT_S)
+    assert ReadWithdrawal.objects.get().state == "IN_FORCE"
+    own_id = twins.withdraw(AT_S + STEP_S)
+    waiting = ReadWithdrawal.objects.get(id=own_id)
+    assert (waiting.state, waiting.changed_milliwh) == (
+        "PENDING",
+        1000 * 10_000,
+    )  # 5303 was read before it
+    refused("readings.withdrawal-waits", lambda: twins.withdraw(AT_S + STEP_S))
+    about: dict[str, Any] = {"now": now, "withdrawal_id": own_id}
+    approval = {**about, "services": twins.services}
+    refused("vee.edit-own-approval", lambda: approve_withdrawal(actor=people.operator, **approval))
+    refused("accounts.not-allowed", lambda: approve_withdrawal(actor=people.viewer, **approval))
+    refused("vee.edit-note", lambda: reject_withdrawal(actor=people.administrator, note=" ", **about))
+    twins.note(AT_S + STEP_S, 6304)
+    refused("readings.not-noted", lambda: approve_withdrawal(actor=people.administrator, **approval))
+    reject_withdrawal(actor=people.administrator, note="corrected", **about)
+    refused("readings.withdrawal-state", lambda: approve_withdrawal(actor=people.administrator, **approval))
+    twins.derive()
+    assert twins.state(0) != twins.state(1)
+    about["withdrawal_id"] = approval["withdrawal_id"] = twins.withdraw(AT_S + STEP_S)
+    approve_withdrawal(actor=people.administrator, **approval)
+    twins.derive()
+    assert twins.state(0) == twins.state(1)
+
+
+def test_what_cannot_be_withdrawn_is_refused(twins: Twins) -> None:
+    twins.note(AT_S, 5300)
+    given: dict[str, Any] = {
+        **twins.who,
+        "meter_id": twins.street.meter_id,
+        "at": from_seconds(AT_S),
+        "reason": "misread",
+    }
+    nobody = replace(twins.people.operator, user_id=None)
+    for changed, code in (
+        ({"actor": twins.people.viewer}, "accounts.not-allowed"),
+        ({"actor": nobody}, "vee.edit-person"),
+        ({"reason": " "}, "readings.withdrawal-reason"),
+        ({"at": from_seconds(AT_S + 1)}, "readings.not-noted"),
+        ({"meter_id": 10**6}, "registry.not-found"),
+        ({"services": replace(twins.services, store=None)}, "store.not-running"),
+    ):
+        refused(code, lambda changed=changed: withdraw_read(**{**given, **changed}))
+    assert not ReadWithdrawal.objects.exists()
+
+
+def test_the_newest_read_is_told_as_it_was_corrected_or_as_it_was_before(twins: Twins) -> None:
+    twins.deliver(list(range(50)))
+    twins.note(AT_S, 5300)
+    twins.note(AT_S, 5310)  # a store alone tells the least of an instant
+    tenant_id, channel_id = twins.people.tenant.id, twins.channels[0]
+
+    def newest() -> int:
+        latest = latest_standing(twins.store, tenant_id, [channel_id])
+        return as_corrected(twins.store, tenant_id, latest)[channel_id].value
+
+    assert newest() == 5310
+    twins.withdraw(AT_S)
+    assert newest() == 5000 + 3 * 49
+
+
+def test_without_its_withdrawal_the_twins_differ(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "drop_and_mark", lambda *_args, **_more: None)  # the plant
+    twins.deliver(list(range(READS_COUNT)))
+    twins.note(AT_S, 5290)
+    twins.withdraw(AT_S)
+    twins.derive()
+    assert twins.state(0) != twins.state(1)
