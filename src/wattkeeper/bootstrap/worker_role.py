@@ -52,6 +52,7 @@ LATELY_DAYS = 2  # instants are judged again each hour; once a day those of the 
 FETCH_WAIT_MAX_S = 600.0
 LOOK_AGAIN = timedelta(hours=6)  # a silent meter sends nothing that would mark its gap
 LOOK_BACK = timedelta(hours=48)
+LEASES_LOST = {"leases.lost", "pipeline.lease-lost"}  # another worker does it: no failure
 _BY_TENANT = {"gaps", "periods"}  # each organisation is told of its own
 log = structlog.get_logger()
 
@@ -247,7 +248,11 @@ class Worker:
             return work()
         except WattkeeperError as error:
             code = "" if is_passing(error) else error.code
-            log.error("worker.failed", **error.params | {"what": what, "code": error.code, "told": told})
+            seen = error.params | {"what": what, "code": error.code, "told": told}
+            if error.code in LEASES_LOST:
+                log.warning("worker.lease-lost", **seen)
+            else:
+                log.error("worker.failed", **seen)
         except Exception as error:
             code = "" if is_passing(error) else type(error).__name__
             log.exception("worker.failed", what=what, code=type(error).__name__, told=told)

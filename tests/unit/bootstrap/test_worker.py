@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from structlog.testing import capture_logs
 
 from relational import NOW, People, Street
 from wattkeeper.actions.registry.deliver_field_reads import deliver_field_reads
@@ -120,6 +121,26 @@ def test_a_field_read_that_is_refused_holds_up_no_other_organisation(
     assert deliver_field_reads(services=Services(lambda: NOW, tmp_path, store), now=NOW) == count
     assert asked == [ours.tenant.id, theirs.tenant.id][: 1 + count]
     assert FieldRead.objects.filter(delivered_at=None).count() == 2 - count
+
+
+@pytest.mark.parametrize(
+    ("code", "event", "level"),
+    [
+        ("leases.lost", "worker.lease-lost", "warning"),
+        ("pipeline.lease-lost", "worker.lease-lost", "warning"),
+        ("store.unreachable", "worker.failed", "error"),
+    ],
+)
+def test_a_lease_that_another_took_is_no_failure(
+    ours: People, worker: worker_role.Worker, code: str, event: str, level: str
+) -> None:
+    def lose() -> int:
+        raise WattkeeperError(code, is_permanent=False, fence_id=7)
+
+    with capture_logs() as logs:
+        assert worker._try("pipeline", lose) == 0
+    (line,) = logs
+    assert (line["event"], line["log_level"], line["code"], line["fence_id"]) == (event, level, code, 7)
 
 
 class Waiting:

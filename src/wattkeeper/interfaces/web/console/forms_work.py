@@ -184,9 +184,10 @@ class CloseGroupsForm(CommentForm):
 
 
 class MonthForm(forms.Form):
-    """A month to bill."""
+    """A month to bill; `accept_estimates`: also over estimates that no readings hold on both sides."""
 
     month = forms.DateField(label=_("Month"), input_formats=["%Y-%m"])
+    accept_estimates = forms.BooleanField(label=_("Bill over estimates too"), required=False)
 
     def bounds(self) -> tuple[date, date]:
         """Return the first day of the month and of the next."""

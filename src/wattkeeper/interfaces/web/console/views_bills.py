@@ -122,7 +122,13 @@ def run_billing(visit: Visit) -> HttpResponse:
     if visit.request.method != "POST" or not form.is_valid():
         return redirect("console:bills")
     first, end = form.bounds()
-    job_id = request_billing(actor=visit.actor, now=visit.services.now(), first=first, end=end)
+    job_id = request_billing(
+        actor=visit.actor,
+        now=visit.services.now(),
+        first=first,
+        end=end,
+        accept_estimates=form.cleaned_data["accept_estimates"],
+    )
     return redirect("console:job", job_id)
 
 

@@ -14,7 +14,9 @@ from wattkeeper.actions.jobs.run_job import run_job
 from wattkeeper.actions.registry.note_read import note_read
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.queries import get_bill
+from wattkeeper.data.collection.models import Job
 from wattkeeper.data.registry.models import Series, Site
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.files import read_file
@@ -274,6 +276,18 @@ def test_a_month_is_billed_in_the_background(
     assert (answer.context["job"].state, answer.context["results"][-1]) == ("DONE", ("Bills held back", 1))
     assert [place for place, _text in answer.context["errors"]] == ["U1"]  # November is not complete yet
     assert client.post(reverse("console:run_billing"), {"month": "soon"}).status_code == 302
+
+
+@pytest.mark.parametrize("ticked", [{}, {"accept_estimates": "on"}], ids=["waits", "accepts"])
+def test_a_tick_bills_over_estimates(ours: People, home: Home, log_in: LogIn, ticked: dict[str, str]) -> None:
+    client, asked = log_in(ours.operator), {"month": "2026-11", **ticked}
+    assert "含估算值也出账" in client.get("/bills/", headers={"Accept-Language": "zh-hans"}).content.decode()
+    assert 'name="accept_estimates"' not in log_in(ours.viewer).get("/bills/").content.decode()
+    assert log_in(ours.viewer).post(reverse("console:run_billing"), asked).status_code == 403
+    client.post(reverse("console:run_billing"), asked)
+    (record,) = AuditRecord.objects.filter(verb="billing.request")
+    assert record.detail["accept_estimates"] is bool(ticked)
+    assert Job.objects.latest("id").params["accept_estimates"] is bool(ticked)
 
 
 def test_a_finding_is_closed_with_a_word(ours: People, home: Home, log_in: LogIn) -> None:
