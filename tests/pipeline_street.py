@@ -94,8 +94,8 @@ class Street:
 
     def rows(self, series_id: int, from_s: int, to_s: int) -> list[tuple[int, ...]]:
         """Return the current rows of a series, MISSING ones too."""
-        own = sorted(self.values[series_id].items())
-        return [(series_id, at_s, *value) for at_s, value in own if from_s <= at_s < to_s]
+        own = sorted(item for item in self.values[series_id].items() if from_s <= item[0] < to_s)
+        return [(series_id, at_s, *value) for at_s, value in own]
 
     def nearest(self, channel_ids: Sequence[int], at_s: int, *, is_before: bool) -> int | None:
         """Return the instant of the newest read before `at_s`, or of the oldest at or after it."""
@@ -245,8 +245,10 @@ class _Many:
         rows = [
             (channel, *row)
             for channel in channel_id.tolist()
-            for row in sorted(self.street.raw[channel], key=lambda row: (row[0], row[3], row[1], row[2]))
-            if from_s <= row[0] < to_s
+            for row in sorted(
+                (row for row in self.street.raw[channel] if from_s <= row[0] < to_s),
+                key=lambda row: (row[0], row[3], row[1], row[2]),
+            )
         ]
         table = np.array(rows, dtype=np.int64).reshape(-1, 5).T.copy()
         return ManyReads(table[0], table[1], table[2], table[3].astype(np.int32), table[4].astype(np.int8))

@@ -77,6 +77,7 @@ def test_two_thousand_seeds(ours: People, channels: list[int], first: int) -> No
     assert differing(ours, channels, range(first, first + PART_COUNT))[0] == []
 
 
+@pytest.mark.slow
 def test_a_delivery_that_is_not_told_again_is_seen(ours: People, channels: list[int]) -> None:
     assert differing(ours, channels, range(12), "not told again", is_one_enough=True)[0]
 

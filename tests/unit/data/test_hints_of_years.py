@@ -75,7 +75,13 @@ def name_holidays(people: People, version: int, first_day: date, holidays: Seque
     add_tariff_version(actor=people.administrator, now=NOW, name="town", document=document)
 
 
-@pytest.mark.parametrize("is_told", [True, False], ids=["told", "the planted fault: not told"])
+@pytest.mark.parametrize(
+    "is_told",
+    [
+        pytest.param(True, id="told"),
+        pytest.param(False, id="the planted fault: not told", marks=pytest.mark.slow),
+    ],
+)
 def test_a_holiday_of_last_year_that_is_named_late_is_no_like_day(
     *, wired: Town, ours: People, street: Street, monkeypatch: pytest.MonkeyPatch, is_told: bool
 ) -> None:

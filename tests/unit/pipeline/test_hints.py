@@ -119,6 +119,7 @@ def test_the_order_in_which_meters_that_tell_of_each_other_arrive_changes_nothin
     assert list(different(is_node=is_node, seeds=seeds)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_node", [False, True], ids=["check meter", "node"])
 def test_marks_that_are_lost_are_caught(*, is_node: bool) -> None:
     assert any(different(is_forgetful=True, is_node=is_node))

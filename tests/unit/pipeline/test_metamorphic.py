@@ -167,6 +167,7 @@ def test_the_order_of_arrival_changes_nothing_in_a_hundred_thousand_shuffles(see
     assert next((index for index, is_other in shuffles if is_other), None) is None
 
 
+@pytest.mark.slow
 def test_every_world_of_the_soak_can_be_made() -> None:
     """What would end it after half an hour is known in a second."""
     worlds = [make_world(SOAK_SEED + first) for first in range(0, SOAK_SHUFFLES, SHUFFLES_A_WORLD)]
@@ -193,6 +194,7 @@ def test_a_winner_by_arrival_is_caught(always: tuple[str, ...]) -> None:
     assert any(differs(LastDeliveryWins, CAUGHT_WITHIN, always=always))
 
 
+@pytest.mark.slow
 def test_a_window_that_is_not_widened_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted fault: estimates that learnt from what is dirty are left as they were."""
     monkeypatch.setattr(derive, "widen_to_estimates", lambda ports, facts, span, now_s: span)

@@ -73,11 +73,13 @@ def state_of(street: Street) -> Any:
     return street.current(), findings, held(street.roll_ups, street)
 
 
-def test_silent_meters_read_ahead_end_as_those_asked_for_one_by_one() -> None:
-    kinds = [Kind.INTERVAL, Kind.CUMULATIVE] * 5
+@pytest.mark.parametrize("pairs_count", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_silent_meters_read_ahead_end_as_those_asked_for_one_by_one(pairs_count: int) -> None:
+    kinds = [Kind.INTERVAL, Kind.CUMULATIVE] * pairs_count
     assert state_of(live(kinds, is_many=True)) == state_of(live(kinds, is_many=False))
 
 
+@pytest.mark.slow
 def test_what_is_not_known_and_taken_for_known_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted fault: reads from before what was read ahead are taken not to be there."""
     kinds = [Kind.INTERVAL] * 6

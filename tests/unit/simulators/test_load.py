@@ -50,6 +50,7 @@ def test_days_have_believable_shapes(loads: Loads) -> None:
     assert kwh(loads, "shop-3", 14, 16) > 2 * kwh(loads, "shop-3", 2, 4)
 
 
+@pytest.mark.slow
 def test_two_months_of_everything_take_little_time() -> None:
     def two_months() -> None:
         loads = Loads(seed=1, starts_at_s=STARTS_AT_S)

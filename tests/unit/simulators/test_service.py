@@ -48,6 +48,7 @@ def end(process: subprocess.Popen[bytes]) -> bytes:
     return errors
 
 
+@pytest.mark.slow
 def test_the_whole_world_is_up_follows_the_clock_and_stops_when_told(tmp_path: Path) -> None:
     world = build_world(seed=2, now=CHECK_STARTS_AT, is_check=True, is_mqtt=False)
     (tmp_path / "world.json").write_text(world.to_json(), encoding="utf-8")
