@@ -11,7 +11,7 @@ import pytest
 from django.db import transaction
 
 from conformance.stores import running_store
-from conformance.verify_plants import HOME_DAY, HOME_NOON_SQL, OCTOBER_PLANTS, PLANTS, Plant, unguard
+from conformance.verify_plants import HOME_DAY, HOME_NOON_SQL, OCTOBER_PLANTS, PLANTS, ROLL_UP, Plant, unguard
 from conformance.verify_world import World, make_world
 from console_street import derive
 from relational import LONG_AGO, NOW
@@ -26,7 +26,7 @@ from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Bill, Contract, RebillCheck
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.collection.windows import mark_dirty
-from wattkeeper.data.registry.models import Series
+from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.store.archive import archive_month, list_destroyed, remove_month
 from wattkeeper.store.conformance_data import measured
 from wattkeeper.store.schema import TABLES
@@ -44,6 +44,7 @@ CHECKS = {
     "values.derived",
     "values.registers",
     "values.roll-ups",
+    "values.rates",
     "values.latest",
     "tariffs",
     "bills",
@@ -143,6 +144,33 @@ def test_the_values_of_a_run_whose_sum_is_not_known_are_counted_and_it_is_told(w
     (check,) = (check for check in world.verify() if check.name == "store.runs")
     assert not check.faults
     assert [(fault.code, fault.place["runs"]) for fault in check.unproved] == [("verify.runs-unsummed", 2)]
+
+
+def test_the_rates_of_a_day_come_to_the_day(world: World) -> None:
+    """Of days that were derived again since the contract holds; one rate is a watt-hour short on the last."""
+    day = "starts_at >= '2026-10-09 16:00:00' AND starts_at < '2026-10-12 16:00:00'"
+    home = f"series_id = {world.home.series_id}"
+    world.alter("measurement", f"DELETE WHERE {home} AND {day}")
+    span = (int(LONG_AGO.timestamp()), int(NOW.timestamp()))
+    channel = Channel.objects.get(meter_id=world.home.meter_id, reading_type="energy_import_register_kwh")
+    mark_dirty(tenant_id=world.tenant_id, now=NOW, reason="test", channels={channel.id: span})
+    derive(world.store, world.tenant_id)
+    (check,) = (check for check in world.verify() if check.name == "values.rates")
+    assert (check.examined_count, check.faults) == (3, [])
+    late = f"{home} AND starts_at = '2026-10-11 16:00:00'"
+    world.alter("rate_day", f"UPDATE energy_milliwh = energy_milliwh - 1000 WHERE rate_index = 0 AND {late}")
+    (check,) = (check for check in world.verify() if check.name == "values.rates")
+    (fault,) = check.faults
+    assert (fault.code, fault.place["series_id"], fault.place["date"]) == (
+        "verify.rates-wrong",
+        world.home.series_id,
+        "2026-10-12",
+    )
+    assert fault.place["wanted"] - fault.place["stored"] == 1000
+    later = ROLL_UP.replace("run_id", "run_id + 100")
+    world.store.execute(f"INSERT INTO roll_up SELECT {later} FROM roll_up WHERE grain = 1 AND {late}")
+    (check,) = (check for check in world.verify() if check.name == "values.rates")
+    assert (check.examined_count, check.faults) == (2, []), "it was another calendar's when the day changed"
 
 
 def test_what_is_issued_while_it_looks_is_no_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

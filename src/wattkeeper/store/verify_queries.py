@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wattkeeper.core.kernel.quality import Flag
+from wattkeeper.store.queries import integers
 from wattkeeper.store.receipts import FRAME_MIX, READ_MIX
 from wattkeeper.store.run_mixes import MIX_MODULUS, VALUE_MIX
 
@@ -122,4 +123,19 @@ def owners(table: str, column: str, at: str) -> str:
         f"SELECT tenant_id, {column} AS key, toInt64(count()) AS rows_count,"
         f" toInt64(toUnixTimestamp(min({at}))) AS first_at_s,"
         f" toInt64(toUnixTimestamp(max({at}))) AS last_at_s FROM {table} GROUP BY tenant_id, key{_ARROW}"
+    )
+
+
+def rate_days(tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> str:
+    """What the current rows of a calendar's rates come to, by series and day that starts in the span."""
+    figures = "held_count", "estimated_count", "energy_milliwh"
+    sums = ", ".join(f"toInt64(sum(rate_day.{name})) AS {name}" for name in figures)
+    return (
+        "SELECT series_id, toInt64(toUnixTimestamp(starts_at)) AS starts_at_s, calendar_id,"
+        f" max(rate_day.run_id) AS run_id, {sums} FROM (SELECT * FROM rate_day"
+        f" WHERE tenant_id = {int(tenant_id)} AND series_id IN {integers(series_ids)}"
+        f" AND toUnixTimestamp(starts_at) >= {int(from_s)} AND toUnixTimestamp(starts_at) < {int(to_s)}"
+        " ORDER BY series_id, starts_at, calendar_id, rate_index, run_id DESC"
+        " LIMIT 1 BY series_id, starts_at, calendar_id, rate_index) AS rate_day"
+        f" GROUP BY series_id, starts_at, calendar_id ORDER BY series_id, starts_at_s, calendar_id{_ARROW}"
     )

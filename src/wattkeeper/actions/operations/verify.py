@@ -10,6 +10,7 @@ from wattkeeper.actions.operations.progress import Progress, unwatched
 from wattkeeper.actions.operations.verify_bills import check_bills
 from wattkeeper.actions.operations.verify_days import check_balance, check_roll_ups
 from wattkeeper.actions.operations.verify_latest import check_latest
+from wattkeeper.actions.operations.verify_rates import check_rates
 from wattkeeper.actions.operations.verify_records import (
     check_archive,
     check_audit,
@@ -101,6 +102,7 @@ def _verify(
         ),
         ("values.registers", over(check_balance, sampled, sample_count)),
         ("values.roll-ups", over(check_roll_ups, series)),
+        ("values.rates", over(check_rates, series)),
         ("values.latest", lambda check, _: check_latest(check, store, away_spans(places.archive))),
         ("tariffs", over(check_tariffs, len(tenant_ids))),
         ("bills", over(check_bills, Bill.objects.filter(tenant_id__in=tenant_ids).count())),
