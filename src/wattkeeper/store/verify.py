@@ -21,6 +21,7 @@ from wattkeeper.store.windows import month_span
 
 FAULTS_MAX_COUNT = 1000  # of one check; there is one more that says so
 STAMP_AHEAD_MAX_S = 600
+_RUNS_COUNT = 1000  # asked for together
 OnDone = Callable[[int, int], None]  # told how much is done of how much
 Owners = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Rising ids of channels or series, and the organisation of each; both of shape (ids,)."""
@@ -84,26 +85,25 @@ Examine = Callable[[Check, OnDone], None]
 
 def store_checks(
     store: SqlStore,
-    runs: Mapping[int, Written],
     away: Mapping[str, Set[int]],
     *,
     now_s: int,
-    known_runs: Callable[[], Set[int]],
+    written: Callable[[], Mapping[int, Written]],
     known_owners: Callable[[], Mapping[str, Owners]],
 ) -> Sequence[tuple[str, Examine]]:
     """
     Return every check of the store itself by name.
 
-    `runs`: what each run says that it wrote; `away`: months by table that are only in the archive.
-    `known_runs` is asked after the store, so that it knows of every run whose values were found; so is
-    `known_owners`: organisation by channel or series, for each column that names one.
+    `away`: months by table that are only in the archive. `written`, what each run says that it wrote, is
+    asked before the store and after it, so that it knows of every run whose values were found;
+    `known_owners`, organisation by channel or series for each column that names one, after it.
     """
     return (
         ("store.parts", lambda check, on_done: _check_parts(store, check, on_done)),
         ("store.batches", lambda check, _: _check_batches(store, check, away)),
         ("store.frames", lambda check, _: _check_frames(store, check, away)),
         ("store.stamps", lambda check, _: _check_stamps(store, check, now_s)),
-        ("store.runs", lambda check, _: _check_runs(store, check, runs, known_runs)),
+        ("store.runs", lambda check, _: _check_runs(store, check, written)),
         ("store.owners", lambda check, on_done: _check_owners(store, check, known_owners, on_done)),
     )
 
@@ -239,29 +239,35 @@ def _check_stamps(store: SqlStore, check: Check, now_s: int) -> None:
         )
 
 
-def _check_runs(
-    store: SqlStore, check: Check, runs: Mapping[int, Written], known_runs: Callable[[], Set[int]]
-) -> None:
+def _check_runs(store: SqlStore, check: Check, written: Callable[[], Mapping[int, Written]]) -> None:
     """Each run's values are all there, once, and the same, also those that were derived again since.
 
-    A run that was cut short may have written more than it says.
+    A run that was cut short may have written more than it says; one at work says so before or after.
     """
-    unsummed = 0
+    runs = written()
     rows_of_runs = store.select(verify_queries.RUNS).to_pylist()
     sums_of_runs = store.select(verify_queries.SUMS_RUNS).to_pylist()
-    known = known_runs()
-    for row in rows_of_runs:
-        run_id, rows, distinct = row["run_id"], row["rows_count"], row["distinct_count"]
-        check.examined_count += rows
+    known = written()
+    check.examined_count = sum(row["rows_count"] for row in rows_of_runs)
+    doubted = [
+        row for row in rows_of_runs if (row["rows_count"], row["values_mix"]) != runs.get(row["run_id"])
+    ]
+    distinct_of = _distinct_values(store, [row["run_id"] for row in doubted])
+    unsummed = 0
+    for row in doubted:
+        run_id, rows = row["run_id"], row["rows_count"]
+        distinct, told = distinct_of[run_id], runs.get(run_id, _NOTHING)
         if run_id not in known:
             check.fault("verify.run-unknown", run_id=run_id, found=distinct)
         elif rows != distinct:
             check.fault("verify.run-twice", run_id=run_id, doubled=rows - distinct, **_span(row))
-        elif distinct < (told := runs.get(run_id, _NOTHING)).values_count:
+        elif distinct < told.values_count:
             check.fault("verify.run-short", run_id=run_id, found=distinct, of=told.values_count, **_span(row))
+        elif told != known[run_id]:
+            continue
         elif distinct > told.values_count or told.values_mix is None:
             unsummed += 1
-        elif row["values_mix"] != told.values_mix:
+        else:
             series = {name: row[name] for name in ("first_series_id", "last_series_id")}
             check.fault("verify.run-changed", run_id=run_id, **series, **_span(row))
     if unsummed:
@@ -276,6 +282,13 @@ def _check_runs(
     for run_id, told in sorted(runs.items()):
         if told.values_count and run_id not in found:
             check.fault("verify.run-short", run_id=run_id, found=0, of=told.values_count)
+
+
+def _distinct_values(store: SqlStore, run_ids: Sequence[int]) -> dict[int, int]:
+    """Return how many values of each run there are, each once."""
+    slices = [run_ids[start : start + _RUNS_COUNT] for start in range(0, len(run_ids), _RUNS_COUNT)]
+    rows = [row for ids in slices for row in store.select(verify_queries.distinct_values(ids)).to_pylist()]
+    return {row["run_id"]: row["distinct_count"] for row in rows}
 
 
 def _check_owners(

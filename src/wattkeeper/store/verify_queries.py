@@ -56,7 +56,6 @@ ALL_COUNTS = (
 )
 RUNS = (
     "SELECT run_id, toInt64(count()) AS rows_count,"
-    " toInt64(uniqExact(tenant_id, series_id, starts_at)) AS distinct_count,"
     f" sum({VALUE_MIX}) % {MIX_MODULUS} AS values_mix,"
     " min(series_id) AS first_series_id, max(series_id) AS last_series_id,"
     " toInt64(toUnixTimestamp(min(starts_at))) AS first_at_s,"
@@ -71,6 +70,14 @@ SUMS_RUNS = " UNION ALL ".join(
     )
 )
 SUMS_RUNS += _ARROW
+
+
+def distinct_values(run_ids: Sequence[int]) -> str:
+    """How many values of some runs there are, each once: a question that takes memory for each of them."""
+    return (
+        "SELECT run_id, toInt64(uniqExact(tenant_id, series_id, starts_at)) AS distinct_count"
+        f" FROM measurement WHERE run_id IN {integers(run_ids)} GROUP BY run_id{_ARROW}"
+    )
 
 
 def parts(table: str) -> str:

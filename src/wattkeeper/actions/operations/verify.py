@@ -30,7 +30,6 @@ from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.billing.models import Bill
-from wattkeeper.data.collection.models import Run
 from wattkeeper.data.registry.models import Tenant
 from wattkeeper.pipeline.ports import Ports
 from wattkeeper.store.archive import MONTHLY, away_months
@@ -90,10 +89,9 @@ def _verify(
     checks: Iterable[tuple[str, Examine]] = (
         *store_checks(
             store,
-            written(tenant_ids, places.archive),
             away,
             now_s=to_seconds(now.replace(microsecond=0)),
-            known_runs=lambda: set(Run.objects.values_list("id", flat=True)),
+            written=lambda: written(places.archive),
             known_owners=known_owners,
         ),
         (
