@@ -35,6 +35,8 @@ def mix_columns(columns: Sequence[NDArray[np.generic]]) -> NDArray[np.uint64]:
     for column, factor in zip(columns, _FACTORS, strict=False):
         if column.strides == (0,) and len(column):  # all alike
             total += column[:1].astype(np.uint64) * np.uint64(factor)
+        elif column.dtype == np.int64:  # the same bits; to cast them costs three times as much
+            total += column.view(np.uint64) * np.uint64(factor)
         else:
             total += np.multiply(column, np.uint64(factor), dtype=np.uint64, casting="unsafe")
     total ^= total >> np.uint64(32)
