@@ -1,12 +1,13 @@
 """What every reader of a file gives: blocks of intervals, and an error for each row that is not in them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 
+Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 ERRORS_AT_MOST = 1000
 NAME_LENGTH_AT_MOST = 64
@@ -30,14 +31,16 @@ class RowError:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntervalBlock:
-    """Intervals of one channel of one meter, in time order, each once; arrays of shape (n,), int64.
+    """Intervals of one channel of one meter, in time order, each once; arrays of shape (n,).
 
     `value_milli` counts thousandths of `unit`, a base unit (``Wh``, ``varh``, ``V`` ...): milliwatt-hours
-    where the unit is ``Wh``. `starts_at_s` in UTC seconds. `provenance`, `flags` and `method` as in
-    `core.kernel.quality`; a MISSING interval's value is 0 and means nothing. An `interval_s` of 0 is a
-    register: each value is what it shows at that instant. What the file says beyond that is a note
-    (notes.py): ``notes[note_index[k]]``, where the first note is always the empty one. A reader gives names
-    that `is_name` takes, and times within `is_time`.
+    where the unit is ``Wh``. `starts_at_s` in UTC seconds. An `interval_s` of 0 is a register: each value is
+    what it shows at that instant. `kind_index` says which row of `kinds` an interval has, shape (kinds, 4):
+    `provenance`, `flags` and `method` as in `core.kernel.quality`, and which of the notes. A MISSING
+    interval's value is 0 and means nothing; a note (notes.py) is what the file says beyond that, the first is
+    always the empty one. A reader gives names that `is_name` takes, and times within `is_time`.
+
+    20 bytes an interval: what few kinds say of many is held once.
     """
 
     usage_point: str
@@ -47,17 +50,41 @@ class IntervalBlock:
     interval_s: int
     starts_at_s: Int64s
     value_milli: Int64s
-    provenance: Int64s
-    flags: Int64s
-    method: Int64s
+    kind_index: Int32s
+    kinds: Int64s
     notes: tuple[str, ...] = ("",)
-    note_index: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     modulus_milli: int = 0  # where a register begins at 0 again; 0: the file does not say
 
-    def __post_init__(self) -> None:
-        """Let a block without notes have the empty one everywhere."""
-        if len(self.note_index) != len(self.starts_at_s):
-            object.__setattr__(self, "note_index", np.zeros(len(self.starts_at_s), dtype=np.int64))
+    @property
+    def provenance(self) -> Int64s:
+        """Return the provenance of each interval."""
+        return self._told(0)
+
+    @property
+    def flags(self) -> Int64s:
+        """Return the flags of each interval."""
+        return self._told(1)
+
+    @property
+    def method(self) -> Int64s:
+        """Return by which method each interval was estimated."""
+        return self._told(2)
+
+    @property
+    def note_index(self) -> Int64s:
+        """Return which note each interval has."""
+        return self._told(3)
+
+    def _told(self, part: int) -> Int64s:
+        told: Int64s = self.kinds[self.kind_index, part]
+        return told
+
+    def where(self, is_kept: NDArray[np.bool_]) -> "IntervalBlock":
+        """Return some of the intervals."""
+        columns = {
+            name: getattr(self, name)[is_kept] for name in ("starts_at_s", "value_milli", "kind_index")
+        }
+        return replace(self, **columns)
 
     @property
     def value_milliwh(self) -> Int64s:

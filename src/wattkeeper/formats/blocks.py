@@ -8,7 +8,7 @@ import numpy as np
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, quality_name
-from wattkeeper.formats.api import Int64s, IntervalBlock, LossList
+from wattkeeper.formats.api import Int32s, Int64s, IntervalBlock, LossList
 
 Key = tuple[str, str, str, str, int]
 
@@ -20,16 +20,36 @@ def key_of(block: IntervalBlock) -> Key:
 
 def kinds_of(block: IntervalBlock) -> tuple[list[tuple[Quality, str]], Int64s]:
     """Return each quality and note that occurs, and which of them each interval has, shape (n,)."""
-    columns = (block.provenance, block.flags, block.method, block.note_index)
-    sizes = (len(Provenance), 2 * max(Flag), len(Method), len(block.notes))
-    unlike, place = np.unique(np.ravel_multi_index(columns, sizes), return_inverse=True)
+    used, place = np.unique(block.kind_index, return_inverse=True)
     kinds = [
         (Quality(Provenance(provenance), Flag(flags), Method(method)), block.notes[note])
-        for provenance, flags, method, note in zip(
-            *map(np.ndarray.tolist, np.unravel_index(unlike, sizes)), strict=True
-        )
+        for provenance, flags, method, note in block.kinds[used].tolist()
     ]
     return kinds, place
+
+
+def table_of(kinds: Sequence[tuple[Quality, str]]) -> tuple[Int64s, tuple[str, ...]]:
+    """Return `kinds` and `notes` of a block whose `kind_index` says which of some kinds each interval has."""
+    notes = {note: at for at, note in enumerate(dict.fromkeys(["", *[note for _quality, note in kinds]]))}
+    rows = [(*[int(part) for part in quality], notes[note]) for quality, note in kinds]
+    return np.array(rows, dtype=np.int64).reshape(-1, 4), tuple(notes)
+
+
+def kind_columns(
+    kinds: Sequence[tuple[Quality, str]], place: Sequence[int] | Int64s
+) -> tuple[Int32s, Int64s, tuple[str, ...]]:
+    """Return `kind_index`, `kinds` and `notes` of a block; `place` says which kind each interval has."""
+    unlike = {kind: at for at, kind in enumerate(dict.fromkeys(kinds))}
+    index = np.array([unlike[kind] for kind in kinds], dtype=np.int32)
+    return index[np.asarray(place, dtype=np.int64)], *table_of(list(unlike))
+
+
+def quality_columns(provenance: Int64s, flags: Int64s, method: Int64s) -> tuple[Int32s, Int64s]:
+    """Return `kind_index` and `kinds` of a block without notes, from what each interval has, shape (n,)."""
+    sizes = (len(Provenance), 2 * max(Flag), len(Method), 1)
+    codes = np.ravel_multi_index((provenance, flags, method, np.zeros_like(flags)), sizes)
+    unlike, place = np.unique(codes, return_inverse=True)
+    return place.astype(np.int32), np.stack(np.unravel_index(unlike, sizes), axis=1)
 
 
 def make_block(
@@ -47,19 +67,8 @@ def make_block(
     order = np.argsort(at_s, kind="stable")
     order = order[np.diff(at_s[order], prepend=np.iinfo(np.int64).min) != 0] if len(order) else order
     where = np.asarray(place, dtype=np.int64)[order]
-    notes = tuple(dict.fromkeys(["", *[note for _quality, note in kinds]]))
-    places = {note: index for index, note in enumerate(notes)}
-    quality = np.array([[int(part) for part in quality] for quality, _note in kinds], np.int64).reshape(-1, 3)
-    return IntervalBlock(
-        *key,
-        starts_at_s=at_s[order],
-        value_milli=np.asarray(value_milli, dtype=np.int64)[order],
-        provenance=quality[where, 0],
-        flags=quality[where, 1],
-        method=quality[where, 2],
-        notes=notes,
-        note_index=np.array([places[note] for _quality, note in kinds], np.int64)[where],
-    )
+    values = np.asarray(value_milli, dtype=np.int64)[order]
+    return IntervalBlock(*key, at_s[order], values, *kind_columns(kinds, where))
 
 
 def rows_of(

@@ -14,7 +14,7 @@ import numpy as np
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_aemo, decode_espi, decode_mscons
 from wattkeeper.formats.api import IntervalBlock, LossList
-from wattkeeper.formats.blocks import kinds_of
+from wattkeeper.formats.blocks import kind_columns, kinds_of
 from wattkeeper.formats.csv_cells import FORMULA_STARTS
 from wattkeeper.formats.detect import Format
 from wattkeeper.formats.espi import READING_FIELDS, TYPE_FIELDS
@@ -73,9 +73,9 @@ def hold_details(form: Format, block: IntervalBlock, losses: LossList) -> Interv
     if not lost:
         return block
     tell_details(losses, lost_count, lost)
-    places = {note: at for at, note in enumerate(dict.fromkeys(["", *kept_notes]))}
-    index = np.array([places[note] for note in kept_notes], dtype=np.int64)
-    return replace(block, notes=tuple(places), note_index=index[place])
+    kept_kinds = [(quality, note) for (quality, _note), note in zip(kinds, kept_notes, strict=True)]
+    index, table, notes = kind_columns(kept_kinds, place)
+    return replace(block, kind_index=index, kinds=table, notes=notes)
 
 
 def _split(can_say: CanSay | None, form: Format, quality: Quality, note: str) -> tuple[str, set[str]]:

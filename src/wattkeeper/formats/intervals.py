@@ -1,5 +1,6 @@
 """Single intervals as a reader of messages meets them, gathered and turned into blocks together."""
 
+from array import array
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,18 +8,21 @@ import numpy as np
 from wattkeeper.core.kernel.quality_codes import Quality
 from wattkeeper.formats.api import ErrorList, IntervalBlock, is_name, is_time
 from wattkeeper.formats.blocks import Key, make_block
-from wattkeeper.formats.decimals import CODES, FINE, to_signed
+from wattkeeper.formats.decimals import CODES, FINE, PADDING, to_signed_at
 
 Kind = tuple[Quality, str]
 
 
 @dataclass(slots=True)
 class _Held:
-    lines: list[int] = field(default_factory=list)
-    starts_at_s: list[int] = field(default_factory=list)
-    values: list[bytes] = field(default_factory=list)
-    exponents: list[int] = field(default_factory=list)
-    kinds: list[int] = field(default_factory=list)
+    """Columns of like length, no object an interval; the texts of values stand behind each other."""
+
+    lines: "array[int]" = field(default_factory=lambda: array("i"))
+    starts_at_s: "array[int]" = field(default_factory=lambda: array("q"))
+    values: bytearray = field(default_factory=lambda: bytearray(PADDING))
+    ends: "array[int]" = field(default_factory=lambda: array("q", [len(PADDING)]))
+    exponents: "array[int]" = field(default_factory=lambda: array("b"))
+    kinds: "array[int]" = field(default_factory=lambda: array("i"))
 
 
 class IntervalCollector:
@@ -36,7 +40,8 @@ class IntervalCollector:
             held = self._held[key] = _Held()
         held.lines.append(line)
         held.starts_at_s.append(at_s)
-        held.values.append(value.encode("ascii", "replace"))
+        held.values += value.encode("ascii", "replace")
+        held.ends.append(len(held.values))
         held.exponents.append(exponent)
         held.kinds.append(self._kinds.setdefault(kind, len(self._kinds)))
 
@@ -53,9 +58,9 @@ class IntervalCollector:
             for line in held.lines:
                 self._errors.add(line, 0, "csv.wrong-name")
             return None
-        values, wrong = to_signed(held.values, np.array(held.exponents, dtype=np.int64))
-        lines = np.array(held.lines, dtype=np.int64)
-        starts_at_s = np.array(held.starts_at_s, dtype=np.int64)
+        ends, exponents = np.asarray(held.ends), np.asarray(held.exponents).astype(np.int64)
+        values, wrong = to_signed_at(np.frombuffer(held.values, np.uint8), ends[:-1], ends[1:], exponents)
+        starts_at_s = np.asarray(held.starts_at_s)
         is_held = is_time(starts_at_s, key[4])
         for row in np.flatnonzero((wrong != FINE) | ~is_held).tolist():
             code = CODES[int(wrong[row])] if is_held[row] else "formats.time-out-of-range"
@@ -67,9 +72,9 @@ class IntervalCollector:
         order = np.lexsort((kept, at_s))
         is_again = np.diff(at_s[order], prepend=np.iinfo(np.int64).min) == 0
         for row in kept[order[is_again]].tolist():
-            self._errors.add(int(lines[row]), 0, twice_code)
+            self._errors.add(held.lines[row], 0, twice_code)
         rows = kept[order[~is_again]]
-        used, place = np.unique(np.array(held.kinds)[rows], return_inverse=True)
+        used, place = np.unique(np.asarray(held.kinds)[rows], return_inverse=True)
         return make_block(
             key, at_s[order[~is_again]], values[rows], [kinds[index] for index in used.tolist()], place
         )

@@ -1,5 +1,6 @@
 """NEM12 days: many 300 records at a time become a matrix of integers, at the end one block a stream."""
 
+from array import array
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -7,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from wattkeeper.core.kernel.instants import to_seconds
-from wattkeeper.formats.api import LATEST_S, ErrorList, Int64s, IntervalBlock
+from wattkeeper.formats.api import LATEST_S, ErrorList, Int32s, Int64s, IntervalBlock
+from wattkeeper.formats.blocks import Key, table_of
 from wattkeeper.formats.decimals import BLANK, CODES, FINE, Verdicts, to_integers_at
 from wattkeeper.formats.nem12_kinds import (
     DAY_S,
@@ -25,12 +27,13 @@ MARKET_OFFSET = timedelta(hours=10)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Batch:
+    """Days, shape (days,); their values are held apart."""
+
+    ranges: dict[int, Int32s]  # of a variable day, by its line: the kind of each interval
     stream: Int64s
     number: Int64s
     starts_at_s: Int64s
-    value_milli: Int64s  # (days, intervals)
     kind: Int64s
-    ranges: dict[int, Int64s]  # of a variable day, by its line: the kind of each interval
 
 
 class DayCollector:
@@ -42,6 +45,7 @@ class DayCollector:
         self._table = KindTable(errors)
         self._days: dict[bytes, int] = {}
         self._batches: dict[int, list[_Batch]] = {}
+        self._values: dict[int, array[int]] = {}  # they grow in place, shape (days x intervals,)
 
     def add_header(self, stream: Stream, note: HeaderNote) -> int:
         """Take a 200 record and return its index."""
@@ -56,10 +60,15 @@ class DayCollector:
             self._add_like(lines if is_like.all() else lines.where(is_like), count, details)
 
     def blocks(self) -> list[IntervalBlock]:
-        """Return the blocks in the order their streams came; a day that comes again is an error."""
+        """Return the blocks in the order their streams came; a day that comes again is an error.
+
+        What was gathered is given up.
+        """
         found = {}
-        for batches in self._batches.values():
-            found.update(self._blocks_of(batches))
+        while self._batches:
+            count, batches = self._batches.popitem()
+            values = np.asarray(self._values.pop(count)).reshape(-1, count)
+            found.update(self._blocks_of(batches, values))
         return [found[index] for index in sorted(found)]
 
     def _add_like(self, lines: Lines, count: int, details: dict[int, Details]) -> None:
@@ -86,10 +95,11 @@ class DayCollector:
                 code = "nem12.negative" if is_negative else CODES[int(wrong[row, index])]
                 self._errors.add(int(lines.number[row]), index + 3, code)
         stream = np.array(self._table.streams)[lines.header]
-        columns = (stream, lines.number, starts_at_s, values, kind)
+        columns = [stream, lines.number, starts_at_s, kind]
         if not is_fine.all():
-            columns = tuple(column[is_fine] for column in columns)  # type: ignore[assignment]
-        self._batches.setdefault(count, []).append(_Batch(*columns, ranges))
+            columns, values = [column[is_fine] for column in columns], values[is_fine]
+        self._batches.setdefault(count, []).append(_Batch(ranges, *columns))
+        self._values.setdefault(count, array("q")).frombytes(values.view(np.uint8).data)
 
     def _powers(self, headers: Int64s, count: int) -> int | Int64s:
         powers = np.array(self._table.exponents)[headers]
@@ -113,7 +123,7 @@ class DayCollector:
         return self._days[text]
 
     def _blank_missing(
-        self, number: Int64s, kind: Int64s, ranges: dict[int, Int64s], values: Int64s, wrong: Verdicts
+        self, number: Int64s, kind: Int64s, ranges: dict[int, Int32s], values: Int64s, wrong: Verdicts
     ) -> None:
         """Let missing intervals be blank; their value is 0."""
         is_missing = np.array(self._table.is_missing, dtype=np.bool_)
@@ -124,12 +134,11 @@ class DayCollector:
             wrong[row][missing & (wrong[row] == BLANK)] = FINE
             values[row][np.broadcast_to(missing, values[row].shape)] = 0
 
-    def _blocks_of(self, batches: list[_Batch]) -> dict[int, IntervalBlock]:
+    def _blocks_of(self, batches: list[_Batch], values: Int64s) -> dict[int, IntervalBlock]:
         stream, number, starts_at_s, kind = (
             np.concatenate([getattr(batch, name) for batch in batches])
             for name in ("stream", "number", "starts_at_s", "kind")
         )
-        values = np.concatenate([batch.value_milli for batch in batches])
         ranges = {line: kinds for batch in batches for line, kinds in batch.ranges.items()}
         order = np.lexsort((number, starts_at_s, stream))
         is_again = (np.diff(stream[order], prepend=-1) == 0) & (np.diff(starts_at_s[order], prepend=-1) == 0)
@@ -141,46 +150,28 @@ class DayCollector:
         if not np.array_equal(order, np.arange(len(values))):
             values = values[order]
         return self._cut(
-            _Batch(stream[order], number[order], starts_at_s[order], values, kind[order], ranges)
+            _Batch(ranges, *[column[order] for column in (stream, number, starts_at_s, kind)]), values
         )
 
-    def _cut(self, days: _Batch) -> dict[int, IntervalBlock]:
+    def _cut(self, days: _Batch, values: Int64s) -> dict[int, IntervalBlock]:
         """Return a block of each stream: parts of arrays that all of them share, and of notes likewise."""
         if not len(days.stream):
             return {}
-        count = days.value_milli.shape[1]
-        place = np.repeat(np.maximum(days.kind, 0), count)
+        count = values.shape[1]
+        place = np.repeat(np.maximum(days.kind, 0).astype(np.int32), count)
         for row in np.flatnonzero(days.kind == IN_RANGES).tolist():
             place[row * count : (row + 1) * count] = days.ranges[int(days.number[row])]
-        kinds = self._table.kinds
-        notes = {note: index for index, note in enumerate(dict.fromkeys(["", *[one.note for one in kinds]]))}
+        kinds, notes = table_of(self._table.kinds)
         steps = np.arange(0, DAY_S, DAY_S // count, dtype=np.int64)
         starts_at_s = (days.starts_at_s[:, None] + steps).ravel()
-        values = days.value_milli.ravel()
-        provenance, flags, method = (
-            np.array([int(one.quality[at]) for one in kinds], np.int64)[place] for at in range(3)
-        )
-        note_index = np.array([notes[one.note] for one in kinds], np.int64)[place]
-        streams, all_notes = list(self._streams), tuple(notes)
+        values = values.ravel()
+        streams = list(self._streams)
         edges = [0, *(np.flatnonzero(np.diff(days.stream)) + 1).tolist(), len(days.stream)]
         found = {}
         for (first, last), index in zip(pairwise(edges), days.stream[edges[:-1]].tolist(), strict=True):
             part = slice(first * count, last * count)
-            usage_point, meter_serial, channel, unit, interval_s, _exponent = streams[index]
-            found[index] = IntervalBlock(
-                usage_point,
-                meter_serial,
-                channel,
-                unit,
-                interval_s,
-                starts_at_s[part],
-                values[part],
-                provenance[part],
-                flags[part],
-                method[part],
-                all_notes,
-                note_index[part],
-            )
+            key: Key = streams[index].key
+            found[index] = IntervalBlock(*key, starts_at_s[part], values[part], place[part], kinds, notes)
         return found
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.quality import Provenance
-from wattkeeper.formats.api import ErrorList, Int64s
+from wattkeeper.formats.api import ErrorList, Int32s, Int64s
+from wattkeeper.formats.blocks import Key
 from wattkeeper.formats.decimals import Bytes
 from wattkeeper.formats.nem12_quality import TAIL_COUNT, VARIABLE, Kind, dates_of, parse_tail
 
@@ -26,6 +27,11 @@ class Stream(NamedTuple):
     unit: str
     interval_s: int
     exponent: int
+
+    @property
+    def key(self) -> Key:
+        """Return what tells the stream's block from others."""
+        return self.usage_point, self.meter_serial, self.channel, self.unit, self.interval_s
 
     @property
     def interval_count(self) -> int:
@@ -102,10 +108,10 @@ class KindTable:
 
     def kinds_of(
         self, lines: Lines, count: int, details: dict[int, Details]
-    ) -> tuple[Int64s, dict[int, Int64s]]:
+    ) -> tuple[Int64s, dict[int, Int32s]]:
         """Return each day's kind (or REFUSED, IN_RANGES), and of variable days each interval's."""
         kinds = np.empty(len(lines.number), dtype=np.int64)
-        ranges: dict[int, Int64s] = {}
+        ranges: dict[int, Int32s] = {}
         tails_at = (lines.commas[lines.first_comma + count + 1] + 1).tolist()
         notes = np.array(self._note_of)[lines.header].tolist()
         rows = zip(tails_at, lines.ends_at.tolist(), notes, lines.number.tolist(), strict=True)
@@ -133,7 +139,7 @@ class KindTable:
 
     def _kind_in_full(
         self, lines: Lines, row: int, count: int, kind: int | str, details: Details
-    ) -> tuple[int, Int64s | None]:
+    ) -> tuple[int, Int32s | None]:
         """Return the kind of a day that is wrong, has ranges or reads, or should have."""
         number = int(lines.number[row])
         start = int(lines.commas[lines.first_comma[row] + count + 1]) + 1
@@ -168,9 +174,9 @@ class KindTable:
 
     def _spread(
         self, number: int, count: int, ranges: Sequence[tuple[int, list[str]]], more: dict[str, str]
-    ) -> Int64s | None:
+    ) -> Int32s | None:
         """Return the kind of each interval of a variable day, None after noting what is wrong."""
-        kinds = np.empty(count, dtype=np.int64)
+        kinds = np.empty(count, dtype=np.int32)
         covered_count = 0
         for line, cells in ranges:
             bounds = [cell.strip() for cell in cells[1:3]]

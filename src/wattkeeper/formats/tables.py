@@ -1,10 +1,12 @@
 """Rows of a table to blocks of intervals, as a mapping says; an error for each row left out."""
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -21,7 +23,7 @@ from wattkeeper.formats.api import (
     is_name,
     is_time,
 )
-from wattkeeper.formats.blocks import Key, make_block
+from wattkeeper.formats.blocks import Key, table_of
 from wattkeeper.formats.csv_cells import restore
 from wattkeeper.formats.csv_times import (
     AMBIGUOUS,
@@ -46,6 +48,7 @@ _NOT_IN_DAY = "csv.not-in-day"
 Cells = Sequence[str]
 Rows = Iterable[tuple[int, Cells]]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.signedinteger]
 _Text = TypeVar("_Text", bound=Hashable)
 _Result = TypeVar("_Result")
 
@@ -65,23 +68,36 @@ class _Found(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Rows that were right, as columns of like length."""
+    """Rows that were right, as columns of like length; as narrow as a file allows, since all are held."""
 
-    key: Int64s
-    line: Int64s
+    key: Ints
+    line: Ints
     at_s: Int64s
-    later_s: Int64s  # after `at_s` the hour that a clock change repeats has the same wall clock again; else 0
+    later_s: Ints  # after `at_s` the hour that a clock change repeats has the same wall clock again; else 0
     value_milli: Int64s
-    kind: Int64s
+    kind: Ints
 
 
 @dataclass(slots=True)
 class _Held:
-    """All that was right so far; keys and kinds by their index."""
+    """All that was right so far; keys and kinds by their index; of rows the columns of a `_Part`.
+
+    These grow in place: no list of parts that would be there twice when it becomes one.
+    """
 
     keys: dict[Key, int] = field(default_factory=dict)
     kinds: dict[tuple[Quality, str], int] = field(default_factory=dict)
-    parts: list[_Part] = field(default_factory=list)
+    rows: tuple["array[int]", ...] = field(default_factory=lambda: tuple(array(code) for code in "iiqiqi"))
+
+    def take(self, part: _Part, is_kept: Bools) -> None:
+        """Take some rows."""
+        for held, column in zip(self.rows, part, strict=True):
+            held.frombytes(column[is_kept].astype(f"i{held.itemsize}").view(np.uint8).data)
+
+    def give_up(self) -> _Part:
+        """Return all rows; none are left."""
+        rows, self.rows = self.rows, ()
+        return _Part(*[np.asarray(held) for held in rows])
 
 
 class TableReader:
@@ -118,7 +134,7 @@ class TableReader:
 
     def finish(self) -> ParsedIntervals:
         """Return all that was read."""
-        blocks = self._blocks() if self._held.parts else []
+        blocks = self._blocks() if self._held.rows[0] else []
         if not blocks and not len(self._errors):
             self._errors.add(1, 0, "formats.no-intervals" if self._is_ready else "csv.no-header")
         return ParsedIntervals(blocks, self._errors.sorted())
@@ -167,24 +183,30 @@ class TableReader:
         self._columns = [_Column(context, column) for column in self._mapping.values]
 
     def _blocks(self) -> list[IntervalBlock]:
-        part = _Part(*(np.concatenate(columns) for columns in zip(*self._held.parts, strict=True)))
-        if part.later_s.any():
-            part = self._told_apart(part)
-        key, line, at_s, _later_s, value, kind = part
-        order = np.lexsort((line, at_s, key))
-        is_again = (np.diff(key[order], prepend=-1) == 0) & (np.diff(at_s[order], prepend=-1) == 0)
-        column = self._columns[0].column_of("time")
-        again = line[order[is_again]].tolist()
-        for number in dict.fromkeys(again) if self._mapping.has_days else again:
-            self._errors.add(number, column, "csv.interval-twice")
-        order = order[~is_again]
+        key, _line, at_s, _later_s, value, kind = self._in_order(self._told_apart(self._held.give_up()))
         keys, kinds = list(self._held.keys), list(self._held.kinds)
+        edges = [0, *(np.flatnonzero(key[1:] != key[:-1]) + 1).tolist(), len(key)]
         found = []
-        for rows in np.split(order, np.flatnonzero(np.diff(key[order])) + 1) if len(order) else ():
-            used, place = np.unique(kind[rows], return_inverse=True)
-            held = [kinds[index] for index in used.tolist()]
-            found.append(make_block(keys[int(key[rows[0]])], at_s[rows], value[rows], held, place))
+        for first, end in pairwise(edges if len(key) else ()):
+            used, place = np.unique(kind[first:end], return_inverse=True)
+            table, notes = table_of([kinds[index] for index in used.tolist()])
+            columns_of = at_s[first:end], value[first:end], place.astype(np.int32)
+            found.append(IntervalBlock(*keys[int(key[first])], *columns_of, table, notes))
         return found
+
+    def _in_order(self, part: _Part) -> _Part:
+        """Return the rows by key and time, each once: one that comes again is an error."""
+        if _is_in_order(part):
+            return part
+        order = np.lexsort((part.line, part.at_s, part.key))
+        key, at_s = part.key[order], part.at_s[order]
+        is_again = np.concatenate([[False], (key[1:] == key[:-1]) & (at_s[1:] == at_s[:-1])])
+        again = part.line[order[is_again]].tolist()
+        for number in dict.fromkeys(again) if self._mapping.has_days else again:
+            self._errors.add(number, self._columns[0].column_of("time"), "csv.interval-twice")
+        order, columns = order[~is_again], list(part)
+        del part, key, at_s  # nobody else has them: of one column after the other, not of all, there are two
+        return _Part(*[columns.pop(0)[order] for _name in _Part._fields])
 
     def _told_apart(self, rows: _Part) -> _Part:
         """Return the rows with those of a repeated hour at their instants, where the order tells these.
@@ -192,6 +214,8 @@ class TableReader:
         It does where each wall clock of the hour is there twice and the channel's intervals then follow each
         other without a gap from line to line; other rows of such an hour are errors.
         """
+        if not rows.later_s.any():
+            return rows
         order = np.lexsort((rows.line, rows.at_s, rows.key))
         rows = _Part(*(column[order] for column in rows))
         is_again = (np.diff(rows.key, prepend=-1) == 0) & (np.diff(rows.at_s, prepend=-1) == 0)
@@ -290,7 +314,7 @@ class _Column:
         keys = self._context.held.keys
         key = np.array([keys.setdefault(one.key, len(keys)) for one in found], dtype=np.int64)[found_at]
         part = _Part(np.repeat(key, count), np.repeat(lines, count), at_s, later_s, values, kind)
-        self._context.held.parts.append(_Part(*[column[is_kept] for column in part]))
+        self._context.held.take(part, is_kept)
 
     def _value_columns(self, columns: Sequence[Sequence[str]]) -> list[Sequence[str]]:
         return [columns[at] for at in self._values_at]
@@ -435,6 +459,12 @@ class _Column:
         if column is None:
             return None
         return column - 1 if isinstance(column, int) else self._context.places.get(column.lower())
+
+
+def _is_in_order(part: _Part) -> bool:
+    """Whether rows stand by key and time already, none twice: as in most files."""
+    is_later = (part.key[1:] == part.key[:-1]) & (part.at_s[1:] > part.at_s[:-1])
+    return bool(((part.key[1:] > part.key[:-1]) | is_later).all())
 
 
 def _has_blank_tail(cells: Cells, count: int) -> bool:

@@ -14,9 +14,8 @@ from format_files import shared_files
 from shared import shared_path
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, quality_name
-from wattkeeper.formats import blocks as blocks_module
 from wattkeeper.formats.api import FormatError, IntervalBlock, LossList
-from wattkeeper.formats.blocks import make_block, rows_of
+from wattkeeper.formats.blocks import make_block, rows_of, table_of
 from wattkeeper.formats.csv_cells import neutralise, restore
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.detect import FORMATS, Format
@@ -312,12 +311,11 @@ def test_teeth_a_lost_flag_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     quality = Quality(Provenance.MEASURED, Flag.POWER_LOST)
     block = make_block(("UP", "", "E1", "Wh", 900), [MARKET_MIDNIGHT_S], [5], [(quality, "")], [0])
     assert rows_of(reread("csv", [block])) == rows_of([block])
-    make = blocks_module.make_block
 
-    def forgetful(key: Any, starts: Any, values: Any, kinds: Any, place: Any) -> IntervalBlock:
-        return make(key, starts, values, [(q._replace(flags=Flag.NONE), note) for q, note in kinds], place)
+    def forgetful(kinds: Any) -> Any:
+        return table_of([(q._replace(flags=Flag.NONE), note) for q, note in kinds])
 
-    monkeypatch.setattr("wattkeeper.formats.tables.make_block", forgetful)
+    monkeypatch.setattr("wattkeeper.formats.tables.table_of", forgetful)
     assert rows_of(reread("csv", [block])) != rows_of([block])
 
 

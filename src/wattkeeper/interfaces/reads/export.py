@@ -14,6 +14,7 @@ from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.registry.models import Installation, Series
 from wattkeeper.data.registry.quantities import unit_of
 from wattkeeper.formats.api import IntervalBlock
+from wattkeeper.formats.blocks import quality_columns
 from wattkeeper.store.api import Measurements, ReadingStore
 
 CHANNELS = {
@@ -110,6 +111,7 @@ def _blocks(series: Series, values: Measurements, serials: Sequence[tuple[int, s
     ):
         part = slice(at, until)
         if until > at:
+            index, kinds = quality_columns(values.provenance[part], values.flags[part], values.method[part])
             blocks.append(
                 IntervalBlock(
                     usage_point=series.usage_point.code,
@@ -119,9 +121,8 @@ def _blocks(series: Series, values: Measurements, serials: Sequence[tuple[int, s
                     interval_s=series.interval_s,
                     starts_at_s=values.starts_at_s[part],
                     value_milli=values.value_milliwh[part],
-                    provenance=values.provenance[part],
-                    flags=values.flags[part],
-                    method=values.method[part],
+                    kind_index=index,
+                    kinds=kinds,
                 )
             )
     return blocks

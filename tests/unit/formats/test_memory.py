@@ -1,0 +1,118 @@
+"""What a file takes of the memory: bytes an interval, and no second copy of all of them on the way."""
+
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.quality_codes import Quality
+from wattkeeper.formats import tables
+from wattkeeper.formats.api import ErrorList, IntervalBlock
+from wattkeeper.formats.csv_intervals import read_csv
+from wattkeeper.formats.intervals import IntervalCollector
+from wattkeeper.formats.mapping import Mapping, Place, ValueColumn
+from wattkeeper.formats.nem12 import read_nem12
+
+HELD_BYTES = 20  # two of eight, one of four
+DAYS = [f"2026{month:02d}{day:02d}" for month in range(1, 13) for day in range(1, 29)]
+BY_DAY = Mapping(
+    time=("day",),
+    time_format="YYYYMMDD",
+    zone="UTC",
+    interval_s=Place(constant="900"),
+    usage_point=Place("point"),
+    values=(
+        ValueColumn(
+            "V1", Place(constant="E1"), Place(constant="kWh"), behind=tuple(f"V{k}" for k in range(2, 97))
+        ),
+    ),
+)
+
+
+def nem12(points_count: int, qualities: str) -> bytes:
+    """Return a file of 5 minutes: for each usage point a year of days, their qualities in turn."""
+    records = [b"100,NEM12,202603020000,MDP,RET"]
+    for point in range(points_count):
+        records.append(b"200,%010d,E1,1,E1,N1,METER1,kWh,5," % point)
+        for at, day in enumerate(DAYS):
+            tail = qualities[at % len(qualities)]
+            records.append(f"300,{day},{'1.234,' * 288}{tail},,,20260302000000,".encode())
+    return b"\n".join([*records, b"900", b""])
+
+
+def held_bytes(blocks: list[IntervalBlock]) -> float:
+    """Return the bytes that the arrays of blocks take, an interval."""
+    arrays = [array for one in blocks for array in (one.starts_at_s, one.value_milli, one.kind_index)]
+    return sum(array.nbytes for array in arrays) / sum(len(one.starts_at_s) for one in blocks)
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """Return the most that some work had allocated at once."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("qualities", ["A", "AE"])
+def test_a_nem12_file_is_held_once(qualities: str) -> None:
+    """An interval is 20 bytes, and at the peak one and a half times that, with all that a chunk takes."""
+    content = nem12(12, qualities).replace(b"E,,", b"E52,,")
+    count = 12 * len(DAYS) * 288
+    found = read_nem12(content)
+    assert (found.errors, held_bytes(found.blocks)) == ([], HELD_BYTES)
+    del found
+    assert peak_bytes(lambda: read_nem12(content)) < 30 * count + 12_000_000
+
+
+@pytest.mark.parametrize("is_in_order", [True, False])
+def test_a_table_is_put_in_order_a_column_at_a_time(*, is_in_order: bool) -> None:
+    reader = tables.TableReader(BY_DAY, ErrorList())
+    reader.take([(1, ["point", "day", *(f"V{k}" for k in range(1, 97))])])
+    days = DAYS if is_in_order else DAYS[::-1]
+    points = [f"P{at}" for at in range(3)]
+    rows = [[point, day, *["1.5"] * 96] for point in points for day in days]
+    for at in range(0, len(rows), 500):
+        reader.take(list(enumerate(rows[at : at + 500], at + 2)))
+    tracemalloc.start()
+    try:
+        blocks = reader.finish().blocks
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    count = len(rows) * 96
+    assert sum(len(block.starts_at_s) for block in blocks) == count
+    assert held_bytes(blocks) == HELD_BYTES
+    assert peak < (15 if is_in_order else 60) * count + 300_000
+    assert all((np.diff(block.starts_at_s) == 900).sum() > 95 * len(DAYS) - 1 for block in blocks)
+
+
+def test_a_table_in_no_order_is_read_as_in_order() -> None:
+    head = ",".join(["point", "day", *(f"V{k}" for k in range(1, 97))])
+    rows = [f"P{p},{day}," + ",".join(str(k) for k in range(96)) for p in range(2) for day in DAYS[:5]]
+    first, second = (read_csv("\n".join([head, *each]).encode(), BY_DAY) for each in (rows, rows[::-1]))
+    assert (first.errors, second.errors) == ([], [])
+    by_name = {block.usage_point: block for block in second.blocks}
+    for block in first.blocks:
+        other = by_name[block.usage_point]
+        assert np.array_equal(block.starts_at_s, other.starts_at_s)
+        assert np.array_equal(block.value_milli, other.value_milli)
+
+
+def test_gathered_intervals_are_no_objects() -> None:
+    """An interval of a message: 25 bytes and its text."""
+    collector = IntervalCollector(ErrorList())
+    key, kind = ("UP", "", "E1", "Wh", 900), (Quality(Provenance.MEASURED), "")
+    count = 20_000
+
+    def gather() -> None:
+        for at in range(count):
+            collector.add(key, at, 900 * at, str(at), 3, kind)
+
+    assert peak_bytes(gather) < 45 * count
+    (block,) = collector.blocks("mscons.value-twice")
+    assert np.array_equal(block.value_milli, 1000 * np.arange(count))
