@@ -45,4 +45,4 @@ def running_store(folder: Path) -> Iterator[HttpReadingStore]:
         yield client(folder, process)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)

@@ -58,7 +58,7 @@ def peer() -> Iterator[int]:
         yield port
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 @dataclass

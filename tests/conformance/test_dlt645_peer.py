@@ -37,7 +37,7 @@ server.set_04(0x04000101, "26112200")
 server.set_04(0x04000102, "101530")
 server.start()
 import time
-time.sleep(60)
+time.sleep(3600)
 """
 
 
@@ -45,7 +45,7 @@ class Line:
     """A blocking line for one driver; late and foreign frames are counted."""
 
     def __init__(self, port, driver):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.driver = driver
         self.buffer = b""
         self.sent_count = 0

@@ -115,7 +115,7 @@ def test_readings_that_are_gone_after_the_first_start_are_told(home: Path) -> No
         assert f"http://127.0.0.1:{port}" in process.stderr.readline()
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
     (home / "readings").rename(home.parent / "elsewhere")
     for verb in (("serve", "--port", str(free_port())), ("verify",)):
         done = shell(home, *verb)

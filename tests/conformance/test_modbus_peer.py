@@ -47,7 +47,7 @@ class Line:
     """A blocking line for one driver."""
 
     def __init__(self, port, driver):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.driver = driver
         self.buffer = b""
         self.answers_count = 0
@@ -144,7 +144,7 @@ def test_what_the_peer_lacks_is_left_out(peer):
 def test_file_records(peer):
     port, framing = peer
     octets = pdu.encode_request(pdu.ReadFile((pdu.FileSpan(1, 0, 10), pdu.FileSpan(2, 4, 10))))
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as line:
         line.sendall(encode_tcp(Adu(5, octets, 77)) if framing == "tcp" else encode_rtu(Adu(5, octets)))
         received = b""
         while (found := decode(received, framing)) is None:

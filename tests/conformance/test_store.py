@@ -111,7 +111,7 @@ def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
         process = spawn(tmp_path)
         assert client(tmp_path, process).counts(1).raw_reads == stored
     process.terminate()
-    process.wait(20)
+    process.wait(60)
 
 
 def test_a_second_owner_is_refused(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_restarted_store_is_found_again(tmp_path: Path) -> None:
     client(tmp_path, process)
     assert store.latest(1, [1])[1].value == 7
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     with pytest.raises(WattkeeperError) as stopped:
         store.counts(1)
     assert stopped.value.code == "store.not-running"

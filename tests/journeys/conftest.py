@@ -29,7 +29,7 @@ ARGUMENTS = [
 HERE = Path(__file__).resolve().parent
 BUILT = HERE.parents[1] / "src/wattkeeper/interfaces/web/static/built/wattkeeper.js"
 WIDTHS = {390: 844, 1280: 800}
-STARTS_WITHIN_S = 60.0
+STARTS_WITHIN_S = 120.0
 expect.set_options(timeout=30_000)
 
 
@@ -103,7 +103,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(url, json.loads((folder / "street.json").read_text()), folder)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         log.close()
 
 
@@ -114,7 +114,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         if process.poll() is not None:
             pytest.fail(log.read_text())
         try:
-            with urlopen(url, timeout=1):
+            with urlopen(url, timeout=10):
                 return
         except (URLError, OSError):
             time.sleep(0.1)

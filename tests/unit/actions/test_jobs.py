@@ -307,9 +307,9 @@ def test_the_heart_beats_during_one_long_step_and_stops_when_it_is_taken_over(
     job = job_queue.ClaimedJob(1, 1, "import", "", {}, None, 1, 0)
     beating = heart.Heart(job, lambda: NOW, beat_s=0.01)
     with beating:
-        assert all(beats.acquire(timeout=5) for _ in range(3))
+        assert all(beats.acquire(timeout=60) for _ in range(3))
         is_taken.set()
-        beating._thread.join(5)
+        beating._thread.join(60)
         assert not beating._thread.is_alive()
 
 

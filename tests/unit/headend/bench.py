@@ -75,7 +75,7 @@ class ManualClock:
         if instant >= self._now:
             self._settled.set()
 
-    async def settle(self, timeout_s: float = 20.0) -> None:
+    async def settle(self, timeout_s: float = 60.0) -> None:
         """Wait, in real time, until everything due is finished."""
         async with asyncio.timeout(timeout_s):
             await self._settled.wait()

@@ -235,7 +235,7 @@ async def knock(port: int, said: bytes = b"", drip: bytes = b"", host: str = "12
 
 
 @pytest.mark.parametrize(
-    ("said", "drip", "limit_s"), [(b"", b"", 0.3), (b"r", b"", 0.2), (b"", b"x" * 200, 0.2)]
+    ("said", "drip", "limit_s"), [(b"", b"", 0.3), (b"r", b"", 0.2), (b"", b"x" * 4000, 0.2)]
 )
 async def test_the_slow_are_ended_in_time(
     tmp_path: Path, port: int, said: bytes, drip: bytes, limit_s: float
@@ -244,7 +244,7 @@ async def test_the_slow_are_ended_in_time(
     async with at_the_door(tmp_path, listening(bus, port)) as (_, headend, _):
         lasted_s = await knock(port, said, drip)
         counts = headend.counts
-    assert limit_s * 0.9 <= lasted_s <= QUICK.first_frame_s + QUICK.quarantine_s + 5
+    assert limit_s * 0.9 <= lasted_s <= QUICK.first_frame_s + QUICK.quarantine_s + 60
     assert counts["dialled_in"] == 0
 
 

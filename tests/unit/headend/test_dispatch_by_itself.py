@@ -337,7 +337,7 @@ async def test_commands_are_not_held_up_by_calls_of_others() -> None:
         asyncio.get_running_loop().set_default_executor(shared)
         shared.submit(gate.wait)
         try:
-            async with benched() as bench, asyncio.timeout(5):
+            async with benched() as bench, asyncio.timeout(60):
                 await bench.dispatch().execute(CUT)
         finally:
             gate.set()
@@ -421,8 +421,8 @@ async def test_a_relay_that_was_read_while_the_outbox_was_asked_is_not_read_agai
 
         def pending(_now: datetime) -> Sequence[OutboxCommand]:
             ended = asyncio.run_coroutine_threadsafe(until(lambda: bench.told[-1:] == ["READ_BACK"]), loop)
-            ended.result(10)
-            asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), loop).result(10)
+            ended.result(60)
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), loop).result(60)
             return [CUT]
 
         bench.world.pending_read_backs = pending  # type: ignore[method-assign]

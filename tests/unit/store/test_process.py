@@ -47,7 +47,7 @@ def test_no_connection_is_asked_twice_at_a_time() -> None:
         thread.start()
     gate.release(7)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert answers == [b"answer"] * 7
     assert busy[1] <= 2
 
@@ -70,8 +70,8 @@ def test_closing_waits_for_who_is_asking() -> None:
     closing.join(0.05)
     assert closing.is_alive()
     gate.release(1)
-    closing.join(10)
-    asking.join(10)
+    closing.join(60)
+    asking.join(60)
     assert all(connection.is_closed for connection in connections)
 
 
@@ -88,5 +88,5 @@ def test_to_freeze_a_table_waits_for_who_inserts() -> None:
     assert freezing.is_alive()
     assert engine.ask("SELECT 1", is_bulk=True) == b"answer"
     insert_gate.release(1)
-    freezing.join(10)
+    freezing.join(60)
     assert not freezing.is_alive()

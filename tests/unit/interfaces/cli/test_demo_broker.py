@@ -39,8 +39,8 @@ def test_a_killed_demo_leaves_no_broker(tmp_path: Path) -> None:
     try:
         assert is_running(broker_pid)
         demo.kill()
-        demo.communicate(timeout=30)
-        deadline_s = time.monotonic() + 30
+        demo.communicate(timeout=120)
+        deadline_s = time.monotonic() + 120
         while is_running(broker_pid) and time.monotonic() < deadline_s:
             time.sleep(0.02)
         assert not is_running(broker_pid)

@@ -74,16 +74,16 @@ def test_served_to_others_it_is_https(tmp_path: Path) -> None:
         assert any(f"https://0.0.0.0:{port}" in line for line in said)
         certificate = tmp_path / "data" / "tls" / "certificate.pem"
         trusted = ssl.create_default_context(cafile=certificate)
-        with urlopen(f"https://127.0.0.1:{port}/login/", timeout=10, context=trusted) as answer:
+        with urlopen(f"https://127.0.0.1:{port}/login/", timeout=60, context=trusted) as answer:
             cookies = answer.headers.get_all("Set-Cookie")
             assert answer.headers.get("Strict-Transport-Security") is None  # nobody vouches for it
         assert cookies
         assert all("Secure" in cookie for cookie in cookies)
         with pytest.raises((URLError, ConnectionError)):
-            urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5)
+            urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60)
         with pytest.raises(URLError, match="CERTIFICATE_VERIFY_FAILED"):
-            urlopen(f"https://127.0.0.1:{port}/healthz", timeout=5)
+            urlopen(f"https://127.0.0.1:{port}/healthz", timeout=60)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
         shutil.rmtree(tmp_path / "data", ignore_errors=True)
