@@ -57,14 +57,18 @@ def make(folder: Path) -> tuple[Any, dict[str, Any]]:
 
 def work_for_ever(services: Any, folder: Path) -> None:
     """Let approved commands go and do jobs, as the worker does; none while FOLDER/hold is there."""
+    from console_street import derive
     from wattkeeper.actions.commands.let_go import let_approved_go
     from wattkeeper.actions.jobs.run_job import run_job
+    from wattkeeper.data.collection.models import DirtyWindow
+    from wattkeeper.data.registry.models import Tenant
 
     while True:
         let_approved_go(now=services.now())
         time.sleep(0.2)
-        if not (folder / "hold").exists():
-            run_job(services=services)
+        if not (folder / "hold").exists() and run_job(services=services):
+            while DirtyWindow.objects.exists():
+                derive(services.store, Tenant.objects.get().id)
 
 
 def main(folder: Path, port: int) -> None:

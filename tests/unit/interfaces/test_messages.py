@@ -1,6 +1,7 @@
 """Every code has a sentence in both languages, with the same parameters, and none is empty."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,15 +119,31 @@ def test_reasons_are_words_of_the_language(reason: str, said: str) -> None:
     assert reason not in sentence("registry.invalid-field", params, "zh-hans")
 
 
-def test_a_customer_and_a_user_are_two_words() -> None:
+def wrong_words(is_wrong: Callable[[str, str], bool]) -> list[str]:
+    """Return the texts of which the English, in small letters, and the Chinese do not fit."""
     english = {"codes": catalogue("en")}
     wrong = []
     for path in (LOCALE_FOLDER / LANGUAGES["zh-hans"]).rglob("*.po"):
         with path.open("rb") as file:
             told = {str(message.id): str(message.string) for message in read_po(file) if message.id}
         texts = {key: english.get(path.stem, {}).get(key, key).lower() for key in told}
-        wrong += [key for key, text in texts.items() if is_wrong_person(text, told[key])]
-    assert wrong == []
+        wrong += [key for key, text in texts.items() if is_wrong(text, told[key])]
+    return wrong
+
+
+def test_a_customer_and_a_user_are_two_words() -> None:
+    assert wrong_words(is_wrong_person) == []
+
+
+def test_an_interval_and_a_period_are_two_words() -> None:
+    assert wrong_words(is_wrong_interval) == []
+    assert is_wrong_interval("the interval is there twice", "该时段重复")
+    assert not is_wrong_interval("the value's period", "该值的时段")
+
+
+def is_wrong_interval(english: str, chinese: str) -> bool:
+    """Whether a text says 时段 of an interval, which is 区间; 时段 is a period of time."""
+    return bool(re.search(r"\bintervals?\b", english)) and "时段" in chinese and "period" not in english
 
 
 def is_wrong_person(english: str, chinese: str) -> bool:

@@ -172,6 +172,29 @@ class ColumnsForm(WholeForm):
         ]
 
     @property
+    def shown_rows(self) -> list[ColumnRow]:
+        """The columns that a person looks at: of those that are the intervals of a day the first."""
+        return [row for row, is_folded in zip(self.rows, self._folded(), strict=True) if not is_folded]
+
+    @property
+    def folded_rows(self) -> list[ColumnRow]:
+        """The columns that follow the first interval of a day and say nothing of their own."""
+        return [row for row, is_folded in zip(self.rows, self._folded(), strict=True) if is_folded]
+
+    @property
+    def last_title(self) -> str:
+        """The heading of the last folded column."""
+        return self.folded_rows[-1].column.title
+
+    def _folded(self) -> list[bool]:
+        rows = self.rows
+        is_interval = [row.role.value() == "interval" for row in rows]
+        return [
+            at > 0 and is_interval[at] and is_interval[at - 1] and not row.channel.value()
+            for at, row in enumerate(rows)
+        ]
+
+    @property
     def rules(self) -> list[BoundField]:
         """The fields that hold for the whole table."""
         own = ("role_", "channel_", "unit_")

@@ -110,6 +110,9 @@ def test_a_table_with_a_day_a_row_is_shown_kept_tried_and_imported(
         "usage_point",
         *["interval"] * 96,
     ]
+    assert [row.column.title for row in shown.context["form"].shown_rows] == ["日期", "户号", "00:15"]
+    assert len(shown.context["form"].folded_rows) == 95
+    assert "95 more columns, 00:30 to 24:00" in shown.content.decode()
     assert "unit" in shown.context["questions"]
     assert "label" not in shown.context["questions"]
     wrong = client.post(address, fields_of(shown, do="try", label="start"))
