@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ON_SQLITE_ALWAYS = "tests/unit/actions/test_jobs_killed.py"  # whatever is set, its workers have a file
 
 
-def run_queries_and_verbs(url: str, folder: Path) -> None:
+def check_queries_and_verbs(url: str, folder: Path) -> None:
     """
     Run the tests of `data` and `actions` with their registry on a server.
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from conformance.mariadb import mariadb_server
-from conformance.queries_and_verbs import run_queries_and_verbs
+from conformance.queries_and_verbs import check_queries_and_verbs
 
 pytestmark = [pytest.mark.first, pytest.mark.timeout(1800)]
 
 
 def test_queries_and_verbs_do_the_same(tmp_path: Path) -> None:
     with mariadb_server() as url:
-        run_queries_and_verbs(url, tmp_path)
+        check_queries_and_verbs(url, tmp_path)
