@@ -7,7 +7,7 @@ import pytest
 from conformance.postgres import postgres_server
 from conformance.queries_and_verbs import check_queries_and_verbs
 
-pytestmark = [pytest.mark.first, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.first, pytest.mark.timeout(3600)]
 
 
 def test_queries_and_verbs_do_the_same(tmp_path: Path) -> None:
