@@ -19,6 +19,7 @@ from wattkeeper.interfaces.cli.tools.convert import (
     EncodingOption,
     ZoneOption,
     read_mapping,
+    read_whole,
 )
 from wattkeeper.interfaces.messages import sentence
 from wattkeeper.interfaces.reads.imports import ABOUT, about_block
@@ -48,7 +49,7 @@ def import_(
     tenant: TenantOption = "",
 ) -> None:
     """Import a file of intervals: every good row in, or all or none; every wrong one named. Twice is once."""
-    content = _read(file)
+    content = read_whole(str(file))
     shell = open_shell(tenant, with_store=True)
     own = find_mapping(shell, mapping) if mapping else None
     options = written_so(own, delimiter=delimiter, decimal_mark=decimal_mark, zone=zone, encoding=encoding)
@@ -68,6 +69,7 @@ def import_(
         options=options,
         is_whole=all_or_nothing,
     )
+    del content  # the job reads what was kept of it
     job = do_job(shell, job_id, file.name)
     errors = [
         (one.get("line", 0), one.get("column", 0), one["code"], one.get("params") or {}) for one in job.errors
@@ -120,10 +122,3 @@ def _print_errors(file: Path, errors: Iterable[tuple[int, int, str, dict[str, An
         inside = f"{file.name}!{params['member']}" if "member" in params else file.name
         place = f"{inside}:{line}:{column}" if line else inside
         typer.echo(f"{place}: {sentence(code, params, current_language())} [{code}]", err=True)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise WattkeeperError("shell.file-unreadable", file=str(file), reason=error.strerror) from error

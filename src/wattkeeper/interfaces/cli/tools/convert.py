@@ -29,6 +29,8 @@ ZoneOption = Annotated[
     str | None, typer.Option(help="zone of times without an offset; the mapping's, or none")
 ]
 _STANDARD = "-"
+FILE_BYTES_AT_MOST = 1 << 30
+MEMORY_PER_BYTE = 12  # what the densest file needs of the machine, a byte of it; docs/operate/import.md
 _TEXT_ERRORS_SHOWN = 1000
 
 
@@ -49,7 +51,7 @@ def convert(
     form = find_format(to)
     own = read_mapping(mapping) if mapping else None
     how = written_so(own, delimiter=delimiter, decimal_mark=decimal_mark, zone=zone, encoding=encoding)
-    parsed = read_file(_read(file), how)
+    parsed = read_file(read_whole(file), how)
     print_row_errors(file, parsed)
     if parsed.errors and all_or_nothing:
         raise WattkeeperError("convert.refused", count=len(parsed.errors))
@@ -99,11 +101,30 @@ def find_format(name: str) -> Format:
     return found
 
 
-def _read(file: str) -> bytes:
+def read_whole(file: str) -> bytes:
+    """Return what a file holds, or standard input.
+
+    :raises WattkeeperError: ``shell.file-unreadable``; ``shell.file-too-large`` before more of it is read
+        than there is memory for
+    """
+    most_bytes = bytes_at_most(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     try:
-        return sys.stdin.buffer.read() if file == _STANDARD else Path(file).read_bytes()
+        if file == _STANDARD:
+            content = sys.stdin.buffer.read(most_bytes + 1)
+            is_larger = len(content) > most_bytes
+        else:
+            is_larger = Path(file).stat().st_size > most_bytes
+            content = b"" if is_larger else Path(file).read_bytes()
     except OSError as error:
         raise WattkeeperError("shell.file-unreadable", file=file, reason=error.strerror) from error
+    if is_larger:
+        raise WattkeeperError("shell.file-too-large", file=file, limit_mib=most_bytes >> 20)
+    return content
+
+
+def bytes_at_most(memory_bytes: int) -> int:
+    """Return how large a file may be on a machine of some memory."""
+    return min(FILE_BYTES_AT_MOST, memory_bytes // MEMORY_PER_BYTE)
 
 
 def write_out(output: str, parts: Iterable[bytes]) -> None:

@@ -12,6 +12,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.formats.detect import FORMATS
 from wattkeeper.formats.table_head import detect_content
 from wattkeeper.interfaces.cli.main import app
+from wattkeeper.interfaces.cli.tools.convert import MEMORY_PER_BYTE, bytes_at_most
 
 HEAD = "usage_point,channel,starts_at,interval_s,value,unit,quality\n"
 ROWS = (
@@ -53,6 +54,28 @@ def test_there_and_back(file: Path, tmp_path: Path, form: str) -> None:
 def test_standard_input_and_output() -> None:
     result = convert("-", "--to", "csv", text=(HEAD + ROWS).encode())
     assert (result.exit_code, result.stdout.splitlines()) == (0, (HEAD + ROWS).splitlines())
+
+
+def test_a_file_larger_than_the_memory_allows_is_refused(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is read: a file by its size, standard input by its first bytes."""
+    size = file.stat().st_size
+    memory = {"SC_PHYS_PAGES": size * MEMORY_PER_BYTE, "SC_PAGE_SIZE": 1}
+    monkeypatch.setattr(os, "sysconf", memory.__getitem__)
+    assert convert(file, "--to", "csv", "-o", tmp_path / "out").exit_code == 0
+    assert convert("-", "--to", "csv", text=(HEAD + ROWS).encode()).exit_code == 0
+    memory["SC_PHYS_PAGES"] -= 1
+    monkeypatch.setattr(Path, "read_bytes", lambda _path: pytest.fail("it was read"))
+    assert refused(file, "--to", "csv") == "shell.file-too-large"
+    with pytest.raises(WattkeeperError) as caught:
+        convert("-", "--to", "csv", text=(HEAD + ROWS).encode())
+    assert caught.value.code == "shell.file-too-large"
+
+
+def test_no_machine_takes_more_than_a_gibibyte() -> None:
+    assert bytes_at_most(1 << 50) == 1 << 30
+    assert bytes_at_most(2 << 30) == (2 << 30) // 12
 
 
 def test_a_pipe_or_device_is_written_to_and_not_replaced(file: Path, tmp_path: Path) -> None:
