@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from relational import NOW, People, Street
+from unit.data.test_exact_bills import NOVEMBER, OCTOBER, ZONE, Town, assign, tariff, town
 from unit.data.test_vee_edits import refused
 from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.registry.note_read import note_read
@@ -23,17 +24,20 @@ from wattkeeper.actions.vee.decide_withdrawal import approve_withdrawal, reject_
 from wattkeeper.actions.vee.withdraw_read import withdraw_read
 from wattkeeper.bootstrap.headend_ports import StoreSink
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
-from wattkeeper.core.kernel.instants import from_seconds, to_seconds
+from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.audit.models import AuditRecord
-from wattkeeper.data.collection.models import DirtyWindow, FieldRead
+from wattkeeper.data.billing.models import Bill
+from wattkeeper.data.collection.models import DirtyWindow, FieldRead, Run
 from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.data.vee.models import ReadWithdrawal
 from wattkeeper.pipeline.derive import run_once
 from wattkeeper.store.api import RawBatch
 from wattkeeper.store.memory import MemoryReadingStore
 from wattkeeper.store.standing import as_corrected, latest_standing, nearest_standing
+
+__all__ = ["town"]
 
 FIRST_S = to_seconds(NOW - timedelta(days=4))
 STEP_S, READS_COUNT = 900, 370
@@ -267,3 +271,30 @@ def test_without_its_withdrawal_the_twins_differ(twins: Twins, monkeypatch: pyte
     twins.withdraw(AT_S)
     twins.derive()
     assert twins.state(0) != twins.state(1)
+
+
+def test_a_bill_changes_by_a_correction_only_and_ends_as_it_was(town: Town) -> None:
+    assign(town, tariff(1, "2026-01-01", "0.4456"))
+    town.bill(OCTOBER, NOVEMBER)
+    first = Bill.objects.get(usage_point__code="U1")
+    at_s = to_seconds(local_midnight(date(2026, 10, 7), ZONE)) + 6 * 3600  # where the dearer rate begins
+    who: dict[str, Any] = {"actor": town.people.operator, "now": NOW, "services": town.services}
+    at: dict[str, Any] = {"meter_id": town.meters["U1"], "at": from_seconds(at_s)}
+    note_read(**who, **at, read=1003 + sum(count for each, count in town.used["U1"].items() if each < at_s))
+    (proposal,) = town.settle()
+    run_id = Run.objects.latest("id").id
+    town.approve([proposal])
+    withdraw_read(**who, **at, reason="misread")
+    series_id = town.series["U1"].id
+    about = town.people.tenant.id, [series_id], at_s - STEP_S, at_s + STEP_S
+    before = town.store.measurements(*about).value_milliwh.tolist()
+    issued = Bill.objects.filter(usage_point__code="U1", state="ISSUED")
+    standing = [(bill.id, bill.total_minor) for bill in issued]
+    (proposal,) = town.settle()
+    assert [(bill.id, bill.total_minor) for bill in issued.all()] == standing
+    town.approve([proposal])
+    assert town.settle() == []
+    assert Bill.objects.latest("id").total_minor == first.total_minor
+    assert Bill.objects.latest("id").energy_milliwh == first.energy_milliwh
+    assert town.store.measurements(*about).value_milliwh.tolist() != before
+    assert town.store.measurements(*about, as_of_run_id=run_id).value_milliwh.tolist() == before
