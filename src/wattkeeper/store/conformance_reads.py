@@ -3,9 +3,17 @@
 import numpy as np
 
 from wattkeeper.core.kernel.quality import Flag, Source
+from wattkeeper.core.readings.told import WITHDRAWN_COUNT, mark_correction
 from wattkeeper.store.api import RawBatch, RawFrame, ReadingStore
 from wattkeeper.store.conformance_data import ALWAYS, INT64_MAX, MONTH_START_S, batch
 from wattkeeper.store.ranges import INSTANT_MAX_S, StoreOutOfRange
+from wattkeeper.store.standing import (
+    as_corrected,
+    best_reads,
+    latest_standing,
+    nearest_standing,
+    standing_reads,
+)
 
 _PROFILE = (int(Source.PROFILE),)
 _YEAR_S = 365 * 86_400
@@ -132,6 +140,26 @@ def check_source_and_flags_are_part_of_a_read(store: ReadingStore) -> None:
     found = store.nearest_reads(29, [1], MONTH_START_S, before=False, sources=(1, 2))
     assert (found.source.tolist(), found.flags.tolist()) == ([2], [0])
     assert store.stamps_held(29, [1], *ALWAYS, sources=(1, 3))[1].tolist() == []
+
+
+def check_a_withdrawn_read_is_told_first_and_stands_no_more(store: ReadingStore) -> None:
+    """Of its instant a withdrawal is nearest and newest, so that who asks sees it; noted again, it stands."""
+    at_s, noted = MONTH_START_S + 60, int(Source.FIELD)
+    store.insert_raw([batch([(1, MONTH_START_S, 5), (1, MONTH_START_S + 900, 7)], tenant_id=61)])
+    for index, count in enumerate((6, WITHDRAWN_COUNT, 8)):
+        flags = mark_correction(index, is_withdrawal=count == WITHDRAWN_COUNT)
+        rows = [(channel, at_s, count) for channel in (1, 2)]
+        store.insert_raw([batch(rows, tenant_id=61, source=noted, flags=flags)])
+        found = [nearest_standing(store, 61, [1, 2], MONTH_START_S + 1, before=False)]
+        found += [nearest_standing(store, 61, [1, 2], MONTH_START_S + 900, before=True)]
+        there = standing_reads(store, 61, [1, 2], at_s, at_s + 1)
+        if count == WITHDRAWN_COUNT:
+            assert [reads.value.tolist() for reads in (*found, there)] == [[7], [5], []]
+            assert sorted(latest_standing(store, 61, [1, 2])) == [1]
+        else:
+            assert [reads.measured_at_s.tolist() for reads in found] == [[at_s] * 2] * 2
+            assert best_reads(there).value.tolist() == [count, count]
+            assert as_corrected(store, 61, latest_standing(store, 61, [2]))[2].value == count
 
 
 def check_ids_in_any_order_and_number(store: ReadingStore) -> None:
