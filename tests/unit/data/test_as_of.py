@@ -155,6 +155,7 @@ def at_all_times(tenant_id: int, _at: datetime | None) -> object:
     return past.findings_as_of(tenant_id, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "fault"),
     [
