@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 from wattkeeper.core.kernel.quality_codes import parse_quality_name
 from wattkeeper.formats.api import FormatError
 from wattkeeper.formats.csv_times import check_time_format
-from wattkeeper.formats.day_columns import interval_count_of, starts_in_day
+from wattkeeper.formats.day_columns import DAY_S, interval_count_of, starts_in_day
 from wattkeeper.formats.encodings import check_encoding
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -137,7 +137,7 @@ class Mapping:
         length_s = self.day_interval_s
         for column in self.values:
             count = len(column.columns)
-            if not length_s or count not in interval_count_of(length_s):
+            if not length_s or DAY_S % length_s or count not in interval_count_of(length_s):
                 raise FormatError("mapping.wrong", field="interval_s")
             starts_s = self.starts_of(column)
             first_s = min(starts_s)

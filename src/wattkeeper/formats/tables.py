@@ -116,11 +116,13 @@ class TableReader:
         self._cell_count = 0
         self._is_ready = self._is_refused = False
         self._held = _Held()
+        self._told: set[tuple[int, int, str]] = set()  # of the rows at hand
         if mapping.header_line == 0:
             self._begin({}, 0)
 
     def take(self, rows: Rows) -> None:
         """Take some rows in order, (line, cells) each."""
+        self._told.clear()
         ready = []
         for line, cells in rows:
             if self._is_refused:
@@ -179,7 +181,9 @@ class TableReader:
     def _begin(self, places: dict[str, int], cell_count: int) -> None:
         self._is_ready = True
         self._cell_count = cell_count
-        context = _Context(self._mapping, places, cell_count, self._errors, self._instants, self._held, set())
+        context = _Context(
+            self._mapping, places, cell_count, self._errors, self._instants, self._held, self._told
+        )
         self._columns = [_Column(context, column) for column in self._mapping.values]
 
     def _blocks(self) -> list[IntervalBlock]:

@@ -314,6 +314,7 @@ def test_wrong_cells_are_named_by_row_and_column() -> None:
         (headings(24, "V"), {"interval_s": Place(constant="900")}, "interval_s"),
         (headings(24, "V"), {"interval_s": Place("nmi")}, "interval_s"),
         (headings(24, "V"), {"interval_s": Place(constant="0")}, "interval_s"),
+        (headings(48, "V"), {"interval_s": Place(constant="1790")}, "interval_s"),
         (headings(24, "V"), {"time_format": "YYYY-MM-DD hh:mm"}, "time_format"),
         (headings(24, "V"), {"time": ("date", "nmi")}, "time"),
     ],

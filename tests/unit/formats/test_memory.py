@@ -116,3 +116,18 @@ def test_gathered_intervals_are_no_objects() -> None:
     assert peak_bytes(gather) < 45 * count
     (block,) = collector.blocks("mscons.value-twice")
     assert np.array_equal(block.value_milli, 1000 * np.arange(count))
+
+
+def test_of_wrong_rows_only_those_at_hand_are_remembered() -> None:
+    """Two columns of values tell a row's error once, and a file of wrong rows fills no memory."""
+    values = tuple(ValueColumn(name, Place(constant=name), Place(constant="kWh")) for name in ("a", "b"))
+    mapping = Mapping(
+        time=("at",), values=values, interval_s=Place(constant="900"), usage_point=Place("point")
+    )
+    errors = ErrorList()
+    reader = tables.TableReader(mapping, errors)
+    reader.take([(1, ["point", "at", "a", "b"])])
+    for line in range(2, 40, 2):
+        reader.take([(one, ["P", "never", "1", "2"]) for one in (line, line + 1)])
+    assert [error.line for error in errors.sorted()] == list(range(2, 40))
+    assert len(reader._told) == 2
