@@ -14,7 +14,6 @@ grow with N (a quarter at most from the smallest to the largest) nor the pipelin
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -66,8 +65,6 @@ def main() -> None:
 
 def run_each(counts: list[int], slice_count: int, folder: Path | None) -> dict[str, Any]:
     """Return a row for each N, the figure of the largest, and how cost and memory grow."""
-    from wattkeeper.interfaces.workers.supervisor import MEMORY
-
     slice_count = min(slice_count, counts[0])
     rows = []
     for count in counts:
@@ -75,9 +72,7 @@ def run_each(counts: list[int], slice_count: int, folder: Path | None) -> dict[s
             (folder / str(count)).mkdir(parents=True)
         command = [sys.executable, __file__, "--meters", str(count), "--slice", str(slice_count)]
         command += ["--peers", "0", *(["--folder", str(folder / str(count))] if folder else [])]
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, check=False, env={**MEMORY, **os.environ}
-        )
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if not done.stdout:
             raise RuntimeError(f"no figures of {count} meters")
         rows.append(json.loads(done.stdout))

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import ctypes
 import json
 import os
 import resource
@@ -45,6 +46,17 @@ def cpu_s(pid: int) -> float:
     """Return user and system CPU seconds of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _keep_memory() -> dict[str, str]:
+    """Let the C library keep memory here as in the product's processes; return how a child is told."""
+    from wattkeeper.interfaces.workers.supervisor import MEMORY
+
+    numbers = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_MMAP_THRESHOLD_": -3, "MALLOC_ARENA_MAX": -8}  # malloc.h
+    for name, value in MEMORY.items():
+        if not ctypes.CDLL(None).mallopt(numbers[name], int(value)):
+            raise OSError(name)
+    return MEMORY
 
 
 class _Timed:
@@ -91,7 +103,7 @@ class Rig:
         call_command("migrate", verbosity=0)
         address = folder / "run" / "store.json"
         command = [sys.executable, "-c", STORE_CODE, str(folder / "readings"), str(address)]
-        self._process = subprocess.Popen(command)
+        self._process = subprocess.Popen(command, env={**_keep_memory(), **os.environ})
         self.store = self._open(address)
         from wattkeeper.bootstrap.headend_ports import StoreSink
 

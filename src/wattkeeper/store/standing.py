@@ -27,8 +27,9 @@ def standing_reads(
 ) -> RawReads:
     """Return the reads with from_s <= measured_at_s < to_s that stand, as `ReadingStore.raw_reads` does."""
     reads = store.raw_reads(tenant_id, channel_ids, from_s, to_s)
-    is_withdrawn = find_withdrawn(reads.measured_at_s, reads.flags, tellers_of(reads))
-    return _take(reads, ~is_withdrawn) if is_withdrawn.any() else reads
+    if not is_withdrawal(reads.flags).any():
+        return reads
+    return _take(reads, ~find_withdrawn(reads.measured_at_s, reads.flags, tellers_of(reads)))
 
 
 def best_reads(reads: RawReads, sources: Sequence[int] = ALL_SOURCES) -> RawReads:

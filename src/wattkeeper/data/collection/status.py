@@ -14,7 +14,7 @@ from wattkeeper.data.registry.plain_facts import among
 from wattkeeper.data.upserts import upsert
 
 LINK_UP, LINK_DOWN = "link.up", "link.down"
-_CHUNK_COUNT = 500
+_CHUNK_COUNT = 8192
 _LEARNED_FIELDS = (
     "is_answering",
     "reported_at",

@@ -12,7 +12,7 @@ from wattkeeper.data.registry.models import Channel
 from wattkeeper.data.registry.plain_facts import among
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
 
-CHUNK_COUNT = 4000
+CHUNK_COUNT = 10_000
 _INSTALLATION = "meter__installations"
 _SERIES = f"{_INSTALLATION}__usage_point__series"
 

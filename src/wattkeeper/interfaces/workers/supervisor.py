@@ -31,8 +31,13 @@ ORDER = ("store", "writer", "headend", "worker", "web")
 PAUSE_MAX_S = 30.0
 STARTS_WITHIN_S = 60.0
 STOPS_WITHIN_S = 10.0
-# the C library's arenas, else one for each thread: what one of them keeps none of the others uses
-MEMORY = {"MALLOC_ARENA_MAX": "2"}
+# the C library's arenas, else one for each thread: what one of them keeps none of the others uses; and what
+# arrays leave is kept for the next ones: to be given fresh pages each time is a tenth of a pipeline's work
+MEMORY = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+}
 log = structlog.get_logger()
 
 
