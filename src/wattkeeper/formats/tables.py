@@ -80,10 +80,7 @@ class _Part(NamedTuple):
 
 @dataclass(slots=True)
 class _Held:
-    """All that was right so far; keys and kinds by their index; of rows the columns of a `_Part`.
-
-    These grow in place: no list of parts that would be there twice when it becomes one.
-    """
+    """All that was right so far; keys and kinds by their index; a `_Part`'s columns, which grow in place."""
 
     keys: dict[Key, int] = field(default_factory=dict)
     kinds: dict[tuple[Quality, str], int] = field(default_factory=dict)
