@@ -265,7 +265,7 @@ def lines_of(bill: Bill) -> list[Any]:
 class LastDeliveryWins(MemoryReadingStore):
     """The fault to catch: of several reads at one instant only the one that came last is kept."""
 
-    def raw_reads(self, *args: Any) -> RawReads:
+    def raw_reads(self, *args: Any, **_: Any) -> RawReads:
         found = super().raw_reads(*args)
         newest: dict[tuple[int, int], int] = {}
         for i in np.argsort(found.batch_id, kind="stable").tolist():

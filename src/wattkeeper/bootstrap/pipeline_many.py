@@ -55,7 +55,9 @@ class DataMany:
 
     def read_raw(self, channel_id: Int64s, from_s: int, to_s: int) -> ManyReads:
         """Return the reads of the channels in a span."""
-        found = standing_reads(self._store, self._tenant_id, channel_id.tolist(), from_s, to_s)
+        found = standing_reads(
+            self._store, self._tenant_id, channel_id.tolist(), from_s, to_s, has_origins=False
+        )
         return ManyReads(
             found.channel_id,
             found.measured_at_s,

@@ -48,6 +48,9 @@ class RawBatch:
     frames: tuple[RawFrame, ...] = ()
 
 
+NO_ORIGIN = {"batch_id": 0, "frame_index": -1}  # of reads whose origin was not asked for
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RawReads:
     """Stored raw reads, in order of channel, instant, source, value, flags; each once."""
@@ -112,8 +115,19 @@ class ReadingStore(Protocol):
         """Append the values of one run durably."""
         ...
 
-    def raw_reads(self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> RawReads:
-        """Return the distinct reads with from_s <= measured_at_s < to_s."""
+    def raw_reads(
+        self,
+        tenant_id: int,
+        channel_ids: Sequence[int],
+        from_s: int,
+        to_s: int,
+        *,
+        has_origins: bool = True,
+    ) -> RawReads:
+        """Return the distinct reads with from_s <= measured_at_s < to_s.
+
+        Without `has_origins` each has `NO_ORIGIN`: who derives need not know where a read came from.
+        """
         ...
 
     def nearest_reads(

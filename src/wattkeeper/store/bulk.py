@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wattkeeper.store.api import Int64s, Measurements, RawReads
+from wattkeeper.store.api import NO_ORIGIN, Int64s, Measurements, RawReads
 from wattkeeper.store.columns import MEASURED, READS, column_of
 from wattkeeper.store.queries import integers
 
@@ -23,14 +23,17 @@ _SPARSE_MAX = 2  # so many times as many ids in a range as were asked for are re
 _REST_OF_KEY = ("channel_id", "source", "value", "flags")  # beside the instant, which tells most apart
 
 
-def read_query(tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> str:
+def read_query(
+    tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, *, has_origins: bool
+) -> str:
     """Stored reads with from_s <= measured_at < to_s in order of their key; re-deliveries still among them.
 
     Reads of channels that were not asked for may be among them too.
     """
+    origins = ", batch_id, frame_index" if has_origins else ""
     return (
-        "SELECT channel_id, toUnixTimestamp(measured_at) AS measured_at_s, value, flags, source, batch_id,"
-        f" frame_index FROM raw_read WHERE tenant_id = {int(tenant_id)}"
+        f"SELECT channel_id, toUnixTimestamp(measured_at) AS measured_at_s, value, flags, source{origins}"
+        f" FROM raw_read WHERE tenant_id = {int(tenant_id)}"
         f" AND {among('channel_id', channel_ids)} AND {between('measured_at', from_s, to_s)}"
         " ORDER BY tenant_id, channel_id, measured_at, raw_read.source, value, raw_read.flags" + PLAIN
     )
@@ -72,7 +75,10 @@ def method_query(
 
 def distinct_reads(tables: Sequence[pa.Table], channel_ids: Sequence[int]) -> RawReads:
     """Return the reads of the channels, each once, from answers to `read_query`."""
-    columns = {name: column_of(tables, name) for name in READS}
+    told = set(READS).intersection(*(table.column_names for table in tables))
+    columns = {name: column_of(tables, name) for name in told}
+    for name in NO_ORIGIN.keys() - told:
+        columns[name] = np.broadcast_to(np.int64(NO_ORIGIN[name]), len(columns["channel_id"]))
     is_kept = is_asked(columns["channel_id"], channel_ids)
     is_again = np.zeros(len(is_kept), dtype=np.bool_)
     is_again[1:] = columns["measured_at_s"][1:] == columns["measured_at_s"][:-1]

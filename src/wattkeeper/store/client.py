@@ -121,10 +121,21 @@ class HttpReadingStore:
             return
         self._append("measurement", measurement_columns(tenant_id, measurements))
 
-    def raw_reads(self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> RawReads:
+    def raw_reads(
+        self,
+        tenant_id: int,
+        channel_ids: Sequence[int],
+        from_s: int,
+        to_s: int,
+        *,
+        has_origins: bool = True,
+    ) -> RawReads:
         """Return the distinct reads with from_s <= measured_at_s < to_s."""
         slices = _slices(channel_ids)
-        tables = [self._select(bulk.read_query(tenant_id, ids, from_s, to_s)) for ids in slices]
+        tables = [
+            self._select(bulk.read_query(tenant_id, ids, from_s, to_s, has_origins=has_origins))
+            for ids in slices
+        ]
         return bulk.distinct_reads(tables, list(chain.from_iterable(slices)))
 
     def nearest_reads(

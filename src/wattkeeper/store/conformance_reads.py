@@ -99,6 +99,9 @@ def check_frames_come_back(store: ReadingStore) -> None:
     read = store.raw_reads(19, [1], *ALWAYS)
     key = (int(read.batch_id[0]), int(read.frame_index[0]))
     assert store.frames(19, [key, (78, 0)]) == {key: frame}
+    lean = store.raw_reads(19, [1], *ALWAYS, has_origins=False)
+    assert (lean.batch_id.tolist(), lean.frame_index.tolist()) == ([0], [-1])
+    assert (lean.channel_id.tolist(), lean.value.tolist(), lean.flags.tolist()) == ([1], [5], [0])
 
 
 def check_a_large_batch(store: ReadingStore) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.core.readings.rollups import DAY, MONTH, Peaks, RollUpRows
 from wattkeeper.store.api import (
+    NO_ORIGIN,
     Int64s,
     LatestRead,
     Measurements,
@@ -71,14 +72,26 @@ class MemoryReadingStore:
             own = self._measured.setdefault((tenant_id, series_id), {})
             own.setdefault(starts_at_s, {})[run_id] = tuple(row)
 
-    def raw_reads(self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> RawReads:
+    def raw_reads(
+        self,
+        tenant_id: int,
+        channel_ids: Sequence[int],
+        from_s: int,
+        to_s: int,
+        *,
+        has_origins: bool = True,
+    ) -> RawReads:
         """Return the distinct reads with from_s <= measured_at_s < to_s."""
         keys = [
             key
             for channel_id in _rising(channel_ids)
             for key in sorted(key for key in self._of(tenant_id, channel_id) if from_s <= key[1] < to_s)
         ]
-        return self._columns(tenant_id, keys)
+        reads = self._columns(tenant_id, keys)
+        if not has_origins:
+            for name, value in NO_ORIGIN.items():
+                getattr(reads, name)[:] = value
+        return reads
 
     def nearest_reads(
         self, tenant_id: int, channel_ids: Sequence[int], at_s: int, *, before: bool, sources: Sequence[int]

@@ -23,10 +23,16 @@ def tellers_of(reads: RawReads) -> NDArray[np.int64]:
 
 
 def standing_reads(
-    store: ReadingStore, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int
+    store: ReadingStore,
+    tenant_id: int,
+    channel_ids: Sequence[int],
+    from_s: int,
+    to_s: int,
+    *,
+    has_origins: bool = True,
 ) -> RawReads:
     """Return the reads with from_s <= measured_at_s < to_s that stand, as `ReadingStore.raw_reads` does."""
-    reads = store.raw_reads(tenant_id, channel_ids, from_s, to_s)
+    reads = store.raw_reads(tenant_id, channel_ids, from_s, to_s, has_origins=has_origins)
     if not is_withdrawal(reads.flags).any():
         return reads
     return _take(reads, ~find_withdrawn(reads.measured_at_s, reads.flags, tellers_of(reads)))
