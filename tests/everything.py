@@ -8,10 +8,10 @@ from wattkeeper.actions.services import Services
 from wattkeeper.data.accounts.models import User
 from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
 from wattkeeper.data.billing.models import Bill, BillLine, RebillProposal, Tariff, TariffVersion
-from wattkeeper.data.collection.models import ImportMapping, Job
+from wattkeeper.data.collection.models import FieldRead, ImportMapping, Job
 from wattkeeper.data.commands.models import Command
-from wattkeeper.data.registry.models import Series, Site, UsagePoint
-from wattkeeper.data.vee.models import Assignment, SeriesGroup, StoredEdit, StoredRuleSet
+from wattkeeper.data.registry.models import Channel, Series, Site, UsagePoint
+from wattkeeper.data.vee.models import Assignment, ReadWithdrawal, SeriesGroup, StoredEdit, StoredRuleSet
 from wattkeeper.data.virtual.models import AccuracyCheck, Node
 from wattkeeper.formats.mapping import PLAIN
 
@@ -79,6 +79,7 @@ def everything_of(people: People, street: Street, services: Services) -> dict[st
         "proposal_id": proposal_of(bill).id,
         "position": 1,
         "command_id": command.id,
+        "withdrawal_id": withdrawal_of(people, street).id,
         "finding_id": people.tenant.finding_set.get().id,
         "job_id": job.id,
         "mapping_id": mapping.id,
@@ -133,6 +134,23 @@ def rules_of(people: People, series: Series) -> dict[str, int]:
         "assignment_id": assignment.id,
         "edit_id": edit.id,
     }
+
+
+def withdrawal_of(people: People, street: Street) -> ReadWithdrawal:
+    """Note a read of the meter's first register and ask for its withdrawal."""
+    channel = Channel.objects.filter(meter_id=street.meter_id).earliest("id")
+    read = FieldRead.objects.create(
+        tenant=people.tenant, channel=channel, measured_at=LONG_AGO, value_count=1, recorded_at=NOW
+    )
+    return ReadWithdrawal.objects.create(
+        tenant=people.tenant,
+        field_read=read,
+        changed_milliwh=1,
+        reason="misread",
+        state=StoredEdit.State.PENDING,
+        author_id=people.operator.user_id,
+        recorded_at=NOW,
+    )
 
 
 def proposal_of(bill: Bill) -> RebillProposal:

@@ -343,9 +343,9 @@ def test_all_reads_of_a_month_are_asked_only_of_those_that_its_ends_do_not_clear
     asked: list[tuple[int, int]] = []  # seconds, channels
     real = place.store.raw_reads
 
-    def counted(tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int) -> RawReads:
+    def counted(tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, **how: bool) -> RawReads:
         asked.append((to_s - from_s, len(channel_ids)))
-        return real(tenant_id, channel_ids, from_s, to_s)
+        return real(tenant_id, channel_ids, from_s, to_s, **how)
 
     for each in (place, other, alone):
         each.deliver(registers(each.channel(REGISTER), lambda h: FIRST + h))

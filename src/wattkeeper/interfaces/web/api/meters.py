@@ -184,7 +184,9 @@ def note(request: HttpRequest, meter_id: int, payload: ReadIn) -> Any:
 @router.get(ONE + "/reads", response=list[NotedOut])
 def list_reads(request: HttpRequest, meter_id: int) -> Any:
     """List what was noted of a meter's registers, newest first, and what was withdrawn."""
-    return list_noted(tenant_id=actor_of(request).tenant_id, meter_id=meter_id)
+    own = {"tenant_id": actor_of(request).tenant_id, "meter_id": meter_id}
+    found(queries.get_meter(**own, now=get_services().now()), "meter", meter_id)
+    return list_noted(**own)
 
 
 @router.post(ONE + "/reads/withdraw", response=Made)

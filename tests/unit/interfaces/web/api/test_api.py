@@ -265,6 +265,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "remove": {"at": NOW.isoformat()},
     "exchange": {"new_meter_id": 1, "at": NOW.isoformat(), "final_read": "1", "initial_read": "1"},
     "reads": {"at": NOW.isoformat(), "read": "1"},
+    "withdraw": {"at": NOW.isoformat(), "reason": "x"},
     "multipliers": {"at": NOW.isoformat(), "numerator": 2},
     "topology": {"at": NOW.isoformat(), "parent_id": None},
     "end-contract": {"at": NOW.isoformat()},
