@@ -50,6 +50,7 @@ RETAIN_LOOK_S = 5.0
 RETAIN_PERIOD_S = 3600.0
 LATELY_DAYS = 2  # instants are judged again each hour; once a day those of the days before too
 FETCH_WAIT_MAX_S = 600.0
+FETCH_STILL_S = 30.0  # a fetch that came no farther for so long has lost its head-end or its links
 LOOK_AGAIN = timedelta(hours=6)  # a silent meter sends nothing that would mark its gap
 LOOK_BACK = timedelta(hours=48)
 LEASES_LOST = {"leases.lost", "pipeline.lease-lost"}  # another worker does it: no failure
@@ -103,6 +104,8 @@ class Worker:
         self._ports: dict[int, Ports] = {}
         self._derives_at_s = 0.0
         self._began_s = time.monotonic()
+        self._fetched: tuple[int, int] | None = None  # how far the job has come
+        self._fetched_at_s = self._began_s
         self._delivers_at_s = 0.0
         self._watches_at_s = 0.0
         self._proposes_at_s = 0.0
@@ -230,8 +233,13 @@ class Worker:
 
     def _is_fetching(self) -> bool:
         """Whether memories are being fetched: what they hold would be estimated now and corrected later."""
-        is_running = Job.objects.filter(kind="collection.memory", state=Job.State.RUNNING).exists()
-        return is_running and time.monotonic() - self._began_s < FETCH_WAIT_MAX_S
+        running = Job.objects.filter(kind="collection.memory", state=Job.State.RUNNING)
+        fetched, now_s = running.values_list("id", "done_count").first(), time.monotonic()
+        if fetched != self._fetched:
+            self._fetched, self._fetched_at_s = fetched, now_s
+        if fetched is None or now_s - self._fetched_at_s > FETCH_STILL_S:
+            return False
+        return now_s - self._began_s < FETCH_WAIT_MAX_S
 
     def _each_tenant(self, what: str, work: Callable[[int], int]) -> int:
         """Work for one organisation after another: what fails for one stops no other."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from wattkeeper.bootstrap import worker_role
 from wattkeeper.bootstrap.worker_findings import RULE
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.collection.jobs import report_job
 from wattkeeper.data.collection.models import FieldRead
 from wattkeeper.data.registry.models import Channel, Tenant
 from wattkeeper.pipeline.derive import PipelineReport
@@ -72,6 +74,31 @@ def test_one_organisation_that_fails_stops_no_other(
     worker.work()
     assert set(served) == {ours.tenant.id, theirs.tenant.id}
     assert told() == []
+
+
+def test_a_fetch_of_memories_is_waited_for_as_long_as_it_comes_farther(
+    ours: People, worker: worker_role.Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still, derived = worker_role.FETCH_STILL_S, []
+    began_s = now_s = worker_role.time.monotonic()
+    monkeypatch.setattr(worker_role, "time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(worker_role, "run_once", lambda *_, **__: derived.append(now_s) or PipelineReport())
+    for done_count in (1, 2, 3):
+        report_job("collection.memory", "l", done_count=done_count, total_count=9, now=NOW)
+        worker.work()
+        now_s += still
+        worker.work()
+    assert not derived
+    now_s += 1.0  # its head-end was killed, say: nobody ends the job
+    worker.work()
+    assert derived
+    derived.clear()
+    report_job("collection.memory", "l", done_count=4, total_count=9, now=NOW)
+    worker.work()
+    assert not derived
+    now_s = began_s + worker_role.FETCH_WAIT_MAX_S + 1
+    worker.work()
+    assert derived
 
 
 def test_a_command_that_fails_holds_up_none_behind_it(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
