@@ -23,11 +23,14 @@ def make(folder: Path) -> None:
     upgrade(now=NOW)
     store = HttpReadingStore.of_file(folder / "run" / "store.json")
     world = make_world(folder, store, folder / "readings" / "engine")
-    one = np.ones(2, dtype=np.int64)
-    days_s = 1_790_812_800 + 86_400 * np.arange(2, dtype=np.int64)
-    counts = (one * 96, one * 96, one * 0, one * 0)
-    rates = RateDayRows(one * world.series_id, days_s, one, one, *counts, one * 5000, one * 0)
-    store.insert_rate_days(world.tenant_id, 1, rates)
+    days = store.roll_ups(world.tenant_id, [world.series_id], [(0, 2**32)])
+    days = days.take(days.measured_count == days.expected_count)
+    one = np.ones(len(days), dtype=np.int64)
+    counts = (days.expected_count, days.measured_count, one * 0, one * 0)
+    rates = RateDayRows(
+        days.series_id, days.starts_at_s, one, one, *counts, days.energy_milliwh, one * 0
+    )  # of one rate, so that each day's is the day's
+    store.insert_rate_days(world.tenant_id, int(days.run_id.max()), rates)
 
 
 def tell_state(folder: Path) -> None:

@@ -190,6 +190,8 @@ def test_reads_that_arrive_during_a_backup_are_in_it_or_after_it(home: Path, tmp
     file = back_up(home, tmp_path / "backups")
     stop.set()
     writer.join()
+    for table in ("raw_read", "raw_receipt"):  # nobody's: `verify` of a later backup would tell of them
+        store.execute(f"ALTER TABLE {table} DELETE WHERE tenant_id = 99 SETTINGS mutations_sync = 2")
     assert len(stored) > before_count
     done = run(tmp_path, "restore", str(file), str(tmp_path / "new"))
     assert done.returncode == 0, done.stderr + told_by_the_store(tmp_path / "new")
