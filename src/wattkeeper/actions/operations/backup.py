@@ -99,7 +99,7 @@ def _write(
     with (
         archive_lock(places.archive, is_shared=True),
         closing(SealingWriter(file, secret)) as sealed,
-        tarfile.open(fileobj=sealed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+        open_archive(sealed) as tar,
         scratch_folder(data_folder, "backup") as (scratch, _),
     ):
         on_progress("operations.step-database", 0, 0)
@@ -126,6 +126,14 @@ def _write(
         }
         _add_bytes(tar, MANIFEST, json.dumps(manifest).encode())
     return parts
+
+
+def open_archive(file: io.RawIOBase | io.BufferedIOBase) -> tarfile.TarFile:
+    """Return an archive to write, in which each file is its own content and none a link to another.
+
+    Files come and go meanwhile: a part may have the number that the dump had, and be taken for its name.
+    """
+    return tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT, dereference=True)
 
 
 def _add_spool(tar: tarfile.TarFile, folder: Path, scratch: Path) -> None:
