@@ -260,10 +260,11 @@ def _die_of_crashes() -> None:
     """End at once, with the place in the log, when the engine crashes: whoever watches starts another.
 
     The engine's own handlers keep a process that refuses every question and cannot be ended by SIGTERM.
+    Only the thread that crashed is told: the frames of the others move, and to walk them can crash anew.
     """
     for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE):
         signal.signal(number, signal.SIG_DFL)
-    faulthandler.enable()
+    faulthandler.enable(all_threads=False)
 
 
 def _write_address(path: Path, url: str, secret: str) -> None:
