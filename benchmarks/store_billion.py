@@ -44,7 +44,7 @@ from store_rig import (
 
 from wattkeeper.core.readings.rollups import DAY, RollUpRows
 from wattkeeper.headend.spool import Spool
-from wattkeeper.store import bulk
+from wattkeeper.store import bulk, queries
 from wattkeeper.store.api import Measurements
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.keeping import KeepingReadingStore
@@ -328,7 +328,7 @@ def check_day_of_values(store: OwnStore, supply: NDArray[np.int64], series_count
     from_s = YEAR_S + day * DAY_S
     (row,) = store.ask(
         "SELECT sum(value_milliwh) FROM (SELECT value_milliwh FROM measurement WHERE tenant_id = 1 AND"
-        f" {bulk.between('starts_at', from_s, from_s + DAY_S)} ORDER BY series_id, starts_at, run_id DESC"
+        f" {queries.between('starts_at', from_s, from_s + DAY_S)} ORDER BY series_id, starts_at, run_id DESC"
         " LIMIT 1 BY series_id, starts_at)"
     )
     return int(row[0]) == day_total(supply, series_count, day)

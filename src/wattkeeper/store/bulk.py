@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wattkeeper.store.api import NO_ORIGIN, Int64s, Measurements, RawReads
 from wattkeeper.store.columns import MEASURED, READS, column_of
-from wattkeeper.store.queries import integers
+from wattkeeper.store.queries import between, integers
 
 PLAIN = (
     " SETTINGS output_format_arrow_compression_method = 'none', max_block_size = 1048576,"
@@ -134,12 +134,9 @@ def among(column: str, ids: Sequence[int]) -> str:
     if not len(ids):
         return "0"
     least, most = min(ids), max(ids)
+    if least == most:
+        return f"{column} = {int(least)}"
     inside = f"{column} BETWEEN {int(least)} AND {int(most)}"
     if most - least < _SPARSE_MAX * len(ids):
         return inside
     return f"{inside} AND {column} IN {integers(ids)}"
-
-
-def between(column: str, from_s: int, to_s: int) -> str:
-    first, end = (f"toDateTime({min(max(int(at_s), 0), 2**32 - 1)}, 'UTC')" for at_s in (from_s, to_s))
-    return f"{column} >= {first} AND {column} < {end}"

@@ -25,6 +25,12 @@ def integers(values: Sequence[int]) -> str:
     return "(" + (", ".join(str(int(value)) for value in values) or "NULL") + ")"
 
 
+def between(column: str, from_s: int, to_s: int) -> str:
+    """Instants of the half-open span, as the numbers they are: functions of constants take time to plan."""
+    first, end = (min(max(int(at_s), 0), 2**32 - 1) for at_s in (from_s, to_s))
+    return f"{column} >= {first} AND {column} < {end}"
+
+
 def nearest_reads(
     tenant_id: int,
     channel_ids: Sequence[int],
@@ -39,7 +45,7 @@ def nearest_reads(
     return (
         f"SELECT {_READ_COLUMNS} FROM raw_read WHERE tenant_id = {int(tenant_id)}"
         f" AND channel_id IN {integers(channel_ids)}{of_sources}"
-        f" AND measured_at >= {_instant(window[0])} AND measured_at < {_instant(window[1])}"
+        f" AND {between('measured_at', *window)}"
         f" ORDER BY channel_id, measured_at {order}, raw_read.source DESC, value, raw_read.flags, batch_id"
         " LIMIT 1 BY channel_id FORMAT ArrowStream"
     )
@@ -65,7 +71,7 @@ def stamps_held(
         "SELECT DISTINCT channel_id, toInt64(toUnixTimestamp(measured_at)) AS measured_at_s FROM raw_read"
         f" WHERE tenant_id = {int(tenant_id)} AND channel_id IN {integers(channel_ids)}"
         f" AND raw_read.source IN {integers(sources)}"
-        f" AND measured_at >= {_instant(from_s)} AND measured_at < {_instant(to_s)}"
+        f" AND {between('measured_at', from_s, to_s)}"
         " ORDER BY channel_id, measured_at_s FORMAT ArrowStream"
     )
 
@@ -143,9 +149,5 @@ def _measured(
     until = "" if as_of_run_id is None else f" AND run_id <= {int(as_of_run_id)}"
     return (
         f"tenant_id = {int(tenant_id)} AND series_id IN {integers(series_ids)}"
-        f" AND starts_at >= {_instant(from_s)} AND starts_at < {_instant(to_s)}{until}"
+        f" AND {between('starts_at', from_s, to_s)}{until}"
     )
-
-
-def _instant(seconds: int) -> str:
-    return f"toDateTime({min(max(int(seconds), 0), 2**32 - 1)}, 'UTC')"

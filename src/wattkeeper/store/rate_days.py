@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.store.api import Int64s
-from wattkeeper.store.bulk import PLAIN, among, between, is_asked
+from wattkeeper.store.bulk import PLAIN, among, is_asked
 from wattkeeper.store.columns import column_of
+from wattkeeper.store.queries import between
 
 FIGURES = ("expected_count", "held_count", "estimated_count", "loose_count")
 SUMS = ("energy_milliwh", "estimated_milliwh")

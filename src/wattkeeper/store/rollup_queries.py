@@ -8,9 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wattkeeper.core.readings.rollups import DAY, FIGURES, MONTH, RollUpRows
-from wattkeeper.store.bulk import PLAIN, among, between
+from wattkeeper.store.bulk import PLAIN, among
 from wattkeeper.store.columns import column_of
-from wattkeeper.store.queries import integers
+from wattkeeper.store.queries import between, integers
 
 Span = tuple[int, int]
 _STORED = ("expected_count", *FIGURES)
