@@ -18,7 +18,7 @@ from wattkeeper.formats.blocks import kind_columns, kinds_of
 from wattkeeper.formats.csv_cells import FORMULA_STARTS
 from wattkeeper.formats.detect import Format
 from wattkeeper.formats.espi import READING_FIELDS, TYPE_FIELDS
-from wattkeeper.formats.mscons import status_codes
+from wattkeeper.formats.mscons import MOMENTS, status_codes
 from wattkeeper.formats.nem12_quality import is_reason, parse_quality
 from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST, pack_note, unpack_note
 from wattkeeper.formats.quality_words import MARK
@@ -136,6 +136,8 @@ def _say_espi(quality: Quality, name: str, text: str) -> bool:
 def _say_mscons(quality: Quality, name: str, text: str) -> bool:
     if not _MSCONS_NAME.fullmatch(name) or not _MSCONS_TEXT.fullmatch(text) or MARK in text:
         return False
+    if name == "mscons.at":
+        return text in MOMENTS
     came = text.split(";")
     return name != "mscons.quality" or decode_mscons(came[0], status_codes(came[1:])) == quality
 

@@ -37,6 +37,7 @@ UNITS = {
 }
 DIRECTIONS = {"1": "import", "19": "export", "4": "net", "20": "total"}
 REGISTER_BEHAVIOURS = ("1", "2", "3", "9")
+AMOUNTS = ("Wh", "varh", "VAh", "m3", "therm", "J", "BTU")  # what no single instant has
 TYPE_FIELDS = (
     "accumulationBehaviour",
     "commodity",
@@ -205,6 +206,9 @@ class _Feed:
             return
         quality = heed_words(reading.words, quality, "greenbutton") or quality
         interval_s = 0 if is_register else int(duration)
+        if not interval_s and not is_register and names[3] in AMOUNTS:
+            errors.add(reading.line, 0, "espi.no-length")
+            return
         usual = default_type(names[2], names[3], interval_s)
         note = {
             f"espi.{name}": kind[name]

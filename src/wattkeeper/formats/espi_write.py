@@ -12,7 +12,15 @@ from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_espi, encode_espi
 from wattkeeper.formats.api import IntervalBlock, LossList
 from wattkeeper.formats.blocks import kinds_of, newest_end, note_folding
-from wattkeeper.formats.espi import GENERATOR, READING_FIELDS, TYPE_FIELDS, UNITS, default_type
+from wattkeeper.formats.espi import (
+    AMOUNTS,
+    GENERATOR,
+    READING_FIELDS,
+    REGISTER_BEHAVIOURS,
+    TYPE_FIELDS,
+    UNITS,
+    default_type,
+)
 from wattkeeper.formats.notes import unpack_note
 from wattkeeper.formats.quality_words import words_of
 
@@ -129,7 +137,11 @@ def _type_fields(
     block: IntervalBlock, note: dict[str, str], *, is_whole: bool
 ) -> tuple[tuple[str, str], ...]:
     fields = default_type(block.channel, block.unit, block.interval_s)
+    usual = fields["accumulationBehaviour"]
     fields |= {name: note[f"espi.{name}"] for name in TYPE_FIELDS if f"espi.{name}" in note}
+    is_register = fields["accumulationBehaviour"] in REGISTER_BEHAVIOURS
+    if is_register if block.interval_s else not is_register and block.unit in AMOUNTS:
+        fields["accumulationBehaviour"] = usual  # the note is of other values than the block's
     fields["uom"] = _CODES[block.unit]
     fields["powerOfTenMultiplier"] = "0" if is_whole else "-3"
     if block.interval_s:

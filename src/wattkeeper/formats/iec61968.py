@@ -1,8 +1,9 @@
 """IEC 61968-9 messages (MeterReadings) to blocks of intervals.
 
 A MeterReading has IntervalBlocks of IntervalReadings, and Readings of registers; a ReadingType is 18 numbers.
-The time stamp of an interval reading is its end; where it has a time period, that is taken. What a reading
-says besides (its reading type in full, quality codes) is kept in notes.
+Whether a value is a register's or an interval's its type says, wherever it stands; only where that says
+neither does its place. The time stamp of an interval reading is its end; where it has a time period, that is
+taken. What a reading says besides (its reading type in full, quality codes) is kept in notes.
 """
 
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality_codes import Quality, decode_iec, encode_iec
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
 from wattkeeper.formats.channels import is_export
-from wattkeeper.formats.espi import DIRECTIONS, UNITS
+from wattkeeper.formats.espi import DIRECTIONS, REGISTER_BEHAVIOURS, UNITS
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST, pack_note, unpack_note
 from wattkeeper.formats.xml_elements import Element, iter_elements
@@ -73,6 +74,11 @@ class ReadingKind(NamedTuple):
     exponent: int
     interval_s: int
     direction: str
+    accumulation: str
+
+    def is_register(self, *, is_moment: bool) -> bool:
+        """Whether a value is what a register shows; `is_moment`: it stands among readings of instants."""
+        return self.accumulation in REGISTER_BEHAVIOURS or (is_moment and self.accumulation != DELTA)
 
 
 def read_iec61968(source: BinaryIO | bytes) -> ParsedIntervals:
@@ -84,12 +90,12 @@ def read_iec61968(source: BinaryIO | bytes) -> ParsedIntervals:
     collector = IntervalCollector(errors)
     of_block: list[_Reading] = []
     intervals: list[_Reading] = []
-    registers: list[_Reading] = []
+    moments: list[_Reading] = []
     for element in iter_elements(source, _WANTED, errors):
         if element.name == "IntervalReadings":
             of_block.append(_reading(element))
         elif element.name == "Readings":
-            registers.append(_reading(element))
+            moments.append(_reading(element))
         else:
             shared = _type_text(element)
             intervals += [one if one.type_text else one._replace(type_text=shared) for one in of_block]
@@ -97,10 +103,10 @@ def read_iec61968(source: BinaryIO | bytes) -> ParsedIntervals:
         if element.name == "MeterReading":
             whose = _whose(element)
             for one in intervals:
-                _take(one, whose, collector, errors, is_register=False)
-            for one in registers:
-                _take(one, whose, collector, errors, is_register=True)
-            intervals, registers = [], []
+                _take(one, whose, collector, errors, is_moment=False)
+            for one in moments:
+                _take(one, whose, collector, errors, is_moment=True)
+            intervals, moments = [], []
     blocks = collector.blocks("iec61968.reading-twice")
     if not blocks and not len(errors):
         errors.add(1, 0, "formats.no-intervals")
@@ -159,12 +165,13 @@ def _type_text(element: Element) -> str:
 
 
 def _take(
-    reading: _Reading, whose: _Whose, collector: IntervalCollector, errors: ErrorList, *, is_register: bool
+    reading: _Reading, whose: _Whose, collector: IntervalCollector, errors: ErrorList, *, is_moment: bool
 ) -> None:
     kind = parse_type(reading.type_text)
     try:
         if kind is None:
             raise _Wrong(reading.line, "iec61968.wrong-type")
+        is_register = kind.is_register(is_moment=is_moment)
         at_s, interval_s = _when(reading, 0 if is_register else kind.interval_s, is_register=is_register)
         channel = whose.channel or DIRECTIONS.get(kind.direction, f"direction-{kind.direction}")
         quality, note = _quality(reading)
@@ -187,7 +194,7 @@ def _when(reading: _Reading, interval_s: int, *, is_register: bool) -> tuple[int
         if at_s is None or end_s is None or end_s <= at_s:
             raise _Wrong(reading.line, "iec61968.wrong-time")
         return at_s, end_s - at_s
-    stamp_s = parse_instant(reading.stamp)
+    stamp_s = parse_instant(reading.stamp or reading.end)
     if stamp_s is None:
         raise _Wrong(reading.line, "iec61968.wrong-time")
     if not interval_s and not is_register:
@@ -219,7 +226,12 @@ def parse_type(text: str) -> ReadingKind | None:
     if unit is None or abs(multiplier) > 12:
         return None
     return ReadingKind(
-        text, unit, multiplier + 3, PERIODS_S.get(numbers[MEASURING_PERIOD], 0), numbers[DIRECTION]
+        text,
+        unit,
+        multiplier + 3,
+        PERIODS_S.get(numbers[MEASURING_PERIOD], 0),
+        numbers[DIRECTION],
+        numbers[ACCUMULATION],
     )
 
 

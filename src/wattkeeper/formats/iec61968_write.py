@@ -109,7 +109,9 @@ def _qualities(quality: Quality, note: dict[str, str]) -> str:
 def _type(block: IntervalBlock, note: dict[str, str], multiplier: int) -> str:
     numbers = note.get("iec.type", "").split(".")
     known = parse_type(".".join(numbers))  # one that says another unit or length is not this block's
-    if known is None or known.unit != block.unit or known.interval_s not in (0, block.interval_s):
+    is_length = not block.interval_s or (known is not None and known.interval_s in (0, block.interval_s))
+    is_register = known is not None and known.is_register(is_moment=not block.interval_s)
+    if known is None or known.unit != block.unit or not is_length or is_register == bool(block.interval_s):
         numbers = usual_type(block.channel, block.unit, block.interval_s)
         numbers[MEASURING_PERIOD] = _PERIOD_CODES.get(block.interval_s, "0")
     numbers[MULTIPLIER] = str(multiplier)

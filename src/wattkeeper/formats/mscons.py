@@ -2,7 +2,8 @@
 
 UNA defines the marks, the decimal mark among them. NAD+DP begins a delivery point, LOC names it, PIA says
 what is measured (an OBIS code), each QTY is a value with its period (DTM+163, DTM+164) and status (STS).
-A QTY without a period is what a register showed (DTM+9 or DTM+7). Times carry their offset from UTC.
+A QTY without a period is what a register showed (DTM+9 or DTM+7); half a period is none. Times carry their
+offset from UTC.
 """
 
 import re
@@ -38,7 +39,8 @@ UNITS = {
 USUAL_UNITS = {"Wh": "KWH", "varh": "K3", "VAh": "KVH", "W": "KWT", "var": "KVR"} | {
     base: code for code, (base, power) in UNITS.items() if power == 3 and base != "Wh"
 }
-USUAL_LOC, USUAL_PIA, USUAL_MOMENT = "172", "SRW", "9"
+MOMENTS = ("9", "7")  # of a register's value: when it was read, when it is good for
+USUAL_LOC, USUAL_PIA, USUAL_MOMENT = "172", "SRW", MOMENTS[0]
 _USUAL_MARKS = (":", "+", "?", "'")
 _PLAIN_VALUE = re.compile(
     r"(?<=[^?]')\s*QTY\+(\w+):([^:+'?]*)(?::(\w*))?'"
@@ -346,7 +348,7 @@ class _Reader:
                 raise _Wrong("mscons.wrong-time")
             others = tuple(item for item in times.items() if item[0] not in ("163", "164"))
             return start_s, end_s - start_s, others
-        qualifier = next((one for one in ("9", "7", "163", "164") if one in times), None)
+        qualifier = next((one for one in MOMENTS if one in times), None)
         if qualifier is None:
             raise _Wrong("mscons.no-time")
         others = tuple(item for item in times.items() if item[0] != qualifier)

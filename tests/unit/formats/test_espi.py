@@ -114,6 +114,17 @@ def test_a_wrong_reading_is_named_and_the_rest_is_read(wrong: str, code: str) ->
     assert parsed.blocks[0].value_milli.tolist()[-2:] == [7000, 8000]
 
 
+@pytest.mark.parametrize(("behaviour", "is_read"), [("", False), ("4", False), ("12", False), ("3", True)])
+def test_energy_of_no_length_is_no_register_unless_its_type_says_so(behaviour: str, is_read: bool) -> None:
+    said = f"<accumulationBehaviour>{behaviour}</accumulationBehaviour>" if behaviour else ""
+    readings = [reading(900, 5).replace(">900</d", ">0</d"), reading(1800, 6).replace(">900</d", "></d")]
+    parsed = read_espi(feed(*readings, kind=said + WH.format(flow=1)))
+    assert [(error.line, error.code) for error in parsed.errors] == (
+        [] if is_read else [(10, "espi.no-length"), (11, "espi.no-length")]
+    )
+    assert [block.interval_s for block in parsed.blocks] == [0] * is_read
+
+
 def test_too_fine_for_thousandths() -> None:
     kind = WH.format(flow=1).replace(">0<", ">-6<")
     parsed = read_espi(feed(reading(900, 5), reading(1800, 5000), kind=kind))

@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
-from wattkeeper.formats.api import FormatError
+from wattkeeper.formats.api import FormatError, LossList
+from wattkeeper.formats.blocks import rows_of
 from wattkeeper.formats.iec61968 import parse_type, read_iec61968
+from wattkeeper.formats.iec61968_write import write_iec61968
 
 QUARTER_HOUR_KWH = "0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.3.72.0"
 MESSAGE = """<?xml version="1.0"?>
@@ -62,6 +64,43 @@ def test_registers_and_the_meter_as_usage_point() -> None:
     block = read_iec61968(MESSAGE.format(inner=register, point="").encode()).blocks[0]
     assert (block.usage_point, block.channel, block.interval_s) == ("M-1", "export", 0)
     assert block.value_milliwh.tolist() == [1_234_500]
+
+
+PLACES = {
+    "intervals": ("<IntervalBlocks><IntervalReadings>", "</IntervalReadings>", "</IntervalBlocks>"),
+    "instants": ("<Readings>", "", "</Readings>"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("accumulation", "length_s"),
+    [("1", 0), ("2", 0), ("3", 0), ("9", 0), ("4", 900), ("0", None), ("6", None), ("12", None)],
+)
+def test_the_type_says_what_is_a_register(place: str, accumulation: str, length_s: int | None) -> None:
+    """What an interval used is no register, and what a register shows is not used in an interval.
+
+    `length_s` None: the type says neither, so the place does.
+    """
+    begin, between, end = PLACES[place]
+    kind = QUARTER_HOUR_KWH.replace("0.0.2.4.", f"0.0.2.{accumulation}.")
+    said = "<timeStamp>2026-03-01T00:15:00Z</timeStamp><value>1234.5</value>"
+    inner = f"{begin}{said}{between}<ReadingType ref='{kind}'/>{end}"
+    parsed = read_iec61968(MESSAGE.format(inner=inner, point=POINT).encode())
+    assert parsed.errors == []
+    wanted_s = (900 if place == "intervals" else 0) if length_s is None else length_s
+    assert [block.interval_s for block in parsed.blocks] == [wanted_s]
+    assert parsed.blocks[0].starts_at_s.tolist() == [1_772_324_100 - wanted_s]
+    again = read_iec61968(b"".join(write_iec61968(parsed.blocks, LossList())))
+    assert rows_of(again.blocks) == rows_of(parsed.blocks)
+
+
+def test_what_an_instant_used_has_to_say_of_which_time() -> None:
+    kind = QUARTER_HOUR_KWH.replace("0.0.2.", "0.0.0.")
+    said = "<timeStamp>2026-03-01T00:15:00Z</timeStamp><value>1</value>"
+    inner = f"<Readings>{said}<ReadingType ref='{kind}'/></Readings>"
+    parsed = read_iec61968(MESSAGE.format(inner=inner, point=POINT).encode())
+    assert [error.code for error in parsed.errors] == ["iec61968.no-length"]
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,8 @@ def test_qualities(qualifier: str, more: str, provenance: Provenance, flags: Fla
         (value(15).replace("202603010030", "202603010010"), "mscons.wrong-time"),
         (value(15).replace("?+00:303", ":303"), "mscons.wrong-time"),
         (value(15).replace("DTM+163", "DTM+XXX").replace("DTM+164", "DTM+XXX"), "mscons.no-time"),
+        (value(15).replace("DTM+163", "DTM+XXX"), "mscons.no-time"),
+        (value(15).replace("DTM+164", "DTM+XXX"), "mscons.no-time"),
         (value(0, "3"), "mscons.value-twice"),
     ],
 )
@@ -181,7 +183,7 @@ def test_whole_files(content: bytes, code: str) -> None:
 WHOLE = file(value(), value(15))
 LOST = {
     "a value": (WHOLE.replace(value(15).encode(), b""), 14, "mscons.too-few"),
-    "a time": (WHOLE.replace(b"DTM+164:202603010030?+00:303'", b""), 16, "mscons.too-few"),
+    "a reference": (WHOLE.replace(b"RFF+MG:M-1'", b""), 16, "mscons.too-few"),
     "the trailer": (WHOLE.replace(b"UNT+15+1'", b""), 17, "mscons.no-trailer"),
     "a message": (WHOLE.replace(b"UNZ+1", b"UNZ+2"), 18, "mscons.too-few"),
     "the count": (WHOLE.replace(b"UNT+15", b"UNT+x"), 17, "mscons.too-few"),

@@ -277,6 +277,22 @@ def test_registers_go_round() -> None:
     assert [loss.code for loss in losses.all()] == ["formats.interval-not-held"]
 
 
+@pytest.mark.parametrize("form", ["greenbutton", "iec61968", "mscons"])
+@pytest.mark.parametrize("interval_s", [0, 900])
+@pytest.mark.parametrize(
+    "note",
+    [
+        *[f"espi.accumulationBehaviour={code}" for code in "0123469"],
+        *[f"iec.type=0.0.2.{code}.1.1.12.0.0.0.0.0.0.0.0.0.72.0" for code in "0123469"],
+        *[f"mscons.at={code}" for code in (163, 164)],
+    ],
+)
+def test_a_detail_makes_no_register_of_an_interval(form: Format, interval_s: int, note: str) -> None:
+    key = ("6001234567", "M-1", "import", "Wh", interval_s)
+    block = make_block(key, [MARKET_MIDNIGHT_S], [5], [(Quality(Provenance.MEASURED), note)], [0])
+    assert rows_of(reread(form, [block]), has_notes=False) == rows_of([block], has_notes=False)
+
+
 def test_what_a_format_can_not_hold_is_counted() -> None:
     kinds = [
         (Quality(Provenance.MEASURED, Flag.SUSPECT | Flag.LATE), ""),
