@@ -13,7 +13,7 @@ from wattkeeper.data.alarms.queries import (
     list_open_meters,
 )
 from wattkeeper.data.collection import status
-from wattkeeper.data.collection.jobs import report_job
+from wattkeeper.data.collection.jobs import report_fetch
 from wattkeeper.data.collection.models import MAIN, Link
 from wattkeeper.data.registry.models import Meter
 from wattkeeper.data.registry.told import keep_told_multiplier
@@ -56,6 +56,7 @@ class DataReports:
         self._other_interval_ids: set[int] = set()
         self._faults: set[tuple[int, str]] = set()
         self._is_recalled = False
+        self._fetch_id: int | None = None
         self._tenant_of: dict[int, int] = {}
         self._spool = SpoolFindings(headend)
         self._rules = MeterRules()
@@ -193,8 +194,8 @@ class DataReports:
 
     def report_progress(self, *, done_count: int, total_count: int, label: str) -> None:
         """Keep how far the fetch of memories has come."""
-        report_job(
-            "collection.memory", label, done_count=done_count, total_count=total_count, now=self._now()
+        self._fetch_id = report_fetch(
+            self._fetch_id, label, done_count=done_count, total_count=total_count, now=self._now()
         )
 
     def _open(self, rule: str, report: DeviceReport, evidence: Mapping[str, int | str]) -> None:

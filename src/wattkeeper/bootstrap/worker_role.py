@@ -32,6 +32,7 @@ from wattkeeper.bootstrap.worker_findings import WorkerFindings
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.readings.advance import register_advance
 from wattkeeper.core.vee.rule_set import RuleSet
+from wattkeeper.data.collection.jobs import FETCH, end_silent_fetches
 from wattkeeper.data.collection.models import Job
 from wattkeeper.data.registry.models import Tenant
 from wattkeeper.pipeline.derive import CLAIM_COUNT, run_once
@@ -104,10 +105,11 @@ class Worker:
         self._ports: dict[int, Ports] = {}
         self._derives_at_s = 0.0
         self._began_s = time.monotonic()
-        self._fetched: tuple[int, int] | None = None  # how far the job has come
+        self._fetched: list[tuple[int, int]] = []  # how far each job has come
         self._fetched_at_s = self._began_s
         self._delivers_at_s = 0.0
         self._watches_at_s = 0.0
+        self._ends_at_s = 0.0
         self._proposes_at_s = 0.0
         self._judges_at_s = time.monotonic() + JUDGE_FIRST_S
         self._retains_at_s = self._judges_at_s
@@ -125,6 +127,7 @@ class Worker:
             ("gaps", self._look_for_gaps),
             ("periods", self._judge_periods),
             ("backups", self._watch_backups),
+            ("fetches", self._end_silent_fetches),
             ("rebills", self._propose),
         )
         found = sum(self._as_duty(what, task) for what, task in tasks)
@@ -194,6 +197,13 @@ class Worker:
             watch_backups(self._services.data_folder, self._now())
         return 0
 
+    def _end_silent_fetches(self) -> int:
+        """End the fetches of head-ends that are gone: nobody else would."""
+        if time.monotonic() >= self._ends_at_s:
+            self._ends_at_s = time.monotonic() + DERIVE_PERIOD_S
+            end_silent_fetches(now=self._now())
+        return 0
+
     def _propose(self) -> int:
         """Compare bills whose values changed with the values of now."""
         if time.monotonic() < self._proposes_at_s:
@@ -233,11 +243,11 @@ class Worker:
 
     def _is_fetching(self) -> bool:
         """Whether memories are being fetched: what they hold would be estimated now and corrected later."""
-        running = Job.objects.filter(kind="collection.memory", state=Job.State.RUNNING)
-        fetched, now_s = running.values_list("id", "done_count").first(), time.monotonic()
+        running = Job.objects.filter(kind=FETCH, state=Job.State.RUNNING).order_by("id")
+        fetched, now_s = list(running.values_list("id", "done_count")), time.monotonic()
         if fetched != self._fetched:
             self._fetched, self._fetched_at_s = fetched, now_s
-        if fetched is None or now_s - self._fetched_at_s > FETCH_STILL_S:
+        if not fetched or now_s - self._fetched_at_s > FETCH_STILL_S:
             return False
         return now_s - self._began_s < FETCH_WAIT_MAX_S
 

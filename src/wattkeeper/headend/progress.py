@@ -1,5 +1,6 @@
 """How far the first fetch of the devices' memories has come."""
 
+import asyncio
 import time
 
 from wattkeeper.headend.contained import call_port
@@ -8,6 +9,7 @@ from wattkeeper.headend.ports import ReportPort
 
 LABEL = "headend.initial-fetch"
 _SHORTEST_S = 0.25
+_BEAT_S = 5.0
 
 
 class Progress:
@@ -29,12 +31,22 @@ class Progress:
         """Note that `count` more stamps are to be fetched; fewer where it is negative."""
         self._total_count += count
 
+    async def run(self) -> None:
+        """Report again and again while stamps are still to be fetched: who reports nothing has ended."""
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            if self.is_running:
+                await self._tell()
+
     async def advance(self, count: int) -> None:
         """Note that `count` stamps are done with."""
         self._done_count += count
         is_complete = self._done_count >= self._total_count
         if not is_complete and time.monotonic() - self._reported_at_s < _SHORTEST_S:
             return
+        await self._tell()
+
+    async def _tell(self) -> None:
         self._reported_at_s = time.monotonic()
         done_count, total_count = self._done_count, self._total_count
         await call_port(

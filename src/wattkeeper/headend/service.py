@@ -96,7 +96,7 @@ async def run_headend(
         threads=command_threads,
     )
     watch = SpoolWatch(headend.services.spool, report, clock, counters)
-    await headend.run(stop, [drain.run, dispatch.run, doors.run, watch.run])
+    await headend.run(stop, [drain.run, dispatch.run, doors.run, watch.run, progress.run])
 
 
 class Headend:

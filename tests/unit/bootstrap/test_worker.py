@@ -1,6 +1,7 @@
 """What fails for one organisation costs that organisation alone, and is told to it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,9 @@ from wattkeeper.bootstrap import worker_role
 from wattkeeper.bootstrap.worker_findings import RULE
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.alarms.models import Finding
-from wattkeeper.data.collection.jobs import report_job
-from wattkeeper.data.collection.models import FieldRead
+from wattkeeper.data.collection.jobs import LEASE_S, end_silent_fetches, report_fetch
+from wattkeeper.data.collection.models import FieldRead, Job
+from wattkeeper.data.collection.watch import Watch
 from wattkeeper.data.registry.models import Channel, Tenant
 from wattkeeper.pipeline.derive import PipelineReport
 from wattkeeper.store.memory import MemoryReadingStore
@@ -83,8 +85,9 @@ def test_a_fetch_of_memories_is_waited_for_as_long_as_it_comes_farther(
     began_s = now_s = worker_role.time.monotonic()
     monkeypatch.setattr(worker_role, "time", SimpleNamespace(monotonic=lambda: now_s))
     monkeypatch.setattr(worker_role, "run_once", lambda *_, **__: derived.append(now_s) or PipelineReport())
+    job_id = None
     for done_count in (1, 2, 3):
-        report_job("collection.memory", "l", done_count=done_count, total_count=9, now=NOW)
+        job_id = report_fetch(job_id, "l", done_count=done_count, total_count=9, now=NOW)
         worker.work()
         now_s += still
         worker.work()
@@ -93,12 +96,23 @@ def test_a_fetch_of_memories_is_waited_for_as_long_as_it_comes_farther(
     worker.work()
     assert derived
     derived.clear()
-    report_job("collection.memory", "l", done_count=4, total_count=9, now=NOW)
+    report_fetch(job_id, "l", done_count=4, total_count=9, now=NOW)
     worker.work()
     assert not derived
     now_s = began_s + worker_role.FETCH_WAIT_MAX_S + 1
     worker.work()
     assert derived
+
+
+def test_a_fetch_that_nobody_beats_for_is_ended(
+    ours: People, worker: worker_role.Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch: Watch[int] = Watch(lambda: now_s)
+    monkeypatch.setattr(worker_role, "end_silent_fetches", partial(end_silent_fetches, watch=watch))
+    report_fetch(None, "l", done_count=1, total_count=9, now=NOW)
+    for now_s in range(0, LEASE_S + 1, 10):  # noqa: B007 - the watch looks at it
+        worker.work()
+    assert Job.objects.get().state == Job.State.FAILED
 
 
 def test_a_command_that_fails_holds_up_none_behind_it(db: None, monkeypatch: pytest.MonkeyPatch) -> None:

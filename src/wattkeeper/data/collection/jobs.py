@@ -1,20 +1,54 @@
-"""Progress of work that has no beginning of its own: the head-end's fetch of what meters remember."""
+"""Work that nobody asked for and one process does from its beginning: the head-end's fetch of memories.
+
+The process beats for its job. It ends it, or a worker does, once it has been silent for a lease.
+"""
 
 from datetime import datetime
 
+from django.db.models import F
+
+from wattkeeper.data.collection.job_errors import sealed_errors
 from wattkeeper.data.collection.models import Job
-from wattkeeper.data.collection.queries import begin_job, end_job, keep_progress
+from wattkeeper.data.collection.watch import Watch
 from wattkeeper.data.registry.models import Tenant
 
+FETCH = "collection.memory"
+CUT_OFF = [{"code": "jobs.fetch-cut-off", "params": {}}]
+LEASE_S = 30
+WATCH: Watch[int] = Watch()  # this process's own, over everybody's fetches
 
-def report_job(kind: str, label: str, *, done_count: int, total_count: int, now: datetime) -> None:
-    """Keep the progress of the running job of `kind`, beginning and ending it as the counts say."""
-    job_id = Job.objects.filter(kind=kind, state=Job.State.RUNNING).values_list("id", flat=True).first()
-    if job_id is None:
-        tenant_id = Tenant.objects.order_by("id").values_list("id", flat=True).first()
-        if tenant_id is None or done_count >= total_count:
-            return
-        job_id = begin_job(tenant_id=tenant_id, kind=kind, label=label, total_count=total_count, now=now)
-    keep_progress(job_id=job_id, now=now, done_count=done_count, total_count=total_count, label=label)
-    if done_count >= total_count:
-        end_job(job_id=job_id, now=now)
+
+def report_fetch(
+    job_id: int | None, label: str, *, done_count: int, total_count: int, now: datetime
+) -> int | None:
+    """Keep how far a process's own fetch is, None before it began, and return its job; None once it ended.
+
+    One that a worker took for cut off goes on as another job.
+    """
+    is_done = done_count >= total_count
+    progress = {
+        "label": label[:200],
+        "done_count": done_count,
+        "total_count": total_count,
+        "heartbeat_at": now,
+    }
+    ended = {"state": Job.State.DONE, "ended_at": now} if is_done else {}
+    running = Job.objects.filter(id=job_id or 0, state=Job.State.RUNNING)
+    if running.update(beats_count=F("beats_count") + 1, **progress, **ended):
+        return None if is_done else job_id
+    tenant_id = Tenant.objects.order_by("id").values_list("id", flat=True).first()
+    if tenant_id is None or is_done:
+        return None
+    return Job.objects.create(tenant_id=tenant_id, kind=FETCH, started_at=now, **progress).id
+
+
+def end_silent_fetches(*, now: datetime, watch: Watch[int] = WATCH) -> None:
+    """End the fetches whose process gave no sign of life for a lease, as failed.
+
+    Call it every few seconds: silence is measured from look to look.
+    """
+    running = Job.objects.filter(kind=FETCH, state=Job.State.RUNNING)
+    signs = {job.id: (job.beats_count, job.heartbeat_at) for job in running}
+    for job in running.filter(id__in=watch.silent(signs, LEASE_S)):
+        errors = sealed_errors(CUT_OFF, job_id=job.id, tenant_id=job.tenant_id)
+        running.filter(id=job.id).update(state=Job.State.FAILED, ended_at=now, errors_json=errors)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import F
 
-from wattkeeper.data.collection.job_errors import errors_of, sealed_errors
+from wattkeeper.data.collection.job_errors import errors_of
 from wattkeeper.data.collection.models import DirtyWindow, Job, Link, Run
 from wattkeeper.data.registry.models import Meter
 from wattkeeper.store.run_mixes import MIX_MODULUS
@@ -113,42 +113,6 @@ def get_job(*, tenant_id: int, job_id: int) -> JobRow | None:
     """Return one job, None where the tenant has none of that id."""
     job = Job.objects.filter(tenant_id=tenant_id, id=job_id).first()
     return _job(job) if job else None
-
-
-def begin_job(*, tenant_id: int, kind: str, label: str, total_count: int, now: datetime) -> int:
-    """Write down that a job began and return its id."""
-    job = Job.objects.create(
-        tenant_id=tenant_id,
-        kind=kind,
-        label=label[:200],
-        total_count=total_count,
-        started_at=now,
-        heartbeat_at=now,
-    )
-    return job.id
-
-
-def keep_progress(
-    *, job_id: int, now: datetime, done_count: int, total_count: int, label: str | None = None
-) -> None:
-    """Keep how far a job has come."""
-    changes: dict[str, Any] = {"done_count": done_count, "total_count": total_count, "heartbeat_at": now}
-    if label is not None:
-        changes["label"] = label[:200]
-    Job.objects.filter(id=job_id).update(**changes)
-
-
-def end_job(
-    *, job_id: int, now: datetime, errors: Sequence[Mapping[str, Any]] = (), has_failed: bool = False
-) -> None:
-    """Write down how a job ended."""
-    tenant_id = Job.objects.values_list("tenant_id", flat=True).get(id=job_id)
-    Job.objects.filter(id=job_id).update(
-        state=Job.State.FAILED if has_failed else Job.State.DONE,
-        errors_json=sealed_errors(errors, job_id=job_id, tenant_id=tenant_id),
-        ended_at=now,
-        heartbeat_at=now,
-    )
 
 
 def begin_run(*, tenant_id: int, now: datetime, rule_set: str, code_version: str) -> int:

@@ -7,7 +7,7 @@ from django.urls import reverse
 from console_street import FIRST_AT, Home, LogIn
 from relational import NOW, People, Street
 from wattkeeper.actions.commands.request_command import request_command
-from wattkeeper.data.collection.queries import begin_job, end_job
+from wattkeeper.data.collection.job_queue import claim_job, finish_job, queue_job
 
 
 def addresses(home: Home, street: Street, extra: dict[str, int]) -> list[str]:
@@ -96,12 +96,12 @@ def extra(ours: People, home: Home) -> dict[str, int]:
         reason="moved out",
         idempotency_key="k1",
     )
-    job_id = begin_job(tenant_id=ours.tenant.id, kind="import", label="june.csv", total_count=3, now=NOW)
-    end_job(
-        job_id=job_id,
-        now=NOW,
-        errors=[{"line": 2, "column": 3, "code": "formats.not-a-number", "params": {}}],
-    )
+    errors = [{"line": 2, "column": 3, "code": "formats.not-a-number", "params": {}}]
+    asked = {"tenant_id": ours.tenant.id, "kind": "import", "label": "june.csv", "params": {}}
+    job_id = queue_job(**asked, user_id=None, now=NOW)
+    job = claim_job(now=NOW, job_id=job_id)
+    assert job is not None
+    finish_job(job, now=NOW, result={}, errors=errors)
     finding_id = ours.tenant.finding_set.get(rule="collection.silent").id
     return {"command": command_id, "job": job_id, "finding_close": finding_id}
 
