@@ -1,6 +1,7 @@
 """What writers and tests need of blocks: their kinds, their texts, whether two say the same."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -69,6 +70,39 @@ def make_block(
     where = np.asarray(place, dtype=np.int64)[order]
     values = np.asarray(value_milli, dtype=np.int64)[order]
     return IntervalBlock(*key, at_s[order], values, *kind_columns(kinds, where))
+
+
+def join_like(blocks: Sequence[IntervalBlock], losses: LossList) -> list[IntervalBlock]:
+    """Return blocks of unlike keys, in the order these came: the files of an archive may tell one in parts.
+
+    Of intervals that are told again the first stays; where the other is not the same, that is a loss.
+    """
+    like: dict[Key, list[IntervalBlock]] = {}
+    for block in blocks:
+        like.setdefault(key_of(block), []).append(block)
+    return [_joined(some, losses) if len(some) > 1 else some[0] for some in like.values()]
+
+
+def _joined(blocks: Sequence[IntervalBlock], losses: LossList) -> IntervalBlock:
+    kinds: dict[tuple[Quality, str], int] = {}
+    places = []
+    for block in blocks:
+        own, place = kinds_of(block)
+        places.append(np.array([kinds.setdefault(kind, len(kinds)) for kind in own], dtype=np.int64)[place])
+    columns = [
+        np.concatenate([getattr(block, name) for block in blocks]) for name in ("starts_at_s", "value_milli")
+    ]
+    at_s, value, kind = *columns, np.concatenate(places)
+    order = np.argsort(at_s, kind="stable")
+    is_again = np.diff(at_s[order], prepend=np.iinfo(np.int64).min) == 0
+    first = order[np.maximum.accumulate(np.where(is_again, 0, np.arange(len(order))))]
+    is_unlike = (value[order] != value[first]) | (kind[order] != kind[first])
+    if is_unlike.any():
+        names = {"usage_point": blocks[0].usage_point, "channel": blocks[0].channel}
+        losses.add("formats.told-unlike", int(is_unlike.sum()), **names)
+    modulus_milli = max(block.modulus_milli for block in blocks)
+    joined = make_block(key_of(blocks[0]), at_s, value, list(kinds), kind)
+    return replace(joined, modulus_milli=modulus_milli)
 
 
 def rows_of(

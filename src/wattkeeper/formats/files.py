@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from wattkeeper.formats.api import FormatError, IntervalBlock, LossList, ParsedIntervals, RowError
 from wattkeeper.formats.archives import WORKBOOK, open_archive, read_member
+from wattkeeper.formats.blocks import join_like
 from wattkeeper.formats.csv_intervals import CsvOptions, read_csv
 from wattkeeper.formats.csv_write import write_csv
 from wattkeeper.formats.details import hold_details
@@ -64,7 +65,7 @@ def write_file(form: Format, blocks: Sequence[IntervalBlock], losses: LossList) 
 
     :raises FormatError: ``xlsx.too-many-rows``
     """
-    blocks = [hold_details(form, block, losses) for block in blocks]
+    blocks = [hold_details(form, block, losses) for block in join_like(blocks, losses)]
     if form == "csv":
         return write_csv(blocks)
     if form == "xlsx":

@@ -41,7 +41,7 @@ class DayCollector:
 
     def __init__(self, errors: ErrorList) -> None:
         self._errors = errors
-        self._streams: dict[Stream, int] = {}
+        self._streams: dict[Key, int] = {}
         self._table = KindTable(errors)
         self._days: dict[bytes, int] = {}
         self._batches: dict[int, list[_Batch]] = {}
@@ -49,7 +49,7 @@ class DayCollector:
 
     def add_header(self, stream: Stream, note: HeaderNote) -> int:
         """Take a 200 record and return its index."""
-        index = self._streams.setdefault(stream, len(self._streams))
+        index = self._streams.setdefault(stream.key, len(self._streams))
         return self._table.add_header(index, stream, note)
 
     def add_lines(self, lines: Lines, details: dict[int, Details]) -> None:
@@ -165,13 +165,14 @@ class DayCollector:
         steps = np.arange(0, DAY_S, DAY_S // count, dtype=np.int64)
         starts_at_s = (days.starts_at_s[:, None] + steps).ravel()
         values = values.ravel()
-        streams = list(self._streams)
+        keys = list(self._streams)
         edges = [0, *(np.flatnonzero(np.diff(days.stream)) + 1).tolist(), len(days.stream)]
         found = {}
         for (first, last), index in zip(pairwise(edges), days.stream[edges[:-1]].tolist(), strict=True):
             part = slice(first * count, last * count)
-            key: Key = streams[index].key
-            found[index] = IntervalBlock(*key, starts_at_s[part], values[part], place[part], kinds, notes)
+            found[index] = IntervalBlock(
+                *keys[index], starts_at_s[part], values[part], place[part], kinds, notes
+            )
         return found
 
 

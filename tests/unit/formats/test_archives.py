@@ -14,11 +14,11 @@ from format_files import archive_of
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality
 from wattkeeper.formats import xlsx
-from wattkeeper.formats.api import FormatError
+from wattkeeper.formats.api import FormatError, LossList
 from wattkeeper.formats.archives import check_members, open_archive
 from wattkeeper.formats.blocks import make_block
 from wattkeeper.formats.csv_intervals import CsvOptions
-from wattkeeper.formats.files import read_file
+from wattkeeper.formats.files import read_file, write_file
 from wattkeeper.formats.mapping import Mapping, Place, ValueColumn
 from wattkeeper.formats.xlsx import read_xlsx, write_xlsx
 
@@ -44,6 +44,38 @@ def test_files_in_an_archive_are_read_and_their_errors_named() -> None:
     parsed = read_file(content, PLAIN)
     assert len(parsed.blocks) == 1
     assert [(e.line, e.params["member"]) for e in parsed.errors] == [(2, "b/b.csv")]
+
+
+MEMBER = b"usage_point,channel,starts_at,interval_s,value,unit,quality\n"
+QUARTERS = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(1, 2), st.sampled_from(["raw", "est"])), max_size=6
+)
+
+
+@given(st.lists(QUARTERS, min_size=1, max_size=4))
+@settings(max_examples=40, deadline=None)
+def test_an_interval_in_two_files_of_an_archive_is_written_once(
+    members: list[list[tuple[int, int, str]]],
+) -> None:
+    """Told alike it is one; told unlike the first stays, and that is said."""
+    files, told = {}, {}
+    unlike_count = 0
+    for number, rows in enumerate(members):
+        rows = list({row[0]: row for row in rows}.values())  # no file tells one twice
+        lines = [
+            f"UP,E1,2026-03-01T0{at // 4}:{at % 4 * 15:02d}:00Z,900,{value},kWh,{quality}\n"
+            for at, value, quality in rows
+        ]
+        files[f"{number}.csv"] = MEMBER + "".join(lines).encode()
+        unlike_count += sum(told.setdefault(row[0], row) != row for row in rows)
+    losses = LossList()
+    written = b"".join(write_file("csv", read_file(archive_of(**files), PLAIN).blocks, losses))
+    found = read_file(written, PLAIN)
+    assert [error.code for error in found.errors] == ([] if told else ["formats.no-intervals"])
+    assert sum(int(block.value_milli.sum()) for block in found.blocks) == 10**6 * sum(
+        value for _at, value, _quality in told.values()
+    )
+    assert sum(loss.params["interval_count"] for loss in losses.all()) == unlike_count
 
 
 def test_bombs_are_refused_by_their_directory(monkeypatch: pytest.MonkeyPatch) -> None:

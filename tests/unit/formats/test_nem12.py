@@ -148,6 +148,7 @@ WRONG: list[tuple[str, list[str], str, int]] = [
     ("too fine", [day(["0.0000001", *ONES[1:]])], "formats.value-too-fine", 3),
     ("too large", [day(["9" * 14, *ONES[1:]])], "formats.value-too-large", 3),
     ("twice", [day(ONES), day(ONES)], "nem12.day-twice", 4),
+    ("in Wh again", [day(ONES), "200,6001234567,E1,2,E1,N2,METER1,Wh,30,", day(ONES)], "nem12.day-twice", 5),
     ("400 out of place", [day(ONES), "400,1,48,A,,"], "nem12.record-out-of-place", 4),
     ("400 gap", [day(ONES, "V,,"), "400,1,20,A,,", "400,22,48,A,,"], "nem12.wrong-range", 5),
     ("400 overlap", [day(ONES, "V,,"), "400,1,20,A,,", "400,20,48,A,,"], "nem12.wrong-range", 5),
