@@ -170,9 +170,8 @@ class DayCollector:
         found = {}
         for (first, last), index in zip(pairwise(edges), days.stream[edges[:-1]].tolist(), strict=True):
             part = slice(first * count, last * count)
-            found[index] = IntervalBlock(
-                *keys[index], starts_at_s[part], values[part], place[part], kinds, notes
-            )
+            key: Key = keys[index]
+            found[index] = IntervalBlock(*key, starts_at_s[part], values[part], place[part], kinds, notes)
         return found
 
 
