@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
 from wattkeeper.formats.csv_cells import iter_rows
-from wattkeeper.formats.encodings import check_encoding, find_encoding
+from wattkeeper.formats.encodings import find_encoding, known_encoding
 from wattkeeper.formats.mapping import PLAIN, Mapping, check_marks
 from wattkeeper.formats.tables import TableReader
 
@@ -35,7 +35,7 @@ class CsvOptions:
             ``...encoding-unknown``
         """
         check_marks(self.delimiter, self.decimal_mark)
-        check_encoding(self.encoding)
+        object.__setattr__(self, "encoding", known_encoding(self.encoding))
 
     def to_mapping(self) -> Mapping:
         """Return the mapping of a plain file written so."""

@@ -6,6 +6,7 @@ longer character (GB 18030: second bytes are 30-39, 40-7E, 80-FE), so no guess c
 become another one. Where the bytes don't tell for certain, lines that are not ASCII are refused.
 """
 
+import codecs
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from wattkeeper.formats.detect import BOM
 from wattkeeper.formats.lines import iter_chunks
 
 ENCODINGS = ("utf-8", "gb18030", "cp1252")
+_PARTS_OF = {"gbk": "gb18030", "gb2312": "gb18030"}
 _HAN = re.compile(
     "户号|户名|用户|客户|表号|电表|表计|电能|电量|用电|供电|时间|时刻|日期|数据|数值|示数|单位|质量|状态|正向|反向|有功|无功"
     "|抄表|资产|计量|起码|止码|编号|名称|地址|功率|开始|结束|采集|测量|台区|站点|备注|倍率|电压|电流"
@@ -75,13 +77,19 @@ class Encoding:
         return FormatError("formats.not-in-encoding", encoding=self.name, reason=f"0x{byte:02X}")
 
 
-def check_encoding(name: str) -> None:
-    """Refuse the name of an encoding that tables are not read in; an empty one leaves it to the bytes.
+def known_encoding(name: str) -> str:
+    """Return which of `ENCODINGS` somebody calls so (``GBK``, ``cp936``, ``utf8``); nothing for nothing.
 
     :raises FormatError: ``formats.encoding-unknown``
     """
-    if name and name not in ENCODINGS:
+    try:
+        found = codecs.lookup(name).name if name else ""
+    except (LookupError, ValueError):
+        found = name
+    found = _PARTS_OF.get(found, found)
+    if found and found not in ENCODINGS:
         raise FormatError("formats.encoding-unknown", encoding=name, known=", ".join(ENCODINGS))
+    return found
 
 
 def find_encoding(source: BinaryIO | bytes, named: str = "") -> Encoding:

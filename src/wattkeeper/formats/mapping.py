@@ -21,7 +21,7 @@ from wattkeeper.core.kernel.quality_codes import parse_quality_name
 from wattkeeper.formats.api import FormatError
 from wattkeeper.formats.csv_times import check_time_format
 from wattkeeper.formats.day_columns import DAY_S, interval_count_of, starts_in_day
-from wattkeeper.formats.encodings import check_encoding
+from wattkeeper.formats.encodings import known_encoding
 
 DELIMITERS = (",", ";", "\t", "|")
 Label = Literal["start", "end"]
@@ -102,7 +102,7 @@ class Mapping:
             ``...encoding-unknown``
         """
         check_marks(self.delimiter, self.decimal_mark)
-        check_encoding(self.encoding)
+        object.__setattr__(self, "encoding", known_encoding(self.encoding))
         check_time_format(self.time_format)
         if not 1 <= len(self.time) <= 2 or not 1 <= len(self.values) <= _VALUES_AT_MOST:
             raise FormatError("mapping.wrong", field="time" if self.values else "values")

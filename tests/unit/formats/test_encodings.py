@@ -201,8 +201,22 @@ def test_a_kept_mapping_says_the_encoding() -> None:
     }
     with pytest.raises(FormatError, match=r"formats\.encoding-unknown"):
         replace(mapping, encoding="latin-1")
-    with pytest.raises(FormatError, match=r"formats\.encoding-unknown"):
-        CsvOptions(encoding="utf-7")
+    for unknown in ("utf-7", "gbk2", "\0", "base64"):
+        with pytest.raises(FormatError, match=r"formats\.encoding-unknown"):
+            CsvOptions(encoding=unknown)
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        *[(called, "gb18030") for called in ("gbk", "GBK", "gb2312", "cp936", "936", "GB18030", "euc-cn")],
+        *[(called, "cp1252") for called in ("windows-1252", "CP1252")],
+        *[(called, "utf-8") for called in ("utf8", "UTF-8")],
+    ],
+)
+def test_an_encoding_has_many_names(called: str, name: str) -> None:
+    assert CsvOptions(encoding=called).to_mapping().encoding == name
+    assert replace(mapping_of(CHINESE.format("张三", "李四")), encoding=called).encoding == name
 
 
 def test_an_unsure_encoding_is_a_question() -> None:

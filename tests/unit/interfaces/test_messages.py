@@ -88,7 +88,14 @@ def test_parameters_are_words_of_the_language() -> None:
     assert sentence("registry.not-found", {"kind": "usagepoint", "id": "A"}) == "There is no usage point A."
     assert sentence("registry.not-found", {"kind": "usagepoint", "id": "A"}, "zh-hans") == "没有 计量点 A。"
     header = sentence("csv.wrong-header", {"missing": ["value", "unit"], "unknown": []})
-    assert header == "The header is not right: missing value, unit, unknown -."
+    assert header.startswith("The header is not right: missing value, unit, unknown -. ")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_header_of_other_columns_says_the_way_on(language: str) -> None:
+    assert "`wattkeeper mapping guess " in sentence(
+        "csv.wrong-header", {"missing": [], "unknown": []}, language
+    )
 
 
 def test_every_kind_that_can_be_missing_has_a_word() -> None:
