@@ -233,6 +233,13 @@ def test_export_is_a_series_of_its_own(ours: People, services: Services) -> None
         ("Bezug", "energy_import"),
         ("E1", "energy_import"),
         ("Building 7", "energy_import"),
+        ("1-1:1.29.0", "energy_import"),
+        ("1-1:2.29.0", "energy_export"),
+        ("2.8.0", "energy_export"),
+        ("PV Einspeisung", "energy_export"),
+        ("反向有功", "energy_export"),
+        ("正向有功", "energy_import"),
+        ("Feeder 3", "energy_import"),
     ],
 )
 def test_the_direction_is_what_the_channel_says(
@@ -240,6 +247,26 @@ def test_the_direction_is_what_the_channel_says(
 ) -> None:
     send(ours, services, row(2, 0, "1", channel=channel))
     assert Series.objects.get().quantity == quantity
+
+
+SHOWN = {  # of what a register shows, by what the file calls it
+    "1-0:1.8.0": "energy_import_register_kwh",
+    "1-0:2.8.0*255": "energy_export_register_kwh",
+    "1-0:1.8.2": "energy_import_t2_register_kwh",
+    "E1 T4": "energy_import_t4_register_kwh",
+    **dict.fromkeys(("1-0:2.8.1", "1-0:1.8.5", "export T1", "1-0:21.8.0", "1-0:16.8.0", "1-0:3.8.0"), None),
+}
+
+
+@pytest.mark.parametrize(("channel", "reading_type"), SHOWN.items())
+def test_a_part_of_the_energy_is_not_taken_for_all_of_it(
+    ours: People, services: Services, store: MemoryReadingStore, channel: str, reading_type: str | None
+) -> None:
+    refused = send(ours, services, row(2, 0, "1", channel=channel).replace(",3600,", ",0,"))
+    assert refused == ((1, 1, []) if reading_type else (0, 0, ["imports.part-not-kept"]))
+    assert list(Channel.objects.values_list("reading_type", flat=True)) == [reading_type] * bool(reading_type)
+    of_a_rate = row(2, 0, "1", point="P2", channel="1-0:1.9.1")
+    assert send(ours, services, of_a_rate) == (0, 0, ["imports.part-not-kept"])
 
 
 def test_a_second_channel_of_the_same_quantity_is_refused_not_mixed(

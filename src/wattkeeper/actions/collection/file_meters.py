@@ -25,7 +25,7 @@ from wattkeeper.core.readings.usual_power import carried_w
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
 from wattkeeper.data.registry.quantities import QUANTITY_OF_RATE, QUANTITY_OF_READING_TYPE
 from wattkeeper.formats.api import IntervalBlock, RowError
-from wattkeeper.formats.channels import is_export, split_rate
+from wattkeeper.formats.channels import is_export, is_part, split_rate
 from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.ranges import INSTANT_MAX_S
@@ -295,15 +295,19 @@ def _reading_type(block: IntervalBlock) -> str:
 
     Of registers that count one rate alone those of imported active energy are kept apart.
 
-    :raises WattkeeperError: ``imports.unit-not-kept`` for what is no energy
+    :raises WattkeeperError: ``imports.unit-not-kept`` for what is no energy, ``imports.part-not-kept`` for
+        what is some of it, as of another rate or of one phase
     """
     if block.unit not in _UNITS:
         raise WattkeeperError("imports.unit-not-kept", unit=block.unit, channel=block.channel)
     quantity, unit = _UNITS[block.unit]
     kind = "interval" if block.interval_s else "register"
     name = f"{quantity}_{'export' if is_export(block.channel) else 'import'}"
-    rated = f"{name}_t{split_rate(block.channel)[1]}_{kind}_{unit}"
-    return rated if rated in QUANTITY_OF_RATE else f"{name}_{kind}_{unit}"
+    rate = split_rate(block.channel)[1]
+    rated = f"{name}_t{rate}_{kind}_{unit}"
+    if is_part(block.channel, block.unit) or (rate and rated not in QUANTITY_OF_RATE):
+        raise WattkeeperError("imports.part-not-kept", channel=block.channel)
+    return rated if rate else f"{name}_{kind}_{unit}"
 
 
 def _usage_point(block: IntervalBlock, site: Site, known: _Known) -> UsagePoint:
