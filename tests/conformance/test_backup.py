@@ -43,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     yield folder
     process.terminate()
-    process.wait(20)
+    process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,10 @@ def test_an_empty_folder_becomes_the_same_installation(home: Path, tmp_path: Pat
     assert json.loads(verified.stdout)["is_proved"]
     assert (tmp_path / "new" / "spool" / "segment-0000000001.sqlite").exists()
     assert not list((tmp_path / "new").glob("master.key")), "keys stay at home unless asked for"
+    private = [tmp_path / "new", tmp_path / "new" / "archive", *(tmp_path / "new").glob("registry*")]
+    assert not [path for path in private if path.stat().st_mode & 0o007], (
+        "others of the machine read none of it"
+    )
     assert not list((home / "scratch").iterdir()), "nothing unsealed is left"
 
 
@@ -199,7 +203,7 @@ def test_reads_that_arrive_during_a_backup_are_in_it_or_after_it(home: Path, tmp
     restored = client(tmp_path / "new", process)
     reads = restored.raw_reads(99, [9_000 + number for number in stored], *ALWAYS)
     process.terminate()
-    process.wait(20)
+    process.wait(60)
     counts = {
         int(channel_id): int((reads.channel_id == channel_id).sum()) for channel_id in set(reads.channel_id)
     }

@@ -63,6 +63,16 @@ def test_what_is_gone_is_told_and_not_made_anew(home: Path, name: str, code: str
     assert names_in(home) <= before, "something was made in its place"
 
 
+def test_others_of_the_machine_read_no_registry(home: Path) -> None:
+    """Not in an installation of a release before either, whose file they could read."""
+    registry = home / "registry.sqlite3"
+    assert registry.stat().st_mode & 0o007 == 0
+    registry.chmod(0o644)
+    done = shell(home, "migrate")
+    assert done.returncode == 0
+    assert registry.stat().st_mode & 0o007 == 0
+
+
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [

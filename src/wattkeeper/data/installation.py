@@ -47,6 +47,16 @@ def find_installation(folder: Path) -> Installation:
     return Installation(*places, has_registry, has_readings, keys)
 
 
+def close_to_others(folder: Path) -> None:
+    """Let nobody but owner and group read the registry: whoever reads a session in it is logged in.
+
+    SQLite gives what it writes beside the file the mode of the file.
+    """
+    for path in folder.glob(f"{REGISTRY}*"):
+        with suppress(PermissionError):  # another one's file: he knows who may read it
+            path.chmod(path.stat().st_mode & 0o770)
+
+
 def read_note(folder: Path) -> Installation | None:
     """
     Return what was noted, None where nothing was.

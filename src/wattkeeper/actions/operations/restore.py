@@ -63,7 +63,8 @@ def open_backup(
     if folder.exists() and any(folder.iterdir()):
         raise WattkeeperError("operations.folder-not-empty", folder=str(folder))
     require_empty(database, folder)
-    incoming.mkdir(mode=0o700, parents=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    incoming.mkdir(mode=0o700)
     lock = hold(incoming)
     if lock is None:
         raise WattkeeperError("operations.restore-running", is_permanent=False, folder=str(folder))
@@ -100,6 +101,7 @@ def _open(
     for name in _KEPT:
         if (incoming / name).exists():
             shutil.move(incoming / name, folder / name)
+            (folder / name).chmod(0o700)
     if (incoming / _KEYS).exists():
         shutil.copytree(incoming / _KEYS, folder, dirs_exist_ok=True)
     backed_up_at = datetime.fromisoformat(manifest["backed_up_at"])

@@ -23,6 +23,7 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.state import ProjectState
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.data.installation import close_to_others
 from wattkeeper.data.upgrades.first import make_at_once
 from wattkeeper.data.upgrades.models import SchemaVersion
 from wattkeeper.data.upgrades.schema import BEGUN, read_schema
@@ -146,6 +147,7 @@ def _folder_locked() -> Iterator[None]:
 
     Not the data folder's own: who restores into one holds that meanwhile.
     """
+    close_to_others(settings.DATA_FOLDER)
     folder = settings.DATA_FOLDER / "run"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY)

@@ -26,6 +26,7 @@ def serve(
 ) -> None:
     """Run store, head-end, worker and pages until stopped; over TLS on any address but loopback."""
     folder = data_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     console = Console(stderr=True)
     now = datetime.now(UTC)
     tls = choose(folder, host, certificate=tls_cert, key=tls_key, is_insecure=insecure, now=now)

@@ -69,6 +69,7 @@ class Child:
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,
+                umask=0o077,
             )
 
     def watch(self) -> None:

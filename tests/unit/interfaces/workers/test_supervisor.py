@@ -1,10 +1,11 @@
-"""Which children an installation has."""
+"""Which children an installation has, and what they may leave open."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from wattkeeper.interfaces.workers.supervisor import Supervisor
+from wattkeeper.interfaces.workers.supervisor import Child, Supervisor
 
 
 def roles_of(folder: Path) -> list[str]:
@@ -19,3 +20,15 @@ def test_a_writer_runs_where_head_ends_hand_over_through_a_carrier(
     assert roles_of(tmp_path) == ["store", "headend", "worker", "web"]
     monkeypatch.setenv("WATTKEEPER_CARRIER", "nats://127.0.0.1:4222")
     assert roles_of(tmp_path) == ["store", "writer", "headend", "worker", "web"]
+
+
+def test_what_children_write_is_their_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, made = tmp_path / "program", tmp_path / "made"
+    program.write_text('#!/bin/sh\n: > "$MADE"\n')
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    child = Child("web", {"MADE": str(made)}, tmp_path / "log")
+    child.start()
+    assert child._process is not None
+    assert child._process.wait(60) == 0
+    assert made.stat().st_mode & 0o777 == 0o600
