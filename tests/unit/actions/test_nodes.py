@@ -324,7 +324,7 @@ FAULTS: list[tuple[str, Any, Callable[[Totals], None]]] = [
     ("count_due", lambda *given: 0 * count_due(*given), test_what_was_never_read_is_missing_not_zero),
     (
         "list_links",
-        lambda *given, from_s: list_links(*given, from_s=2**33),
+        lambda *given, from_s, as_of: list_links(*given, from_s=2**33, as_of=as_of),
         test_feeders_follow_who_feeds_whom,
     ),
     ("local_midnight", lambda day, _: local_midnight(day, UTC), test_a_site_and_a_tenant_by_day),

@@ -16,10 +16,12 @@ from relational import NOW, People, Street
 from vee_world import AT, World
 from wattkeeper.actions.findings.close_finding import close_finding
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
+from wattkeeper.actions.registry.set_topology import set_topology
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.add_rule_set import add_rule_set
 from wattkeeper.actions.vee.assign_rule_set import assign_rule_set
 from wattkeeper.actions.vee.decide_edit import withdraw_edit
+from wattkeeper.actions.virtual.nodes import BELONGINGS, add_node, set_belonging
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.alarms import past
 from wattkeeper.data.alarms.groups import list_finding_groups
@@ -27,7 +29,8 @@ from wattkeeper.data.alarms.queries import list_findings
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.collection.queries import begin_run, end_run, get_run_as_of
 from wattkeeper.data.registry.models import Series
-from wattkeeper.data.virtual.nodes import ROOT
+from wattkeeper.data.virtual import nodes
+from wattkeeper.data.virtual.nodes import ROOT, TREES
 from wattkeeper.interfaces.reads.aggregation import GRAINS, Question, add_up
 from wattkeeper.interfaces.reads.versions import interval_history, rules_between, run_as_of
 from wattkeeper.store.memory import MemoryReadingStore
@@ -205,6 +208,64 @@ def test_as_of_any_moment_between_deliveries(
         then = watched(world, steps)
         assert {at: everything(world, at) for at in then} == then
         transaction.set_rollback(True)
+
+
+TOLD = [  # what, whether it is in something then, from how many hours ago on
+    ("customer-point", True, 60),
+    ("fed", True, 40),
+    ("feeder-point", True, 50),
+    ("customer-point", False, 30),
+    ("fed", False, 40),
+    ("area", True, 20),
+    ("site", True, 45),
+    ("customer-point", True, 10),
+    ("customer-point", True, 20),
+    ("fed", True, 0),
+    ("site", False, 45),
+    ("feeder-point", False, 5),
+]
+
+
+def by_part(world: World, as_of: datetime | None = None) -> list[dict[int, list[int]]]:
+    """Return the energy of each part of the organisation in each tree, by day, as of an instant or now."""
+    asked = [
+        Question(tree, ROOT, "day", (NOW - timedelta(days=3)).date(), NOW.date() + timedelta(days=1))
+        for tree in TREES
+    ]
+    own = {"tenant_id": world.people.tenant.id, "now": world.now, "as_of": as_of}
+    sums = [add_up(world.store, question=question, **own) for question in asked]
+    return [dict(zip(each.parts, each.energy_milliwh.tolist(), strict=True)) for each in sums]
+
+
+def test_energy_as_of_goes_where_it_belonged_then(world: World) -> None:
+    """Told in any order of who feeds whom and who belongs where, from hours in the past on."""
+    world.deliver()
+    actor, street = world.people.operator, world.street
+    kinds = ("AREA", "FEEDER", "CUSTOMER")
+    ids = {kind: add_node(actor=actor, now=NOW, kind=kind, code=kind, name=kind) for kind in kinds}
+    upper_id = add_node(actor=actor, now=NOW, kind="AREA", code="UPPER", name="Upper")
+    part_of = {"area": ids["AREA"], "site": street.site_id}
+    then = {world.now: by_part(world)}
+    for place, is_in, hours in TOLD:
+        world.now += MINUTE
+        own = {"actor": actor, "now": world.now, "at": NOW - timedelta(hours=hours)}
+        if place == "fed":
+            set_topology(child_id=street.point_id, parent_id=street.other_point_id if is_in else None, **own)
+        else:
+            whole_id = upper_id if place == "area" else ids[BELONGINGS[place].whole_kind]
+            part_id = part_of.get(place, street.point_id)
+            set_belonging(belonging=place, part_id=part_id, whole_id=whole_id if is_in else None, **own)
+        then[world.now] = by_part(world)
+    assert {at: by_part(world, at) for at in then} == then
+    assert len({str(known) for known in then.values()}) >= 10
+
+
+def test_what_belongs_where_now_is_not_told_for_then(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison has teeth: what is recorded now for every moment fails it."""
+    linked = nodes._linked
+    monkeypatch.setattr(nodes, "_linked", lambda *given: linked(*given[:3], None, *given[4:]))
+    with pytest.raises(AssertionError):
+        test_energy_as_of_goes_where_it_belonged_then(world)
 
 
 def test_a_run_is_known_when_its_values_could_be_read(ours: People) -> None:

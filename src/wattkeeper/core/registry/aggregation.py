@@ -5,7 +5,8 @@ interval of a leaf counts once on each level, for the whole that holds it at its
 moves nothing that lies before its date. All arrays are int64 of shape (n,); instants in UTC seconds.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,25 @@ class Members:
         """Return the members of one node in order of leaf and time."""
         own = self.where(self.node == node)
         return own.where(np.lexsort((own.from_s, own.leaf)))
+
+
+def links_told(told: Iterable[tuple[int, int | None, int]]) -> Links:
+    """Return the links that (part, whole, from) told one after another made; whole None: in nothing.
+
+    What is told holds from its instant until the end of the link that it cuts, else until the part's next
+    link.
+    """
+    held: dict[int, list[tuple[int, int, int, int]]] = defaultdict(list)
+    for part, whole, at_s in told:
+        own = held[part]
+        cut = next((link for link in own if link[2] <= at_s < link[3]), None)
+        to_s = cut[3] if cut else min((link[2] for link in own if link[2] > at_s), default=OPEN_S)
+        if cut:
+            own.remove(cut)
+            own += [(*cut[:3], at_s)] * (cut[2] < at_s)
+        if whole is not None:
+            own.append((part, whole, at_s, to_s))
+    return Links.of([link for own in held.values() for link in own])
 
 
 def fill_gaps(links: Links, parts: Int64s, root: int) -> Links:

@@ -16,7 +16,8 @@ from django.db.models import Model, Q
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.registry.aggregation import OPEN_S, Links, fill_gaps, within_gaps
+from wattkeeper.core.registry.aggregation import OPEN_S, Links, fill_gaps, links_told, within_gaps
+from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.registry.models import Installation, Series, Site, Topology, UsagePoint
 from wattkeeper.data.virtual.models import (
     AreaInArea,
@@ -29,6 +30,13 @@ from wattkeeper.data.virtual.models import (
 
 _SORT_BITS = 40
 TREES = ("site", "area", "feeder", "customer")
+_TOLD_BY: Mapping[type[Model], tuple[str, str, str]] = {  # verb, what it is done to, where it tells the whole
+    Topology: ("registry.set-topology", "usage-point", "parent_id"),
+    AreaInArea: ("virtual.set-belonging", "area", "whole_id"),
+    SiteInArea: ("virtual.set-belonging", "site", "whole_id"),
+    PointOnFeeder: ("virtual.set-belonging", "feeder-point", "whole_id"),
+    PointOfCustomer: ("virtual.set-belonging", "customer-point", "whole_id"),
+}
 
 
 class Sort(IntEnum):
@@ -101,8 +109,12 @@ def list_leaves(tenant_id: int, *, kinds: Sequence[str], quantity: str) -> Leave
     return Leaves(table[0], table[1], table[2], table[3], zone_index, zones)
 
 
-def list_links(tenant_id: int, tree: str, leaves: Leaves, *, from_s: int) -> Links:
+def list_links(
+    tenant_id: int, tree: str, leaves: Leaves, *, from_s: int, as_of: datetime | None = None
+) -> Links:
     """Return the links of a tree from series up to the tenant, as they hold at `from_s` and after.
+
+    `as_of` an instant: those that had been recorded by then.
 
     :raises WattkeeperError: ``registry.not-found`` for no such tree
     """
@@ -111,15 +123,15 @@ def list_links(tenant_id: int, tree: str, leaves: Leaves, *, from_s: int) -> Lin
     points = _numbers(Sort.POINT, leaves.point_id)
     series_in_points = Links.always(leaves.series_id, points)
     if tree == "feeder":
-        return series_in_points.plus(_by_feeder(tenant_id, points, from_s))
+        return series_in_points.plus(_by_feeder(tenant_id, points, from_s, as_of))
     if tree == "customer":
-        return series_in_points.plus(_by_customer(tenant_id, points, from_s))
+        return series_in_points.plus(_by_customer(tenant_id, points, from_s, as_of))
     unique_points, first = np.unique(points, return_index=True)
     in_sites = Links.always(unique_points, _numbers(Sort.SITE, leaves.site_id[first]))
     sites = np.unique(in_sites.whole)
     if tree == "site":
         return series_in_points.plus(in_sites, Links.always(sites, np.full(len(sites), ROOT)))
-    return series_in_points.plus(in_sites, _by_area(tenant_id, sites, from_s))
+    return series_in_points.plus(in_sites, _by_area(tenant_id, sites, from_s, as_of))
 
 
 def list_installed(tenant_id: int, leaves: Leaves, *, from_s: int) -> tuple[Links, Int64s]:
@@ -152,10 +164,10 @@ def names_of(tenant_id: int, nodes: Iterable[int]) -> dict[int, tuple[str, str]]
     return found
 
 
-def _by_feeder(tenant_id: int, points: Int64s, from_s: int) -> Links:
-    fed = _dated(Topology, tenant_id, from_s, ("child_id", "parent_id"))
+def _by_feeder(tenant_id: int, points: Int64s, from_s: int, as_of: datetime | None) -> Links:
+    fed = _linked(Topology, tenant_id, from_s, as_of, ("child_id", "parent_id"))
     topology = _between(fed, Sort.POINT, Sort.POINT)
-    hung = _between(_dated(PointOnFeeder, tenant_id, from_s), Sort.POINT, Sort.GROUP)
+    hung = _between(_linked(PointOnFeeder, tenant_id, from_s, as_of), Sort.POINT, Sort.GROUP)
     feeders = within_gaps(topology, hung)
     held = topology.plus(feeders)
     parts = np.unique(np.concatenate((points, topology.part, topology.whole)))
@@ -163,19 +175,50 @@ def _by_feeder(tenant_id: int, points: Int64s, from_s: int) -> Links:
     return fill_gaps(held, parts, ROOT).plus(Links.always(groups, np.full(len(groups), ROOT)))
 
 
-def _by_customer(tenant_id: int, points: Int64s, from_s: int) -> Links:
-    held = _between(_dated(PointOfCustomer, tenant_id, from_s), Sort.POINT, Sort.GROUP)
+def _by_customer(tenant_id: int, points: Int64s, from_s: int, as_of: datetime | None) -> Links:
+    held = _between(_linked(PointOfCustomer, tenant_id, from_s, as_of), Sort.POINT, Sort.GROUP)
     tops = np.append(np.unique(held.whole), REST)
     own = fill_gaps(held.where(np.isin(held.part, points)), np.unique(points), REST)
     return own.plus(Links.always(tops, np.full(len(tops), ROOT)))
 
 
-def _by_area(tenant_id: int, sites: Int64s, from_s: int) -> Links:
-    site_links = _between(_dated(SiteInArea, tenant_id, from_s), Sort.SITE, Sort.GROUP)
-    area_links = _between(_dated(AreaInArea, tenant_id, from_s), Sort.GROUP, Sort.GROUP)
+def _by_area(tenant_id: int, sites: Int64s, from_s: int, as_of: datetime | None) -> Links:
+    site_links = _between(_linked(SiteInArea, tenant_id, from_s, as_of), Sort.SITE, Sort.GROUP)
+    area_links = _between(_linked(AreaInArea, tenant_id, from_s, as_of), Sort.GROUP, Sort.GROUP)
     areas = np.unique(np.concatenate((site_links.whole, area_links.part, area_links.whole)))
     own = fill_gaps(site_links.where(np.isin(site_links.part, sites)), sites, ROOT)
     return own.plus(fill_gaps(area_links, areas, ROOT))
+
+
+def _linked(
+    model: type[Model],
+    tenant_id: int,
+    from_s: int,
+    as_of: datetime | None,
+    names: tuple[str, str] = ("part_id", "whole_id"),
+) -> Links:
+    """Return dated links as of an instant: of parts of which more was told since, what the audit chain says
+    of them up to then.
+    """
+    links = _dated(model, tenant_id, from_s, names)
+    if as_of is None:
+        return links
+    verb, kind, whole = _TOLD_BY[model]
+    told = AuditRecord.objects.filter(tenant_id=tenant_id, verb=verb, subject__startswith=f"{kind}:")
+    since = set(told.filter(recorded_at__gt=as_of).values_list("subject", flat=True))
+    if not since:
+        return links
+    before = told.filter(recorded_at__lte=as_of).order_by("sequence").values_list("subject", "detail")
+    then = links_told(
+        (_id_in(subject), detail[whole], _seconds(datetime.fromisoformat(detail["at"])))
+        for subject, detail in before
+        if subject in since
+    )
+    return links.where(~np.isin(links.part, [_id_in(subject) for subject in since])).plus(then)
+
+
+def _id_in(subject: str) -> int:
+    return int(subject.partition(":")[2])
 
 
 def _dated(

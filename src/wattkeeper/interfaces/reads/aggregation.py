@@ -106,8 +106,8 @@ def add_up(
     """
     Return the figures of a node's direct parts, by period; the node itself is their sum.
 
-    `as_of` an instant: of the values that were known then, due being what was over by then. What belongs
-    where, and where meters are, is as it is recorded now, by its dates.
+    `as_of` an instant: of the values that were known then, where what belonged where is as it was recorded
+    then, and due is what was over by then. Where meters are is as it is recorded now, by its dates.
 
     :raises WattkeeperError: ``aggregation.span`` for none or too many periods, or such as no reading
         can be of; ``registry.not-found``, ``registry.instant-naive``
@@ -117,7 +117,7 @@ def add_up(
     leaves = list_leaves(tenant_id, kinds=question.kinds, quantity=question.quantity)
     zones = [_Zone(question, ZoneInfo(zone), index) for index, zone in enumerate(leaves.zones)]
     from_s = min((int(zone.bounds_s[0]) for zone in zones), default=0)
-    links = list_links(tenant_id, question.tree, leaves, from_s=from_s)
+    links = list_links(tenant_id, question.tree, leaves, from_s=from_s, as_of=as_of)
     installed = list_installed(tenant_id, leaves, from_s=from_s)
     now_s = to_seconds(min(now, as_of or now).replace(microsecond=0))
     asked = [

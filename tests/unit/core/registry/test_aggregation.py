@@ -13,6 +13,7 @@ from wattkeeper.core.registry.aggregation import (
     count_due,
     fill_gaps,
     find_members,
+    links_told,
     place_rows,
     sum_parts,
     within_gaps,
@@ -146,3 +147,28 @@ def test_nothing_has_no_members() -> None:
     members = find_members(Links.of([]), LEAVES, 0, 10).of_node(ROOT)
     place, is_cut = place_rows(members, LEAVES, LEAVES * 0, LEAVES * 0 + 10)
     assert (set(place.tolist()), is_cut.any()) == ({-1}, False)
+
+
+Told = tuple[int, int | None, int]
+TOLD = st.lists(
+    st.tuples(st.integers(1, 2), st.none() | st.integers(101, 103), st.integers(0, 9)), max_size=12
+)
+
+
+@given(told=TOLD)
+def test_links_told_hold_until_the_end_of_what_they_cut(told: list[Told]) -> None:
+    """Beside ten instants, each with the number of the telling that holds there, filled one by one."""
+    held: dict[int, list[int | None]] = {part: [None] * 10 for part in (1, 2)}
+    for number, (part, _, at_s) in enumerate(told):
+        own = held[part]
+        before, after = own[at_s], at_s
+        while after < 10 and own[after] == before:
+            own[after] = number
+            after += 1
+        if told[number][1] is None:
+            own[at_s:after] = [None] * (after - at_s)
+    links = links_told(told)
+    for part, own in held.items():
+        for at_s, number in enumerate(own):
+            is_there = (links.part == part) & (links.from_s <= at_s) & (at_s < links.to_s)
+            assert links.whole[is_there].tolist() == ([] if number is None else [told[number][1]])
