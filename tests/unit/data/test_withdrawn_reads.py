@@ -32,6 +32,7 @@ from wattkeeper.data.billing.models import Bill
 from wattkeeper.data.collection.models import DirtyWindow, FieldRead, Run
 from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.data.vee.models import ReadWithdrawal
+from wattkeeper.data.vee.noted_reads import list_noted
 from wattkeeper.pipeline.derive import run_once
 from wattkeeper.store.api import RawBatch
 from wattkeeper.store.memory import MemoryReadingStore
@@ -216,9 +217,7 @@ def test_a_withdrawal_that_moves_much_waits_for_somebody_else(twins: Twins) -> N
     refused("vee.edit-own-approval", lambda: approve_withdrawal(actor=people.operator, **approval))
     refused("accounts.not-allowed", lambda: approve_withdrawal(actor=people.viewer, **approval))
     refused("vee.edit-note", lambda: reject_withdrawal(actor=people.administrator, note=" ", **about))
-    twins.note(AT_S + STEP_S, 6304)
-    refused("readings.not-noted", lambda: approve_withdrawal(actor=people.administrator, **approval))
-    reject_withdrawal(actor=people.administrator, note="corrected", **about)
+    reject_withdrawal(actor=people.administrator, note="it is right", **about)
     refused("readings.withdrawal-state", lambda: approve_withdrawal(actor=people.administrator, **approval))
     twins.derive()
     assert twins.state(0) != twins.state(1)
@@ -226,6 +225,30 @@ def test_a_withdrawal_that_moves_much_waits_for_somebody_else(twins: Twins) -> N
     approve_withdrawal(actor=people.administrator, **approval)
     twins.derive()
     assert twins.state(0) == twins.state(1)
+
+
+def test_a_withdrawal_that_waits_ends_when_its_read_is_corrected(twins: Twins) -> None:
+    """It is in nobody's way then: the corrected read can be withdrawn, too."""
+    set_edit_threshold(actor=twins.people.administrator, now=NOW, milliwh=0)
+    tenant_id, meter_id = twins.people.tenant.id, twins.street.meter_id
+
+    def listed() -> tuple[str, str, bool]:
+        (row,) = list_noted(tenant_id=tenant_id, meter_id=meter_id)
+        return row.state, row.read, row.is_withdrawn
+
+    twins.note(AT_S, 5300)
+    ended_id = twins.withdraw(AT_S)
+    assert listed() == ("PENDING", "53", False)
+    twins.note(AT_S, 5300)  # the same again corrects nothing
+    assert listed() == ("PENDING", "53", False)
+    twins.note(AT_S, 5301)
+    assert listed() == ("WITHDRAWN", "53.01", False)
+    own: dict[str, Any] = {"actor": twins.people.administrator, "now": NOW}
+    about: dict[str, Any] = {**own, "services": twins.services}
+    refused("readings.withdrawal-state", lambda: approve_withdrawal(withdrawal_id=ended_id, **about))
+    refused("readings.withdrawal-state", lambda: reject_withdrawal(withdrawal_id=ended_id, note="x", **own))
+    approve_withdrawal(withdrawal_id=twins.withdraw(AT_S), **about)
+    assert listed() == ("IN_FORCE", "53.01", True)
 
 
 def test_what_cannot_be_withdrawn_is_refused(twins: Twins) -> None:

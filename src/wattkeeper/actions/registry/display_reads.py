@@ -10,6 +10,7 @@ from wattkeeper.core.readings.told import CORRECTIONS_MAX_COUNT
 from wattkeeper.data.collection.models import FieldRead
 from wattkeeper.data.registry.models import Channel, Meter
 from wattkeeper.data.registry.quantities import DEFAULT_QUANTITY, QUANTITY_OF_READING_TYPE
+from wattkeeper.data.vee.models import StoredEdit
 
 DisplayRead = int | str
 """Counts of the channel's step, or the decimal text that the display shows."""
@@ -84,10 +85,14 @@ def _noted_last(channel: Channel, at: datetime) -> FieldRead | None:
 
 
 def _keep_after(before: FieldRead | None, read: FieldRead) -> FieldRead:
+    """Keep a read in the place of the one before, and end the withdrawal of that one if it still waits."""
     read.correction_index = 0 if before is None else before.correction_index + 1
     if read.correction_index > CORRECTIONS_MAX_COUNT:
         raise WattkeeperError("readings.corrected-too-often", most=CORRECTIONS_MAX_COUNT)
     read.save(force_insert=True)
+    if before is not None:
+        waiting = before.withdrawals.filter(state=StoredEdit.State.PENDING)
+        waiting.update(state=StoredEdit.State.WITHDRAWN, decided_at=read.recorded_at)
     return read
 
 

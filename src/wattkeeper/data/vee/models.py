@@ -139,7 +139,8 @@ class StoredEdit(models.Model):
 class ReadWithdrawal(models.Model):
     """A person's word that a noted read counts no more, and why; it does not while this is IN_FORCE.
 
-    `changed_milliwh`: the most energy that the read can have moved. Noted again, the read counts again.
+    `changed_milliwh`: the most energy that the read can have moved. Noted again, the read counts again. One
+    that is PENDING is WITHDRAWN itself when its read is corrected.
     """
 
     tenant = models.ForeignKey(Tenant, models.PROTECT)

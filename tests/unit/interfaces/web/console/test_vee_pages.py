@@ -295,8 +295,13 @@ def test_a_noted_reading_is_withdrawn_on_the_meters_page(ours: People, home: Hom
     assert viewer.post(withdraw, {"note": "misread"}).status_code == 403
     assert "不再计入" in text_of(operator, withdraw, language="zh-hans")
     assert operator.post(withdraw, {"note": ""}).status_code == 422
+    assert operator.post(withdraw, {"note": "hasty"}).status_code == 302
+    assert operator.post(f"{page}note-read/", {**shown, "read": "998000"}).status_code == 302
+    assert "which ended the withdrawal of " in text_of(operator, page)
+    assert "的撤回随之终止：hasty" in text_of(operator, page, language="zh-hans")
+    withdraw = f"/noted-reads/{FieldRead.objects.latest('id').id}/withdraw/"
     assert operator.post(withdraw, {"note": "another meter's"}).status_code == 302
-    waiting = ReadWithdrawal.objects.get()
+    waiting = ReadWithdrawal.objects.get(state="PENDING")
     approve = f"/read-withdrawals/{waiting.id}/approve/"
     assert "waits for a second person" in text_of(operator, page)
     assert approve not in text_of(operator, page)
