@@ -44,7 +44,8 @@ async def main() -> None:
             LinkPlan(number, 1, f"{number}", Transport.LISTEN, endpoint, 1.0, 0, 900, (device(number),))
         )
     task = asyncio.create_task(doors.run())
-    await asyncio.sleep(0.5)
+    while not doors._open:  # noqa: ASYNC110 - it belongs to the code under test
+        await asyncio.sleep(0.01)
     loop = asyncio.get_running_loop()
     print(json.dumps({"rss_bytes": rss_bytes()}), flush=True)
     while await loop.run_in_executor(None, sys.stdin.readline):

@@ -34,6 +34,7 @@ RIG = Path(__file__).with_name("counter_rig.py")
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 CHANNEL_ID = 7
 LEAST_BYTES = 4 * 260  # of counters of four bytes, used before each kill
+LEAST_COUNT = 300  # appended before each kill of the store
 START_S = 1_700_000_000 // 900 * 900
 
 
@@ -222,7 +223,11 @@ async def kill_the_store(
     appending, draining = asyncio.create_task(append()), asyncio.create_task(keep_draining())
     try:
         for _ in range(kills_count):
+            enough_count = len(numbers) + LEAST_COUNT
             await asyncio.sleep(between_s)
+            async with asyncio.timeout(60):
+                while len(numbers) < enough_count:  # noqa: ASYNC110 - it is the spool's disk that takes so long
+                    await asyncio.sleep(0.02)
             process.kill()
             process.wait()
             await asyncio.sleep(0.3)

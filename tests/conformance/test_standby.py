@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STARTS_WITHIN_S = 60.0
 STALL_S = 1.5
 WAITING_COUNT = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+NEWEST = "SELECT max(sequence) FROM audit_auditrecord"
 SETTINGS = ("fsync=off", "wal_level=replica", "max_wal_senders=4", "hot_standby=on")
 
 pytestmark = pytest.mark.slow
@@ -202,7 +203,7 @@ def fail_over(*, is_synchronous: bool) -> Failover:
             os.kill(receiver, signal.SIGSTOP)
             if is_synchronous:
                 until(lambda: primary.ask(WAITING_COUNT) == 1, "nobody waits for the standby")
-            time.sleep(0.2)  # what was on its way is confirmed or waits
+                until(lambda: writer.newest == primary.ask(NEWEST), "what was confirmed is not told")
             before = writer.newest
             time.sleep(STALL_S)
             primary.kill()

@@ -104,7 +104,7 @@ async def kill_loop(
                     await asyncio.sleep(0.005)
                 if is_last:
                     with suppress(TimeoutError):
-                        await until(lambda: counter.forgotten >= set(counter.pushed), 10)
+                        await until(lambda: counter.forgotten >= set(counter.pushed))
                 process.kill()
                 for task in late:
                     task.cancel()

@@ -213,14 +213,16 @@ for at_s in range(1_000_000_000):
 def test_readers_never_see_two_reads_mixed(tmp_path: Path) -> None:
     table = whole_table(tmp_path / "t")
     writer = subprocess.Popen([sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path / "t")])
-    seen: set[int] = set()
-    ends_at_s = time.monotonic() + 120
-    while len(seen) < 300 and time.monotonic() < ends_at_s:
-        for id_, read in table.find(1, range(0, 200, 17))[0].items():
-            assert (read.value, read.flags) == (id_ + read.measured_at_s, read.measured_at_s % 997)
-            seen.add(read.measured_at_s)
-    writer.kill()
-    writer.wait()
+    try:
+        seen: set[int] = set()
+        ends_at_s = time.monotonic() + 120
+        while len(seen) < 300 and time.monotonic() < ends_at_s:
+            for id_, read in table.find(1, range(0, 200, 17))[0].items():
+                assert (read.value, read.flags) == (id_ + read.measured_at_s, read.measured_at_s % 997)
+                seen.add(read.measured_at_s)
+    finally:
+        writer.kill()
+        writer.wait()
     assert len(seen) > 100
 
 
