@@ -19,6 +19,7 @@ def look_again(store: ReadingStore, *, tenant_id: int, since: datetime, now: dat
     A meter that nobody asks, because it came from files or is read by hand, is expected to be read for
     `EXPECTED_FOR` after it was installed and after each read; then it has ended, whatever the registry says.
     """
+    now = now.replace(microsecond=0)
     ended = set(_find_ended(store, tenant_id, now))
     return mark_recent_dirty(tenant_id=tenant_id, since=since, now=now, besides_meters=ended)
 

@@ -33,7 +33,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> worker_role.Worke
     monkeypatch.setattr(worker_role, "open_bulk_store", MemoryReadingStore)
     monkeypatch.setattr(worker_role, "JUDGE_FIRST_S", 0.0)
     monkeypatch.setattr(worker_role, "DERIVE_PERIOD_S", 0.0)
-    return worker_role.Worker(MemoryReadingStore(), lambda: NOW, "")
+    return worker_role.Worker(MemoryReadingStore(), lambda: NOW.replace(microsecond=1), "")
 
 
 def told() -> list[tuple[int, str, str]]:
