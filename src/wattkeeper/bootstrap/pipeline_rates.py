@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from django.db.models import Q, QuerySet
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 
 from wattkeeper.core.billing.determinants import RateCalendar, RateDayRows
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
@@ -33,10 +33,16 @@ class DataRates:
         own = among("usage_point__series__id", series_id)  # these alone: a tenant has too many to search
         in_force = Q(starts_at__lt=ends) & (Q(ends_at__isnull=True) | Q(ends_at__gt=begins))
         throughout = Q(starts_at__lte=begins) & (Q(ends_at__isnull=True) | Q(ends_at__gte=ends))
-        whole = Contract.objects.filter(own & throughout).values_list("tariff_id", "usage_point__series__id")
-        rows = integer_rows(whole, 2)
-        held = {(int(t), from_s, to_s): rows[rows[:, 0] == t, 1] for t in np.unique(rows[:, 0])}
-        for key, ids in _in_part(Contract.objects.filter(own & in_force & ~throughout), from_s, to_s).items():
+        contracts = Contract.objects.filter(own & in_force)
+        is_whole = Case(When(throughout, then=Value(1)), default=Value(0), output_field=IntegerField())
+        told = contracts.annotate(is_whole=is_whole).values_list(
+            "tariff_id", "usage_point__series__id", "is_whole"
+        )
+        rows = integer_rows(told, 3)
+        whole = rows[rows[:, 2] == 1]
+        held = {(int(t), from_s, to_s): whole[whole[:, 0] == t, 1] for t in np.unique(whole[:, 0])}
+        parts = _in_part(contracts.exclude(throughout), from_s, to_s) if len(whole) < len(rows) else {}
+        for key, ids in parts.items():
             held[key] = np.concatenate((held.get(key, NOBODY), ids))
         found = []
         for (tariff_id, first_s, end_s), ids in held.items():

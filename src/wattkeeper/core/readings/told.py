@@ -78,14 +78,15 @@ def mark_correction(correction_index: int, *, is_withdrawal: bool = False) -> in
 
 def find_corrected(measured_at_s: Int64s, flags: Int64s, teller: Int64s) -> NDArray[np.bool_]:
     """Return which reads a later correction takes back; `teller`: whose, such as the source in a channel."""
-    index = flags >> _CORRECTION_AT
-    if not index.any():
+    if not _has_corrections(flags):
         return np.zeros(len(flags), dtype=np.bool_)
-    return index < _newest_flags(measured_at_s, flags, teller) >> _CORRECTION_AT
+    return flags >> _CORRECTION_AT < _newest_flags(measured_at_s, flags, teller) >> _CORRECTION_AT
 
 
 def is_withdrawal(flags: Int64s) -> NDArray[np.bool_]:
     """Return which raw reads say that of their instant nothing was read off the display."""
+    if not _has_corrections(flags):
+        return np.zeros(len(flags), dtype=np.bool_)
     result: NDArray[np.bool_] = ((flags & _WITHDRAWAL) == _WITHDRAWAL) & (flags >> _CORRECTION_AT > 0)
     return result
 
@@ -98,6 +99,11 @@ def find_withdrawn(measured_at_s: Int64s, flags: Int64s, teller: Int64s) -> NDAr
     if not is_withdrawal(flags).any():
         return np.zeros(len(flags), dtype=np.bool_)
     return is_withdrawal(_newest_flags(measured_at_s, flags, teller))
+
+
+def _has_corrections(flags: Int64s) -> bool:
+    """Whether any read is a correction: few are, and one number tells of millions."""
+    return bool(flags.max(initial=0) >> _CORRECTION_AT)
 
 
 def _newest_flags(measured_at_s: Int64s, flags: Int64s, teller: Int64s) -> Int64s:
