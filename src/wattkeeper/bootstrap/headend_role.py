@@ -1,6 +1,7 @@
 """The head-end child, wired. Import it after `setup_django()`."""
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 
@@ -92,6 +93,7 @@ async def _publish_metrics(metrics: HeadendMetrics, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     while True:
         fresh = path.with_suffix(".new")
-        await asyncio.to_thread(fresh.write_bytes, generate_latest(metrics.registry))
-        fresh.replace(path)
+        with contextlib.suppress(OSError):  # a full disk: they are written once there is room
+            await asyncio.to_thread(fresh.write_bytes, generate_latest(metrics.registry))
+            fresh.replace(path)
         await asyncio.sleep(METRICS_PERIOD_S)

@@ -3,6 +3,8 @@
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
+from io import StringIO
 from typing import Any
 
 import structlog
@@ -19,10 +21,23 @@ def set_up_logs(role: str, *, has_traces: bool = True) -> None:
             structlog.processors.format_exc_info if has_traces else _without_trace,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=_StandardError()),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)
+
+
+class _StandardError(StringIO):
+    """It may lead to a full disk: a line that can't be written there ends nobody's work."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def _without_trace(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -46,6 +46,22 @@ def test_who_asks_for_it_sees_the_trace_yet_no_variable(tmp_path: Path) -> None:
     assert "swordfishswordfish" not in line["exception"]
 
 
+def test_a_full_disk_under_the_log_ends_nobodys_work(tmp_path: Path) -> None:
+    surroundings = os.environ | {"WATTKEEPER_DATA": str(tmp_path)}
+    command = [sys.executable, "-c", f"{LOGS}\nprint('went on')", "set up"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command,
+            env=surroundings,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.stdout == "went on\n"
+
+
 def test_the_test_sees_a_log_that_nobody_set_up(tmp_path: Path) -> None:
     told = logged(tmp_path, "as it is")
     with pytest.raises(json.JSONDecodeError):

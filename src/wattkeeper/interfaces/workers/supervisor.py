@@ -77,10 +77,17 @@ class Child:
         if self._process is not None and self._process.poll() is not None:
             log.error("child.died", child=self.role, exit_code=self._process.returncode)
             self._process = None
-            self._deaths_count += 1
-            self._starts_at_s = time.monotonic() + min(PAUSE_MAX_S, 0.5 * 2**self._deaths_count)
+            self._pause()
         if self._process is None and time.monotonic() >= self._starts_at_s:
-            self.start()
+            try:
+                self.start()
+            except OSError as error:  # no room for a process or for its log
+                log.error("child.not-started", child=self.role, reason=error.strerror)
+                self._pause()
+
+    def _pause(self) -> None:
+        self._deaths_count += 1
+        self._starts_at_s = time.monotonic() + min(PAUSE_MAX_S, 0.5 * 2**self._deaths_count)
 
     def has_died(self) -> bool:
         """Whether the process ended."""
@@ -190,7 +197,8 @@ class Supervisor:
 
     def _write_pids(self) -> None:
         pids = {child.role: child.pid for child in self._children}
-        (self._folder / "run" / "pids.json").write_text(json.dumps(pids))
+        with suppress(OSError):  # a full disk: for people to read, nothing rests on it
+            (self._folder / "run" / "pids.json").write_text(json.dumps(pids))
 
     def watch(self) -> None:
         """Look after the children once; call it again and again."""
