@@ -1,5 +1,6 @@
 """Head-ends, writers, a NATS server and a store as processes that a test kills; what is lost by it."""
 
+import os
 import subprocess
 import sys
 import time
@@ -102,7 +103,7 @@ class WriterProcess:
     def start(self) -> None:
         """Start it; it seeks the carrier by itself."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "wattkeeper.interfaces.workers", "writer"],
+            [sys.executable, "-m", "wattkeeper.interfaces.workers", "writer", str(os.getpid())],
             env=self._environment,
             stdout=self._log,
             stderr=self._log,

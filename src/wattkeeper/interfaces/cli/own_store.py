@@ -36,8 +36,8 @@ def store_of(folder: Path) -> Iterator[None]:
     address.unlink(missing_ok=True)
     with log.open("ab") as sink:
         begins_bytes = sink.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "wattkeeper.interfaces.workers", "store"],
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "wattkeeper.interfaces.workers", "store", str(os.getpid())],
             env={**os.environ, "WATTKEEPER_DATA": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=sink,

@@ -11,7 +11,7 @@ from wattkeeper.bootstrap import data_folder
 from wattkeeper.bootstrap.prepare import prepare
 from wattkeeper.core.kernel.addresses import is_loopback
 from wattkeeper.data.installation import note_installation
-from wattkeeper.interfaces.workers.supervisor import Supervisor, run_until_stopped
+from wattkeeper.interfaces.workers.supervisor import Supervisor, end_when_told, run_until_stopped
 from wattkeeper.interfaces.workers.tls import Tls, choose
 
 
@@ -31,6 +31,7 @@ def serve(
     now = datetime.now(UTC)
     tls = choose(folder, host, certificate=tls_cert, key=tls_key, is_insecure=insecure, now=now)
     supervisor = Supervisor(folder, host=host, port=port, environment={}, tls=tls)
+    end_when_told()
     try:
         supervisor.take_folder()
         made = prepare(folder, now=now, on_key_made=tell_key_file)

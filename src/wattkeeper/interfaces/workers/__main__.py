@@ -1,4 +1,4 @@
-"""`python -m wattkeeper.interfaces.workers ROLE`: one child of `wattkeeper serve`."""
+"""`python -m wattkeeper.interfaces.workers ROLE PARENT_PID`: one child of `wattkeeper serve`."""
 
 import signal
 import sys
@@ -19,7 +19,7 @@ def main() -> int:
     if role not in ROLES:
         return 2
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes the stop on as SIGTERM
-    die_with_parent()
+    die_with_parent(int(sys.argv[2]))
     set_up_logs(role)
     try:
         code: int = import_module(f"wattkeeper.interfaces.workers.{role}").run()

@@ -63,7 +63,7 @@ class Child:
         with self._log_path.open("ab") as sink:
             self._log_begins_bytes = sink.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "wattkeeper.interfaces.workers", self.role],
+                [sys.executable, "-m", "wattkeeper.interfaces.workers", self.role, str(os.getpid())],
                 env=dict(self._environment),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
@@ -224,6 +224,11 @@ def _roles() -> list[str]:
 def _to_hosts(names: list[str]) -> str:
     """Return names and addresses as Django compares them with what a browser asks for."""
     return ",".join(f"[{name}]" if ":" in name else name for name in names)
+
+
+def end_when_told() -> None:
+    """End by way of every `finally` at SIGTERM, as at SIGINT: children that are being started are stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
 def run_until_stopped(supervisor: Supervisor) -> None:
