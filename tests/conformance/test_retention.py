@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -429,6 +430,37 @@ def test_killed_at_any_step_it_ends_the_same(
     for at in range(1, steps_count + 1, each):
         for is_after in (False, True):
             assert once(at, is_after=is_after)[1] == whole, (at, is_after)
+
+
+@pytest.mark.slow
+def test_a_month_comes_back_once_however_its_removal_ended(
+    world: Services, ours: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set aside it is in the engine, and its file has it too: it must not come back from both."""
+    monkeypatch.setattr(archive, "MONTHLY", ("measurement",))
+    store, actor = world.store, ours.administrator
+    assert isinstance(store, HttpReadingStore)
+    whole = archive.count_months(store, "measurement")
+
+    def leave(services: Services) -> None:
+        list(archive_months(actor=actor, now=JUNE, services=services, before_month=APRIL))
+
+    def once(at: int | None) -> int:
+        services = replace(world, data_folder=tmp_path / str(at))
+        fill(store, ours.tenant.id)
+        with monkeypatch.context() as patch, suppress(Killed):
+            knife = Knife(patch, at, is_after=True)
+            leave(services)
+        for _ in range(2):
+            list(restore_months(actor=actor, now=JUNE, services=services, from_month=MARCH, to_month=MARCH))
+            assert archive.count_months(store, "measurement") == whole, at
+            leave(services)
+        return knife.count
+
+    steps_count = once(None)
+    assert steps_count > 5
+    for at in range(1, steps_count + 1):
+        once(at)
 
 
 def test_a_removal_that_was_not_written_down_is_written_down_once(world: Services, ours: People) -> None:

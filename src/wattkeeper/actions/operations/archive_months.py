@@ -117,6 +117,9 @@ def restore_months(
     """
     actor.require(Role.ADMINISTRATOR)
     store, folder = store_of(services), Places.of(services.data_folder).archive
+    note = partial(record_month, actor, now)
+    with archive_lock(folder):
+        settle(store, folder, note)  # else what an interrupted removal set aside would come back as well
     away = [found for found in archive.list_away(folder) if from_month <= found.month <= to_month]
     returning = [found for found in away if archive.is_removed(folder, found)]
     if away and not returning:
@@ -125,7 +128,7 @@ def restore_months(
         on_progress("operations.step-returning", index, len(returning))
         with archive_lock(folder):
             archive.restore_month(store, folder, manifest)
-        record_month(actor, now, RESTORED, manifest)
+        note(RESTORED, manifest)
         yield manifest
     _derive_late(actor.tenant_id, now, horizon_s=archive.horizon_s(folder))
 
