@@ -18,7 +18,8 @@ from wattkeeper.store.columns import measurement_columns
 from wattkeeper.store.conformance_data import MONTH_START_S, measured
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.transport import StoreRefused
-from wattkeeper.store.verify import run_check, store_checks
+from wattkeeper.store.verify import run_check
+from wattkeeper.store.verify_store import store_checks
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpReadingStor
         yield store
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__)
@@ -175,7 +176,7 @@ def test_what_shards_hold_can_be_verified(shards: HttpReadingStore) -> None:
     checks = store_checks(
         shards,
         away,
-        now_s=MONTH_START_S,
+        now_s=lambda: MONTH_START_S,
         written=dict,
         known_owners=lambda: {"channel_id": nobody, "series_id": nobody},
     )

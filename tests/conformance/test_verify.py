@@ -1,12 +1,14 @@
 """`verify` on a small real installation: it finds nothing where nothing is wrong, and locates each fault."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from django.db import transaction
 
@@ -27,10 +29,16 @@ from wattkeeper.data.billing.models import Bill, Contract, RebillCheck
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Channel, Series
+from wattkeeper.store.api import RawFrame
 from wattkeeper.store.archive import archive_month, list_destroyed, remove_month
-from wattkeeper.store.conformance_data import measured
+from wattkeeper.store.columns import frame_table, read_columns
+from wattkeeper.store.conformance_data import batch, measured
+from wattkeeper.store.keeping import KeepingReadingStore
+from wattkeeper.store.newest import Newest
+from wattkeeper.store.receipts import receipt_table, receipts_of
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.verify import Check, Fault
+from wattkeeper.store.verify_raw import check_batches, check_frames
 
 pytestmark = pytest.mark.django_db
 LATER = NOW + timedelta(days=100)  # when the months that are open now may be archived
@@ -46,6 +54,7 @@ CHECKS = {
     "values.roll-ups",
     "values.rates",
     "values.latest",
+    "values.field-reads",
     "tariffs",
     "bills",
     "audit",
@@ -205,7 +214,9 @@ def test_what_waits_to_be_derived_is_no_fault(world: World) -> None:
     checks: dict[str, Check] = {check.name: check for check in world.verify()}
     for name in ("values.derived", "values.registers", "values.roll-ups"):
         assert not checks[name].faults, name
-    assert {fault.code for fault in checks["values.derived"].unproved} == {"verify.not-derived-yet"}
+    (told,) = checks["values.derived"].unproved
+    assert (told.code, told.place["series"]) == ("verify.not-derived-yet", 1)
+    assert told.place["days"] > 20
 
 
 def test_an_archived_month_is_no_fault_and_comes_back_proved(world: World) -> None:
@@ -347,17 +358,94 @@ def test_an_open_month_is_not_archived(world: World) -> None:
     assert caught.value.code == "operations.month-open"
 
 
+class Arriving:
+    """A store to which batches come while it is asked: one step of one of them before each question."""
+
+    def __init__(self, world: World) -> None:
+        self._store = world.store
+        self._steps = self._arrive(world.tenant_id, world.channel_id)
+
+    def select(self, query: str) -> pa.Table:
+        next(self._steps)
+        return self._store.select(query)
+
+    def _arrive(self, tenant_id: int, channel_id: int) -> Iterator[None]:
+        at_s = int(NOW.timestamp()) - 3 * 86_400
+        for batch_id in count(5000):
+            frame = RawFrame(1, 2, at_s, b"frame")
+            rows = [(channel_id, at_s + batch_id, batch_id)]
+            whole = batch(rows, tenant_id=tenant_id, batch_id=batch_id, frames=(frame,))
+            self._store._insert("raw_frame", frame_table([(tenant_id, batch_id, 0, frame)]))
+            yield
+            self._store._insert("raw_receipt", receipt_table(list(receipts_of(whole))))
+            yield
+            self._store._append("raw_read", read_columns([whole]))
+            yield
+
+
+@pytest.mark.parametrize("check_raw", [check_batches, check_frames])
+@pytest.mark.parametrize("steps_count", range(3))
+def test_what_arrives_while_it_looks_is_no_fault(
+    world: World, check_raw: Callable[..., None], steps_count: int
+) -> None:
+    arriving, check = Arriving(world), Check("raw")
+    for _ in range(steps_count):
+        arriving.select("SELECT 1 FORMAT ArrowStream")
+    for _ in range(4):
+        check_raw(arriving, check, {table: set() for table in TABLES})
+    assert (check.faults, check.unproved) == ([], [])
+    assert check.examined_count
+
+
+def test_what_is_measured_while_it_looks_is_no_fault(world: World) -> None:
+    """A proof may take hours; the values of these hours are none of the future."""
+    at_s = int(NOW.timestamp())
+    world.store.insert_measurements(
+        world.tenant_id, measured([(world.series_id, at_s, 1, world.newest_run_id)])
+    )
+    later = replace(world, services=replace(world.services, now=lambda: NOW + timedelta(hours=1)))
+    for looked, codes in ((world, ["verify.value-future"]), (later, [])):
+        (check,) = (check for check in looked.verify() if check.name == "store.stamps")
+        assert [fault.code for fault in check.faults] == codes
+
+
+def test_reads_that_were_delivered_again_in_another_batch_are_proved_by_their_sum(world: World) -> None:
+    """One of two batches that hold the same reads is short, and nothing is lost."""
+    rows = [(world.channel_id, int(NOW.timestamp()) - 900 * index, 1) for index in range(1, 5)]
+    for batch_id in (31, 32):
+        world.store.insert_raw([batch(rows, tenant_id=world.tenant_id, batch_id=batch_id)])
+    world.alter("raw_read", "DELETE WHERE batch_id = 31")
+    (check,) = (check for check in world.verify() if check.name == "store.batches")
+    assert (check.faults, check.unproved) == ([], [])
+    world.alter("raw_read", f"DELETE WHERE batch_id = 32 AND value = 1 AND measured_at = {rows[0][1]}")
+    (check,) = (check for check in world.verify() if check.name == "store.batches")
+    assert {fault.place["batch_id"] for fault in check.faults} >= {32}
+
+
+def test_a_record_that_no_probe_finds_is_a_fault(world: World, tmp_path: Path) -> None:
+    """It is in the table, whole, and in a place where nobody looks for it."""
+    path = tmp_path / "latest.table"
+    store = KeepingReadingStore.keeping(world.store, path)
+    store.rebuild()
+    kept = replace(world, services=replace(world.services, store=store))
+    words = np.memmap(path, np.int64, "r+")[512:].reshape(-1, 8)
+    at = int(np.flatnonzero(words[:, 2] == world.channel_id)[0])
+    free = np.flatnonzero((words[:, 0] == 0) & (np.roll(words[:, 0], 1) == 0))[0]
+    words[free], words[at] = words[at], 0
+    words.flush()
+    (check,) = (check for check in kept.verify() if check.name == "values.latest")
+    assert [fault.place["channel_id"] for fault in check.faults] == [world.channel_id]
+
+
 def test_a_newest_read_that_is_kept_wrongly_is_found(world: World, tmp_path: Path) -> None:
-    keeping = pytest.importorskip("wattkeeper.store.keeping")
-    newest = pytest.importorskip("wattkeeper.store.newest")
-    store = keeping.KeepingReadingStore.keeping(world.store, tmp_path / "latest.table")
+    store = KeepingReadingStore.keeping(world.store, tmp_path / "latest.table")
     store.rebuild()
     kept = replace(world, services=replace(world.services, store=store))
     (check,) = (check for check in kept.verify() if check.name == "values.latest")
     assert check.examined_count > 2
     assert not check.faults
     row = (world.tenant_id, world.channel_id, int(NOW.timestamp()), 1, 0, int(Source.PROFILE))
-    store._table.take(newest.Newest(*(np.array([value]) for value in row)))
+    store._table.take(Newest(*(np.array([value]) for value in row)))
     (check,) = (check for check in kept.verify() if check.name == "values.latest")
     assert [fault.place["channel_id"] for fault in check.faults] == [world.channel_id]
 

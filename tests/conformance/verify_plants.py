@@ -18,9 +18,10 @@ from relational import LONG_AGO, NOW
 from wattkeeper.actions.billing.replace_bill import replace_bill
 from wattkeeper.actions.operations.archive_months import archive_months
 from wattkeeper.actions.tariffs.add_tariff_version import add_tariff_version
+from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Bill, BillLine, TariffVersion
-from wattkeeper.data.collection.models import Run
+from wattkeeper.data.collection.models import FieldRead, Run
 from wattkeeper.data.registry.models import Multiplier
 from wattkeeper.interfaces.cli.demo.tariffs import RESIDENTIAL
 from wattkeeper.store.archive import archive_month, list_manifests
@@ -116,8 +117,13 @@ def forgotten_run(world: World) -> list[Found]:
 def flipped_older_version(world: World) -> list[Found]:
     """What is current is as it was; what was known before is not."""
     old = _of_older_versions(world)
+    query = (
+        f"SELECT toInt64(toUnixTimestamp(starts_at)) AS at_s FROM measurement WHERE {old} FORMAT ArrowStream"
+    )
+    at = from_seconds(world.store.select(query)["at_s"][0].as_py())
     world.alter("measurement", f"UPDATE value_milliwh = bitXor(value_milliwh, 64) WHERE {old}")
-    return [("verify.run-changed", {"first_series_id": world.series_id, "last_series_id": world.series_id})]
+    place = {"first_series_id": world.series_id, "last_series_id": world.series_id}
+    return [("verify.run-changed", place | dict.fromkeys(("from", "to"), at.isoformat()))]
 
 
 def lost_older_version(world: World) -> list[Found]:
@@ -228,6 +234,50 @@ def read_of_no_frame(world: World) -> list[Found]:
     return [("verify.frame-named", place | {"from": "2026-11-05T04:00:00+00:00"})]
 
 
+def frame_of_another_device(world: World) -> list[Found]:
+    """Its bytes are those that came: who looks for the device's frames does not find it."""
+    world.alter("raw_frame", "UPDATE device_id = device_id + 1 WHERE batch_id = 11 AND frame_index = 1")
+    return [("verify.frames-changed", {"batch_id": 11})]
+
+
+def frame_from_nowhere(world: World) -> list[Found]:
+    columns = "tenant_id, batch_id, frame_index, link_id, device_id, received_at, content"
+    other = columns.replace("batch_id", "batch_id + 900")
+    world.store.execute(f"INSERT INTO raw_frame SELECT {other} FROM raw_frame WHERE batch_id = 11")
+    return [("verify.frames-unknown", {"batch_id": 911, "found": 2})]
+
+
+def receipt_of_other_channels(world: World) -> list[Found]:
+    """Where a read is lost would be said wrongly."""
+    world.alter("raw_receipt", "UPDATE last_channel_id = last_channel_id + 5 WHERE batch_id = 11")
+    return [("verify.receipt-changed", {"batch_id": 11, "last_channel_id": world.channel_id})]
+
+
+def receipt_of_tomorrow(world: World) -> list[Found]:
+    """No read of it would be later than it came."""
+    world.alter("raw_receipt", "UPDATE received_at = received_at + 86400 * 400 WHERE batch_id = 11")
+    return [("verify.receipt-future", {"batch_id": 11})]
+
+
+def read_lost_where_others_lie(world: World) -> list[Found]:
+    """Other batches hold reads of that span, but none that is this one."""
+    where = f"channel_id = {world.channel_id} AND batch_id = 11"
+    at = f"(SELECT max(measured_at) - 900 * 3 FROM raw_read WHERE {where})"
+    columns = READ.replace("batch_id", "12 AS other").replace("value", "value + 1")
+    world.store.execute(f"INSERT INTO raw_read SELECT {columns} FROM raw_read WHERE {where} LIMIT 9")
+    world.alter("raw_read", f"DELETE WHERE {where} AND measured_at = {at}")
+    return [("verify.batch-short", {"batch_id": 11, "missing": 1})]
+
+
+def read_off_a_display_lost(world: World) -> list[Found]:
+    """It was noted and delivered; nobody delivers it again."""
+    at = NOW - timedelta(days=9)
+    noted = {"measured_at": at, "recorded_at": NOW, "delivered_at": NOW, "value_count": 4711}
+    FieldRead.objects.create(tenant_id=world.tenant_id, channel_id=world.channel_id, **noted)
+    place = {"channel_id": world.channel_id, "at": at.isoformat(), "value": 4711}
+    return [("verify.field-read-lost", place)]
+
+
 def values_of_no_series(world: World) -> list[Found]:
     columns = VALUE.replace("series_id", "series_id + 900000")
     world.store.execute(
@@ -243,6 +293,28 @@ def reads_of_another_organisation(world: World) -> list[Found]:
     world.store.execute(f"INSERT INTO raw_read SELECT {columns} FROM raw_read WHERE {where}")
     place = {"table": "raw_read", "column": "channel_id", "key": world.channel_id}
     return [("verify.owner-unknown", place | {"tenant_id": world.tenant_id + 70, "rows": 1})]
+
+
+def day_to_come(world: World) -> list[Found]:
+    return _stray(world, 1, "starts_at", "starts_at + 86400 * 90", {"grain": "day", "date": "2027-02-03"})
+
+
+def month_begun_on_a_fourth(world: World) -> list[Found]:
+    return _stray(world, 2, "starts_at", "starts_at + 86400 * 3", {"grain": "month", "date": "2026-11-04"})
+
+
+def sum_of_neither_day_nor_month(world: World) -> list[Found]:
+    return _stray(world, 1, "grain", "7", {"grain": "7", "date": DAY})
+
+
+def _stray(world: World, grain: int, column: str, other: str, place: dict[str, Any]) -> list[Found]:
+    at = DAY_SQL if grain == 1 else "starts_at = '2026-10-31 16:00:00'"
+    columns = ROLL_UP.replace(column, other)
+    world.store.execute(
+        f"INSERT INTO roll_up SELECT {columns} FROM (SELECT * FROM roll_up WHERE {_own(world)}"
+        f" AND grain = {grain} AND {at})"
+    )
+    return [("verify.roll-up-wrong", {"series_id": world.series_id, "wanted": 0} | place)]
 
 
 def day_of_an_unknown_run(world: World) -> list[Found]:
@@ -406,6 +478,19 @@ def bill_rewritten_throughout(world: World) -> list[Found]:
         unit_price="0.01", amount_minor=told["amount_minor"]
     )
     return [("verify.bill-changed", {"bill_id": world.home.bill_id})]
+
+
+def bill_under_another_key(world: World) -> list[Found]:
+    unguard("billing_bill")
+    Bill.objects.filter(id=world.home.bill_id).update(document_key="0" * 64)
+    return [("verify.bill-document", {"bill_id": world.home.bill_id})]
+
+
+def bill_line_of_another_unit(world: World) -> list[Found]:
+    unguard("billing_billline")
+    line = BillLine.objects.filter(bill_id=world.home.bill_id).earliest("position")
+    BillLine.objects.filter(id=line.id).update(unit="MWh")
+    return [("verify.bill-line-changed", {"position": line.position})]
 
 
 def bill_of_other_dials(world: World) -> list[Found]:
@@ -648,6 +733,15 @@ PLANTS: tuple[Plant, ...] = (
     day_from_nowhere,
     wrong_month,
     wrong_counts,
+    frame_of_another_device,
+    frame_from_nowhere,
+    receipt_of_other_channels,
+    receipt_of_tomorrow,
+    read_lost_where_others_lie,
+    read_off_a_display_lost,
+    day_to_come,
+    month_begun_on_a_fourth,
+    sum_of_neither_day_nor_month,
     deleted_frame,
     changed_frame,
     read_of_no_frame,
@@ -672,6 +766,8 @@ PLANTS: tuple[Plant, ...] = (
     billed_value_changed,
     bill_without_record,
     bill_rewritten_throughout,
+    bill_under_another_key,
+    bill_line_of_another_unit,
     bill_of_other_dials,
     bill_taken_back_by_nobody,
     bill_priced_by_another_tariff,

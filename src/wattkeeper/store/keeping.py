@@ -4,7 +4,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -93,20 +93,29 @@ class KeepingReadingStore(HttpReadingStore):
         stored: dict[tuple[int, int], LatestRead] = {}
         for newest in self._stored():
             stored = _reads(newest) | stored
-        kept = _reads(self._table.everything())
+        kept = self._kept(stored.keys())
         suspects = [key for key in stored.keys() | kept.keys() if stored.get(key) != kept.get(key)]
         if suspects:
             time.sleep(_SETTLES_WITHIN_S)
         differences = []
         for tenant_id in sorted({tenant_id for tenant_id, _ in suspects}):
             ids = [channel_id for tenant, channel_id in suspects if tenant == tenant_id]
-            now, table = super().latest(tenant_id, ids), _reads(self._table.everything())
+            now = super().latest(tenant_id, ids)
+            table = self._kept({(tenant_id, channel_id) for channel_id in ids})
             differences += [
                 LatestDifference(tenant_id, id_, table.get((tenant_id, id_)), now.get(id_))
                 for id_ in sorted(ids)
                 if table.get((tenant_id, id_)) != now.get(id_)
             ]
         return LatestRecount(self._table.is_whole, len(stored), tuple(differences))
+
+    def _kept(self, wanted: Set[tuple[int, int]]) -> dict[tuple[int, int], LatestRead]:
+        """Return what the table answers for some channels, and what it holds of all others."""
+        kept = {key: read for key, read in _reads(self._table.everything()).items() if key not in wanted}
+        for tenant_id in {tenant_id for tenant_id, _ in wanted}:
+            found, _ = self._table.find(tenant_id, [own for tenant, own in wanted if tenant == tenant_id])
+            kept |= {(tenant_id, channel_id): read for channel_id, read in found.items()}
+        return kept
 
     def _stored(self) -> Iterator[Newest]:
         """Yield the newest read of each channel in each stored month, newest month first."""

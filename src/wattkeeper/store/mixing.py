@@ -76,6 +76,32 @@ def _integers(column: pa.ChunkedArray) -> NDArray[np.generic]:
     return numbers
 
 
+def find_differing(
+    columns: Sequence[NDArray[np.int64]], difference: int, modulus_bits: int, limits: Sequence[int]
+) -> list[tuple[int, int, int]]:
+    """
+    Return which row, if one number of it were another, would change the sum over all rows by `difference`.
+
+    (row, column, the other number) for each that does so modulo 2 to the power of `modulus_bits`, the number
+    within the column's limit. The mix can be undone, so every row tells what its number would have to be.
+    """
+    mixed = mix_columns(columns)
+    found = []
+    for part in range(1 << 64 - modulus_bits):
+        wanted = _unmixed(mixed + np.uint64((difference + (part << modulus_bits)) & MASK)) - _unmixed(mixed)
+        for place, (column, factor, limit) in enumerate(zip(columns, _FACTORS, limits, strict=False)):
+            other = column + (wanted * np.uint64(pow(factor, -1, 1 << 64))).view(np.int64)
+            is_so = (other > -limit) & (other < limit) & (other != column)
+            found += [(row, place, int(other[row])) for row in np.flatnonzero(is_so).tolist()]
+    return found
+
+
+def _unmixed(mixed: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the totals of which `mix_columns` made numbers."""
+    total = mixed * np.uint64(pow(_SPREAD, -1, 1 << 64))
+    return total ^ (total >> np.uint64(32))
+
+
 def mix_row(numbers: Sequence[int]) -> int:
     """Return what `mix_columns` returns for one row."""
     total = sum(number * factor for number, factor in zip(numbers, _FACTORS, strict=False)) & MASK

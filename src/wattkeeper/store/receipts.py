@@ -25,7 +25,11 @@ READ_MIX = mix_sql(
         "toUInt64(toInt64(source))",
     )
 )
-FRAME_MIX = mix_sql(("toUInt64(CRC32(content))", "toUInt64(toInt64(frame_index))"))
+_FRAME = ("toUInt64(CRC32(content))", "toUInt64(toInt64(frame_index))")
+FRAME_MIX = mix_sql(
+    (*_FRAME, "toUInt64(link_id)", "toUInt64(device_id)", "toUInt64(toUnixTimestamp(received_at))")
+)
+EARLIER_FRAME_MIX = mix_sql(_FRAME)  # of receipts of earlier releases, which say only what came
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,11 @@ def frames_mix(batch: RawBatch) -> int:
     """Return the sum over the batch's frames."""
     if not batch.frames:
         return 0
-    checksums = np.array([crc32(frame.content) for frame in batch.frames], np.uint64)
-    return int(mix_columns((checksums, np.arange(len(batch.frames)))).sum(dtype=np.uint64))
+    rows = [
+        (crc32(frame.content), index, frame.link_id, frame.device_id, frame.received_at_s)
+        for index, frame in enumerate(batch.frames)
+    ]
+    return int(mix_columns(list(np.array(rows, np.int64).T)).sum(dtype=np.uint64))
 
 
 def receipts_of(batch: RawBatch) -> Iterator[Receipt]:

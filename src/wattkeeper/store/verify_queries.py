@@ -5,7 +5,7 @@ from typing import Any
 
 from wattkeeper.core.kernel.quality import Flag
 from wattkeeper.store.queries import integers
-from wattkeeper.store.receipts import FRAME_MIX, READ_MIX
+from wattkeeper.store.receipts import EARLIER_FRAME_MIX, FRAME_MIX, READ_MIX
 from wattkeeper.store.run_mixes import MIX_MODULUS, VALUE_MIX
 
 _ARROW = " FORMAT ArrowStream"
@@ -17,39 +17,6 @@ _EXTENT = (
     " min(channel_id) AS first_channel_id, max(channel_id) AS last_channel_id"
 )
 _NO_FRAMES = "emptyArrayInt32()"
-RECEIPTS = (
-    f"SELECT tenant_id, batch_id, {_MONTH.format('first_at')} AS month,"
-    " toInt64(sum(raw_receipt.reads_count)) AS reads_count, sum(raw_receipt.reads_mix) AS reads_mix,"
-    " toInt64(toUnixTimestamp(min(raw_receipt.first_at))) AS first_at_s,"
-    " toInt64(toUnixTimestamp(max(raw_receipt.last_at))) AS last_at_s,"
-    " min(raw_receipt.first_channel_id) AS first_channel_id,"
-    " max(raw_receipt.last_channel_id) AS last_channel_id"
-    " FROM (SELECT DISTINCT tenant_id, batch_id, first_at, last_at, first_channel_id, last_channel_id,"
-    " reads_count, reads_mix FROM raw_receipt WHERE reads_count > 0) AS raw_receipt"
-    f" GROUP BY tenant_id, batch_id, month{_ARROW}"
-)
-BATCHES = (
-    f"SELECT tenant_id, batch_id, {_MONTH.format('measured_at')} AS month, toInt64(count()) AS reads_count,"
-    f" sum({READ_MIX}) AS reads_mix, {_EXTENT} FROM (SELECT DISTINCT {_READ}, batch_id FROM raw_read)"
-    f" GROUP BY tenant_id, batch_id, month{_ARROW}"
-)
-FRAMES = (
-    "SELECT tenant_id, batch_id, toInt64(max(wanted)) AS wanted_count, toInt64(max(found)) AS found_count,"
-    " max(wanted_sum) AS wanted_mix, max(found_sum) AS found_mix, max(received) AS month,"
-    " arraySort(arrayFilter(x -> NOT has(groupUniqArrayArray(held), x), groupUniqArrayArray(named))) AS lost"
-    " FROM (SELECT tenant_id, batch_id, frames_count AS wanted, toInt64(0) AS found,"
-    " frames_mix AS wanted_sum,"
-    f" toUInt64(0) AS found_sum, {_MONTH.format('received_at')} AS received, {_NO_FRAMES} AS named,"
-    f" {_NO_FRAMES} AS held FROM raw_receipt WHERE frames_count > 0"
-    " UNION ALL SELECT tenant_id, batch_id, toInt64(0), toInt64(0), toUInt64(0), toUInt64(0), toInt64(0),"
-    f" groupUniqArray(frame_index), {_NO_FRAMES} FROM raw_read WHERE frame_index >= 0"
-    " GROUP BY tenant_id, batch_id"
-    " UNION ALL SELECT tenant_id, batch_id, toInt64(0), toInt64(count()), toUInt64(0),"
-    f" sum({FRAME_MIX}), toInt64(0), {_NO_FRAMES}, groupUniqArray(frame_index)"
-    " FROM (SELECT DISTINCT tenant_id, batch_id, frame_index, content FROM raw_frame)"
-    f" GROUP BY tenant_id, batch_id) GROUP BY tenant_id, batch_id"
-    f" HAVING wanted_count > 0 OR notEmpty(lost){_ARROW}"
-)
 ALL_COUNTS = (
     "SELECT (SELECT toInt64(count()) FROM raw_read) AS reads,"
     f" (SELECT toInt64(count()) FROM measurement) AS measured{_ARROW}"
@@ -72,6 +39,57 @@ SUMS_RUNS = " UNION ALL ".join(
 SUMS_RUNS += _ARROW
 
 
+def receipts(batch_ids: Sequence[int] | None) -> str:
+    """What the receipts of each batch and month say of its reads; of some batches, or of all."""
+    return (
+        f"SELECT tenant_id, batch_id, {_MONTH.format('first_at')} AS month,"
+        " toInt64(sum(raw_receipt.reads_count)) AS reads_count, sum(raw_receipt.reads_mix) AS reads_mix,"
+        " toInt64(toUnixTimestamp(min(raw_receipt.first_at))) AS first_at_s,"
+        " toInt64(toUnixTimestamp(max(raw_receipt.last_at))) AS last_at_s,"
+        " min(raw_receipt.first_channel_id) AS first_channel_id,"
+        " max(raw_receipt.last_channel_id) AS last_channel_id"
+        " FROM (SELECT DISTINCT tenant_id, batch_id, first_at, last_at, first_channel_id, last_channel_id,"
+        f" reads_count, reads_mix FROM raw_receipt WHERE reads_count > 0 AND {_of(batch_ids)}) AS raw_receipt"
+        f" GROUP BY tenant_id, batch_id, month{_ARROW}"
+    )
+
+
+def batches(batch_ids: Sequence[int] | None) -> str:
+    """What is held of each batch and month; of some batches, or of all."""
+    return (
+        f"SELECT tenant_id, batch_id, {_MONTH.format('measured_at')} AS month,"
+        f" toInt64(count()) AS reads_count, sum({READ_MIX}) AS reads_mix, {_EXTENT}"
+        f" FROM (SELECT DISTINCT {_READ}, batch_id FROM raw_read WHERE {_of(batch_ids)})"
+        f" GROUP BY tenant_id, batch_id, month{_ARROW}"
+    )
+
+
+def frames(batch_ids: Sequence[int] | None) -> str:
+    """The frames of each batch: wanted by its receipts, named by its reads, and held; of some, or of all."""
+    own = _of(batch_ids)
+    return (
+        "SELECT tenant_id, batch_id, toInt64(max(wanted)) AS wanted_count,"
+        " toInt64(max(found)) AS found_count,"
+        " max(wanted_sum) AS wanted_mix, max(found_sum) AS found_mix, max(earlier_sum) AS earlier_mix,"
+        " max(received) AS month,"
+        " arraySort(arrayFilter(x -> NOT has(groupUniqArrayArray(held), x), groupUniqArrayArray(named)))"
+        " AS lost"
+        " FROM (SELECT tenant_id, batch_id, frames_count AS wanted, toInt64(0) AS found,"
+        " frames_mix AS wanted_sum, toUInt64(0) AS found_sum, toUInt64(0) AS earlier_sum,"
+        f" {_MONTH.format('received_at')} AS received, {_NO_FRAMES} AS named, {_NO_FRAMES} AS held"
+        f" FROM raw_receipt WHERE frames_count > 0 AND {own}"
+        " UNION ALL SELECT tenant_id, batch_id, toInt64(0), toInt64(0), toUInt64(0), toUInt64(0),"
+        f" toUInt64(0), toInt64(0), groupUniqArray(frame_index), {_NO_FRAMES}"
+        f" FROM raw_read WHERE frame_index >= 0 AND {own}"
+        " GROUP BY tenant_id, batch_id"
+        " UNION ALL SELECT tenant_id, batch_id, toInt64(0), toInt64(count()), toUInt64(0),"
+        f" sum({FRAME_MIX}), sum({EARLIER_FRAME_MIX}), toInt64(0), {_NO_FRAMES}, groupUniqArray(frame_index)"
+        " FROM (SELECT DISTINCT tenant_id, batch_id, frame_index, link_id, device_id, received_at, content"
+        f" FROM raw_frame WHERE {own}) GROUP BY tenant_id, batch_id) GROUP BY tenant_id, batch_id"
+        f" HAVING wanted_count > 0 OR found_count > 0 OR notEmpty(lost){_ARROW}"
+    )
+
+
 def distinct_values(run_ids: Sequence[int]) -> str:
     """How many values of some runs there are, each once: a question that takes memory for each of them."""
     return (
@@ -80,19 +98,60 @@ def distinct_values(run_ids: Sequence[int]) -> str:
     )
 
 
+def values_of(run_id: int, part: int, parts_count: int) -> str:
+    """The values of a run, one part of several, as the sums over them are made of them."""
+    return (
+        "SELECT tenant_id, series_id, toInt64(toUnixTimestamp(starts_at)) AS starts_at_s, value_milliwh,"
+        " toInt64(provenance) AS provenance, toInt64(flags) AS flags, toInt64(method) AS method"
+        f" FROM measurement WHERE run_id = {int(run_id)}"
+        f" AND cityHash64(series_id, starts_at) % {int(parts_count)} = {int(part)}{_ARROW}"
+    )
+
+
+def doubled(run_id: int) -> str:
+    """Where the values of a run lie that are there more than once."""
+    return (
+        "SELECT min(series_id) AS first_series_id, max(series_id) AS last_series_id,"
+        " toInt64(toUnixTimestamp(min(starts_at))) AS first_at_s,"
+        " toInt64(toUnixTimestamp(max(starts_at))) AS last_at_s"
+        f" FROM (SELECT series_id, starts_at FROM measurement WHERE run_id = {int(run_id)}"
+        f" GROUP BY tenant_id, series_id, starts_at HAVING count() > 1){_ARROW}"
+    )
+
+
 def parts(table: str) -> str:
     """The engine's verdict on each part of a table."""
     return f"CHECK TABLE {table}{_ARROW} SETTINGS check_query_single_value_result = 0"
 
 
-def others(key: Sequence[int], receipt: Mapping[str, Any]) -> str:
-    """How many distinct reads of other batches lie where a batch's reads were."""
-    return (
-        f"SELECT toInt64(uniqExact({_READ})) AS others FROM raw_read WHERE tenant_id = {int(key[0])}"
-        f" AND batch_id != {int(key[1])}"
+def others(key: Sequence[int], receipt: Mapping[str, Any], missing_mix: int) -> str:
+    """What other batches hold where a batch's reads were, and the batch itself does not.
+
+    A row each other batch, one of `batch_id` 0 for all together: `reads_count`, each once, `reads_mix`, and
+    how many of them are `alike`: by itself what the batch is short of.
+    """
+    own = f"tenant_id = {int(key[0])} AND batch_id = {int(key[1])}"
+    held = (
+        f"SELECT DISTINCT {_READ}, {{batch_id}} AS batch_id FROM raw_read WHERE tenant_id = {int(key[0])}"
+        f" AND raw_read.batch_id != {int(key[1])}"
         f" AND channel_id BETWEEN {int(receipt['first_channel_id'])} AND {int(receipt['last_channel_id'])}"
         f" AND toUnixTimestamp(measured_at) BETWEEN {int(receipt['first_at_s'])}"
-        f" AND {int(receipt['last_at_s'])}{_ARROW}"
+        f" AND {int(receipt['last_at_s'])}"
+        f" AND ({_READ}) GLOBAL NOT IN (SELECT {_READ} FROM raw_read WHERE {own})"
+    )
+    return (
+        f"SELECT batch_id, toInt64(count()) AS reads_count, sum({READ_MIX}) AS reads_mix,"
+        f" toInt64(countIf({READ_MIX} = {int(missing_mix)})) AS alike"
+        f" FROM ({held.format(batch_id='raw_read.batch_id')} UNION ALL {held.format(batch_id='toInt64(0)')})"
+        f" GROUP BY batch_id{_ARROW}"
+    )
+
+
+def late_receipts(until_s: int) -> str:
+    """Batches that came later than that."""
+    return (
+        "SELECT DISTINCT tenant_id, batch_id, toInt64(toUnixTimestamp(received_at)) AS at_s FROM raw_receipt"
+        f" WHERE toUnixTimestamp(received_at) > {int(until_s)} ORDER BY at_s LIMIT 2000{_ARROW}"
     )
 
 
@@ -133,6 +192,35 @@ def owners(table: str, column: str, at: str) -> str:
     )
 
 
+def reads_of_source(tenant_id: int, channel_ids: Sequence[int], source: int) -> str:
+    """What is held of some channels from a source."""
+    return (
+        "SELECT DISTINCT channel_id, toInt64(toUnixTimestamp(measured_at)) AS at_s, value,"
+        f" toInt64(flags) AS flags FROM raw_read WHERE tenant_id = {int(tenant_id)}"
+        f" AND channel_id IN {integers(channel_ids)} AND source = {int(source)}{_ARROW}"
+    )
+
+
+def strays(
+    tenant_id: int, series_ids: Sequence[int], ends_s: int, grains: tuple[int, int], months_s: Sequence[int]
+) -> str:
+    """Current roll-ups that count something and that no question finds: of neither of two grains, days and
+    months; days from `ends_s` on, and months that begin when none does."""
+    day, month = grains
+    counted = (f"{what}_count" for what in ("measured", "estimated", "edited", "derived", "projected"))
+    return (
+        "SELECT series_id, toInt64(grain) AS grain, toInt64(toUnixTimestamp(starts_at)) AS starts_at_s,"
+        " argMax(roll_up.energy_milliwh, roll_up.run_id) AS energy_milliwh"
+        f" FROM roll_up WHERE tenant_id = {int(tenant_id)} AND series_id IN {integers(series_ids)}"
+        f" AND (grain NOT IN {integers(grains)}"
+        f" OR (grain = {int(day)} AND toUnixTimestamp(roll_up.starts_at) >= {int(ends_s)})"
+        f" OR (grain = {int(month)} AND toUnixTimestamp(roll_up.starts_at) NOT IN {integers(months_s)}))"
+        " GROUP BY series_id, grain, starts_at"
+        f" HAVING argMax({' + '.join(counted)}, roll_up.run_id) > 0"
+        f" ORDER BY series_id, grain, starts_at_s{_ARROW}"
+    )
+
+
 def rate_days(tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> str:
     """What the current rows of a calendar's rates come to, by series and day that starts in the span."""
     figures = "held_count", "estimated_count", "energy_milliwh"
@@ -146,3 +234,7 @@ def rate_days(tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int)
         " LIMIT 1 BY series_id, starts_at, calendar_id, rate_index) AS rate_day"
         f" GROUP BY series_id, starts_at, calendar_id ORDER BY series_id, starts_at_s, calendar_id{_ARROW}"
     )
+
+
+def _of(batch_ids: Sequence[int] | None) -> str:
+    return "1" if batch_ids is None else f"batch_id IN {integers(batch_ids)}"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wattkeeper.store.api import Measurements
 from wattkeeper.store.conformance_data import measured
-from wattkeeper.store.run_mixes import MIX_MODULUS, values_mix
+from wattkeeper.store.run_mixes import MIX_MODULUS, MIXED, find_changed, values_mix
 
 ROWS = st.lists(
     st.tuples(st.integers(1, 50), st.integers(0, 2**32 - 1), st.integers(-(2**62), 2**62), st.just(7)),
@@ -33,6 +33,19 @@ def test_one_bit_of_any_column_is_another_sum(rows: list[tuple[int, ...]], data:
     place, bit = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.integers(0, 6))
     assert values_mix(3, _flipped(values, name, place, bit)) != values_mix(3, values)
     assert values_mix(4, values) != values_mix(3, values)
+
+
+@given(ROWS, st.data())
+def test_the_one_value_that_is_another_is_found_by_the_sum_alone(
+    rows: list[tuple[int, ...]], data: st.DataObject
+) -> None:
+    values = replace(measured(rows), value_milliwh=np.array([row[2] % 2**37 for row in rows]))
+    name = data.draw(st.sampled_from(["series_id", "starts_at_s", "value_milliwh", "provenance", "flags"]))
+    place, bit = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.integers(0, 6))
+    found = _flipped(values, name, place, bit)
+    difference = (values_mix(3, values) - values_mix(3, found)) % MIX_MODULUS
+    columns = [np.full(len(rows), 3), *(getattr(found, each) for each in MIXED[1:])]
+    assert find_changed(columns, difference).tolist() == [place]
 
 
 def _flipped(values: Measurements, name: str, place: int, bit: int) -> Measurements:

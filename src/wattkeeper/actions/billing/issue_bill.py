@@ -142,7 +142,7 @@ def _stored(bill: Bill, position: int, line: BillLine, plain: dict[str, Any]) ->
         rate=line.rate_code or "",
         tier=line.tier,
         quantity=quantity_of(plain),
-        unit="kWh" if line.quantity_milliwh is not None else line.unit_code,
+        unit=unit_of(plain),
         unit_price=str(plain["unit_price"]),
         amount_minor=line.amount_minor,
         trace={
@@ -151,6 +151,12 @@ def _stored(bill: Bill, position: int, line: BillLine, plain: dict[str, Any]) ->
             "estimated_share": plain["estimated_share"],
         },
     )
+
+
+def unit_of(line: Mapping[str, Any]) -> str:
+    """Return in what a line of a frozen document says how much it charges for."""
+    unit: str = line["unit_code"] if line["quantity_milliwh"] is None else "kWh"
+    return unit
 
 
 def quantity_of(line: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from wattkeeper.actions.operations.places import Places
 from wattkeeper.actions.operations.progress import Progress, unwatched
 from wattkeeper.actions.operations.verify_bills import check_bills
 from wattkeeper.actions.operations.verify_days import check_balance, check_roll_ups
+from wattkeeper.actions.operations.verify_field_reads import check_field_reads
 from wattkeeper.actions.operations.verify_latest import check_latest
 from wattkeeper.actions.operations.verify_rates import check_rates
 from wattkeeper.actions.operations.verify_records import (
@@ -35,7 +36,8 @@ from wattkeeper.pipeline.ports import Ports
 from wattkeeper.store.archive import MONTHLY, away_months
 from wattkeeper.store.archive_lock import archive_lock
 from wattkeeper.store.client import HttpReadingStore
-from wattkeeper.store.verify import Check, Examine, OnDone, instant, run_check, store_checks
+from wattkeeper.store.verify import Check, Examine, OnDone, run_check
+from wattkeeper.store.verify_store import store_checks
 
 PortsOf = Callable[[int], Ports]
 
@@ -60,17 +62,18 @@ def verify(
     if not isinstance(store, HttpReadingStore):
         raise WattkeeperError("store.not-running", is_permanent=False)
     with archive_lock(Places.of(services.data_folder).archive, is_shared=True):
-        yield from _verify(store, services.data_folder, now, ports_of, sample_count, on_progress)
+        yield from _verify(store, services, now, ports_of, sample_count, on_progress)
 
 
 def _verify(
     store: HttpReadingStore,
-    data_folder: Path,
+    services: Services,
     now: datetime,
     ports_of: PortsOf,
     sample_count: int | None,
     on_progress: Progress,
 ) -> Iterator[Check]:
+    data_folder = services.data_folder
     places = Places.of(data_folder)
     tenant_ids = list(Tenant.objects.order_by("id").values_list("id", flat=True))
     away = {table: away_months(places.archive, [table]) for table in MONTHLY}
@@ -82,7 +85,7 @@ def _verify(
         def examine_all(check: Check, on_done: OnDone) -> None:
             for scope in _scopes(store, tenant_ids, now, places.archive, sample_count, on_done, of_count):
                 examine(scope, check)
-                _tell_limits(scope, check)
+                scope.tell_limits(check)
 
         return examine_all
 
@@ -90,7 +93,7 @@ def _verify(
         *store_checks(
             store,
             away,
-            now_s=to_seconds(now.replace(microsecond=0)),
+            now_s=lambda: to_seconds(services.now().replace(microsecond=0)),
             written=lambda: written(places.archive),
             known_owners=known_owners,
         ),
@@ -102,6 +105,7 @@ def _verify(
         ("values.roll-ups", over(check_roll_ups, series)),
         ("values.rates", over(check_rates, series)),
         ("values.latest", lambda check, _: check_latest(check, store, away_spans(places.archive))),
+        ("values.field-reads", over(check_field_reads, len(tenant_ids))),
         ("tariffs", over(check_tariffs, len(tenant_ids))),
         ("bills", over(check_bills, Bill.objects.filter(tenant_id__in=tenant_ids).count())),
         ("audit", lambda check, on_done: check_audit(check, tenant_ids, data_folder, on_done)),
@@ -136,12 +140,3 @@ def _scopes(
 
     for tenant_id in tenant_ids:
         yield make_scope(store, tenant_id, now, archive, sample_count=sample_count, on_done=add)
-
-
-def _tell_limits(scope: Scope, check: Check) -> None:
-    """Note what a scope leaves out."""
-    for from_s, to_s in scope.away:
-        check.cannot("verify.archived", **{"from": instant(from_s), "to": instant(to_s)})
-    if scope.is_sample:
-        place = {"tenant_id": scope.tenant_id, "of": scope.all_count, "found": len(scope.series_ids)}
-        check.cannot("verify.sampled", **place)

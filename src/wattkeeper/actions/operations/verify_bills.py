@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from wattkeeper.actions.billing.inputs import version_of
-from wattkeeper.actions.billing.issue_bill import quantity_of
+from wattkeeper.actions.billing.issue_bill import quantity_of, unit_of
 from wattkeeper.actions.operations.verify_scope import Scope
 from wattkeeper.core.billing.correct import reverse
 from wattkeeper.core.billing.document import bill_key, document_key
@@ -100,10 +100,12 @@ def _is_same(line: BillLine, told: dict[str, Any]) -> bool:
         (line.rate, told["rate_code"] or ""),
         (line.tier, told["tier"]),
         (line.quantity, quantity_of(told)),
+        (line.unit, unit_of(told)),
         (line.unit_price, str(told["unit_price"])),
         (line.amount_minor, told["amount_minor"]),
         (line.trace.get("trace"), told["trace"]),
         (line.trace.get("amount"), told["amount"]),
+        (line.trace.get("estimated_share"), told["estimated_share"]),
     )
     return all(stored == frozen for stored, frozen in pairs)
 
@@ -128,6 +130,7 @@ def _check_document(check: Check, bill: Bill) -> None:
         (told["currency"], bill.currency),
         (told["energy_milliwh"], bill.energy_milliwh),
         (told["document_key"], key),
+        (bill.document_key, key),
     )
     priced_by = "{code}/{version}".format_map(bill.tariff_version.document)
     if any(one != other for one, other in same) or priced_by not in told["tariff_keys"]:

@@ -19,10 +19,12 @@ from wattkeeper.core.readings.rollups import (
     RollUpRows,
     count_expected,
     day_bounds,
+    month_bounds,
 )
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.registry.facts import get_series_facts
+from wattkeeper.store import verify_queries
 from wattkeeper.store.day_queries import day_figures
 from wattkeeper.store.standing import standing_reads
 from wattkeeper.store.verify import Check, instant
@@ -30,6 +32,7 @@ from wattkeeper.store.verify import Check, instant
 _DOUBTFUL = int(Flag.SUSPECT | Flag.CLOCK_INVALID | Flag.CLOCK_ADJUSTED | Flag.POWER_LOST)
 _TOLD = ("vee.sum-check", "vee.register-advance", "vee.jump")
 _GRAINS = {DAY: "day", MONTH: "month"}
+AHEAD_S = 2 * 86_400  # what is measured while it looks is no stray
 Key = tuple[int, int, int]
 
 
@@ -50,6 +53,19 @@ def check_roll_ups(scope: Scope, check: Check) -> None:
             if not scope.is_away(starts_s, to_s):
                 check.examined_count += key in wanted
                 _compare(scope, check, zone, key, to_s, wanted.get(key), stored.get(key))
+    _check_strays(scope, check)
+
+
+def _check_strays(scope: Scope, check: Check) -> None:
+    """Nothing stands where no question asks, or where nothing was measured yet."""
+    if scope.from_s is None:
+        return
+    for zone, ids in scope.parts():
+        bounds_s = month_bounds(scope.from_s, scope.now_s + AHEAD_S, zone)
+        query = verify_queries.strays(scope.tenant_id, ids, bounds_s[-1], (DAY, MONTH), bounds_s[:-1])
+        for row in scope.store.select(query).to_pylist():
+            place = place_of(zone, row["series_id"], row["grain"], row["starts_at_s"])
+            check.fault("verify.roll-up-wrong", stored=row["energy_milliwh"], wanted=0, **place)
 
 
 def _check_expected(
@@ -70,7 +86,7 @@ def _check_expected(
             series_id, at_s = int(own.series_id[index]), int(own.starts_at_s[index])
             place = place_of(zone, series_id, grain, at_s)
             if scope.is_dirty(series_id, at_s, int(bounds[period[index] + 1])):
-                check.cannot("verify.not-derived-yet", **place)
+                scope.wait(check, series_id, place["date"])
                 continue
             stored, of = int(own.expected_count[index]), int(wanted[index])
             check.fault("verify.roll-up-expected", stored=stored, wanted=of, **place)
@@ -79,7 +95,7 @@ def _check_expected(
 def place_of(zone: ZoneInfo, series_id: int, grain: int, starts_s: int) -> dict[str, Any]:
     """Return what names a day or month of a series."""
     date = from_seconds(starts_s).astimezone(zone).date().isoformat()
-    return {"series_id": series_id, "grain": _GRAINS[grain], "date": date}
+    return {"series_id": series_id, "grain": _GRAINS.get(grain, str(grain)), "date": date}
 
 
 def _compare(
@@ -96,7 +112,7 @@ def _compare(
     series_id, grain, starts_s = key
     place = place_of(zone, series_id, grain, starts_s)
     if scope.is_dirty(series_id, starts_s, to_s):
-        check.cannot("verify.not-derived-yet", **place)
+        scope.wait(check, series_id, place["date"])
     elif stored is None:
         check.fault("verify.roll-up-missing", wanted=_content(wanted)[0], **place)
     else:

@@ -35,7 +35,7 @@ def check_rates(scope: Scope, check: Check) -> None:
             place = place_of(zone, series_id, DAY, at_s)
             to_s = int(ends_s[np.searchsorted(ends_s[:-1], at_s, side="right")])
             if scope.is_dirty(series_id, at_s, to_s):
-                check.cannot("verify.not-derived-yet", **place)
+                scope.wait(check, series_id, place["date"])
             elif not scope.is_away(at_s, to_s):
                 check.fault(
                     "verify.rates-wrong",

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from wattkeeper.data.registry.integer_rows import integer_rows
 from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.store.archive import away_months, list_away
 from wattkeeper.store.client import HttpReadingStore
-from wattkeeper.store.verify import Owners, Written
+from wattkeeper.store.verify import Check, instant
+from wattkeeper.store.verify_store import Owners, Written
 from wattkeeper.store.windows import month_span
 
 CHUNK_COUNT = 500  # series looked at together
@@ -47,6 +48,7 @@ class Scope:
     away: tuple[Span, ...]
     looked_at_s: int
     on_done: Callable[[int], None]  # told how much more was looked at: series, or bills
+    waiting: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))  # by check
 
     @property
     def is_sample(self) -> bool:
@@ -72,16 +74,41 @@ class Scope:
 
         The first and last of them may be away in part.
         """
+        for zone, part in self.parts():
+            for from_s, to_s in self.held:
+                yield zone, part, month_bounds(from_s, to_s, zone)
+            self.on_done(len(part))
+
+    def parts(self) -> Iterator[tuple[ZoneInfo, Sequence[int]]]:
+        """Yield zone and some series."""
         for zone, ids in self.zones.items():
             for start in range(0, len(ids), CHUNK_COUNT):
-                part = ids[start : start + CHUNK_COUNT]
-                for from_s, to_s in self.held:
-                    yield zone, part, month_bounds(from_s, to_s, zone)
-                self.on_done(len(part))
+                yield zone, ids[start : start + CHUNK_COUNT]
 
     def is_away(self, from_s: int, to_s: int) -> bool:
         """Whether something of the span is away."""
         return any(first_s < to_s and from_s < end_s for first_s, end_s in self.away)
+
+    def wait(self, check: Check, series_id: int, date: str) -> None:
+        """Note that a day, or a month by its first day, waits to be derived."""
+        self.waiting[check.name].append((series_id, date))
+
+    def tell_limits(self, check: Check) -> None:
+        """Note what was left out of a check, and what of it waits: all of it together."""
+        for from_s, to_s in self.away:
+            check.cannot("verify.archived", **{"from": instant(from_s), "to": instant(to_s)})
+        if self.is_sample:
+            place = {"tenant_id": self.tenant_id, "of": self.all_count, "found": len(self.series_ids)}
+            check.cannot("verify.sampled", **place)
+        if waiting := self.waiting[check.name]:
+            dates = [date for _, date in waiting]
+            check.cannot(
+                "verify.not-derived-yet",
+                tenant_id=self.tenant_id,
+                series=len({series_id for series_id, _ in waiting}),
+                days=len(waiting),
+                **{"from": min(dates), "to": max(dates)},
+            )
 
     def is_dirty(self, series_id: int, from_s: int, to_s: int) -> bool:
         """Whether something of the span waits to be derived."""

@@ -83,7 +83,7 @@ def _tell(scope: Scope, check: Check, rows: MeasurementRows) -> None:
         are_gaps, wrong = _are_gaps(rows, stored, indexes), list[int]()
         reach_s = GAP_REACH_S if are_gaps else REACH_S
         if scope.is_dirty(series_id, first_s, last_s + DAY_S):
-            check.cannot("verify.not-derived-yet", grain="day", **place)
+            scope.wait(check, series_id, date)
         elif scope.is_away(first_s - reach_s, last_s + reach_s) and not (
             wrong := [index for index in indexes if _is_wrong_anyway(scope, rows, stored, index)]
         ):

@@ -50,21 +50,25 @@ def deliver_field_reads(*, services: Services, now: datetime) -> int:
 
 
 def _batch(tenant_id: int, reads: list[FieldRead], now: datetime) -> RawBatch:
+    channel_id, measured_at_s, value, flags = np.array([row_of(read) for read in reads], dtype=np.int64).T
     zeros = np.zeros(len(reads), dtype=np.int64)
     return RawBatch(
         tenant_id=tenant_id,
         batch_id=secrets.randbits(63),
         received_at_s=int(now.timestamp()),
-        channel_id=np.array([read.channel_id for read in reads], dtype=np.int64),
-        measured_at_s=np.array([to_seconds(read.measured_at) for read in reads], dtype=np.int64),
-        value=np.array([_value_after(read) for read in reads], dtype=np.int64),
-        flags=np.array(
-            [mark_correction(read.correction_index, is_withdrawal=read.is_withdrawal) for read in reads],
-            dtype=np.int64,
-        ),
+        channel_id=channel_id,
+        measured_at_s=measured_at_s,
+        value=value,
+        flags=flags,
         source=zeros + int(Source.FIELD),
         frame_index=zeros + NO_FRAME,
     )
+
+
+def row_of(read: FieldRead) -> tuple[int, int, int, int]:
+    """Return what the store keeps of a read: channel, instant, value and flags."""
+    flags = mark_correction(read.correction_index, is_withdrawal=read.is_withdrawal)
+    return read.channel_id, to_seconds(read.measured_at), _value_after(read), int(flags)
 
 
 def _value_after(read: FieldRead) -> int:
