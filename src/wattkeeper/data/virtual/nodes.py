@@ -1,7 +1,8 @@
 """The trees that energies are added up by, as dated links between numbers, and what their nodes are called.
 
 A node is a number: its sort times 2^40 plus the id of its row. Four trees end in the tenant: by site, by area
-(areas hold areas and sites), by feeder (who feeds whom, then feeders), by customer.
+(areas hold areas and sites), by feeder (who feeds whom, then feeders), by customer. `ENTRY` is the one by
+site without the time in which another point feeds a point: what enters each site, once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ from wattkeeper.data.virtual.models import (
 
 _SORT_BITS = 40
 TREES = ("site", "area", "feeder", "customer")
+ENTRY = "entry"
 _TOLD_BY: Mapping[type[Model], tuple[str, str, str]] = {  # verb, what it is done to, where it tells the whole
     Topology: ("registry.set-topology", "usage-point", "parent_id"),
     AreaInArea: ("virtual.set-belonging", "area", "whole_id"),
@@ -118,7 +120,7 @@ def list_links(
 
     :raises WattkeeperError: ``registry.not-found`` for no such tree
     """
-    if tree not in TREES:
+    if tree not in (*TREES, ENTRY):
         raise WattkeeperError("registry.not-found", kind="tree", id=tree)
     points = _numbers(Sort.POINT, leaves.point_id)
     series_in_points = Links.always(leaves.series_id, points)
@@ -129,7 +131,9 @@ def list_links(
     unique_points, first = np.unique(points, return_index=True)
     in_sites = Links.always(unique_points, _numbers(Sort.SITE, leaves.site_id[first]))
     sites = np.unique(in_sites.whole)
-    if tree == "site":
+    if tree == ENTRY:
+        in_sites = within_gaps(_by_topology(tenant_id, from_s, as_of), in_sites)
+    if tree in ("site", ENTRY):
         return series_in_points.plus(in_sites, Links.always(sites, np.full(len(sites), ROOT)))
     return series_in_points.plus(in_sites, _by_area(tenant_id, sites, from_s, as_of))
 
@@ -165,14 +169,18 @@ def names_of(tenant_id: int, nodes: Iterable[int]) -> dict[int, tuple[str, str]]
 
 
 def _by_feeder(tenant_id: int, points: Int64s, from_s: int, as_of: datetime | None) -> Links:
-    fed = _linked(Topology, tenant_id, from_s, as_of, ("child_id", "parent_id"))
-    topology = _between(fed, Sort.POINT, Sort.POINT)
+    topology = _by_topology(tenant_id, from_s, as_of)
     hung = _between(_linked(PointOnFeeder, tenant_id, from_s, as_of), Sort.POINT, Sort.GROUP)
     feeders = within_gaps(topology, hung)
     held = topology.plus(feeders)
     parts = np.unique(np.concatenate((points, topology.part, topology.whole)))
     groups = np.unique(feeders.whole)
     return fill_gaps(held, parts, ROOT).plus(Links.always(groups, np.full(len(groups), ROOT)))
+
+
+def _by_topology(tenant_id: int, from_s: int, as_of: datetime | None) -> Links:
+    fed = _linked(Topology, tenant_id, from_s, as_of, ("child_id", "parent_id"))
+    return _between(fed, Sort.POINT, Sort.POINT)
 
 
 def _by_customer(tenant_id: int, points: Int64s, from_s: int, as_of: datetime | None) -> Links:

@@ -4,16 +4,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from wattkeeper.core.kernel.instants import Period, local_days, local_midnight, to_seconds
+from wattkeeper.core.kernel.instants import local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Source
-from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, Topology
+from wattkeeper.data.registry.models import Channel, Installation, Meter, Site
+from wattkeeper.data.virtual.nodes import ENTRY, ROOT, Sort, number_of
+from wattkeeper.interfaces.reads.aggregation import Question, Sums, add_up
 from wattkeeper.store.api import ReadingStore
 
 DEFAULT_DAYS, MOST_DAYS = 31, 62
+MEASURED = ("CUSTOMER", "MAIN", "SUB")
 _PROFILE_SOURCES = tuple(int(source) for source in (Source.PROFILE, Source.PUSH, Source.FILE))
 
 
@@ -42,8 +46,13 @@ def site_days(
     sites = Site.objects.filter(tenant_id=tenant_id, retired_at__isnull=True).order_by("id")
     if site_id is not None:
         sites = sites.filter(id=site_id)
-    series = _entry_series(tenant_id, now)
-    return [_days_of(store, site, series[site.id], now, days_count) for site in sites]
+    todays = {site: now.astimezone(ZoneInfo(site.time_zone)).date() for site in sites}
+    if not todays:
+        return []
+    first, end = min(todays.values()) - timedelta(days=days_count - 1), max(todays.values())
+    question = Question(ENTRY, ROOT, "day", first, end + timedelta(days=1), MEASURED)
+    sums = add_up(store, tenant_id=tenant_id, question=question, now=now)
+    return [_days_of(sums, site, today, days_count) for site, today in todays.items()]
 
 
 def read_success(store: ReadingStore, *, tenant_id: int, now: datetime) -> ReadSuccess:
@@ -69,30 +78,14 @@ def read_success(store: ReadingStore, *, tenant_id: int, now: datetime) -> ReadS
     return ReadSuccess(held_count, due_count)
 
 
-def _entry_series(tenant_id: int, now: datetime) -> dict[int, list[int]]:
-    """Return, per site, the series of points that no other point feeds: what enters the site, once."""
-    fed = Topology.objects.filter(tenant_id=tenant_id, starts_at__lte=now, ends_at__isnull=True)
-    rows = Series.objects.filter(tenant_id=tenant_id, quantity="energy_import").exclude(
-        usage_point_id__in=fed.values("child_id")
-    )
-    series: dict[int, list[int]] = defaultdict(list)
-    for series_id, site_id in rows.values_list("id", "usage_point__site_id"):
-        series[site_id].append(series_id)
-    return series
-
-
-def _days_of(
-    store: ReadingStore, site: Site, series_ids: Sequence[int], now: datetime, days_count: int
-) -> SiteDays:
-    zone = ZoneInfo(site.time_zone)
-    today = now.astimezone(zone).date()
-    first = today - timedelta(days=days_count - 1)
-    days = tuple(local_days(Period(local_midnight(first, zone), now + timedelta(microseconds=1)), zone))
-    bounds = [to_seconds(local_midnight(day, zone)) for day in (*days, today + timedelta(days=1))]
-    stored = store.roll_ups(site.tenant_id, series_ids, [(bounds[0], bounds[-1])])
-    totals = np.zeros(len(days), dtype=np.int64)
-    np.add.at(totals, np.searchsorted(bounds, stored.starts_at_s, side="right") - 1, stored.energy_milliwh)
-    return SiteDays(site.id, site.name, days, tuple(total or None for total in totals.tolist()))
+def _days_of(sums: Sums, site: Site, today: date, days_count: int) -> SiteDays:
+    days = tuple(today - timedelta(days=ago) for ago in range(days_count - 1, -1, -1))
+    known: dict[Any, int] = {}
+    if (node := number_of(Sort.SITE, site.id)) in sums.parts:
+        part = sums.parts.index(node)
+        figures = zip(sums.periods, sums.energy_milliwh[part].tolist(), sums.known_count[part], strict=True)
+        known = {day: energy_milliwh for day, energy_milliwh, count in figures if count}
+    return SiteDays(site.id, site.name, days, tuple(known.get(day) for day in days))
 
 
 def _span(row: Installation, now: datetime) -> tuple[int, int, int]:
