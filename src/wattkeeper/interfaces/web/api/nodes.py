@@ -41,9 +41,8 @@ def get_sums(
 ) -> Any:
     """Add up a node and its direct parts over local dates, the last one excluded, as known now or `as_of`.
 
-    `tree`: site, area, feeder or customer; `grain`: hour, day or month; `kind`: of usage points, repeatable.
-    Sums of a reactive `quantity` are millivar-hours. `as_of` is about values: what belongs where is as it is
-    recorded now.
+    `tree`: site, area, feeder, customer, or entry: by site without what another point feeds; `grain`: hour,
+    day or month; `kind`: of usage points, repeatable. Sums of a reactive `quantity` are millivar-hours.
     """
     actor, services = actor_of(request), get_services()
     number = node_of_key(node)
