@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from wattkeeper.core.kernel.instants import to_seconds
-from wattkeeper.formats.api import LATEST_S, ErrorList, Int32s, Int64s, IntervalBlock
-from wattkeeper.formats.blocks import Key, table_of
+from wattkeeper.formats.api import LATEST_S, ErrorList, Int64s, IntervalBlock
+from wattkeeper.formats.blocks import Key
 from wattkeeper.formats.decimals import BLANK, CODES, FINE, Verdicts, to_integers_at
 from wattkeeper.formats.nem12_kinds import (
     DAY_S,
@@ -17,6 +17,7 @@ from wattkeeper.formats.nem12_kinds import (
     REFUSED,
     Details,
     HeaderNote,
+    Indexes,
     KindTable,
     Lines,
     Stream,
@@ -29,7 +30,7 @@ MARKET_OFFSET = timedelta(hours=10)
 class _Batch:
     """Days, shape (days,); their values are held apart."""
 
-    ranges: dict[int, Int32s]  # of a variable day, by its line: the kind of each interval
+    ranges: dict[int, Indexes]  # of a variable day, by its line: the kind of each interval
     stream: Int64s
     number: Int64s
     starts_at_s: Int64s
@@ -66,9 +67,7 @@ class DayCollector:
         """
         found = {}
         while self._batches:
-            count, batches = self._batches.popitem()
-            values = np.asarray(self._values.pop(count)).reshape(-1, count)
-            found.update(self._blocks_of(batches, values))
+            found.update(self._blocks_of(*self._batches.popitem()))
         return [found[index] for index in sorted(found)]
 
     def _add_like(self, lines: Lines, count: int, details: dict[int, Details]) -> None:
@@ -123,7 +122,7 @@ class DayCollector:
         return self._days[text]
 
     def _blank_missing(
-        self, number: Int64s, kind: Int64s, ranges: dict[int, Int32s], values: Int64s, wrong: Verdicts
+        self, number: Int64s, kind: Int64s, ranges: dict[int, Indexes], values: Int64s, wrong: Verdicts
     ) -> None:
         """Let missing intervals be blank; their value is 0."""
         is_missing = np.array(self._table.is_missing, dtype=np.bool_)
@@ -134,7 +133,8 @@ class DayCollector:
             wrong[row][missing & (wrong[row] == BLANK)] = FINE
             values[row][np.broadcast_to(missing, values[row].shape)] = 0
 
-    def _blocks_of(self, batches: list[_Batch], values: Int64s) -> dict[int, IntervalBlock]:
+    def _blocks_of(self, count: int, batches: list[_Batch]) -> dict[int, IntervalBlock]:
+        values = np.asarray(self._values.pop(count)).reshape(-1, count)  # nobody else has them
         stream, number, starts_at_s, kind = (
             np.concatenate([getattr(batch, name) for batch in batches])
             for name in ("stream", "number", "starts_at_s", "kind")
@@ -161,7 +161,7 @@ class DayCollector:
         place = np.repeat(np.maximum(days.kind, 0).astype(np.int32), count)
         for row in np.flatnonzero(days.kind == IN_RANGES).tolist():
             place[row * count : (row + 1) * count] = days.ranges[int(days.number[row])]
-        kinds, notes = table_of(self._table.kinds)
+        kinds, notes = self._table.give_up()
         steps = np.arange(0, DAY_S, DAY_S // count, dtype=np.int64)
         starts_at_s = (days.starts_at_s[:, None] + steps).ravel()
         values = values.ravel()

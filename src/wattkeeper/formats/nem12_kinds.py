@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.quality import Provenance
-from wattkeeper.formats.api import ErrorList, Int32s, Int64s
-from wattkeeper.formats.blocks import Key
+from wattkeeper.formats.api import ErrorList, Int64s
+from wattkeeper.formats.blocks import Key, table_of
 from wattkeeper.formats.decimals import Bytes
 from wattkeeper.formats.nem12_quality import TAIL_COUNT, VARIABLE, Kind, dates_of, parse_tail
+
+Indexes = NDArray[np.unsignedinteger]  # as narrow as they may be
 
 DAY_S = 86_400
 REFUSED, IN_RANGES = -1, -2
@@ -108,10 +110,10 @@ class KindTable:
 
     def kinds_of(
         self, lines: Lines, count: int, details: dict[int, Details]
-    ) -> tuple[Int64s, dict[int, Int32s]]:
+    ) -> tuple[Int64s, dict[int, Indexes]]:
         """Return each day's kind (or REFUSED, IN_RANGES), and of variable days each interval's."""
         kinds = np.empty(len(lines.number), dtype=np.int64)
-        ranges: dict[int, Int32s] = {}
+        ranges: dict[int, Indexes] = {}
         tails_at = (lines.commas[lines.first_comma + count + 1] + 1).tolist()
         notes = np.array(self._note_of)[lines.header].tolist()
         rows = zip(tails_at, lines.ends_at.tolist(), notes, lines.number.tolist(), strict=True)
@@ -127,6 +129,11 @@ class KindTable:
             kinds[row] = kind
         return kinds, ranges
 
+    def give_up(self) -> tuple[Int64s, tuple[str, ...]]:
+        """Return `kinds` and `notes` of all blocks; no further line is taken."""
+        self._tails, self._index = {}, {}
+        return table_of(self.kinds)
+
     def _parse_tail(self, tail: bytes, note: int) -> int | str:
         """Return the kind of a day's last fields, IN_RANGES, or the code of what is wrong."""
         cells = tail.decode("utf-8", "replace").split(",")
@@ -139,7 +146,7 @@ class KindTable:
 
     def _kind_in_full(
         self, lines: Lines, row: int, count: int, kind: int | str, details: Details
-    ) -> tuple[int, Int32s | None]:
+    ) -> tuple[int, Indexes | None]:
         """Return the kind of a day that is wrong, has ranges or reads, or should have."""
         number = int(lines.number[row])
         start = int(lines.commas[lines.first_comma[row] + count + 1]) + 1
@@ -174,9 +181,9 @@ class KindTable:
 
     def _spread(
         self, number: int, count: int, ranges: Sequence[tuple[int, list[str]]], more: dict[str, str]
-    ) -> Int32s | None:
+    ) -> Indexes | None:
         """Return the kind of each interval of a variable day, None after noting what is wrong."""
-        kinds = np.empty(count, dtype=np.int32)
+        kinds = np.empty(count, dtype=np.uint32)
         covered_count = 0
         for line, cells in ranges:
             bounds = [cell.strip() for cell in cells[1:3]]
@@ -194,7 +201,7 @@ class KindTable:
         if covered_count != count:
             self._errors.add(number, 0, "nem12.qualities-missing", covered_count=covered_count)
             return None
-        return kinds
+        return kinds.astype(np.min_scalar_type(kinds.max()))
 
     def _index_of(self, kind: Kind) -> int:
         index = self._index.setdefault(kind, len(self.kinds))
