@@ -1,5 +1,6 @@
 """Dirty windows: merged while they wait, claimed once, finished only by who holds them."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import pytest
@@ -94,10 +95,27 @@ def claims_over(ours: People, *, spent_s: float, now: datetime = NOW) -> list[Cl
 def test_a_clock_that_jumps_ends_no_lease_early_and_keeps_none_alive(
     ours: People, channel_id: int, jump: timedelta
 ) -> None:
+    assert is_followed_when_silent(ours, channel_id, jump)
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+def test_a_lease_that_compares_clocks_would_be_caught(
+    ours: People, channel_id: int, jump: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_the_clock(_watch: object, signs: Mapping[int, tuple[int, datetime]], _lease_s: int) -> set[int]:
+        return {fence_id for fence_id, (_, leased_until) in signs.items() if leased_until <= NOW + jump}
+
+    monkeypatch.setattr(Watch, "silent", by_the_clock)
+    assert not is_followed_when_silent(ours, channel_id, jump)
+
+
+def is_followed_when_silent(ours: People, channel_id: int, jump: timedelta) -> bool:
+    """Whether a claim is taken over once its holder was silent for the whole lease, and not before."""
     mark(ours, channel_id, NOW - HOUR, NOW)
     first = claim(now=NOW, lease_s=60, limit=10, tenant_id=ours.tenant.id)
-    assert claims_over(ours, spent_s=40, now=NOW + jump) == []
-    assert claims_over(ours, spent_s=60, now=NOW + jump)[0].fence_id > first[0].fence_id
+    early = claims_over(ours, spent_s=40, now=NOW + jump)
+    after = claims_over(ours, spent_s=60, now=NOW + jump)
+    return not early and [window.fence_id > first[0].fence_id for window in after[:1]] == [True]
 
 
 def test_a_claim_that_is_extended_is_never_silent(ours: People, channel_id: int) -> None:
