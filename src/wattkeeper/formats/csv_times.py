@@ -1,13 +1,14 @@
 """Times of table rows: with an offset, or by the declared zone's wall clock where that is certain."""
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from wattkeeper.core.kernel.instants import to_seconds
-from wattkeeper.formats.api import FormatError
+from wattkeeper.formats.api import FormatError, Int64s
 from wattkeeper.formats.day_columns import DAY_S
 
 _TEXT_LENGTH_AT_MOST = 64
@@ -64,11 +65,11 @@ class InstantParser:
         self._wrong_code = NOT_ISO if pattern == "iso" else NOT_IN_PATTERN
         self.parse = lru_cache(maxsize=_TEXTS_KEPT)(self._parse)
 
-    def parse_day(
-        self, midnight: str, starts_s: Sequence[int], interval_s: int
-    ) -> tuple[tuple[int, int], ...]:
+    def parse_day(self, midnight: str, starts_s: Int64s, interval_s: int) -> Int64s:
         """
         Return when intervals of a local day start: UTC second, and how much later the wall clock comes again.
+
+        Shape (starts, 2).
 
         `starts_s`: seconds after midnight by the wall clock; `NEVER_S` where a clock change leaves that out.
         More of them than 24 hours hold follow each other whatever clocks do, `NEVER_S` behind the day's end.
@@ -79,10 +80,27 @@ class InstantParser:
             wall = self._moment(midnight)
             if len(starts_s) * interval_s > DAY_S:
                 first_s, end_s = (self._at(wall + timedelta(days=days)) for days in (0, 1))
-                return tuple((first_s + s if first_s + s < end_s else NEVER_S, 0) for s in starts_s)
-            return tuple(self._within(wall + timedelta(seconds=s), interval_s) for s in starts_s)
+                at_s = np.where(first_s + starts_s < end_s, first_s + starts_s, NEVER_S)
+            elif self._is_steady(wall, starts_s, interval_s):
+                at_s = self._at(wall + timedelta(seconds=int(starts_s[0]))) - starts_s[0] + starts_s
+            else:
+                within = [self._within(wall + timedelta(seconds=s), interval_s) for s in starts_s.tolist()]
+                return np.array(within, dtype=np.int64)
         except (ValueError, OverflowError):
             raise TimeWrong(self._wrong_code) from None
+        return np.stack([at_s, np.zeros_like(at_s)], axis=1)
+
+    def _is_steady(self, wall: datetime, starts_s: Int64s, interval_s: int) -> bool:
+        """Return whether clocks do not change in a local day, nor where its first and last interval end.
+
+        No zone's clocks change and change back within a day.
+        """
+        first_s, end_s = int(starts_s.min()), int(starts_s.max()) + interval_s
+        try:
+            first_at_s, end_at_s = (self._at(wall + timedelta(seconds=s)) for s in (first_s, end_s))
+        except TimeWrong:
+            return False
+        return end_at_s - first_at_s == end_s - first_s
 
     def _parse(self, text: str) -> int:
         try:

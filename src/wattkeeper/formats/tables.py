@@ -261,7 +261,8 @@ class _Column:
         }
         self._at = {name: self._index(place.column) for name, place in self._fields.items()}
         self._values_at = [self._index(name) or 0 for name in column.columns]
-        self._starts_s = mapping.starts_of(column) if mapping.has_days else []
+        self._has_days = mapping.has_days
+        self._starts_s = np.array(mapping.starts_of(column) if mapping.has_days else [], dtype=np.int64)
         self._at["quality"] = self._index(column.quality.column)
         self._at["time"] = self._index(mapping.time[0])
         self._at["details"] = self._index(mapping.details.column)
@@ -297,14 +298,14 @@ class _Column:
         is_missing = np.array([one.provenance is Provenance.MISSING for one in qualities])[quality_at]
         exponents = np.array([one.exponent for one in found], dtype=np.int64)[found_at]
         at_s, later_s = np.array(instants, dtype=np.int64)[time_at].reshape(-1, 2).T
-        is_nowhere = (at_s == NEVER_S) | (later_s != 0) if self._starts_s else np.zeros(len(at_s), np.bool_)
+        is_nowhere = (at_s == NEVER_S) | (later_s != 0) if self._has_days else np.zeros(len(at_s), np.bool_)
         texts = [cell.strip() for cells in zip(*self._value_columns(columns), strict=True) for cell in cells]
         self._refuse_nowhere(texts, is_nowhere, at_s, wrong)
         values, kind, is_kept = self._values(
             texts, np.repeat(exponents, count), np.repeat(is_missing, count), is_nowhere, kind, wrong
         )
         lengths_s = np.repeat(np.array([one.key[4] for one in found], dtype=np.int64)[found_at], count)
-        if self._context.mapping.label == "end" and not self._starts_s:
+        if self._context.mapping.label == "end" and not self._has_days:
             at_s = at_s - lengths_s
         for cell in np.flatnonzero(~is_time(at_s, lengths_s) & ~is_nowhere).tolist():
             wrong.setdefault(cell, _CellWrong("time", "formats.time-out-of-range"))
@@ -370,7 +371,7 @@ class _Column:
     def _times(self, columns: Sequence[Sequence[str]]) -> Sequence[str]:
         """Return the cells that say when, joined; a date beside a time has no time of its own."""
         first, *rest = [columns[at] for at in self._times_at]
-        if self._starts_s:
+        if self._has_days:
             first = [f"{bare_day(text)} 00:00:00" for text in first]
         if not rest:
             return first
@@ -437,18 +438,21 @@ class _Column:
         quality = parse_quality_name(self._context.mapping.qualities.get(word, word))
         return _CellWrong("quality", "csv.quality-unknown") if quality is None else quality
 
-    def _at_s(self, text: str) -> tuple[tuple[int, int], ...] | _CellWrong:
-        """Return the instant of each column of values, and how much later the same wall clock comes again."""
+    def _at_s(self, text: str) -> Int64s | tuple[tuple[int, int]] | _CellWrong:
+        """Return the instant of each column of values, and how much later the same wall clock comes again.
+
+        Shape (columns, 2).
+        """
         instants = self._context.instants
         try:
-            if self._starts_s:
+            if self._has_days:
                 return instants.parse_day(text.strip(), self._starts_s, self._context.mapping.day_interval_s)
             return ((instants.parse(text.strip()), 0),)
         except TimeWrong as wrong:
             if wrong.both is None:
                 return _CellWrong("time", wrong.code)
             first_s, second_s = wrong.both
-            return ((first_s, second_s - first_s),) if not self._starts_s else _CellWrong("time", wrong.code)
+            return ((first_s, second_s - first_s),) if not self._has_days else _CellWrong("time", wrong.code)
 
     def _note(self, text: str) -> str | _CellWrong:
         note = restore(text.strip())

@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 import xlsxwriter
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from wattkeeper.formats import tables
 from wattkeeper.formats.api import FormatError, ParsedIntervals
 from wattkeeper.formats.blocks import rows_of
 from wattkeeper.formats.csv_intervals import read_csv
+from wattkeeper.formats.csv_times import InstantParser, TimeWrong
 from wattkeeper.formats.day_columns import find_day, starts_in_day
 from wattkeeper.formats.files import read_file
 from wattkeeper.formats.mapping import Mapping, Place, ValueColumn, parse_mapping
@@ -199,6 +201,46 @@ def test_days_say_what_rows_of_intervals_say(drawn: tuple[bytes, Mapping, bytes,
     roles, rules = decompose(mapping, columns)
     again = read_csv(text, compose(roles, rules))
     assert rows_of(again.blocks) == rows_of(wanted.blocks)
+
+
+class Careful(InstantParser):
+    """One that looks at each interval by itself, and counts at how many instants it looks."""
+
+    looks_count = 0
+
+    def _is_steady(self, *_day: Any) -> bool:
+        return False
+
+    def _at(self, moment: datetime) -> int:
+        self.looks_count += 1
+        return super()._at(moment)
+
+
+class Counting(Careful):
+    """One that does as the real one, and counts."""
+
+    _is_steady = InstantParser._is_steady
+
+
+@pytest.mark.parametrize("zone", [BERLIN, "America/Havana", "Australia/Lord_Howe", "Africa/Cairo"])
+@pytest.mark.parametrize("first_s", [0, -3600])
+def test_a_day_whose_clocks_stand_is_looked_at_thrice(zone: str, first_s: int) -> None:
+    """And is what each of its intervals by itself comes to; so are days on which clocks change."""
+    starts_s = np.arange(first_s, first_s + 86_400, 3600)
+    careful, counting = Careful(zone), Counting(zone)
+    texts = [f"{date(2026, 3, 1) + timedelta(days=days)} 00:00:00" for days in range(60)]
+    for text in texts:
+        both = [told(parser, text, starts_s) for parser in (careful, counting)]
+        assert both[0] == both[1], text
+    assert counting.looks_count < 3 * len(texts) + 8 * 2 * len(starts_s) < careful.looks_count
+
+
+def told(parser: InstantParser, text: str, starts_s: Any) -> Any:
+    """Return what a parser says of a day, or the code of what is wrong with it."""
+    try:
+        return parser.parse_day(text, starts_s, 3600).tolist()
+    except TimeWrong as wrong:
+        return wrong.code
 
 
 def positions(names: Sequence[str | int], interval_s: int, *, is_end: bool) -> list[int]:
