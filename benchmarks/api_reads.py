@@ -27,6 +27,7 @@ import numpy as np
 from mdm_rig import finish, parser_of, with_goals
 from store_rig import DAY_S, INTERVAL_S, INTERVALS_COUNT, JUNE_S, calib, month_values, own_store
 
+from wattkeeper.interfaces.cli.demo.street import free_port
 from wattkeeper.store.api import Measurements, RawBatch
 from wattkeeper.store.keeping import KeepingReadingStore
 
@@ -145,11 +146,9 @@ def fill(store: KeepingReadingStore, home: Home) -> tuple[Measurements, int]:
 @contextmanager
 def served(folder: Path) -> Iterator[Callable[[str, str], Any]]:
     """Start the web process; yield a question to it over one kept connection."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "WATTKEEPER_DATA": str(folder), "WATTKEEPER_BIND": f"127.0.0.1:{port}"}
-    command = [sys.executable, "-m", "wattkeeper.interfaces.workers", "web"]
+    command = [sys.executable, "-m", "wattkeeper.interfaces.workers", "web", str(os.getpid())]
     process = subprocess.Popen(command, env=environment)
     try:
         connection = connected(process, port)

@@ -2,12 +2,14 @@
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ from wattkeeper.interfaces.workers.supervisor import Supervisor
 from wattkeeper.simulators.world_model import World
 
 STARTS_WITHIN_S = 60.0
+_DICE = random.SystemRandom()  # other processes draw too
 
 
 def find_mosquitto() -> str | None:
@@ -27,10 +30,12 @@ def find_mosquitto() -> str | None:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that is free, and none that the kernel gives to those who connect from one."""
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            port = _DICE.randrange(20_000, 32_000)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass(slots=True)
