@@ -1,6 +1,7 @@
 """Months leave the engine for files and come back bit for bit; nothing is removed that was not read back."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -123,6 +124,29 @@ def test_the_manifest_says_what_is_in_the_file(store: HttpReadingStore, tmp_path
     assert manifest.runs == {"1": 2 * 31 * 96, "2": 2}
     assert manifest.sums["value_milliwh"] == 2 * (sum(range(31 * 96)) + 77)
     assert archive.archive_month(store, tmp_path, "measurement", 199001) is None
+
+
+@pytest.mark.parametrize("table", ["measurement", "raw_read", "raw_receipt", "raw_frame", "rate_day"])
+def test_the_sums_of_a_manifest_are_those_of_its_file(
+    store: HttpReadingStore, tmp_path: Path, table: str
+) -> None:
+    """Also of the largest and the least number of 64 bits, of numbers without a sign and of bytes."""
+    manifest = archive.archive_month(store, tmp_path, table, MONTH)
+    assert manifest is not None
+    assert list(archive.miscounted(tmp_path, manifest)) == []
+    for name, told in manifest.sums.items():
+        wrong = replace(manifest, sums=dict(manifest.sums) | {name: told + 1})
+        assert list(archive.miscounted(tmp_path, wrong)) == [(f"sum of {name}", told + 1, told)]
+
+
+@pytest.mark.parametrize("content", ['{"table": ', "[]", '{"table": "raw_read"}', '"', "\0"])
+def test_a_manifest_that_says_nothing_is_a_clear_error(tmp_path: Path, content: str) -> None:
+    place = tmp_path / "raw_read" / str(MONTH) / "manifest.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(content)
+    with pytest.raises(WattkeeperError) as caught:
+        archive.away_months(tmp_path)
+    assert (caught.value.code, caught.value.params["file"]) == ("store.archive-unreadable", str(place))
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])

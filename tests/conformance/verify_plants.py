@@ -592,12 +592,22 @@ def manifest_of_other_counts(world: World) -> list[Found]:
     run = max(manifest.runs, key=int)
     told = asdict(manifest) | {"rows_count": manifest.rows_count + 1}
     told["runs"] = dict(manifest.runs) | {run: manifest.runs[run] + 1}
+    told["sums"] = dict(manifest.sums) | {"value_milliwh": manifest.sums["value_milliwh"] - 1}
     (manifest.place(world.folder / "archive") / "manifest.json").write_text(json.dumps(told))
     place = {"table": "measurement", "month": 202610}
     return [
         ("verify.archive-miscounted", place | {"figure": "rows_count", "held": manifest.rows_count}),
         ("verify.archive-miscounted", place | {"figure": f"run {run}", "held": manifest.runs[run]}),
+        ("verify.archive-miscounted", place | {"figure": "sum of value_milliwh"}),
     ]
+
+
+def month_marked_as_away(world: World) -> list[Found]:
+    """It is in the store, and nothing of it would be proved."""
+    manifest = archive_month(world.store, world.folder / "archive", "measurement", 202610)
+    assert manifest is not None
+    (manifest.place(world.folder / "archive") / "removed").write_bytes(b"")
+    return [("verify.archive-not-away", {"table": "measurement", "month": 202610})]
 
 
 def archive_without_a_month(world: World) -> list[Found]:
@@ -779,6 +789,7 @@ PLANTS: tuple[Plant, ...] = (
     damaged_spool_row,
     damaged_archive,
     manifest_of_other_counts,
+    month_marked_as_away,
     archive_of_another_file,
     archive_without_a_month,
 )

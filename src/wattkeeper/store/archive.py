@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wattkeeper.core.kernel.errors import WattkeeperError
@@ -29,6 +30,7 @@ from wattkeeper.store.windows import month_span
 _DERIVED = ("raw_read", "measurement", "rate_day")
 MONTHLY = ("raw_receipt", "raw_read", "raw_frame", "measurement", "rate_day")
 ROWS_MAX_COUNT = 1_000_000  # of one slice: what bounds memory
+_FORMAT_VERSION = 1
 _BATCH = ("batch_id", "frame_index")
 _ROWS, _MANIFEST, _REMOVED, _DESTROYED = "rows.parquet", "manifest.json", "removed", "destroyed-{}.json"
 _LEAVING = b"leaving"  # in `removed` until what left was compared once more
@@ -46,7 +48,7 @@ class Manifest:
     file_bytes: int
     file_sha256: str
     runs: Mapping[str, int] = field(default_factory=dict)
-    format_version: int = 1
+    format_version: int = _FORMAT_VERSION
 
     def place(self, folder: Path) -> Path:
         """Return the folder of the month."""
@@ -188,6 +190,11 @@ def is_removed(folder: Path, manifest: Manifest) -> bool:
     return (manifest.place(folder) / _REMOVED).exists()
 
 
+def is_there_too(store: HttpReadingStore, manifest: Manifest) -> bool:
+    """Whether the engine holds the month just as its file does."""
+    return _stored(store, manifest.table, manifest.month) == (manifest.rows_count, manifest.rows_mix)
+
+
 def verify_files(folder: Path, manifest: Manifest) -> list[str]:
     """Return the names of the month's files that are not the ones that were written."""
     path = manifest.place(folder) / _ROWS
@@ -202,6 +209,10 @@ def miscounted(folder: Path, manifest: Manifest) -> Iterator[tuple[str, int, int
     for name, held in zip(("rows_count", "rows_mix"), _totals(path), strict=True):
         if getattr(manifest, name) != held:
             yield name, getattr(manifest, name), held
+    sums = _sums_of(path)
+    for name in sorted(manifest.sums.keys() | sums.keys()):
+        if manifest.sums.get(name) != sums[name]:
+            yield f"sum of {name}", manifest.sums.get(name, 0), sums[name]
     if manifest.table != "measurement":
         return
     held_of = _count_runs(path)
@@ -239,7 +250,7 @@ def find_lost(store: HttpReadingStore, folder: Path, manifest: Manifest) -> list
     """
     table = manifest.table
     kinds = _kinds(store, table)
-    if _stored(store, table, manifest.month) == (manifest.rows_count, manifest.rows_mix):
+    if is_there_too(store, manifest):
         return []
     aside = f"{table}_compared"
     store.execute(f"DROP TABLE IF EXISTS {aside} SYNC")
@@ -312,6 +323,20 @@ def _totals(path: Path) -> tuple[int, int]:
     return count, total
 
 
+def _sums_of(path: Path) -> Counter[str]:
+    """Return the exact sums of a file's columns, those of bytes over their lengths."""
+    total = Counter[str]()
+    for rows in read_rows(path):
+        for name, column in zip(rows.column_names, rows.columns, strict=True):
+            is_number = pa.types.is_integer(column.type)
+            numbers = (column if is_number else pc.binary_length(column)).to_numpy()
+            wide = numbers if numbers.dtype == np.uint64 else numbers.astype(np.int64)
+            high = wide >> wide.dtype.type(32)
+            low = wide - (high << wide.dtype.type(32))
+            total[name] += (int(high.sum()) << 32) + int(low.sum())
+    return total
+
+
 def _count_runs(path: Path) -> Counter[str]:
     """Return how many values each run wrote, each once: those that are there twice lie side by side."""
     found = Counter[str]()
@@ -359,7 +384,18 @@ def _list(folder: Path, name: str) -> list[Manifest]:
 
 
 def _read(path: Path) -> Manifest:
-    return Manifest(**json.loads(path.read_text()))
+    """
+    Return what a file says of a month.
+
+    :raises WattkeeperError: ``store.archive-unreadable`` if it says nothing that is understood
+    """
+    try:
+        manifest = Manifest(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise WattkeeperError("store.archive-unreadable", file=str(path)) from error
+    if manifest.format_version != _FORMAT_VERSION:
+        raise WattkeeperError("store.archive-unreadable", file=str(path))
+    return manifest
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -20,6 +20,7 @@ from wattkeeper.headend.spool_check import check_rows
 from wattkeeper.store.archive import (
     find_lost,
     is_removed,
+    is_there_too,
     list_destroyed,
     list_manifests,
     miscounted,
@@ -100,6 +101,8 @@ def check_archive(check: Check, store: HttpReadingStore, folder: Path, on_done: 
         for name, told, held in miscounted(folder, manifest):
             check.fault("verify.archive-miscounted", figure=name, told=told, held=held, **place)
         if is_removed(folder, manifest):
+            if is_there_too(store, manifest):
+                check.fault("verify.archive-not-away", **place)
             continue
         for row in find_lost(store, folder, manifest):
             first = instant(row.pop("first_at_s"))
