@@ -4,10 +4,12 @@ A number in a workbook is a binary fraction of which Excel shows 15 digits: thos
 needs more is written as text. Excel knows no time zone: local times are written with a column for the offset.
 """
 
+import contextlib
 import io
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cached_property
 from itertools import chain, repeat
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,11 +28,12 @@ from wattkeeper.formats.csv_write import values_of
 from wattkeeper.formats.mapping import Mapping
 from wattkeeper.formats.tables import DIGITS_LOST, NO_RESULT, TableReader
 from wattkeeper.formats.units import written_unit
-from wattkeeper.formats.xlsx_cells import look_through
+from wattkeeper.formats.xlsx_cells import find_sheets, look_through
 
 ROWS_AT_MOST = 1_000_000
 DIGITS_AT_MOST = 15
 _ROWS_AT_ONCE = 50_000
+_BROKEN = (python_calamine.CalamineError, ValueError, IndexError, OSError)
 _COLUMNS = (
     "usage_point",
     "channel",
@@ -48,21 +51,22 @@ _COLUMNS = (
 def read_xlsx(content: bytes, how: CsvOptions | Mapping) -> ParsedIntervals:
     """Return the blocks of a workbook's first sheet and an error for each row left out.
 
+    Another sheet that the mapping would read is an error, too: it is not read.
+
     :raises FormatError: ``archive.*`` before anything is unpacked that would fill the memory;
         ``xlsx.broken``, ``xlsx.too-many-rows``, ``xlsx.too-many-cells``, ``xml.doctype``,
         ``formats.zone-unknown``
     """
     mapping = how.to_mapping() if isinstance(how, CsvOptions) else how
     errors = ErrorList()
-    reader = TableReader(mapping, errors)
-    rows: list[tuple[int, list[str]]] = []
-    for row in _iter_cells(content, mapping.decimal_mark):
-        rows.append(row)
-        if len(rows) >= _ROWS_AT_ONCE:
-            reader.take(rows)
-            rows = []
-    reader.take(rows)
-    return reader.finish()
+    workbook = _Workbook(content)
+    parsed = _read_sheet(workbook, 0, mapping, errors)
+    for at, name in workbook.others:
+        with contextlib.suppress(FormatError):
+            blocks = _read_sheet(workbook, at, mapping, ErrorList()).blocks
+            if count := sum(len(block.starts_at_s) for block in blocks):
+                errors.add(0, 0, "xlsx.sheet-left-out", sheet=name, interval_count=count)
+    return ParsedIntervals(parsed.blocks, errors.sorted())
 
 
 def iter_texts(content: bytes) -> Iterator[tuple[int, list[str]]]:
@@ -70,7 +74,7 @@ def iter_texts(content: bytes) -> Iterator[tuple[int, list[str]]]:
 
     :raises FormatError: as `read_xlsx` does
     """
-    for number, texts in _iter_cells(content, "."):
+    for number, texts in _Workbook(content).iter_cells(0, "."):
         yield number, ["" if text in (NO_RESULT, DIGITS_LOST) else text for text in texts]
 
 
@@ -134,26 +138,59 @@ def _offset(at: datetime) -> str:
     return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
-def _iter_cells(content: bytes, mark: str) -> Iterator[tuple[int, list[str]]]:
-    without_result = look_through(check_members(content))
-    try:
-        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
-        sheet = book.get_sheet_by_index(0)
-        first_column = sheet.start[1] if sheet.start else 0
-        laid_out_count = sheet.end[0] + 1 if sheet.end else 0
-    except (python_calamine.CalamineError, ValueError, IndexError, OSError):
-        raise FormatError("xlsx.broken") from None
-    count = max([laid_out_count, *(row + 1 for row, _column in without_result)])
-    if count > ROWS_AT_MOST:
-        raise FormatError("xlsx.too-many-rows", limit_count=ROWS_AT_MOST)
-    blank: list[Any] = [""] * sheet.width
-    for row, cells in enumerate(chain(sheet.iter_rows(), repeat(blank, count - laid_out_count))):
-        texts = [_text(cell, mark) for cell in cells]
-        for column in range(len(texts)) if without_result else ():
-            if (row, first_column + column) in without_result:
-                texts[column] = NO_RESULT
-        if any(texts):
-            yield row + 1, texts
+class _Workbook:
+    """A workbook whose sheets are looked through before they are laid out."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._archive = check_members(content)
+        self._members = find_sheets(self._archive)
+
+    @cached_property
+    def _book(self) -> python_calamine.CalamineWorkbook:
+        try:
+            return python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(self._content))
+        except _BROKEN:
+            raise FormatError("xlsx.broken") from None
+
+    @property
+    def others(self) -> list[tuple[int, str]]:
+        """Return the place and the name of each sheet but the first that has a member of its own."""
+        names = zip(self._members, self._book.sheet_names, strict=False)
+        return [(at, name) for at, (member, name) in enumerate(names) if at and member]
+
+    def iter_cells(self, at: int, mark: str) -> Iterator[tuple[int, list[str]]]:
+        """Yield (row number, cells as text) of a sheet's rows that hold anything."""
+        without_result = look_through(self._archive, self._members[at])
+        try:
+            sheet = self._book.get_sheet_by_index(at)
+            first_column = sheet.start[1] if sheet.start else 0
+            laid_out_count = sheet.end[0] + 1 if sheet.end else 0
+        except _BROKEN:
+            raise FormatError("xlsx.broken") from None
+        count = max([laid_out_count, *(row + 1 for row, _column in without_result)])
+        if count > ROWS_AT_MOST:
+            raise FormatError("xlsx.too-many-rows", limit_count=ROWS_AT_MOST)
+        blank: list[Any] = [""] * sheet.width
+        for row, cells in enumerate(chain(sheet.iter_rows(), repeat(blank, count - laid_out_count))):
+            texts = [_text(cell, mark) for cell in cells]
+            for column in range(len(texts)) if without_result else ():
+                if (row, first_column + column) in without_result:
+                    texts[column] = NO_RESULT
+            if any(texts):
+                yield row + 1, texts
+
+
+def _read_sheet(workbook: _Workbook, at: int, mapping: Mapping, errors: ErrorList) -> ParsedIntervals:
+    reader = TableReader(mapping, errors)
+    rows: list[tuple[int, list[str]]] = []
+    for row in workbook.iter_cells(at, mapping.decimal_mark):
+        rows.append(row)
+        if len(rows) >= _ROWS_AT_ONCE:
+            reader.take(rows)
+            rows = []
+    reader.take(rows)
+    return reader.finish()
 
 
 def _text(cell: object, mark: str) -> str:

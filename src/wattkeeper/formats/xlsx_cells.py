@@ -1,4 +1,4 @@
-"""A workbook's first sheet, looked through before it is laid out: how far it reaches, what has no result.
+"""A workbook's sheets, looked through before they are laid out: how far they reach, what has no result.
 
 A sheet is read as one rectangle: two cells in far corners, a kilobyte in the file, would fill any memory. And
 a formula whose result is not stored, or is an error, is read as a blank: so is what nobody measured.
@@ -6,13 +6,15 @@ a formula whose result is not stored, or is an error, is read as a blank: so is 
 
 import re
 import zipfile
+from itertools import islice
 from xml.parsers import expat
 
 from wattkeeper.formats.api import ErrorList, FormatError
 from wattkeeper.formats.archives import WORKBOOK, read_member
-from wattkeeper.formats.xml_elements import iter_elements
+from wattkeeper.formats.xml_elements import Element, iter_elements
 
 CELLS_AT_MOST = 4_000_000  # a dense sheet that may be unpacked at all has fewer
+SHEETS_AT_MOST = 32
 _RELATIONS = "xl/_rels/workbook.xml.rels"
 _OTHER_KINDS = ("content.xml", "xl/workbook.bin")  # of what is tried where a workbook is none after all
 _PLACE = re.compile(r"([A-Za-z]{1,3})([1-9]\d{0,6})", re.ASCII)
@@ -23,12 +25,14 @@ _NOT_PLAIN = re.compile(rb"""<(?:[\w.-]+:)?f[\s/>]|\st\s*=\s*["']e["']|<!DOCTYPE
 Place = tuple[int, int]
 
 
-def look_through(archive: zipfile.ZipFile) -> set[Place]:
+def look_through(archive: zipfile.ZipFile, member: str) -> set[Place]:
     """Return the cells, (row, column) from 0, with a formula that has no result or with an error for one.
+
+    `member`: the sheet's, of `find_sheets`.
 
     :raises FormatError: ``xlsx.too-many-cells``, ``xlsx.broken``, ``xml.doctype``
     """
-    content = _first_sheet(archive)
+    content = _only(archive, member)
     if _is_plain(content):
         return set()
     scan = _Scan()
@@ -39,20 +43,30 @@ def look_through(archive: zipfile.ZipFile) -> set[Place]:
     return scan.without_result
 
 
-def _first_sheet(archive: zipfile.ZipFile) -> bytes:
-    """Return what the sheet's member holds; nothing about which one that is may be in doubt."""
+def find_sheets(archive: zipfile.ZipFile) -> list[str]:
+    """Return which member each sheet is, of the first `SHEETS_AT_MOST`; nothing for one without its own.
+
+    :raises FormatError: ``xlsx.broken``, where it is in doubt which one the first is, too
+    """
     errors = ErrorList()
     if any(name.lower() in _OTHER_KINDS for name in archive.namelist()):
         raise FormatError("xlsx.broken")
     book = iter_elements(_only(archive, WORKBOOK), frozenset({"sheet"}), errors)
-    sheet = next(book, None)
-    relations = iter_elements(_only(archive, _RELATIONS), frozenset({"Relationship"}), errors)
-    ids = [text for name, text in sheet.attributes.items() if name.endswith("\x1fid")] if sheet else []
-    targets = [one.attributes.get("Target", "") for one in relations if [one.attributes.get("Id")] == ids]
-    if len(errors) or len(targets) != 1:
+    sheets = list(islice(book, SHEETS_AT_MOST))
+    targets: dict[str, list[str]] = {}
+    for one in iter_elements(_only(archive, _RELATIONS), frozenset({"Relationship"}), errors):
+        targets.setdefault(one.attributes.get("Id", ""), []).append(one.attributes.get("Target", ""))
+    found = [_member_of(sheet, targets) for sheet in sheets]
+    if len(errors) or not found or not found[0]:
         raise FormatError("xlsx.broken")
-    target = targets[0].removeprefix("/")
-    return _only(archive, target if target.startswith("xl/") else f"xl/{target}")
+    return ["" if member in found[:at] else member for at, member in enumerate(found)]
+
+
+def _member_of(sheet: Element, targets: dict[str, list[str]]) -> str:
+    ids = [text for name, text in sheet.attributes.items() if name.endswith("\x1fid")]
+    found = targets.get(ids[0], []) if len(ids) == 1 else []
+    target = found[0].removeprefix("/") if len(found) == 1 else ""
+    return target if not target or target.startswith("xl/") else f"xl/{target}"
 
 
 def _is_plain(content: bytes) -> bool:

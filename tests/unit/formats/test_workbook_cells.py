@@ -1,6 +1,9 @@
 """Sheets as programs write them: formulas without results, blank rows, cells that lie far apart."""
 
+from io import BytesIO
+
 import pytest
+import xlsxwriter
 
 from format_files import archive_of
 from wattkeeper.formats import xlsx, xlsx_cells
@@ -86,9 +89,47 @@ def test_a_formula_without_a_result_is_an_error_whatever_a_blank_is(cell: str, b
 
 
 def test_the_planted_fault_formulas_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xlsx, "look_through", lambda _archive: set())
+    monkeypatch.setattr(xlsx, "look_through", lambda *_sheet: set())
     parsed = read_file(table(1, [GOOD, WITHOUT["no result"]]), PLAIN)
     assert [e.code for e in parsed.errors] == ["formats.value-blank"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([("UP", 2, 1.5), ("UP", 3, 2)], [("second", 2)]),
+        ([("UP", 2, "x")], []),
+        ([("", 2, 1)], []),
+        ([], []),
+    ],
+    ids=["intervals", "none that is right", "names of nobody", "a header"],
+)
+def test_a_sheet_of_intervals_that_is_not_read_is_told(
+    rows: list[tuple[str, int, object]], told: list[tuple[str, int]]
+) -> None:
+    """What else a workbook holds beside its table, such as notes, is nobody's error."""
+    out = BytesIO()
+    with xlsxwriter.Workbook(out) as book:
+        for name, own in (("first", [("UP", 1, 1)]), ("notes", None), ("second", rows)):
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, NAMES if own is not None else ["Made by hand", 7])
+            for at, (point, day, value) in enumerate(own or [], 1):
+                sheet.write_row(
+                    at, 0, [point, "import", f"2026-11-{day:02d}T00:00Z", 900, value, "kWh", "raw"]
+                )
+    parsed = read_file(out.getvalue(), PLAIN)
+    assert [block.value_milli.tolist() for block in parsed.blocks] == [[1_000_000]]
+    assert {error.code for error in parsed.errors} <= {"xlsx.sheet-left-out"}
+    assert [(e.params["sheet"], e.params["interval_count"]) for e in parsed.errors] == told
+
+
+def test_of_sheets_that_share_a_member_one_is_looked_at() -> None:
+    """However many a small workbook says that it has."""
+    one = b"<sheet name='a' sheetId='1' r:id='r1'/>"
+    again = MEMBERS["xl/workbook.xml"].replace(one, 5000 * one)
+    archive = check_members(workbook("", **{"xl/workbook.xml": again}))
+    found = xlsx_cells.find_sheets(archive)
+    assert (len(found), [member for member in found if member]) == (32, ["xl/worksheets/sheet1.xml"])
 
 
 def test_a_formula_in_a_column_that_is_not_used_is_nobody_s_error() -> None:
@@ -151,7 +192,8 @@ def test_a_styled_blank_cell_far_out_is_nothing() -> None:
     book = table(1, [GOOD])
     assert read_file(book, PLAIN).errors == []
     rows = row(1, [text("A1", "t"), text("B1", "v")]) + styled
-    assert xlsx_cells.look_through(check_members(workbook(rows))) == set()
+    archive = check_members(workbook(rows))
+    assert xlsx_cells.look_through(archive, *xlsx_cells.find_sheets(archive)) == set()
 
 
 @pytest.mark.parametrize(
