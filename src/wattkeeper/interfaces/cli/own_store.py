@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.installation import check_installation
 from wattkeeper.interfaces.workers.child_log import why_it_ended
+from wattkeeper.interfaces.workers.store_address import has_told, told_in
 from wattkeeper.store.transport import StoreUnreachable
 
 STARTS_WITHIN_S = 60.0
@@ -33,7 +34,7 @@ def store_of(folder: Path) -> Iterator[None]:
     address, log = folder / "run" / "store.json", folder / "log" / "store.log"
     for place in (address, log):
         place.parent.mkdir(parents=True, exist_ok=True)
-    address.unlink(missing_ok=True)
+    before = told_in(address)
     with log.open("ab") as sink:
         begins_bytes = sink.tell()
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -44,7 +45,7 @@ def store_of(folder: Path) -> Iterator[None]:
             stderr=sink,
         )
     try:
-        _wait(process, address, log, begins_bytes)
+        _wait(process, lambda: has_told(address, process.pid, before), log, begins_bytes)
         yield
     except StoreUnreachable as error:
         with suppress(subprocess.TimeoutExpired):
@@ -70,9 +71,11 @@ def _answers(folder: Path) -> bool:
     return True
 
 
-def _wait(process: subprocess.Popen[bytes], address: Path, log: Path, begins_bytes: int) -> None:
+def _wait(
+    process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path, begins_bytes: int
+) -> None:
     deadline_s = time.monotonic() + STARTS_WITHIN_S
-    while not address.exists():
+    while not is_ready():
         if process.poll() is not None or time.monotonic() > deadline_s:
             raise why_it_ended("store", log, begins_bytes)
         time.sleep(0.05)

@@ -25,6 +25,7 @@ import structlog
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.workers.child_log import why_it_ended
+from wattkeeper.interfaces.workers.store_address import has_told, told_in
 from wattkeeper.interfaces.workers.tls import Tls, names_of, own_address
 
 ORDER = ("store", "writer", "headend", "worker", "web")
@@ -118,6 +119,7 @@ class Supervisor:
         self._tls = tls
         self.url = f"{'https' if tls else 'http'}://{host}:{port}"
         self._folder = folder
+        self._store_address = folder / "run" / "store.json"
         self._host, self._port = host, port
         logs = folder / "log"
         logs.mkdir(parents=True, exist_ok=True)
@@ -164,24 +166,22 @@ class Supervisor:
         for child in self._children:
             if child.role not in roles:
                 continue
-            if child.role == "store":
-                with suppress(FileNotFoundError):
-                    (self._folder / "run" / "store.json").unlink()
+            before = told_in(self._store_address)
             child.start()
-            self._wait_ready(child)
+            self._wait_ready(child, before)
         self._write_pids()
 
-    def _wait_ready(self, child: Child) -> None:
-        checks: dict[str, Callable[[], bool]] = {"store": self._is_store_ready, "web": self._is_web_ready}
+    def _wait_ready(self, child: Child, before: str) -> None:
+        checks: dict[str, Callable[[], bool]] = {
+            "store": lambda: has_told(self._store_address, child.pid, before),
+            "web": self._is_web_ready,
+        }
         is_ready = checks.get(child.role, lambda: True)
         deadline_s = time.monotonic() + STARTS_WITHIN_S
         while not is_ready():
             if child.has_died() or time.monotonic() > deadline_s:
                 raise child.why_it_ended()
             time.sleep(0.05)
-
-    def _is_store_ready(self) -> bool:
-        return (self._folder / "run" / "store.json").exists()
 
     def _is_web_ready(self) -> bool:
         address = f"{self.url.partition(':')[0]}://{own_address(self._host)}:{self._port}/healthz"
