@@ -133,13 +133,17 @@ class Meter(models.Model):
 
 
 class Channel(models.Model):
-    """One quantity of one meter, secondary values in whole counts of `step`."""
+    """One quantity of one meter, secondary values in whole counts of `step`.
+
+    `shown_count`: how many counts its reads move by at least, where files write them coarser; null: by one.
+    """
 
     tenant = models.ForeignKey(Tenant, models.PROTECT)
     meter = models.ForeignKey(Meter, models.PROTECT, related_name="channels")
     reading_type = models.CharField(max_length=64)
     step_numerator = models.BigIntegerField()
     step_denominator = models.BigIntegerField()
+    shown_count = models.BigIntegerField(null=True, blank=True)
     register_digits = models.PositiveSmallIntegerField(null=True, blank=True)
     is_profiled = models.BooleanField(default=False)
     has_reads = models.BooleanField(default=False)  # set with the first read; such a meter is never deleted
