@@ -116,12 +116,13 @@ def register_blocks(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock
 
     The name of one that counts what flows into the grid (AEMO's "I") ends in ``export``.
     An advance that its own reads do not come to is an error, so is one without them: ``nem13.no-reads``,
-    ``nem13.advance-differs``. A register has the digits that its reads are written with. Where an advance
-    begins with another read than the one before it ends with, a second block has the one that is told later:
-    which of two tellings of one instant stands is not for a file to say.
+    ``nem13.advance-differs``. A register has the digits and the step that its reads are written with. Where
+    an advance begins with another read than the one before it ends with, a second block has the one that is
+    told later: which of two tellings of one instant stands is not for a file to say.
     """
     reads: dict[Key, dict[int, dict[int, Quality]]] = {}  # at each instant what the register showed
     modulus: dict[Key, int] = {}
+    step: dict[Key, int] = {}
     errors: list[RowError] = []
     for block in blocks:
         exponent = unit_of(block)[1]
@@ -149,6 +150,8 @@ def register_blocks(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock
             shown.setdefault(start, {}).setdefault(int(values[0]), first)
             shown.setdefault(start + block.interval_s, {})[int(values[1])] = quality
             modulus[own] = max(modulus.get(own, 0), digits_milli)
+            decimals_count = max(len(text.partition(".")[2]) for text in texts)
+            step[own] = min(step.get(own, digits_milli), 10 ** max(exponent - decimals_count, 0))
     registers = []
     for where, shown in reads.items():
         for nth in range(max(map(len, shown.values()))):
@@ -160,7 +163,7 @@ def register_blocks(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock
                 [(quality, "") for _value, quality in held.values()],
                 range(len(held)),
             )
-            registers.append(replace(block, modulus_milli=modulus[where]))
+            registers.append(replace(block, modulus_milli=modulus[where], step_milli=step[where]))
     return registers, errors
 
 

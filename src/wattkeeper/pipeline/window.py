@@ -126,9 +126,9 @@ def _collect(
 
 
 def resolution_milliwh(installations: Iterable[ChannelInstallation], span: Span) -> int:
-    """Return the largest energy of one count among the installations and multipliers in force in `span`."""
+    """Return the largest energy that a read moves by among the installations and multipliers of `span`."""
     rates = [
-        installation.step_milliwh * period.ratio
+        installation.step_milliwh * installation.shown_count * period.ratio
         for installation in installations
         if installation.starts_at_s < span[1]
         and (installation.ends_at_s is None or installation.ends_at_s > span[0])

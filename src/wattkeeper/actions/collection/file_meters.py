@@ -22,6 +22,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Provenance, Source
 from wattkeeper.core.readings.usual_power import carried_w
+from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
 from wattkeeper.data.registry.quantities import QUANTITY_OF_RATE, QUANTITY_OF_READING_TYPE
 from wattkeeper.formats.api import IntervalBlock, RowError
@@ -284,10 +285,23 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
         digits = len(str(block.modulus_milli)) - 1 or None
         spec = ChannelSpec(reading_type, STEP_KWH, digits, is_profiled=bool(block.interval_s))
         channel = make_channels(meter, [spec])[0]
+        _show(channel, block.step_milli)
+    elif channel.shown_count is not None and block.step_milli < channel.shown_count:
+        _show(channel, block.step_milli)
+        from_s = to_seconds(channel.meter.installations.earliest("starts_at").starts_at)
+        everything = {channel.id: (from_s, to_seconds(now.replace(microsecond=0)))}
+        mark_dirty(tenant_id=channel.tenant_id, now=now, reason="import", channels=everything)
     _check_step(channel)
     _cover(meter, point, block, now, known)
     ensure_series(point, meter)
     return BlockTarget(block, meter.serial_number, channel.id)
+
+
+def _show(channel: Channel, count: int) -> None:
+    """Keep what a register's reads move by: what a profile beside it is held against."""
+    if count > 1 or channel.shown_count is not None:
+        channel.shown_count = count
+        channel.save(update_fields=["shown_count"])
 
 
 def _reading_type(block: IntervalBlock) -> str:

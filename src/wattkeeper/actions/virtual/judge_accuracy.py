@@ -163,7 +163,7 @@ def _measured(
 def _step(facts: SeriesFacts, span: Span) -> int:
     """Return the primary energy of the largest step among the registers in force, milliwatt-hours."""
     rates = [
-        installation.step_milliwh * period.ratio
+        installation.step_milliwh * installation.shown_count * period.ratio
         for installation in (facts.registers or facts.intervals)
         if installation.starts_at_s < span[1]
         and (installation.ends_at_s is None or installation.ends_at_s > span[0])

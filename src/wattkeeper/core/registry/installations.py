@@ -53,7 +53,8 @@ class ChannelInstallation:
     `step_milliwh`: secondary milliwatt-hours of one count of the channel. `register_modulus`: the count at
     which the register starts again at 0 (10 to the number of its digits), None for one that never does.
     `multipliers` are in order, without holes, and cover the installation. `resets` are in order, inside it.
-    `told`: what the device itself says of its multiplier, in order; it multiplies nothing.
+    `told`: what the device itself says of its multiplier, in order; it multiplies nothing. `shown_count`: by
+    how many counts its reads move at least.
 
     :raises InvalidInstallation: if the facts contradict each other
     """
@@ -66,6 +67,7 @@ class ChannelInstallation:
     multipliers: tuple[MultiplierPeriod, ...]
     resets: tuple[RegisterReset, ...] = ()
     told: tuple[ToldRatio, ...] = ()
+    shown_count: int = 1
 
     @property
     def is_told_otherwise(self) -> bool:

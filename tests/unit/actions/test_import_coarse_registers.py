@@ -1,0 +1,99 @@
+"""A profile beside a register of the same meter that files write coarser: it stands as far as that tells."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from relational import NOW, People
+from unit.actions.test_import_registers import derive
+from wattkeeper.actions.collection.import_file import import_file
+from wattkeeper.actions.services import Services
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.registry.models import Channel, Series
+from wattkeeper.store.memory import MemoryReadingStore
+
+FIRST = datetime(2026, 11, 2, tzinfo=UTC)
+DAYS_COUNT, QUARTERS = 4, 96
+WH = [1_000 + (37 * k) % 211 for k in range(DAYS_COUNT * QUARTERS)]
+
+
+def profile() -> bytes:
+    head = "usage_point,channel,starts_at,interval_s,value,unit,quality,meter_serial\n"
+    rows = [
+        f"VABC005890,import,{FIRST + k * timedelta(minutes=15):%Y-%m-%dT%H:%M:%SZ},900,{wh},Wh,raw,M1"
+        for k, wh in enumerate(WH)
+    ]
+    return (head + "\n".join(rows)).encode()
+
+
+def registers(decimals_count: int, *, off_wh: int = 0) -> bytes:
+    """Return what the register showed each midnight: all of the profile, on the third day `off_wh` more."""
+    rows, at = [], [FIRST + timedelta(days=day) for day in range(DAYS_COUNT + 1)]
+    true = [99_990_000 + sum(WH[: QUARTERS * day]) + (off_wh if day > 2 else 0) for day in range(5)]
+    step = 10 ** (3 - decimals_count)
+    seen = [wh // step * step for wh in true]
+    width = 5 + (decimals_count > 0) + decimals_count
+    for day in range(DAYS_COUNT):
+        reads = [f"{wh % 10**8 / 1000:0{width}.{decimals_count}f}" for wh in seen[day : day + 2]]
+        when = [f"{each + timedelta(hours=10):%Y%m%d%H%M%S}" for each in at[day : day + 2]]
+        shown = ",".join(f"{read},{instant},A,," for read, instant in zip(reads, when, strict=True))
+        rows.append(f"250,VABC005890,11,1,11,11,M1,E,{shown},{(seen[day + 1] - seen[day]) / 1000:.3f},kWh,,,")
+    return "\r\n".join(["100,NEM13,202611030900,MDA1,Ret1", *rows, "900\r\n"]).encode()
+
+
+class Meter:
+    """Whose files come one after the other."""
+
+    def __init__(self, people: People, services: Services, store: MemoryReadingStore) -> None:
+        self.people, self.services, self.store = people, services, store
+
+    def bring(self, *files: bytes) -> None:
+        for content in files:
+            result = import_file(
+                actor=self.people.operator, now=NOW, services=self.services, content=content, label="f"
+            )
+            assert result.errors == ()
+            derive(self.people, self.store)
+
+    def milliwh(self) -> list[int]:
+        (series_id,) = Series.objects.values_list("id", flat=True)
+        span = to_seconds(FIRST), to_seconds(FIRST + timedelta(days=DAYS_COUNT))
+        rows = self.store.measurements(self.people.tenant.id, [series_id], *span)
+        stored: list[int] = rows.value_milliwh.tolist()
+        return stored
+
+    def found(self) -> list[datetime]:
+        rows = Finding.objects.filter(rule="vee.sum-check", state="OPEN")
+        return list(rows.values_list("starts_at", flat=True))
+
+
+@pytest.fixture
+def meter(ours: People, services: Services, store: MemoryReadingStore) -> Meter:
+    return Meter(ours, services, store)
+
+
+@pytest.mark.parametrize("decimals_count", [0, 1, 3])
+@pytest.mark.parametrize("is_profile_first", [True, False])
+def test_what_a_coarse_register_leaves_open_is_the_profiles(
+    meter: Meter, decimals_count: int, is_profile_first: bool
+) -> None:
+    files = [profile(), registers(decimals_count)]
+    meter.bring(*(files if is_profile_first else files[::-1]))
+    assert meter.milliwh() == [1_000 * wh for wh in WH]
+    assert not meter.found()
+
+
+def test_more_than_its_step_is_found(meter: Meter) -> None:
+    meter.bring(profile(), registers(0, off_wh=2_500))
+    assert meter.found() == [FIRST + timedelta(days=2)]
+    assert sum(meter.milliwh()[2 * QUARTERS : 3 * QUARTERS]) % 10**6 == 0  # what the register shows
+
+
+def test_a_register_that_turns_out_finer_is_held_to_that(meter: Meter) -> None:
+    """Zeros that a file leaves out at the end were shown: all of the register's days are judged again."""
+    meter.bring(profile(), registers(0, off_wh=700))
+    assert not meter.found()
+    meter.bring(registers(1, off_wh=700))
+    assert Channel.objects.get(reading_type="energy_import_register_kwh").shown_count == 100_000
+    assert FIRST + timedelta(days=2) in meter.found()
