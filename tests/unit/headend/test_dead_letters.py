@@ -50,10 +50,12 @@ class Sink:
         self.is_cured = False
         self.is_broken = False
         self.calls_count = 0
+        self.alone_count = 0  # how often the poison came alone
 
     def deliver(self, batches: Sequence[RawBatch]) -> None:
         self.calls_count += 1
         values = [int(value) for one in batches for value in one.value]
+        self.alone_count += values == [POISON]
         if self.is_broken or (POISON in values and not self.is_cured):
             raise StoreOutOfRange("store.out-of-range", column="value", value=POISON)
         self.values += values
@@ -88,6 +90,7 @@ async def test_a_poison_costs_the_others_little(tmp_path: Path) -> None:
     assert await drain_of(spool, sink)[0].drain()
     assert len(sink.values) == 100
     assert sink.calls_count < 40
+    assert sink.alone_count == 3
 
 
 async def test_retrying_in_place_for_ever_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,11 @@ TOKEN = "registration-1"
 QUICK = DoorLimits(first_frame_s=0.3, frame_s=0.2, asked_s=1.0, quarantine_s=0.3, per_peer_max_count=8)
 
 
+def test_the_deadlines_are_those_that_are_promised() -> None:
+    promised = DoorLimits()
+    assert (promised.first_frame_s, promised.frame_s) == (30, 10)
+
+
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody here waits five seconds for a device to dial again."""

@@ -276,10 +276,11 @@ async def replayed(
         return before, rows(world), world, headend
 
 
-async def test_replayed_pushes_add_nothing_and_are_told(tmp_path: Path) -> None:
-    before, after, world, headend = await replayed(tmp_path, 24)
+@pytest.mark.parametrize("repeats_count", [4, 24])
+async def test_replayed_pushes_add_nothing_and_are_told(tmp_path: Path, repeats_count: int) -> None:
+    before, after, world, headend = await replayed(tmp_path, repeats_count)
     assert after == before
-    assert headend.counts["pushes_repeated"] == 24
+    assert headend.counts["pushes_repeated"] == repeats_count
     assert [r.error_code for r in world.reports].count("headend.push-replayed") == 1
 
 
