@@ -189,6 +189,24 @@ def test_a_month_that_grew_since_it_was_written_stays(store: HttpReadingStore, t
     assert not archive.is_removed(tmp_path, manifest)
 
 
+def test_a_month_that_a_backup_found_set_aside_is_in_its_file(
+    store: HttpReadingStore, tmp_path: Path
+) -> None:
+    """The backup has the file and its mark, and not the table in which the engine had the month."""
+    before = everything(store)
+    manifest = archive.archive_month(store, tmp_path, "raw_read", MONTH)
+    assert manifest is not None
+    (manifest.place(tmp_path) / "removed").write_bytes(b"leaving")
+    store.execute(f"ALTER TABLE raw_read DROP PARTITION ID '{MONTH}'")
+    store.insert_raw([batch([(1, MONTH_START_S + 7, 7)], tenant_id=1, batch_id=9)])  # it came since
+    archive.bring_back(store, tmp_path, "raw_read")
+    assert archive.list_away(tmp_path) == [manifest]
+    archive.restore_month(store, tmp_path, manifest)
+    assert archive.list_away(tmp_path) == []
+    store.execute("ALTER TABLE raw_read DELETE WHERE batch_id = 9 SETTINGS mutations_sync = 2")
+    assert everything(store)[0] == before[0]
+
+
 def test_an_interrupted_removal_is_undone(store: HttpReadingStore, tmp_path: Path) -> None:
     before = everything(store)
     store.execute("CREATE TABLE raw_read_leaving AS raw_read")

@@ -114,7 +114,10 @@ def remove_month(store: HttpReadingStore, folder: Path, manifest: Manifest) -> N
 
 
 def bring_back(store: HttpReadingStore, folder: Path, table: str) -> None:
-    """Put back what an interrupted removal has set aside."""
+    """Put back what an interrupted removal has set aside; a month that is only in its file has left.
+
+    So it is after a restore: a backup has no tables but those of the schema.
+    """
     aside = f"{table}_leaving"
     if store.select(queries.exists(aside)).num_rows:
         for month in months_of(store, aside):
@@ -123,7 +126,12 @@ def bring_back(store: HttpReadingStore, folder: Path, table: str) -> None:
             store.execute(queries.move(aside, table, month))
         store.execute(f"DROP TABLE {aside} SYNC")
     for removed in folder.glob(f"{table}/*/{_REMOVED}"):
-        if removed.read_bytes() == _LEAVING:
+        if removed.read_bytes() != _LEAVING:
+            continue
+        manifest = _read(removed.with_name(_MANIFEST))
+        if not verify_files(folder, manifest) and find_lost(store, folder, manifest):
+            _write_durably(removed, b"")
+        else:
             removed.unlink()
 
 
