@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -195,6 +196,24 @@ def test_what_was_noted_stays_and_says_who_withdrew_it_and_why(twins: Twins) -> 
     assert [row.is_withdrawal for row in FieldRead.objects.order_by("id")] == [False, True, False]
     found = nearest_standing(twins.store, twins.people.tenant.id, [twins.channels[0]], AT_S, before=False)
     assert found.value.tolist() == [5301]
+
+
+def test_what_was_noted_is_listed_with_one_question_for_all_withdrawals(twins: Twins) -> None:
+    """Each line names the newest withdrawal of its own instant, however many there are."""
+    tenant_id, meter_id = twins.people.tenant.id, twins.street.meter_id
+    instants = [AT_S + STEP_S * index for index in range(8)]
+    for at_s in instants:
+        twins.note(at_s, 5290)
+    for at_s in instants[::2]:
+        twins.withdraw(at_s)
+    with CaptureQueriesContext(connection) as captured:
+        rows = list_noted(tenant_id=tenant_id, meter_id=meter_id)
+    assert len(captured) == 2
+    withdrawn_s = [to_seconds(row.measured_at) for row in rows if row.is_withdrawn]
+    assert withdrawn_s == instants[::2][::-1]
+    told = {row.withdrawal_id: row.measured_at for row in rows if row.withdrawal_id}
+    asked = ReadWithdrawal.objects.values_list("id", "field_read__measured_at")
+    assert told == dict(asked)
 
 
 def test_a_withdrawal_that_moves_much_waits_for_somebody_else(twins: Twins) -> None:

@@ -41,7 +41,16 @@ def list_noted(*, tenant_id: int, meter_id: int, limit_count: int = 50) -> list[
     last: dict[tuple[int, datetime], FieldRead] = {}
     for row in rows:
         last.setdefault((row.channel_id, row.measured_at), row)
-    return [_row(read) for read in list(last.values())[:limit_count]]
+    shown_reads = list(last.values())[:limit_count]
+    asked = ReadWithdrawal.objects.filter(
+        field_read__channel__meter_id=meter_id,
+        field_read__measured_at__in={read.measured_at for read in shown_reads},
+    )
+    newest = {
+        (row.field_read.channel_id, row.field_read.measured_at): row
+        for row in asked.select_related("author", "field_read").order_by("id")
+    }
+    return [_row(read, newest.get((read.channel_id, read.measured_at))) for read in shown_reads]
 
 
 def get_noted(*, tenant_id: int, field_read_id: int) -> FieldRead | None:
@@ -62,11 +71,7 @@ def shown(read: FieldRead, counts: int) -> str:
     return f"{Decimal(value.numerator) / Decimal(value.denominator):f}"
 
 
-def _row(read: FieldRead) -> NotedRow:
-    asked = ReadWithdrawal.objects.filter(
-        field_read__channel_id=read.channel_id, field_read__measured_at=read.measured_at
-    )
-    withdrawal = asked.select_related("author").order_by("-id").first()
+def _row(read: FieldRead, withdrawal: ReadWithdrawal | None) -> NotedRow:
     return NotedRow(
         field_read_id=read.id,
         meter_id=read.channel.meter_id,
