@@ -60,7 +60,7 @@ def places_of(word: str) -> Iterator[str]:
 
 
 def test_nothing_that_can_be_opened_names_them(ours: People, home: Home) -> None:
-    bills = list(Bill.objects.values_list("document", "document_key", "total_minor"))
+    bills = list(Bill.objects.order_by("id").values_list("document", "document_key", "total_minor"))
     before = set(places_of(CANARY.split()[1]))
     assert before == {
         "registry.usagepoint.name",
@@ -70,7 +70,7 @@ def test_nothing_that_can_be_opened_names_them(ours: People, home: Home) -> None
     assert erase(ours.administrator, home) == 3
     assert set(places_of(CANARY.split()[1])) == set()
     assert set(places_of("98y76")) == set()
-    assert list(Bill.objects.values_list("document", "document_key", "total_minor")) == bills
+    assert list(Bill.objects.order_by("id").values_list("document", "document_key", "total_minor")) == bills
     point = UsagePoint.objects.get(id=home.point_id)
     assert (point.name, point.customer_name) == (point.code, "")
     assert FindingComment.objects.count() == 3, "that somebody said something stays"

@@ -43,7 +43,8 @@ def code_of(action: Callable[[], object]) -> str:
 
 
 def test_each_verb_leaves_one_audit_row(ours: People, street: Street) -> None:
-    verbs = list(AuditRecord.objects.filter(tenant_id=ours.tenant.id).values_list("verb", flat=True))
+    records = AuditRecord.objects.filter(tenant_id=ours.tenant.id).order_by("sequence")
+    verbs = list(records.values_list("verb", flat=True))
     assert verbs == [
         "registry.add-site",
         "registry.add-link",

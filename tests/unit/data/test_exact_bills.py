@@ -156,7 +156,8 @@ class Town:
         while DirtyWindow.objects.exists():
             assert not run_once(pipeline_ports(self.store, self.people.tenant.id, lambda: NOW), NOW).failures
         propose_rebills(services=self.services, now=NOW)
-        return list(RebillProposal.objects.filter(state="OPEN").select_related("bill__usage_point"))
+        found = RebillProposal.objects.filter(state="OPEN").order_by("id")
+        return list(found.select_related("bill__usage_point"))
 
     def approve(self, proposals: Iterable[RebillProposal]) -> None:
         """Approve proposals as they are shown."""

@@ -80,8 +80,8 @@ class Place:
         return set(values.series_id.tolist())
 
     def told(self) -> list[tuple[str, str]]:
-        rows = Finding.objects.filter(rule=RULE).values_list("subject_key", "state", "evidence")
-        return [(key, state, evidence["code"]) for key, state, evidence in rows]
+        rows = Finding.objects.filter(rule=RULE).order_by("id")
+        return [(row.subject_key, row.state, row.evidence["code"]) for row in rows]
 
 
 @pytest.fixture

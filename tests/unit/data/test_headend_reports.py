@@ -65,7 +65,7 @@ def test_a_meter_that_wants_other_counters_is_a_finding(street: Street) -> None:
 def test_a_profile_at_other_intervals_than_planned_is_a_finding_until_they_agree(street: Street) -> None:
     def report(reports: DataReports, intervals_s: tuple[int, int] | None) -> str:
         reports.report_devices([DeviceReport(street.meter_id, NOW, True, intervals_s=intervals_s)])
-        return " ".join(Finding.objects.values_list("state", flat=True))
+        return " ".join(Finding.objects.order_by("id").values_list("state", flat=True))
 
     reports = DataReports(lambda: NOW)
     assert report(reports, None) == ""
