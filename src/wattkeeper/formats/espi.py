@@ -104,14 +104,16 @@ def read_espi(source: BinaryIO | bytes) -> ParsedIntervals:
     readings: list[_Reading] = []
     generator = ""
     names = frozenset({"IntervalReading", "entry", "generator"})
-    for element in iter_elements(source, names, errors):
+    for element in iter_elements(source, names, errors, begun="entry"):
         if element.name == "IntervalReading":
             readings.append(_reading(element))
         elif element.name == "generator":
             generator = element.text.strip()
         else:
-            entries.append(_entry(element, readings))
+            entry = _entry(element, readings)
             readings = []
+            if entry.own or not len(errors):  # of one that a break cuts short nobody else knows whose it is
+                entries.append(entry)
     if readings:
         entries.append(_Entry(readings[0].line, "", [], "", "", readings=readings))
     feed = _Feed(entries, is_ours=generator == GENERATOR)
@@ -168,6 +170,9 @@ class _Feed:
         """Hand the readings of an entry to the collector."""
         meter_reading = self._meter_reading(entry)
         kind = self._reading_type(meter_reading)
+        if kind is None:
+            errors.add(entry.line, 0, "formats.unit-unknown")
+            return
         path = entry.own or (meter_reading.own if meter_reading else "")
         point = self._point(path)
         unit = UNITS.get(kind.get("uom", "") or "0")
@@ -245,13 +250,13 @@ class _Feed:
                 return one
         return found[0] if len(found) == 1 else None
 
-    def _reading_type(self, meter_reading: _Entry | None) -> dict[str, str]:
+    def _reading_type(self, meter_reading: _Entry | None) -> dict[str, str] | None:
         types = self._of["ReadingType"]
         wanted = meter_reading.related if meter_reading else []
         chosen = next((one for one in types if one.own and one.own in wanted), None)
         if chosen is None and len(types) == 1:
             chosen = types[0]
-        return chosen.fields if chosen else {}
+        return chosen.fields if chosen else None
 
     def _point(self, path: str) -> str:
         """Return the name of a usage point: the last part of its link, with its customer's where need be."""

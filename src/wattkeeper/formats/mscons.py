@@ -188,8 +188,7 @@ class _Reader:
             taker(number, segment)
 
     def finish(self) -> ParsedIntervals:
-        """Return all that was read."""
-        self._keep()
+        """Return all that was read, without the last value where what else is said of it may be cut off."""
         if not self._has_interchange:
             self._errors.add(1, 1, "mscons.no-header")
         elif not self._has_ended:
@@ -215,9 +214,10 @@ class _Reader:
     def _take_time(self, number: int, segment: str) -> None:
         if self._quantity is not None:
             qualifier, _mark, rest = segment[4:].partition(self._marks.component)
-            if _QUALIFIER.fullmatch(qualifier):
+            is_first = qualifier not in self._quantity.times
+            if _QUALIFIER.fullmatch(qualifier) and is_first:
                 self._quantity.times[qualifier] = rest
-            else:  # it would be part of a detail's name
+            else:  # another value's, or it would be part of a detail's name
                 self._quantity = None
                 self._errors.add(number, 0, "mscons.wrong-time")
 

@@ -49,10 +49,13 @@ class Element:
         return found.text.strip() if found else ""
 
 
-def iter_elements(source: BinaryIO | bytes, names: frozenset[str], errors: ErrorList) -> Iterator[Element]:
+def iter_elements(
+    source: BinaryIO | bytes, names: frozenset[str], errors: ErrorList, begun: str = ""
+) -> Iterator[Element]:
     """Yield each element of one of some names when it closes; inner ones come first and are not children.
 
-    What is not well-formed is an error, and ends the file there.
+    What is not well-formed is an error, and ends the file there; an element called `begun` that is open then
+    comes last, as far as it was read.
 
     :raises FormatError: ``xml.doctype``, ``xml.too-deep``, ``xml.tag-too-long``, ``xml.too-many-elements``
     """
@@ -70,6 +73,7 @@ def iter_elements(source: BinaryIO | bytes, names: frozenset[str], errors: Error
             yield from builder.drain()
             reason = expat.errors.messages.get(error.code, "")
             errors.add(error.lineno, error.offset + 1, "xml.broken", reason=reason)
+            yield from builder.open_ones(begun)
             return
         except _ENCODING_UNKNOWN as error:
             errors.add(builder.parser.CurrentLineNumber, 0, "xml.broken", reason=str(error))
@@ -129,6 +133,9 @@ class _Builder:
     def drain(self) -> list[Element]:
         done, self._done = self._done, []
         return done
+
+    def open_ones(self, name: str) -> list[Element]:
+        return [element for element in self._open if element is not None and element.name == name]
 
     def _refuse_doctype(self, *_parts: object) -> None:
         raise FormatError("xml.doctype", line=self.parser.CurrentLineNumber)

@@ -20,8 +20,8 @@ CSV = (
     "{point},{channel},{at},{length},1,kWh,raw\r\n"
 )
 ESPI = (
-    '<feed xmlns="http://www.w3.org/2005/Atom"><entry>'
-    '<link rel="self" href="/UsagePoint/7/MeterReading/1/IntervalBlock/1"/>'
+    '<feed xmlns="http://www.w3.org/2005/Atom"><entry><content><ReadingType><uom>72</uom></ReadingType></content>'
+    '</entry><entry><link rel="self" href="/UsagePoint/7/MeterReading/1/IntervalBlock/1"/>'
     '<content><IntervalBlock xmlns="http://naesb.org/espi"><IntervalReading><timePeriod><duration>{length}</duration>'
     "<start>{at}</start></timePeriod><value>1</value></IntervalReading></IntervalBlock></content></entry></feed>"
 )

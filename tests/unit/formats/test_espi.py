@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from format_files import expected, shared_files
 from shared import shared_path
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
-from wattkeeper.formats.api import FormatError
+from wattkeeper.core.kernel.quality_codes import Quality
+from wattkeeper.formats.api import FormatError, LossList
+from wattkeeper.formats.blocks import make_block, rows_of
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.espi import default_type, read_espi
+from wattkeeper.formats.espi_write import write_espi
 from wattkeeper.formats.files import read_file
 
 READING = (
@@ -132,12 +135,48 @@ def test_too_fine_for_thousandths() -> None:
     assert parsed.blocks[0].value_milli.tolist() == [5]
 
 
-def test_what_stands_before_a_break_is_read() -> None:
+ENERGY = [  # of channels of one type
+    make_block(("P", "", channel, "Wh", 900), [0, 900, 1800], [1, 2, 3], [(raw, "")], [0, 0, 0])
+    for raw in [Quality(Provenance.MEASURED)]
+    for channel in ("B1", "B2", "B3")
+]
+OURS = b"".join(write_espi(ENERGY, LossList()))
+
+
+def told(content: bytes) -> set[tuple[object, ...]]:
+    """Return the usage point, direction, unit, start and value of each reading.
+
+    Another's channel is named by its direction, and by its own link where there are several.
+    """
+    return {
+        (row[0][0], row[0][2].partition("-")[0], *row[0][3:], *row[1:4])
+        for row in rows_of(read_espi(content).blocks)
+    }
+
+
+@pytest.mark.parametrize("whole", [OURS, OURS.replace(b"Wattkeeper<", b"Other<")], ids=["ours", "another's"])
+def test_what_stands_before_a_break_is_read_and_is_nobody_else_s(whole: bytes) -> None:
+    """Neither of another channel nor in another unit."""
+    known = told(whole)
+    for cut in range(1, len(whole) - 20, 37):
+        assert told(whole[:cut]) <= known
+        assert read_espi(whole[:cut]).errors[-1].code == "xml.broken"
+
+
+def test_of_an_entry_that_is_cut_short_the_whole_readings_are_read() -> None:
     whole = feed(reading(900, 5), reading(1800, 6))
-    parsed = read_espi(whole[: whole.index(b"</content></entry></feed>")])
-    assert [error.code for error in parsed.errors] == ["csv.wrong-name", "xml.broken"] or parsed.blocks
-    assert parsed.errors[-1].code == "xml.broken"
-    assert parsed.errors[-1].line > 1
+    parsed = read_espi(whole[: whole.index(b"<value>6")])
+    assert [block.value_milli.tolist() for block in parsed.blocks] == [[5000]]
+    assert [error.code for error in parsed.errors] == ["xml.broken"]
+    own = b'<link rel="self" href="/x/UsagePoint/7/MeterReading/1/IntervalBlock/1"/>'
+    parsed = read_espi(whole.replace(own, b"").replace(b"</entry></feed>", b"<link"))
+    assert (parsed.blocks, [error.code for error in parsed.errors]) == ([], ["xml.broken"])
+
+
+def test_readings_of_no_type_have_no_unit() -> None:
+    untold = feed(reading(900, 5)).replace(b"<ReadingType", b"<Other").replace(b"</ReadingType", b"</Other")
+    parsed = read_espi(untold)
+    assert (parsed.blocks, [error.code for error in parsed.errors]) == ([], ["formats.unit-unknown"])
 
 
 BOMBS = {

@@ -13,7 +13,7 @@ from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.quality_codes import Quality
 from wattkeeper.formats import mscons
 from wattkeeper.formats.api import LossList
-from wattkeeper.formats.blocks import make_block
+from wattkeeper.formats.blocks import make_block, rows_of
 from wattkeeper.formats.mscons import parse_instant, read_mscons, split_at
 from wattkeeper.formats.mscons_write import write_mscons
 
@@ -152,7 +152,7 @@ def test_qualities(qualifier: str, more: str, provenance: Provenance, flags: Fla
         (value(15).replace("KWH", "XYZ"), "formats.unit-unknown"),
         (value(15).replace("202603010030", "202603010010"), "mscons.wrong-time"),
         (value(15).replace("?+00:303", ":303"), "mscons.wrong-time"),
-        (value(15).replace("DTM+163", "DTM+XXX").replace("DTM+164", "DTM+XXX"), "mscons.no-time"),
+        (value(15).replace("DTM+163", "DTM+XXX").replace("DTM+164", "DTM+XXY"), "mscons.no-time"),
         (value(15).replace("DTM+163", "DTM+XXX"), "mscons.no-time"),
         (value(15).replace("DTM+164", "DTM+XXX"), "mscons.no-time"),
         (value(0, "3"), "mscons.value-twice"),
@@ -196,6 +196,30 @@ def test_what_was_lost_on_the_way_is_told_by_the_counts(content: bytes, line: in
     """A segment that is not there leaves no other trace."""
     assert read_mscons(WHOLE).errors == []
     assert [(error.line, error.code) for error in read_mscons(content).errors] == [(line, code)]
+
+
+@pytest.mark.parametrize("qualifier", ["163", "164"])
+def test_a_time_that_is_told_twice_leaves_the_value_out(qualifier: str) -> None:
+    """It may be another value's: an interval would be as long as to there."""
+    again = value(15, more=f"DTM+{qualifier}:202603020000?+00:303'")
+    parsed = read_mscons(file(value(), again, value(30)))
+    assert [(error.line, error.code) for error in parsed.errors] == [(17, "mscons.wrong-time")]
+    assert parsed.blocks[0].value_milli.tolist() == [1_500_000, 1_500_000]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_of_a_file_that_is_cut_off_nothing_becomes_another(data: st.DataObject) -> None:
+    """Neither a value nor its quality: of the last one more may have been said."""
+    more = st.sampled_from(
+        ["", "STS+Z32++Z92'", "STS+Z40++Z76'STS+Z32++Z95'", "STS+Z40++ZZZ:::wattkeeper quality est late'"]
+    )
+    values = [value(15 * at, at + 1, "67", data.draw(more)) for at in range(3)]
+    whole = file(*values)
+    known = rows_of(read_mscons(whole).blocks)
+    cut = read_mscons(whole[: data.draw(st.integers(len(HEAD), len(whole) - 1))])
+    assert rows_of(cut.blocks) <= known
+    assert cut.errors or rows_of(cut.blocks) == known
 
 
 def test_a_mark_of_byte_order_is_no_header() -> None:
