@@ -1,5 +1,6 @@
 """A real PostgreSQL for tests: `with postgres_server() as url`."""
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ def postgres_server(certificate: Path | None = None) -> Iterator[str]:
         )
         command = [str(binaries / "postgres"), "-D", str(folder / "data"), "-p", str(port)]
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(folder), "fsync": "off"}
+        settings |= {"dynamic_shared_memory_type": "mmap"}  # in the folder: who is killed leaves nothing else
         if certificate is not None:
             file = own_copy(certificate, folder, user)
             settings |= {"ssl": "on", "ssl_cert_file": str(file), "ssl_key_file": str(file)}
@@ -47,5 +49,5 @@ def postgres_server(certificate: Path | None = None) -> Iterator[str]:
                 return False
             return True
 
-        with running(command, user=user, folder=folder, is_ready=is_ready):
+        with running(command, user=user, folder=folder, is_ready=is_ready, ends_by=signal.SIGINT):
             yield f"postgresql://wattkeeper@127.0.0.1:{port}/postgres"

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -45,9 +46,14 @@ def own_copy(file: Path, folder: Path, user: str | None) -> Path:
 
 @contextmanager
 def running(
-    command: list[str], *, user: str | None, folder: Path, is_ready: Callable[[], bool]
+    command: list[str],
+    *,
+    user: str | None,
+    folder: Path,
+    is_ready: Callable[[], bool],
+    ends_by: signal.Signals = signal.SIGTERM,
 ) -> Iterator[None]:
-    """Run a server until the block ends."""
+    """Run a server until the block ends; at the signal `ends_by` it waits for none of its clients."""
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
     try:
@@ -58,9 +64,9 @@ def running(
             time.sleep(0.05)
         yield
     finally:
-        process.terminate()
+        process.send_signal(ends_by)
         try:
-            process.wait(10)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

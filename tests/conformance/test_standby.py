@@ -28,6 +28,7 @@ STALL_S = 1.5
 WAITING_COUNT = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 NEWEST = "SELECT max(sequence) FROM audit_auditrecord"
 SETTINGS = ("fsync=off", "wal_level=replica", "max_wal_senders=4", "hot_standby=on")
+SETTINGS += ("dynamic_shared_memory_type=mmap",)  # in the folder: a killed server leaves nothing elsewhere
 
 pytestmark = pytest.mark.slow
 
