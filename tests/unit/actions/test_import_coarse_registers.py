@@ -1,5 +1,6 @@
 """A profile beside a register of the same meter that files write coarser: it stands as far as that tells."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,11 +19,11 @@ DAYS_COUNT, QUARTERS = 4, 96
 WH = [1_000 + (37 * k) % 211 for k in range(DAYS_COUNT * QUARTERS)]
 
 
-def profile() -> bytes:
+def profile(values_wh: Sequence[int] = WH) -> bytes:
     head = "usage_point,channel,starts_at,interval_s,value,unit,quality,meter_serial\n"
     rows = [
         f"VABC005890,import,{FIRST + k * timedelta(minutes=15):%Y-%m-%dT%H:%M:%SZ},900,{wh},Wh,raw,M1"
-        for k, wh in enumerate(WH)
+        for k, wh in enumerate(values_wh)
     ]
     return (head + "\n".join(rows)).encode()
 
@@ -64,7 +65,7 @@ class Meter:
         return stored
 
     def found(self) -> list[datetime]:
-        rows = Finding.objects.filter(rule="vee.sum-check", state="OPEN")
+        rows = Finding.objects.filter(rule="vee.sum-check", state="OPEN").order_by("id")
         return list(rows.values_list("starts_at", flat=True))
 
 
@@ -97,3 +98,21 @@ def test_a_register_that_turns_out_finer_is_held_to_that(meter: Meter) -> None:
     meter.bring(registers(1, off_wh=700))
     assert Channel.objects.get(reading_type="energy_import_register_kwh").shown_count == 100_000
     assert FIRST + timedelta(days=2) in meter.found()
+
+
+@pytest.mark.parametrize(
+    ("values_wh", "shown_count"),
+    [((10, 0, 250), 10_000), ((10, 11), 1_000), ((0, 0), None), ((2_000,), 10**6)],
+)
+def test_a_profile_is_as_fine_as_its_values(
+    meter: Meter, values_wh: tuple[int, ...], shown_count: int | None
+) -> None:
+    meter.bring(profile(values_wh))
+    channel = Channel.objects.get()
+    assert channel.shown_count == shown_count
+    meter.bring(profile((0, 0)))  # tells nothing
+    channel.refresh_from_db()
+    assert channel.shown_count == shown_count
+    meter.bring(profile((*values_wh, 7)))
+    channel.refresh_from_db()
+    assert channel.shown_count == (None if shown_count is None else 1_000)

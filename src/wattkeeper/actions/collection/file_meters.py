@@ -285,9 +285,9 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
         digits = len(str(block.modulus_milli)) - 1 or None
         spec = ChannelSpec(reading_type, STEP_KWH, digits, is_profiled=bool(block.interval_s))
         channel = make_channels(meter, [spec])[0]
-        _show(channel, block.step_milli)
-    elif channel.shown_count is not None and block.step_milli < channel.shown_count:
-        _show(channel, block.step_milli)
+        _show(channel, _shown_milli(block))
+    elif 0 < (shown_milli := _shown_milli(block)) < (channel.shown_count or 0):
+        _show(channel, shown_milli)
         from_s = to_seconds(channel.meter.installations.earliest("starts_at").starts_at)
         everything = {channel.id: (from_s, to_seconds(now.replace(microsecond=0)))}
         mark_dirty(tenant_id=channel.tenant_id, now=now, reason="import", channels=everything)
@@ -297,8 +297,16 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
     return BlockTarget(block, meter.serial_number, channel.id)
 
 
+def _shown_milli(block: IntervalBlock) -> int:
+    """Return the power of ten by which a block's measured values move; 0 where there are none but zeros."""
+    if not block.interval_s:
+        return block.step_milli
+    common = int(np.gcd.reduce(block.value_milli[block.provenance == int(Provenance.MEASURED)], initial=0))
+    return 10 ** (len(str(common)) - len(str(common).rstrip("0"))) if common else 0
+
+
 def _show(channel: Channel, count: int) -> None:
-    """Keep what a register's reads move by: what a profile beside it is held against."""
+    """Keep what a channel's values move by: how far it can be told from another."""
     if count > 1 or channel.shown_count is not None:
         channel.shown_count = count
         channel.save(update_fields=["shown_count"])

@@ -73,8 +73,9 @@ class PlainRows:
 def get_plain_rows(series_id: Int64s, *, since: datetime, with_profiles: bool = False) -> PlainRows:
     """Return the series that one cumulative channel has measured since `since` without any change of facts.
 
-    A channel of another kind for the same quantity, pulses (whose meter's constant must be read), an
-    installation or a multiplier that began or ended since, numbers beyond 62 bits: such series are left out.
+    A channel of another kind for the same quantity, pulses (whose meter's constant must be read), a register
+    that files write coarser than its step, an installation or a multiplier that began or ended since, numbers
+    beyond 62 bits: such series are left out.
     `with_profiles`: a channel that tells the energy of intervals is none of these.
     """
     types = _CUMULATIVE_TYPES if with_profiles else tuple(QUANTITY_OF_READING_TYPE)
@@ -133,6 +134,7 @@ def _measured(ids: Int64s, since: datetime, types: Sequence[str]) -> Int64s:
     Its type is `NOTHING` where its installation began or ended since, or where it is no plain register.
     """
     steady = {f"{_INSTALLATION}__starts_at__lte": since, f"{_INSTALLATION}__ends_at__isnull": True}
+    steady[f"{_CHANNEL}__shown_count__isnull"] = True
     indices = [
         When(**steady, **{f"{_CHANNEL}__reading_type": code}, then=Value(index))
         for index, code in enumerate(_REGISTER_TYPES)
