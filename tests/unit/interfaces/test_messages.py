@@ -92,6 +92,13 @@ def test_parameters_are_words_of_the_language() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_a_row_that_comes_twice_is_not_said_to_differ(language: str) -> None:
+    """It may be the very same; which one stays is said of each kind of file alike."""
+    codes = ("csv.interval-twice", "espi.reading-twice", "iec61968.reading-twice")
+    assert len({sentence(code, {}, language) for code in codes}) == 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_a_header_of_other_columns_says_the_way_on(language: str) -> None:
     assert "`wattkeeper mapping guess " in sentence(
         "csv.wrong-header", {"missing": [], "unknown": []}, language
