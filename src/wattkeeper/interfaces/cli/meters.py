@@ -1,6 +1,7 @@
 """`wattkeeper meter`: add, edit, copy, retire, delete; install, remove, exchange; reads; list and show."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,7 +27,10 @@ Serial = Annotated[str, typer.Argument(help="the meter's serial number")]
 At = Annotated[str, typer.Option(help="when, such as 2026-11-01T10:07:00+08:00")]
 UserOption = Annotated[str, typer.Option("--user", help="who does it; else the key's person")]
 WithdrawalId = Annotated[int, typer.Argument(help="the withdrawal's id, as noted-reads shows it")]
-Keys = Annotated[list[str] | None, typer.Option("--key", help="NAME=HEX; sealed at once, never shown")]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option("--key", help="NAME=@FILE with the key's digits, or NAME=HEX; sealed at once, never shown"),
+]
 Settings = Annotated[list[str] | None, typer.Option("--setting", help="NAME=VALUE of the driver")]
 
 
@@ -347,9 +351,17 @@ def _settings(texts: list[str] | None) -> dict[str, Any]:
 
 
 def _secrets(texts: list[str] | None) -> dict[str, bytes] | None:
+    """Return keys by name; from files, since others of the machine see what stands in a command.
+
+    :raises WattkeeperError: ``shell.not-a-pair``, which repeats none of it
+    """
     if texts is None:
         return None
     try:
-        return {name: bytes.fromhex(digits) for name, digits in parse_pairs(texts).items()}
-    except ValueError as error:
+        return {name: bytes.fromhex(_digits(text)) for name, text in parse_pairs(texts).items()}
+    except (WattkeeperError, ValueError) as error:
         raise WattkeeperError("shell.not-a-pair", text="--key") from error
+
+
+def _digits(text: str) -> str:
+    return Path(text[1:]).read_text() if text.startswith("@") else text

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from relational import People, Street
 from shell_runner import refused, run
 from wattkeeper.data.audit.models import AuditRecord
+from wattkeeper.data.collection.keys import open_keys
 from wattkeeper.data.collection.models import FieldRead
 from wattkeeper.data.registry.models import Meter, Multiplier, Site, Topology, UsagePoint
 from wattkeeper.interfaces.cli import main as shell_main
@@ -68,6 +69,25 @@ def test_a_street_is_built_from_a_shell(ours: People) -> None:
     assert Meter.objects.get(serial_number="M1").state == "RETIRED"
     assert AuditRecord.objects.filter(actor__startswith="cli:").count() == AuditRecord.objects.count()
     run("audit", "verify")
+
+
+def test_a_key_comes_from_a_file_and_is_never_repeated(
+    ours: People, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = "00112233445566778899aabbccddeeff"
+    (tmp_path / "guek").write_text(f"{digits}\n")
+    run("site", "add", "S", "Court")
+    run(
+        "meter", "add", "M1", "--site", "S", "--family", "dlms_three_phase", "--key", f"guek=@{tmp_path}/guek"
+    )
+    meter_id = Meter.objects.get(serial_number="M1").id
+    assert open_keys(tmp_path, [meter_id]) == {meter_id: {"guek": bytes.fromhex(digits)}}
+    for wrong in (digits, f"guek={digits}x", f"guek=@{tmp_path}/nowhere"):
+        monkeypatch.setattr(sys, "argv", ["wattkeeper", "meter", "edit", "M1", "--key", wrong])
+        with pytest.raises(SystemExit) as ended:
+            shell_main.main()
+        assert ended.value.code == 1
+        assert digits not in capsys.readouterr().err
 
 
 def test_what_feeds_a_point_begins_and_ends(ours: People, street: Street) -> None:
