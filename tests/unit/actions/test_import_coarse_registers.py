@@ -2,17 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from relational import NOW, People
 from unit.actions.test_import_registers import derive
 from wattkeeper.actions.collection.import_file import import_file
+from wattkeeper.actions.operations import verify_days
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.readings.rollups import DAY
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.store.memory import MemoryReadingStore
+from wattkeeper.store.verify import Check
 
 FIRST = datetime(2026, 11, 2, tzinfo=UTC)
 DAYS_COUNT, QUARTERS = 4, 96
@@ -116,3 +122,30 @@ def test_a_profile_is_as_fine_as_its_values(
     meter.bring(profile((*values_wh, 7)))
     channel.refresh_from_db()
     assert channel.shown_count == (None if shown_count is None else 1_000)
+
+
+@pytest.mark.parametrize(("more_wh", "faults_count"), [(0, 0), (1_000, 4)])
+def test_days_are_proved_within_what_the_register_shows(
+    meter: Meter, monkeypatch: pytest.MonkeyPatch, more_wh: int, faults_count: int
+) -> None:
+    meter.bring(profile(), registers(0))
+    (series_id,) = Series.objects.values_list("id", flat=True)
+    bounds_s = [to_seconds(FIRST + timedelta(days=day)) for day in range(DAYS_COUNT + 1)]
+    sums = [1_000 * sum(WH[QUARTERS * day : QUARTERS * (day + 1)]) for day in range(DAYS_COUNT)]
+    figures = {
+        (series_id, DAY, at_s): (milliwh + 2_000 * more_wh, QUARTERS)
+        for at_s, milliwh in zip(bounds_s, sums, strict=False)
+    }
+    scope: Any = SimpleNamespace(
+        tenant_id=meter.people.tenant.id,
+        store=meter.store,
+        interval_s={series_id: 900},
+        chunks=lambda: [(ZoneInfo("UTC"), [series_id], bounds_s)],
+        is_dirty=lambda *_: False,
+    )
+    Finding.objects.all().delete()
+    monkeypatch.setattr(verify_days, "day_figures", lambda *_: None)
+    monkeypatch.setattr(verify_days, "_figures", lambda _: figures)
+    check = Check("values.registers")
+    verify_days.check_balance(scope, check)
+    assert (check.examined_count, len(check.faults)) == (DAYS_COUNT, faults_count)

@@ -142,7 +142,8 @@ def _months(days: RollUpRows, bounds: Int64s) -> dict[Key, tuple[int, ...]]:
 
 def check_balance(scope: Scope, check: Check) -> None:
     """
-    The intervals of each meter-day come to the advance of its register, within one count, or it is a finding.
+    The intervals of each meter-day come to the advance of its register, within what that shows, or it is a
+    finding.
 
     Days are examined that have every interval, an undoubted register read at both ends, and one meter with
     one multiplier between.
@@ -177,7 +178,8 @@ def _balance(
         advance = found[to_s] - found[from_s]
         if advance < 0 and installation.register_modulus is not None:
             advance += installation.register_modulus
-        is_balanced = abs(figures[0] - advance * rate) <= max(rate, Fraction(1))
+        resolution = max(rate * installation.shown_count, Fraction(1))
+        is_balanced = abs(figures[0] - advance * rate) <= resolution
         if is_balanced or _is_told(scope, series_id, from_s, to_s):
             continue
         check.fault(
