@@ -298,11 +298,11 @@ async def test_tls_and_names_with_no_more_rights_than_needed(guarded: NatsServer
     assert shelf.values == values_of([batch_of(1)])
 
 
-async def deliver_while_another_forges(north: str, south: str) -> None:
+async def deliver_while_another_forges(north: str, south: str, *, give_up_s: float) -> None:
     parcel = pack_parcels([batch_of(1)], 100_000)[0]
     forged = Confirmation(parcel.digest, 1, 0, 0, STORED).encode()
     other = await connect(parse_carrier(south), name="south")
-    async with carrying(north, give_up_s=2.0) as carrier:
+    async with carrying(north, give_up_s=give_up_s) as carrier:
         delivery = asyncio.create_task(asyncio.to_thread(carrier.deliver, [batch_of(1)]))
         while not delivery.done():
             await asyncio.sleep(0.1)
@@ -316,8 +316,8 @@ async def test_one_head_end_cannot_confirm_for_another(
 ) -> None:
     people = [known(guarded, who, tmp_path) for who in (f"north:{SECRET}2", f"south:{SECRET}3")]
     with pytest.raises(CarrierFailed):
-        await deliver_while_another_forges(*people)
-    await deliver_while_another_forges(server.url, server.url)  # without names it can: the test would see it
+        await deliver_while_another_forges(*people, give_up_s=2)
+    await deliver_while_another_forges(server.url, server.url, give_up_s=60)  # without names it can
 
 
 @pytest.mark.parametrize("who", ["north:wrong", "nobody:at-all"])
