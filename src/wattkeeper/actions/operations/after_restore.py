@@ -1,14 +1,12 @@
 """What a restored installation has to do again: reads that came after the database was copied."""
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.store.client import HttpReadingStore
-
-_OVERLAP = timedelta(hours=1)
 
 
 def newest_run_id() -> int:
@@ -16,9 +14,9 @@ def newest_run_id() -> int:
     return Run.objects.order_by("-id").values_list("id", flat=True).first() or 0
 
 
-def mark_received_since(store: HttpReadingStore, backed_up_at: datetime, now: datetime) -> int:
-    """Mark what batches received since shortly before the backup touch; return how many channels."""
-    since_s = to_seconds((backed_up_at - _OVERLAP).replace(microsecond=0))
+def mark_received_since(store: HttpReadingStore, since: datetime, now: datetime) -> int:
+    """Mark what batches that were received since then touch; return how many channels."""
+    since_s = to_seconds(since.replace(microsecond=0))
     rows = store.select(
         "SELECT tenant_id, channel_id, toInt64(toUnixTimestamp(min(measured_at))) AS from_s,"  # noqa: S608
         " toInt64(toUnixTimestamp(max(measured_at))) AS to_s FROM raw_read"

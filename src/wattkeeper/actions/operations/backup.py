@@ -102,6 +102,7 @@ def _write(
         open_archive(sealed) as tar,
         scratch_folder(data_folder, "backup") as (scratch, _),
     ):
+        before = _batches_by_hour(store)
         on_progress("operations.step-database", 0, 0)
         relational = scratch / dump_name(database)
         dump(database, relational)
@@ -123,6 +124,7 @@ def _write(
             "relational": relational.name,
             "parts": parts,
             "has_keys": has_keys,
+            "received_since_s": _first_changed(before, _batches_by_hour(store)),
         }
         _add_bytes(tar, MANIFEST, json.dumps(manifest).encode())
     return parts
@@ -174,6 +176,22 @@ def _add_readings(
         file.unlink()
     counts = Counter(name for name, _ in months)
     return {name: counts[name] for name in TABLES}
+
+
+def _batches_by_hour(store: HttpReadingStore) -> dict[int, tuple[int, int]]:
+    """Return how many batches were received in each hour (UTC seconds), and a sum over them."""
+    rows = store.select(
+        "SELECT toInt64(toUnixTimestamp(toStartOfHour(received_at))) AS hour_s, toInt64(count()) AS batches,"
+        " sum(cityHash64(tenant_id, batch_id)) AS mixed"
+        " FROM (SELECT DISTINCT tenant_id, batch_id, received_at FROM raw_receipt)"
+        " GROUP BY hour_s FORMAT ArrowStream"
+    ).to_pylist()
+    return {row["hour_s"]: (row["batches"], row["mixed"]) for row in rows}
+
+
+def _first_changed(before: dict[int, tuple[int, int]], after: dict[int, tuple[int, int]]) -> int | None:
+    """Return the hour of the oldest batch that came meanwhile: a spool may have held it for days."""
+    return min((hour_s for hour_s, told in after.items() if before.get(hour_s) != told), default=None)
 
 
 def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:

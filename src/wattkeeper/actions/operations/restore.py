@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,21 +19,27 @@ from wattkeeper.actions.operations.progress import Progress, unwatched
 from wattkeeper.actions.operations.relational_dump import load, require_empty
 from wattkeeper.actions.operations.sealed import OpeningReader, Secret
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.data.installation import NOTE, READINGS, REGISTRY
 from wattkeeper.store import archive, frozen
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.scratch import SCRATCH, hold
 
 INCOMING, _KEYS = "incoming", "keys"
+_OVERLAP = timedelta(hours=1)
 _KEPT = ("spool", "archive", "proofs")
 _MADE = {INCOMING, *_KEPT, READINGS, SCRATCH, NOTE, "secret.key", "run", "log"}
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A backup that was opened: its readings wait in `incoming`."""
+    """A backup that was opened: its readings wait in `incoming`.
+
+    What was received since `received_since` may have come after the relational side was copied.
+    """
 
     backed_up_at: datetime
+    received_since: datetime
     incoming: Path
     parts: dict[str, int]
     has_keys: bool
@@ -105,7 +111,10 @@ def _open(
     if (incoming / _KEYS).exists():
         shutil.copytree(incoming / _KEYS, folder, dirs_exist_ok=True)
     backed_up_at = datetime.fromisoformat(manifest["backed_up_at"])
-    return Restored(backed_up_at, incoming, manifest["parts"], manifest["has_keys"])
+    received_since, oldest_s = backed_up_at - _OVERLAP, manifest.get("received_since_s")
+    if oldest_s is not None:
+        received_since = min(received_since, from_seconds(oldest_s))
+    return Restored(backed_up_at, received_since, incoming, manifest["parts"], manifest["has_keys"])
 
 
 def _take_away_unfinished(folder: Path) -> bool:

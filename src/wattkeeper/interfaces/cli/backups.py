@@ -110,7 +110,7 @@ def _restore(file: Path, folder: Path, key_file: Path | None) -> None:
             load_readings(store, restored, newest_run_id=newest_run_id(), on_progress=line)
             told = {"folder": str(folder), "backed_up_at": restored.backed_up_at, "state": state_hash(store)}
             accept_restored(folder)
-            channels_count = mark_received_since(store, restored.backed_up_at, make_clock().now())
+            channels_count = mark_received_since(store, restored.received_since, make_clock().now())
         note_installation(folder)
     print_one(told | {"has_keys": restored.has_keys, "channels_to_derive": channels_count})
 
