@@ -20,7 +20,7 @@ def to_plain(facts: Iterable[tuple[SeriesFacts, int]]) -> PlainSeries:
     """Return the plain ones among series, each by the facts in force at the instant beside it (UTC seconds).
 
     Plain is a series of registers alone that one installation with one multiplier and no reset measured at
-    that instant, whose meter tells no other, and nobody edited.
+    that instant, whose meter tells no other and which shows each count, and nobody edited.
     """
     kinds: dict[tuple[DayCalendar, str | None], int] = {}
     rule_sets: list[RuleSet | None] = []
@@ -55,7 +55,7 @@ def _in_force(facts: SeriesFacts, at_s: int) -> Iterator[tuple[ChannelInstallati
     if facts.kind is not Kind.CUMULATIVE or facts.profiles or facts.edits:
         return
     for installation in facts.installations:
-        if installation.resets or installation.is_told_otherwise:
+        if installation.resets or installation.is_told_otherwise or installation.shown_count > 1:
             continue
         if installation.starts_at_s <= at_s < _end(installation.ends_at_s):
             for period in installation.multipliers:

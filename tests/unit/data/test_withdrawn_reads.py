@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from relational import NOW, People, Street
 from unit.data.test_exact_bills import NOVEMBER, OCTOBER, ZONE, Town, assign, tariff, town
 from unit.data.test_vee_edits import refused
+from wattkeeper.actions.operations.verify_bills import _check_document
 from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.registry.note_read import note_read
 from wattkeeper.actions.services import Services
@@ -38,6 +39,7 @@ from wattkeeper.pipeline.derive import run_once
 from wattkeeper.store.api import RawBatch
 from wattkeeper.store.memory import MemoryReadingStore
 from wattkeeper.store.standing import as_corrected, latest_standing, nearest_standing
+from wattkeeper.store.verify import Check
 
 __all__ = ["town"]
 
@@ -340,3 +342,11 @@ def test_a_bill_changes_by_a_correction_only_and_ends_as_it_was(town: Town) -> N
     assert Bill.objects.latest("id").energy_milliwh == first.energy_milliwh
     assert town.store.measurements(*about).value_milliwh.tolist() != before
     assert town.store.measurements(*about, as_of_run_id=run_id).value_milliwh.tolist() == before
+    check = Check("bills")
+    for bill in Bill.objects.all():
+        _check_document(check, bill)
+    assert not check.faults
+    changed = Bill.objects.latest("id")
+    changed.document_key = "another"
+    _check_document(check, changed)
+    assert [fault.code for fault in check.faults] == ["verify.bill-document"]

@@ -130,11 +130,22 @@ def _check_document(check: Check, bill: Bill) -> None:
         (told["currency"], bill.currency),
         (told["energy_milliwh"], bill.energy_milliwh),
         (told["document_key"], key),
-        (bill.document_key, key),
+        (bill.document_key, _kept_by(bill, key)),
     )
     priced_by = "{code}/{version}".format_map(bill.tariff_version.document)
     if any(one != other for one, other in same) or priced_by not in told["tariff_keys"]:
         check.fault("verify.bill-document", **_place(bill))
+
+
+def _kept_by(bill: Bill, key: str) -> str:
+    """Return the key that a document is kept by: one that took another's place is kept by that one's, too."""
+    if bill.reverses is not None:
+        return document_key("reversal", bill.reverses.document_key)
+    if bill.document_key == key:
+        return key
+    same = {"usage_point": bill.usage_point, "starts_at": bill.starts_at, "ends_at": bill.ends_at}
+    taken_back = Bill.objects.filter(**same, state=State.REVERSED, id__lt=bill.id).order_by("-id").first()
+    return key if taken_back is None else document_key(key, taken_back.id)
 
 
 def _check_values(scope: Scope, check: Check, bill: Bill) -> None:
