@@ -53,7 +53,7 @@ def peer() -> Iterator[int]:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
         assert process.stderr is not None
-        ready, _, _ = select.select([process.stderr], [], [], 30)
+        ready, _, _ = select.select([process.stderr], [], [], 120)
         assert ready, "the peer did not start"
         yield port
     finally:

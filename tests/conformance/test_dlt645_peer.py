@@ -82,7 +82,7 @@ def port(tmp_path_factory):
         stderr=subprocess.DEVNULL,
     )
     try:
-        for _ in range(150):
+        for _ in range(1200):
             try:
                 socket.create_connection(("127.0.0.1", number), timeout=1).close()
                 break
