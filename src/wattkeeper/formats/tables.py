@@ -1,16 +1,13 @@
 """Rows of a table to blocks of intervals, as a mapping says; an error for each row left out."""
 
 import re
-from array import array
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, parse_quality_name
@@ -36,6 +33,7 @@ from wattkeeper.formats.csv_times import (
 from wattkeeper.formats.decimals import CODES, FINE, to_signed
 from wattkeeper.formats.mapping import OPTIONAL_COLUMNS, Mapping, Place, ValueColumn
 from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST
+from wattkeeper.formats.table_rows import Bools, Held, Part, is_in_order
 from wattkeeper.formats.units import base_unit
 
 _SCIENTIFIC = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?[eE][+-]?\d{1,2}", re.ASCII)
@@ -47,8 +45,6 @@ _NOT_IN_DAY = "csv.not-in-day"
 
 Cells = Sequence[str]
 Rows = Iterable[tuple[int, Cells]]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.signedinteger]
 _Text = TypeVar("_Text", bound=Hashable)
 _Result = TypeVar("_Result")
 
@@ -67,36 +63,6 @@ class _Found(NamedTuple):
     exponent: int
 
 
-class _Part(NamedTuple):
-    """Rows that were right, as columns of like length; as narrow as a file allows, since all are held."""
-
-    key: Ints
-    line: Ints
-    at_s: Int64s
-    later_s: Ints  # after `at_s` the hour that a clock change repeats has the same wall clock again; else 0
-    value_milli: Int64s
-    kind: Ints
-
-
-@dataclass(slots=True)
-class _Held:
-    """All that was right so far; keys and kinds by their index; a `_Part`'s columns, which grow in place."""
-
-    keys: dict[Key, int] = field(default_factory=dict)
-    kinds: dict[tuple[Quality, str], int] = field(default_factory=dict)
-    rows: tuple["array[int]", ...] = field(default_factory=lambda: tuple(array(code) for code in "iiqiqi"))
-
-    def take(self, part: _Part, is_kept: Bools) -> None:
-        """Take some rows."""
-        for held, column in zip(self.rows, part, strict=True):
-            held.frombytes(column[is_kept].astype(f"i{held.itemsize}").view(np.uint8).data)
-
-    def give_up(self) -> _Part:
-        """Return all rows; none are left."""
-        rows, self.rows = self.rows, ()
-        return _Part(*[np.asarray(held) for held in rows])
-
-
 class TableReader:
     """Turns rows into blocks. Feed `take` with lists of rows, the header among them; then `finish`."""
 
@@ -112,7 +78,7 @@ class TableReader:
         self._columns: list[_Column] = []
         self._cell_count = 0
         self._is_ready = self._is_refused = False
-        self._held = _Held()
+        self._held = Held()
         self._told: set[tuple[int, int, str]] = set()  # of the rows at hand
         if mapping.header_line == 0:
             self._begin({}, 0)
@@ -195,9 +161,9 @@ class TableReader:
             found.append(IntervalBlock(*keys[int(key[first])], *columns_of, table, notes))
         return found
 
-    def _in_order(self, part: _Part) -> _Part:
+    def _in_order(self, part: Part) -> Part:
         """Return the rows by key and time, each once: one that comes again is an error."""
-        if _is_in_order(part):
+        if is_in_order(part):
             return part
         order = np.lexsort((part.line, part.at_s, part.key))
         key, at_s = part.key[order], part.at_s[order]
@@ -207,9 +173,9 @@ class TableReader:
             self._errors.add(number, self._columns[0].column_of("time"), "csv.interval-twice")
         order, columns = order[~is_again], list(part)
         del part, key, at_s  # nobody else has them: of one column after the other, not of all, there are two
-        return _Part(*[columns.pop(0)[order] for _name in _Part._fields])
+        return Part(*[columns.pop(0)[order] for _name in Part._fields])
 
-    def _told_apart(self, rows: _Part) -> _Part:
+    def _told_apart(self, rows: Part) -> Part:
         """Return the rows with those of a repeated hour at their instants, where the order tells these.
 
         It does where each wall clock of the hour is there twice and the channel's intervals then follow each
@@ -218,13 +184,13 @@ class TableReader:
         if not rows.later_s.any():
             return rows
         order = np.lexsort((rows.line, rows.at_s, rows.key))
-        rows = _Part(*(column[order] for column in rows))
+        rows = Part(*(column[order] for column in rows))
         is_again = (np.diff(rows.key, prepend=-1) == 0) & (np.diff(rows.at_s, prepend=-1) == 0)
         is_pair = is_again & ~np.roll(is_again, 1) & ~np.append(is_again[1:], False)
         is_twice = is_pair | np.append(is_pair[1:], False)
         rows = rows._replace(at_s=rows.at_s + np.where(is_pair, rows.later_s, 0))
         order = np.lexsort((rows.line, rows.key))
-        rows, is_twice = _Part(*(column[order] for column in rows)), is_twice[order]
+        rows, is_twice = Part(*(column[order] for column in rows)), is_twice[order]
         lengths_s = np.array([key[4] for key in self._held.keys], dtype=np.int64)[rows.key]
         is_apart = (np.diff(rows.key, prepend=-1) == 0) & (np.diff(rows.at_s, prepend=-1) != lengths_s)
         is_dubious = rows.later_s != 0
@@ -233,7 +199,7 @@ class TableReader:
         is_wrong = is_dubious & np.isin(rows.key, unclear)
         for line in np.unique(rows.line[is_wrong]).tolist():
             self._errors.add(line, self._columns[0].column_of("time"), AMBIGUOUS)
-        return _Part(*(column[~is_wrong] for column in rows))
+        return Part(*(column[~is_wrong] for column in rows))
 
 
 class _Context(NamedTuple):
@@ -242,7 +208,7 @@ class _Context(NamedTuple):
     cell_count: int
     errors: ErrorList
     instants: InstantParser
-    held: _Held
+    held: Held
     told: set[tuple[int, int, str]]
 
 
@@ -315,7 +281,7 @@ class _Column:
         self._report(lines, columns, wrong)
         keys = self._context.held.keys
         key = np.array([keys.setdefault(one.key, len(keys)) for one in found], dtype=np.int64)[found_at]
-        part = _Part(np.repeat(key, count), np.repeat(lines, count), at_s, later_s, values, kind)
+        part = Part(np.repeat(key, count), np.repeat(lines, count), at_s, later_s, values, kind)
         self._context.held.take(part, is_kept)
 
     def _value_columns(self, columns: Sequence[Sequence[str]]) -> list[Sequence[str]]:
@@ -464,12 +430,6 @@ class _Column:
         if column is None:
             return None
         return column - 1 if isinstance(column, int) else self._context.places.get(column.lower())
-
-
-def _is_in_order(part: _Part) -> bool:
-    """Whether rows stand by key and time already, none twice: as in most files."""
-    is_later = (part.key[1:] == part.key[:-1]) & (part.at_s[1:] > part.at_s[:-1])
-    return bool(((part.key[1:] > part.key[:-1]) | is_later).all())
 
 
 def _has_blank_tail(cells: Cells, count: int) -> bool:
