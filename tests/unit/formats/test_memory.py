@@ -14,6 +14,7 @@ from wattkeeper.formats.csv_intervals import read_csv
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.mapping import Mapping, Place, ValueColumn
 from wattkeeper.formats.nem12 import read_nem12
+from wattkeeper.formats.table_rows import Part
 
 HELD_BYTES = 20  # two of eight, one of four
 DAYS = [f"2026{month:02d}{day:02d}" for month in range(1, 13) for day in range(1, 29)]
@@ -84,7 +85,7 @@ def test_a_table_is_put_in_order_a_column_at_a_time(*, is_in_order: bool) -> Non
     try:
         reader._held.keys["P", "", "E1", "Wh", 900] = 0
         reader._held.kinds[Quality(Provenance.MEASURED), ""] = 0
-        part = tables._Part(zeros, zeros, at_s if is_in_order else at_s[::-1], zeros, at_s, zeros)
+        part = Part(zeros, zeros, at_s if is_in_order else at_s[::-1], zeros, at_s, zeros)
         reader._held.take(part, zeros == 0)
         tracemalloc.reset_peak()
         (block,) = reader.finish().blocks
