@@ -4,7 +4,8 @@
 
 Modes: ``durable`` is the product; the others plant the fault that a rig must catch: ``ack-first`` answers
 before the write, ``no-fsync`` commits without flushing, ``retry-after-eio`` repeats a failed commit on its
-connection and takes it for done.
+connection and takes it for done. ``folding`` is the product that folds its log after every few commits,
+``fold-without-fsync`` does so without flushing what it folds.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from pathlib import Path
 import structlog
 from fastcrc import crc32
 
+from wattkeeper.headend import segment as segment_module
 from wattkeeper.headend.errors import SpoolFailed, SpoolFull
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.segment import Segment
@@ -38,6 +40,18 @@ def plant(mode: str) -> None:
         Segment._connect = connect_without_fsync  # type: ignore[method-assign]
     if mode == "retry-after-eio":
         Segment.append = _append_and_retry  # type: ignore[method-assign]
+    if mode.startswith("fold"):
+        segment_module._LOG_MAX_BYTES = 128 * 1024
+    if mode == "fold-without-fsync":
+        fold = Segment._fold
+
+        def fold_without_fsync(segment: Segment) -> bool:
+            segment._connection.execute("PRAGMA synchronous=OFF")
+            is_folded = fold(segment)
+            segment._connection.execute("PRAGMA synchronous=FULL")
+            return is_folded
+
+        Segment._fold = fold_without_fsync  # type: ignore[method-assign]
 
 
 def _append_and_retry(segment: Segment, contents: list[bytes]) -> None:

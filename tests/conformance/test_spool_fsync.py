@@ -84,21 +84,24 @@ def trial(shim: Path, folder: Path, mode: str, *, fails: bool) -> Outcome:
     return Outcome(len(before.acknowledged), len(after.acknowledged), len(acknowledged - flushed))
 
 
-def test_all_that_was_acknowledged_was_flushed(shim: Path, tmp_path: Path) -> None:
-    outcome = trial(shim, tmp_path, "durable", fails=False)
+@pytest.mark.parametrize("mode", ["durable", "folding"])
+def test_all_that_was_acknowledged_was_flushed(shim: Path, tmp_path: Path, mode: str) -> None:
+    outcome = trial(shim, tmp_path, mode, fails=False)
     assert outcome.before_count > 100
     assert outcome.lost_count == 0
 
 
-def test_after_failing_fsyncs_it_goes_on_and_loses_nothing(shim: Path, tmp_path: Path) -> None:
-    outcome = trial(shim, tmp_path, "durable", fails=True)
+@pytest.mark.parametrize("mode", ["durable", "folding"])
+def test_after_failing_fsyncs_it_goes_on_and_loses_nothing(shim: Path, tmp_path: Path, mode: str) -> None:
+    outcome = trial(shim, tmp_path, mode, fails=True)
     assert outcome.before_count > 100
     assert outcome.after_count > 100
     assert outcome.lost_count == 0
 
 
 @pytest.mark.parametrize(
-    ("mode", "fails"), [("no-fsync", False), ("ack-first", False), ("retry-after-eio", True)]
+    ("mode", "fails"),
+    [("no-fsync", False), ("ack-first", False), ("fold-without-fsync", False), ("retry-after-eio", True)],
 )
 def test_planted_faults_are_seen(shim: Path, tmp_path: Path, mode: str, fails: bool) -> None:
     outcome = trial(shim, tmp_path, mode, fails=fails)

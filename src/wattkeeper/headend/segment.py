@@ -1,9 +1,11 @@
 """One file of the spool: an SQLite database with one row a batch, its CRC32C beside it.
 
 Write-ahead log, `synchronous=FULL`: a commit returns after its fsync. A segment whose log has grown long
-and one that failed are *sealed*: read to their end, never written again, removed whole. So the log is never
-folded into the file and nothing is written twice. Nor is a failed fsync repeated: the kernel may have
-forgotten what it did not write, so a second one proves nothing.
+and one that failed are *sealed*: read to their end, never written again, removed whole. So what comes in
+large batches is written once, to the log, and never folded into the file. A log that is mostly the rest of
+pages, as a commit of one small batch leaves it, is folded: else contents took a hundred times their size. A
+failed fsync is not repeated: the kernel may have forgotten what it did not write, so a second one proves
+nothing; what a fold that failed should have put into the file is still in the log, which is read first.
 """
 
 import contextlib
@@ -18,6 +20,7 @@ from fastcrc import crc32
 from wattkeeper.headend.errors import SpoolBusy, SpoolFailed
 
 _LOG_MAX_BYTES = 8 * 1024 * 1024
+_FOLD_RATIO = 2  # a log so many times as long as what was appended to it is mostly the rest of pages
 _PAGE_BYTES = 16_384  # a blob of many small pages costs twice as much
 _SCHEMA = """CREATE TABLE IF NOT EXISTS batch (
     row_id INTEGER PRIMARY KEY AUTOINCREMENT, crc32c INTEGER NOT NULL, content BLOB NOT NULL)"""
@@ -47,6 +50,7 @@ class Segment:
         self.rows_count = 0
         self.content_bytes = 0
         self._delivered_row_id = 0
+        self._logged_bytes = 0  # contents in the log
         try:
             self._connection = self._connect()
             self._count()
@@ -68,9 +72,11 @@ class Segment:
         except sqlite3.Error as error:
             self.seal()
             raise _explain(error, self.path) from error
+        size_bytes = sum(map(len, contents))
         self.rows_count += len(contents)
-        self.content_bytes += sum(map(len, contents))
-        self._seal_if_long()
+        self.content_bytes += size_bytes
+        self._logged_bytes += size_bytes
+        self._end_log_if_long()
 
     def peek(self, limit_count: int, limit_bytes: int) -> list[StoredRow]:
         """
@@ -107,7 +113,7 @@ class Segment:
                 )
         except sqlite3.Error:
             self.seal()
-        self._seal_if_long()
+        self._end_log_if_long()
 
     def seal(self) -> None:
         """Write no more: open the file anew, for reading only, and only then let go of it for writing."""
@@ -195,10 +201,22 @@ class Segment:
         yield
         self._connection.execute("COMMIT")
 
-    def _seal_if_long(self) -> None:
+    def _end_log_if_long(self) -> None:
         log = self.path.with_name(self.path.name + "-wal")
-        if not self.is_sealed and log.exists() and log.stat().st_size >= _LOG_MAX_BYTES:
+        if self.is_sealed or not log.exists() or log.stat().st_size < _LOG_MAX_BYTES:
+            return
+        is_folded = self._logged_bytes * _FOLD_RATIO < _LOG_MAX_BYTES and self._fold()
+        self._logged_bytes = 0
+        if not is_folded or self.content_bytes >= _LOG_MAX_BYTES:
             self.seal()
+
+    def _fold(self) -> bool:
+        """Put the log into the file, durably, and begin another; whether that was done."""
+        try:
+            (is_busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error:
+            return False
+        return not is_busy
 
 
 def fsync_folder(folder: Path) -> None:

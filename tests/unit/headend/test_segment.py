@@ -55,6 +55,57 @@ def test_a_delete_that_fails_seals_and_what_was_delivered_stays_so(tmp_path: Pat
     assert (segment.rows_count, segment.content_bytes) == (1, 1)
 
 
+# folding
+
+
+@pytest.fixture
+def short_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment_module, "_LOG_MAX_BYTES", MEBI_BYTES // 4)
+
+
+def test_small_batches_take_little_more_than_their_size(short_log: None, tmp_path: Path) -> None:
+    segment, contents = opened(tmp_path), [b"%3d" % number * 60 for number in range(200)]
+    for content in contents:
+        segment.append([content])
+    assert not segment.is_sealed
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < MEBI_BYTES // 2  # unfolded: 6.4 MiB
+    segment.close()
+    assert found(opened(tmp_path, is_sealed=True)) == contents
+
+
+def test_a_file_that_many_folds_made_large_is_sealed(short_log: None, tmp_path: Path) -> None:
+    segment, count = opened(tmp_path), 0
+    while not segment.is_sealed:
+        segment.append([bytes(4_000)])
+        count += 1
+    assert MEBI_BYTES // 4 <= segment.content_bytes < MEBI_BYTES // 2
+    assert segment.rows_count == len(found(segment)) == count
+
+
+def test_what_cannot_be_folded_is_sealed_and_whole(short_log: None, tmp_path: Path) -> None:
+    segment, contents = opened(tmp_path), []
+    failure = sqlite3.OperationalError("disk I/O error")
+    segment._connection = FailingConnection(  # type: ignore[assignment]
+        segment._connection, failure, "PRAGMA wal_checkpoint"
+    )
+    while not segment.is_sealed:
+        contents.append(b"%d" % len(contents))
+        segment.append(contents[-1:])
+    assert found(segment) == contents
+
+
+def test_a_log_that_another_reads_is_not_folded(short_log: None, tmp_path: Path) -> None:
+    segment = opened(tmp_path)
+    segment.append([b"a"])
+    other = sqlite3.connect(segment.path, isolation_level=None)
+    other.execute("BEGIN")
+    assert other.execute("SELECT count(*) FROM batch").fetchone() == (1,)
+    while not segment.is_sealed:
+        segment.append([b"b"])
+    assert found(segment)[0] == b"a"
+    other.close()
+
+
 # opening
 
 

@@ -228,9 +228,21 @@ def test_a_segment_is_in_the_log_mode_it_needs(tmp_path: Path) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from(["append", "deliver", "restart"]), max_size=30))
-def test_nothing_is_lost_or_reordered(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
+@given(
+    steps=st.lists(st.sampled_from(["append", "deliver", "restart"]), max_size=30),
+    log_bytes=st.sampled_from([8 << 20, 100_000]),
+)
+def test_nothing_is_lost_or_reordered(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str], log_bytes: int
+) -> None:
     folder = tmp_path_factory.mktemp("spool")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment_module, "_LOG_MAX_BYTES", log_bytes)
+        live(folder, steps)
+
+
+def live(folder: Path, steps: list[str]) -> None:
+    """Take the steps one after the other, deliver the rest, and look at what was delivered."""
     spool = Spool(folder)
     appended: list[bytes] = []
     delivered: list[bytes] = []
