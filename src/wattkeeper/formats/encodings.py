@@ -18,7 +18,7 @@ from wattkeeper.formats.detect import BOM
 from wattkeeper.formats.lines import iter_chunks
 
 ENCODINGS = ("utf-8", "gb18030", "cp1252")
-_PARTS_OF = {"gbk": "gb18030", "gb2312": "gb18030"}
+_READ_AS = {"gbk": "gb18030", "gb2312": "gb18030", "utf-8-sig": "utf-8"}  # a part of it; with its mark
 _HAN = re.compile(
     "户号|户名|用户|客户|表号|电表|表计|电能|电量|用电|供电|时间|时刻|日期|数据|数值|示数|单位|质量|状态|正向|反向|有功|无功"
     "|抄表|资产|计量|起码|止码|编号|名称|地址|功率|开始|结束|采集|测量|台区|站点|备注|倍率|电压|电流"
@@ -86,7 +86,7 @@ def known_encoding(name: str) -> str:
         found = codecs.lookup(name).name if name else ""
     except (LookupError, ValueError):
         found = name
-    found = _PARTS_OF.get(found, found)
+    found = _READ_AS.get(found, found)
     if found and found not in ENCODINGS:
         raise FormatError("formats.encoding-unknown", encoding=name, known=", ".join(ENCODINGS))
     return found

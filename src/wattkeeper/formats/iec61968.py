@@ -2,8 +2,10 @@
 
 A MeterReading has IntervalBlocks of IntervalReadings, and Readings of registers; a ReadingType is 18 numbers.
 Whether a value is a register's or an interval's its type says, wherever it stands; only where that says
-neither does its place. The time stamp of an interval reading is its end; where it has a time period, that is
-taken. What a reading says besides (its reading type in full, quality codes) is kept in notes.
+neither does its place. A sum over a time pattern in a block of intervals is of the time period that it has,
+where both ends are told, and what a register shows where they are not. The time stamp of an interval reading
+is its end; where it has a time period, that is taken. What a reading says besides (its reading type in full,
+quality codes) is kept in notes.
 """
 
 from datetime import UTC, datetime
@@ -34,7 +36,7 @@ PERIODS_S = {
 COMMENT_START = "Wattkeeper details: "  # before what other formats say of a reading, as a note
 OWN_DETAILS = ("iec.type", "iec.quality")
 CHANNEL_NAME_TYPE = "channel"
-DELTA, CUMULATIVE = "4", "3"
+DELTA, CUMULATIVE, SUMMATION = "4", "3", "9"
 TYPE_LENGTH = 18
 MEASURING_PERIOD, ACCUMULATION, DIRECTION, COMMODITY, KIND, MULTIPLIER, UNIT = 2, 3, 4, 5, 6, 15, 16
 _WANTED = frozenset({"MeterReading", "IntervalBlocks", "IntervalReadings", "Readings"})
@@ -76,8 +78,10 @@ class ReadingKind(NamedTuple):
     direction: str
     accumulation: str
 
-    def is_register(self, *, is_moment: bool) -> bool:
+    def is_register(self, *, is_moment: bool, has_period: bool) -> bool:
         """Whether a value is what a register shows; `is_moment`: it stands among readings of instants."""
+        if self.accumulation == SUMMATION and has_period and not is_moment:
+            return False
         return self.accumulation in REGISTER_BEHAVIOURS or (is_moment and self.accumulation != DELTA)
 
 
@@ -171,7 +175,8 @@ def _take(
     try:
         if kind is None:
             raise _Wrong(reading.line, "iec61968.wrong-type")
-        is_register = kind.is_register(is_moment=is_moment)
+        has_period = bool(reading.start and reading.end)
+        is_register = kind.is_register(is_moment=is_moment, has_period=has_period)
         at_s, interval_s = _when(reading, 0 if is_register else kind.interval_s, is_register=is_register)
         channel = whose.channel or DIRECTIONS.get(kind.direction, f"direction-{kind.direction}")
         quality, note = _quality(reading)

@@ -14,12 +14,14 @@ from wattkeeper.formats.blocks import kinds_of, newest_end, to_texts
 from wattkeeper.formats.csv_write import instants_of
 from wattkeeper.formats.espi import UNITS
 from wattkeeper.formats.iec61968 import (
+    ACCUMULATION,
     CHANNEL_NAME_TYPE,
     COMMENT_START,
     MEASURING_PERIOD,
     MULTIPLIER,
     OWN_DETAILS,
     PERIODS_S,
+    SUMMATION,
     parse_type,
     usual_type,
 )
@@ -85,11 +87,8 @@ def _reading(block: IntervalBlock, start: str, end: str, value: str, qualities: 
     if not block.interval_s:
         stamp = f"<timeStamp>{start}</timeStamp><value>{value}</value>"
         return f"<Readings>{qualities}{stamp}<ReadingType ref={quoteattr(ref)}/></Readings>\n"
-    period = (
-        ""
-        if block.interval_s in _PERIOD_CODES
-        else f"<timePeriod><end>{end}</end><start>{start}</start></timePeriod>"
-    )
+    is_told = block.interval_s in _PERIOD_CODES and ref.split(".")[ACCUMULATION] != SUMMATION
+    period = "" if is_told else f"<timePeriod><end>{end}</end><start>{start}</start></timePeriod>"
     stamp = f"<timeStamp>{end}</timeStamp><value>{value}</value>"
     return f"<IntervalReadings>{qualities}{period}{stamp}</IntervalReadings>\n"
 
@@ -110,7 +109,8 @@ def _type(block: IntervalBlock, note: dict[str, str], multiplier: int) -> str:
     numbers = note.get("iec.type", "").split(".")
     known = parse_type(".".join(numbers))  # one that says another unit or length is not this block's
     is_length = not block.interval_s or (known is not None and known.interval_s in (0, block.interval_s))
-    is_register = known is not None and known.is_register(is_moment=not block.interval_s)
+    is_moment = not block.interval_s
+    is_register = known is not None and known.is_register(is_moment=is_moment, has_period=not is_moment)
     if known is None or known.unit != block.unit or not is_length or is_register == bool(block.interval_s):
         numbers = usual_type(block.channel, block.unit, block.interval_s)
         numbers[MEASURING_PERIOD] = _PERIOD_CODES.get(block.interval_s, "0")

@@ -128,7 +128,7 @@ class DayCollector:
         is_missing = np.array(self._table.is_missing, dtype=np.bool_)
         if not is_missing.any():
             return
-        for row in np.flatnonzero((kind == IN_RANGES) | is_missing[kind]).tolist():
+        for row in np.flatnonzero((kind == IN_RANGES) | is_missing[np.maximum(kind, 0)]).tolist():
             missing = is_missing[ranges[int(number[row])] if kind[row] == IN_RANGES else kind[row]]
             wrong[row][missing & (wrong[row] == BLANK)] = FINE
             values[row][np.broadcast_to(missing, values[row].shape)] = 0

@@ -211,7 +211,7 @@ def test_a_kept_mapping_says_the_encoding() -> None:
     [
         *[(called, "gb18030") for called in ("gbk", "GBK", "gb2312", "cp936", "936", "GB18030", "euc-cn")],
         *[(called, "cp1252") for called in ("windows-1252", "CP1252")],
-        *[(called, "utf-8") for called in ("utf8", "UTF-8")],
+        *[(called, "utf-8") for called in ("utf8", "UTF-8", "utf-8-sig", "UTF_8_SIG")],
     ],
 )
 def test_an_encoding_has_many_names(called: str, name: str) -> None:

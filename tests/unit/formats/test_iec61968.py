@@ -95,6 +95,28 @@ def test_the_type_says_what_is_a_register(place: str, accumulation: str, length_
     assert rows_of(again.blocks) == rows_of(parsed.blocks)
 
 
+PERIOD = "<timePeriod><end>2026-03-01T00:15:00Z</end>{start}</timePeriod>"
+START = "<start>2026-03-01T00:00:00Z</start>"
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("start", [START, ""])
+@pytest.mark.parametrize("accumulation", ["1", "2", "3", "9"])
+def test_a_sum_in_a_block_of_intervals_is_of_the_period_it_is_told_with(
+    place: str, start: str, accumulation: str
+) -> None:
+    begin, between, end = PLACES[place]
+    kind = QUARTER_HOUR_KWH.replace("0.0.2.4.", f"0.0.2.{accumulation}.")
+    said = f"{PERIOD.format(start=start)}<value>2.5</value>"
+    inner = f"{begin}{said}{between}<ReadingType ref='{kind}'/>{end}"
+    parsed = read_iec61968(MESSAGE.format(inner=inner, point=POINT).encode())
+    assert parsed.errors == []
+    is_sum = (place, start, accumulation) == ("intervals", START, "9")
+    assert [block.interval_s for block in parsed.blocks] == [900 if is_sum else 0]
+    again = read_iec61968(b"".join(write_iec61968(parsed.blocks, LossList())))
+    assert rows_of(again.blocks) == rows_of(parsed.blocks)
+
+
 def test_what_an_instant_used_has_to_say_of_which_time() -> None:
     kind = QUARTER_HOUR_KWH.replace("0.0.2.", "0.0.0.")
     said = "<timeStamp>2026-03-01T00:15:00Z</timeStamp><value>1</value>"

@@ -127,6 +127,13 @@ def test_qualities_within_a_day() -> None:
     assert block.value_milli.tolist() == [10**6] * 40 + [0] * 8
 
 
+@pytest.mark.parametrize("also", [[], [day(["2"] * 48, on="20260302")]])
+def test_a_day_whose_ranges_are_all_missing(also: list[str]) -> None:
+    block = read_nem12(file(day([""] * 48, "V,,"), "400,1,48,N,,", *also)).blocks[0]
+    assert block.provenance.tolist() == [0] * 48 + [1] * 48 * len(also)
+    assert block.value_milli.tolist() == [0] * 48 + [2 * 10**6] * 48 * len(also)
+
+
 ONES = ["1"] * 48
 WRONG: list[tuple[str, list[str], str, int]] = [
     ("count", [day(ONES[1:])], "nem12.wrong-count", 3),
