@@ -1,18 +1,24 @@
 """Which way energy goes in a channel that a file has named, of which rate it is, and whether it is all of it.
 
-OBIS codes (IEC 62056-6-1), as MSCONS has them: C.D.E with a medium before them or without; C is 1 and 2 for
-active energy imported and exported, 3 and 4 for reactive, other numbers for single phases, quadrants and net
-sums; behind a D of 8 (what a register shows) or 9 (of a period) E is the rate, 0 for all of them.
+OBIS codes (IEC 62056-6-1), as MSCONS has them: C.D.E with the medium electricity (1) and a channel before
+them or without, F behind them or not; all six in dots as DLMS writes them. C is 1 and 2 for active energy
+imported and exported, 3 and 4 for reactive, other numbers for single phases, quadrants and net sums; behind a
+D of 8 (what a register shows) or 9 (of a period) E is the rate, 0 for all of them. In codes of other media,
+such as gas and heat, the groups mean something else: they are names as any other.
 """
 
 import re
 
 _NEM12_EXPORT = re.compile(r"[BK][0-9A-Z]?", re.ASCII | re.IGNORECASE)  # not "Bezug", which is import
 _RATE = re.compile(r"(.+) T([1-4])", re.ASCII)
-_OBIS = re.compile(r"((?:\d{1,3}-\d{1,3}:)?(\d{1,3})\.(\d{1,3})\.)(\d{1,3})(?:[*&]\d{1,3})?", re.ASCII)
-_RATED = ("8", "9")
-_EXPORT_CODES = ("2", "4", "10")
-_TOTALS = {"Wh": ("1", "2"), "varh": ("3", "4"), "VAh": ("9", "10")}
+_OBIS = re.compile(
+    r"(?P<stream>(?P<medium>0{0,2}1[-.]\d{1,3}[:.])?(?P<c>\d{1,3})\.(?P<d>\d{1,3})\.)(?P<e>\d{1,3})"
+    r"(?:[*&]\d{1,3}|(?(medium)\.\d{1,3}|\.255))?",  # "10.0.0.1" is a name
+    re.ASCII,
+)
+_RATED = (8, 9)
+_EXPORT_CODES = (2, 4, 10)
+_TOTALS = {"Wh": (1, 2), "varh": (3, 4), "VAh": (9, 10)}
 _EXPORT_WORDS = re.compile(r"export|einspeis|feed-?in|反向|上网", re.IGNORECASE)
 
 
@@ -22,8 +28,8 @@ def split_rate(channel: str) -> tuple[str, str]:
     E1 and 2 of ``E1 T2``, 1-0:1.8.0 and 2 of ``1-0:1.8.2``.
     """
     code = _OBIS.fullmatch(channel)
-    if code and code[3] in _RATED and int(code[4]):
-        return f"{code[1]}0", code[4]
+    if code and int(code["d"]) in _RATED and int(code["e"]):
+        return f"{code['stream']}0", str(int(code["e"]))
     found = _RATE.fullmatch(channel)
     return (found[1], found[2]) if found else (channel, "")
 
@@ -32,11 +38,11 @@ def is_export(channel: str) -> bool:
     """Whether a channel's name says export: NEM12's B, B1 ... or, reactive, K ...; an OBIS code; a word."""
     code = _OBIS.fullmatch(channel)
     if code:
-        return code[2] in _EXPORT_CODES
+        return int(code["c"]) in _EXPORT_CODES
     return bool(_NEM12_EXPORT.fullmatch(channel) or _EXPORT_WORDS.search(channel))
 
 
 def is_part(channel: str, unit: str) -> bool:
     """Whether a channel's OBIS code says that it is not all of the energy of one direction: see above."""
     code = _OBIS.fullmatch(channel)
-    return code is not None and code[2] not in _TOTALS.get(unit, ())
+    return code is not None and int(code["c"]) not in _TOTALS.get(unit, ())

@@ -236,6 +236,9 @@ def test_export_is_a_series_of_its_own(ours: People, services: Services) -> None
         ("1-1:1.29.0", "energy_import"),
         ("1-1:2.29.0", "energy_export"),
         ("2.8.0", "energy_export"),
+        ("1-0:2.8.0.255", "energy_export"),
+        ("7-20:99.33.17", "energy_import"),
+        ("6-0:1.0.0", "energy_import"),
         ("PV Einspeisung", "energy_export"),
         ("反向有功", "energy_export"),
         ("正向有功", "energy_import"),
@@ -253,6 +256,8 @@ SHOWN = {  # of what a register shows, by what the file calls it
     "1-0:1.8.0": "energy_import_register_kwh",
     "1-0:2.8.0*255": "energy_export_register_kwh",
     "1-0:1.8.2": "energy_import_t2_register_kwh",
+    "1-0:01.08.00": "energy_import_register_kwh",
+    "1-0:1.8.2.255": "energy_import_t2_register_kwh",
     "E1 T4": "energy_import_t4_register_kwh",
     **dict.fromkeys(("1-0:2.8.1", "1-0:1.8.5", "export T1", "1-0:21.8.0", "1-0:16.8.0", "1-0:3.8.0"), None),
 }
