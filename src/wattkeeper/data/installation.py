@@ -53,7 +53,7 @@ def close_to_others(folder: Path) -> None:
     SQLite gives what it writes beside the file the mode of the file.
     """
     for path in folder.glob(f"{REGISTRY}*"):
-        with suppress(PermissionError):  # another one's file: he knows who may read it
+        with suppress(PermissionError, FileNotFoundError):  # another one's; gone with his last connection
             path.chmod(path.stat().st_mode & 0o770)
 
 

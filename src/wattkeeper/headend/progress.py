@@ -21,6 +21,7 @@ class Progress:
         self._done_count = 0
         self._total_count = 0
         self._reported_at_s = 0.0
+        self._turn = asyncio.Lock()  # one report after the other: the last that is told is the last there is
 
     @property
     def is_running(self) -> bool:
@@ -35,8 +36,9 @@ class Progress:
         """Report again and again while stamps are still to be fetched: who reports nothing has ended."""
         while True:
             await asyncio.sleep(_BEAT_S)
-            if self.is_running:
-                await self._tell()
+            async with self._turn:
+                if self.is_running:
+                    await self._tell()
 
     async def advance(self, count: int) -> None:
         """Note that `count` stamps are done with."""
@@ -44,7 +46,8 @@ class Progress:
         is_complete = self._done_count >= self._total_count
         if not is_complete and time.monotonic() - self._reported_at_s < _SHORTEST_S:
             return
-        await self._tell()
+        async with self._turn:
+            await self._tell()
 
     async def _tell(self) -> None:
         self._reported_at_s = time.monotonic()

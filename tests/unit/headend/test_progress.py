@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,6 +47,32 @@ def test_a_fetch_that_waits_for_its_links_still_gives_signs(monkeypatch: pytest.
     asyncio.run(wait())
     assert told[:BEATS_COUNT] == [(0, 7)] * BEATS_COUNT
     assert told[-1] == (7, 7)
+
+
+def test_reports_are_told_in_their_order() -> None:
+    """The last would begin a job that nobody ends, told after the one that ends it."""
+    told: list[int] = []
+    is_first_on_its_way, may_go_on = threading.Event(), threading.Event()
+
+    def keep(*, done_count: int, total_count: int, label: str) -> None:
+        is_first_on_its_way.set()
+        if done_count < total_count:
+            may_go_on.wait(60)
+        told.append(done_count)
+
+    async def advance_twice() -> None:
+        progress = Progress(SimpleNamespace(report_progress=keep), HeadendMetrics())
+        progress.expect(2)
+        first = asyncio.create_task(progress.advance(1))
+        await asyncio.to_thread(is_first_on_its_way.wait, 60)
+        second = asyncio.create_task(progress.advance(1))
+        for _ in range(BEATS_COUNT):
+            await asyncio.sleep(0.01)
+        may_go_on.set()
+        await asyncio.gather(first, second)
+
+    asyncio.run(advance_twice())
+    assert told == [1, 2]
 
 
 async def test_a_head_end_gives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

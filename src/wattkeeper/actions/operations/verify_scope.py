@@ -141,7 +141,7 @@ def make_scope(
         tenant_id=tenant_id,
         store=store,
         now=now,
-        from_s=_first_at(store, tenant_id),
+        from_s=first_at(store, tenant_id),
         series_ids=tuple(row[0] for row in rows),
         zones={ZoneInfo(zone): tuple(ids) for zone, ids in by_zone.items()},
         interval_s={series_id: interval_s for series_id, interval_s, _ in rows},
@@ -209,7 +209,8 @@ def _dirty(tenant_id: int) -> Spans:
     return found
 
 
-def _first_at(store: HttpReadingStore, tenant_id: int) -> int | None:
+def first_at(store: HttpReadingStore, tenant_id: int) -> int | None:
+    """Return the oldest instant (UTC seconds) of a tenant's reads, values and roll-ups; None without any."""
     where = f"WHERE tenant_id = {int(tenant_id)}"
     row = store.select(
         "SELECT toInt64(toUnixTimestamp(min(at))) AS first_at_s, toInt64(count()) AS rows FROM ("  # noqa: S608

@@ -1,5 +1,6 @@
 """`python -m wattkeeper.interfaces.workers ROLE PARENT_PID`: one child of `wattkeeper serve`."""
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -19,7 +20,8 @@ def main() -> int:
     if role not in ROLES:
         return 2
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes the stop on as SIGTERM
-    die_with_parent(int(sys.argv[2]))
+    parents = sys.argv[2:]  # none by a `serve` of the release before, which starts children of today's
+    die_with_parent(int(parents[0]) if parents else os.getppid())
     set_up_logs(role)
     try:
         code: int = import_module(f"wattkeeper.interfaces.workers.{role}").run()
