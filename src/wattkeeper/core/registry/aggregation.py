@@ -124,6 +124,18 @@ def within_gaps(links: Links, others: Links) -> Links:
     return found.where(to_s > from_s)
 
 
+def past(links: Links, over: Int64s) -> Links:
+    """Return links of every part to the first whole above it, at each time, that is none of `over`.
+
+    :raises InvalidTopology: ``topology.cycle`` where a part is in itself
+    """
+    starts = -1 - links.part  # only through `over` does it go on
+    steps = Links(starts, links.whole, links.from_s, links.to_s).plus(links.where(np.isin(links.part, over)))
+    members = find_members(steps, np.unique(starts), SINCE_EVER_S, OPEN_S)
+    members = members.where(~np.isin(members.node, over))
+    return Links(-1 - members.leaf, members.node, members.from_s, members.to_s)
+
+
 def find_members(links: Links, leaves: Int64s, from_s: int, to_s: int) -> Members:
     """Return in which nodes on every level leaves lay within ``[from_s, to_s)``, and through which part.
 

@@ -2,7 +2,7 @@
 
 A node is a number: its sort times 2^40 plus the id of its row. Four trees end in the tenant: by site, by area
 (areas hold areas and sites), by feeder (who feeds whom, then feeders), by customer. `ENTRY` is the one by
-site without the time in which another point feeds a point: what enters each site, once.
+site without the time in which a point with a meter feeds a point: what enters each site, once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from django.db.models import Model, Q
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.registry.aggregation import OPEN_S, Links, fill_gaps, links_told, within_gaps
+from wattkeeper.core.registry.aggregation import OPEN_S, Links, fill_gaps, links_told, past, within_gaps
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.registry.models import Installation, Series, Site, Topology, UsagePoint
 from wattkeeper.data.virtual.models import (
@@ -132,7 +132,8 @@ def list_links(
     in_sites = Links.always(unique_points, _numbers(Sort.SITE, leaves.site_id[first]))
     sites = np.unique(in_sites.whole)
     if tree == ENTRY:
-        in_sites = within_gaps(_by_topology(tenant_id, from_s, as_of), in_sites)
+        fed = past(_by_topology(tenant_id, from_s, as_of), _virtual_points(tenant_id))
+        in_sites = within_gaps(fed, in_sites)
     if tree in ("site", ENTRY):
         return series_in_points.plus(in_sites, Links.always(sites, np.full(len(sites), ROOT)))
     return series_in_points.plus(in_sites, _by_area(tenant_id, sites, from_s, as_of))
@@ -181,6 +182,11 @@ def _by_feeder(tenant_id: int, points: Int64s, from_s: int, as_of: datetime | No
 def _by_topology(tenant_id: int, from_s: int, as_of: datetime | None) -> Links:
     fed = _linked(Topology, tenant_id, from_s, as_of, ("child_id", "parent_id"))
     return _between(fed, Sort.POINT, Sort.POINT)
+
+
+def _virtual_points(tenant_id: int) -> Int64s:
+    own = UsagePoint.objects.filter(tenant_id=tenant_id, kind=UsagePoint.Kind.VIRTUAL)
+    return _numbers(Sort.POINT, np.array(list(own.values_list("id", flat=True)), dtype=np.int64))
 
 
 def _by_customer(tenant_id: int, points: Int64s, from_s: int, as_of: datetime | None) -> Links:

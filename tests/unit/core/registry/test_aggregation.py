@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattkeeper.core.registry.aggregation import (
@@ -14,6 +14,7 @@ from wattkeeper.core.registry.aggregation import (
     fill_gaps,
     find_members,
     links_told,
+    past,
     place_rows,
     sum_parts,
     within_gaps,
@@ -141,6 +142,21 @@ def test_one_link_stands_back_where_another_holds() -> None:
     cut = within_gaps(first, Links.of([(1, 5, 0, 35), (2, 5, 3, None)]))
     rows = sorted(zip(*(getattr(cut, name).tolist() for name in cut.__slots__), strict=True))
     assert rows == [(1, 5, 0, 10), (1, 5, 20, 30), (2, 5, 3, OPEN_S)]
+
+
+@given(histories(), st.sets(st.sampled_from(NODES)))
+@settings(max_examples=40)
+def test_links_past_some_lead_to_the_first_other(rows: list[Row], over: set[int]) -> None:
+    """At each instant at which anything changes; ROOT: in nothing."""
+    links = past(Links.of(rows), np.array(sorted(over), dtype=np.int64))
+    found = list(zip(*(getattr(links, name).tolist() for name in Links.__slots__), strict=True))
+    for at in {0, *(row[2] for row in rows)}:
+        for part in (*LEAVES.tolist(), *NODES):
+            whole = whole_at(rows, part, at)
+            while whole in over:
+                whole = whole_at(rows, whole, at)
+            own = [each[1] for each in found if each[0] == part and each[2] <= at < each[3]]
+            assert own == [whole] * (whole != ROOT)
 
 
 def test_nothing_has_no_members() -> None:

@@ -49,6 +49,22 @@ def test_a_virtual_meter_enters_nothing(totals: Totals) -> None:
     assert drawn(totals) == before
 
 
+def test_what_a_virtual_meter_feeds_counts_unless_a_measured_one_feeds_that(totals: Totals) -> None:
+    before = drawn(totals)
+    main_id, child_id = totals.points
+    actor = totals.people.operator
+    site_id = totals.street.site_id
+    virtual = {"site_id": site_id, "code": "V", "name": "Half", "formula": "[U1] * 0.5", "at": FIRST_AT}
+    point_id = add_virtual_meter(actor=actor, now=NOW, **virtual)
+    set_topology(actor=actor, now=NOW, child_id=child_id, parent_id=point_id, at=FIRST_AT)
+    assert drawn(totals) == before
+    at = FIRST_AT + timedelta(days=9, hours=12)
+    set_topology(actor=actor, now=NOW, child_id=point_id, parent_id=main_id, at=at)
+    found = drawn(totals)
+    kwh = [found[FIRST + timedelta(days=day)] for day in (8, 9, 10)]
+    assert kwh == [3 * DAY_KWH, 2 * DAY_KWH, DAY_KWH]
+
+
 def test_a_day_of_zero_is_known_and_one_without_values_is_not(totals: Totals) -> None:
     for point_id in totals.points:
         totals.put(point_id, 0, missing=range(96, 192))
