@@ -132,11 +132,15 @@ def _judge_rates(
 
 
 def _register(meter: InstantMeter, kinds: Sequence[str]) -> tuple[int, int]:
-    """Return the coarsest step of some registers, and where all of them start again; 0: not all alike."""
+    """Return by how much the coarsest of some registers moves, and where all of them start again.
+
+    0: not all alike.
+    """
     own = [(meter.channels[kind], kind) for kind in kinds if kind in meter.channels]
     steps = [in_smallest(channel.step, kind) for channel, kind in own]
     moduli = {step * channel.modulus for step, (channel, _) in zip(steps, own, strict=True)}
-    return -int(-max(steps, default=0) // 1), int(moduli.pop()) if len(moduli) == 1 else 0
+    shown = [step * channel.shown_count for step, (channel, _) in zip(steps, own, strict=True)]
+    return -int(-max(shown, default=0) // 1), int(moduli.pop()) if len(moduli) == 1 else 0
 
 
 def _judge_phases(

@@ -54,7 +54,7 @@ class IntervalBlock:
     kinds: Int64s
     notes: tuple[str, ...] = ("",)
     modulus_milli: int = 0  # where a register begins at 0 again; 0: the file does not say
-    step_milli: int = 1  # the smallest step that a register shows
+    step_milli: int = 0  # the smallest step that a register shows; 0: the file does not say
 
     @property
     def provenance(self) -> Int64s:

@@ -102,7 +102,7 @@ def _joined(blocks: Sequence[IntervalBlock], losses: LossList) -> IntervalBlock:
         losses.add("formats.told-unlike", int(is_unlike.sum()), **names)
     modulus_milli = max(block.modulus_milli for block in blocks)
     joined = make_block(key_of(blocks[0]), at_s, value, list(kinds), kind)
-    step_milli = min(block.step_milli for block in blocks)
+    step_milli = min((block.step_milli for block in blocks if block.step_milli), default=0)
     return replace(joined, modulus_milli=modulus_milli, step_milli=step_milli)
 
 

@@ -1,12 +1,15 @@
 """A profile beside a register of the same meter that files write coarser: it stands as far as that tells."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import transaction
 
 from relational import NOW, People
 from unit.actions.test_import_registers import derive
@@ -108,10 +111,10 @@ def test_a_register_that_turns_out_finer_is_held_to_that(meter: Meter) -> None:
 
 @pytest.mark.parametrize(
     ("values_wh", "shown_count"),
-    [((10, 0, 250), 10_000), ((10, 11), 1_000), ((0, 0), None), ((2_000,), 10**6)],
+    [((10, 0, 250), 10_000), ((10, 11), 1_000), ((0, 0), 0), ((2_000,), 10**6), ((70_000,), 10**6)],
 )
 def test_a_profile_is_as_fine_as_its_values(
-    meter: Meter, values_wh: tuple[int, ...], shown_count: int | None
+    meter: Meter, values_wh: tuple[int, ...], shown_count: int
 ) -> None:
     meter.bring(profile(values_wh))
     channel = Channel.objects.get()
@@ -121,7 +124,43 @@ def test_a_profile_is_as_fine_as_its_values(
     assert channel.shown_count == shown_count
     meter.bring(profile((*values_wh, 7)))
     channel.refresh_from_db()
-    assert channel.shown_count == (None if shown_count is None else 1_000)
+    assert channel.shown_count == 1_000
+
+
+def day_read(before: str, after: str, day: int) -> bytes:
+    when = [f"{FIRST + timedelta(days=day + end, hours=10):%Y%m%d%H%M%S}" for end in (0, 1)]
+    used = int(after) - int(before)
+    row = f"250,VABC005890,11,1,11,11,M1,E,{before},{when[0]},A,,,{after},{when[1]},A,,,{used},kWh,,,"
+    return "\r\n".join(["100,NEM13,202611030900,MDA1,Ret1", row, "900\r\n"]).encode()
+
+
+FILES = {
+    "registers without leading zeros": [day_read("9900", "9950", 0), day_read("9950", "10050", 1)],
+    "a roof in winter, then in spring": [profile((0, 0)), profile([2_000] * 48)],
+    "coarse, then fine": [registers(0), registers(1), profile()],
+}
+
+
+@pytest.mark.parametrize("files", FILES.values(), ids=FILES)
+def test_what_files_tell_of_a_channel_does_not_depend_on_their_order(
+    ours: People, services: Services, store: MemoryReadingStore, files: list[bytes]
+) -> None:
+    states = []
+    for order in permutations(files):
+        with transaction.atomic():
+            own = MemoryReadingStore()
+            meter = Meter(ours, replace(services, store=own), own)
+            meter.bring(*order)
+            facts = Channel.objects.order_by("reading_type")
+            states.append(
+                (
+                    list(facts.values_list("reading_type", "shown_count", "register_digits")),
+                    meter.milliwh(),
+                    sorted(Finding.objects.filter(state="OPEN").values_list("rule", "starts_at")),
+                )
+            )
+            transaction.set_rollback(True)
+    assert all(state == states[0] for state in states), states
 
 
 @pytest.mark.parametrize(("more_wh", "faults_count"), [(0, 0), (1_000, 4)])

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Q
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
@@ -36,6 +37,8 @@ FILES_SITE_CODE = "FILES"
 PART_COUNT = 20  # blocks prepared in one transaction; tens of statements each
 INTERVAL_S = 900  # of a meter that only registers are known of
 STEP_KWH = Fraction(1, 1_000_000)
+NOTHING_SHOWN = 0  # by a channel that files made: by how much its values move is not known yet
+SHOWN_MOST_MILLI = 1_000_000
 _NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
 _UNITS = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
 
@@ -282,14 +285,15 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
     _check_length(block, point, meter, reading_type)
     channel = meter.channels.filter(reading_type=reading_type).first()
     if channel is None:
-        digits = len(str(block.modulus_milli)) - 1 or None
-        spec = ChannelSpec(reading_type, STEP_KWH, digits, is_profiled=bool(block.interval_s))
+        spec = ChannelSpec(reading_type, STEP_KWH, None, is_profiled=bool(block.interval_s))
         channel = make_channels(meter, [spec])[0]
-        _show(channel, _shown_milli(block))
-    elif 0 < (shown_milli := _shown_milli(block)) < (channel.shown_count or 0):
-        _show(channel, shown_milli)
+        channel.shown_count = NOTHING_SHOWN
+        channel.save(update_fields=["shown_count"])
+        _learn(channel, block)
+    elif _learn(channel, block):
         from_s = to_seconds(channel.meter.installations.earliest("starts_at").starts_at)
-        everything = {channel.id: (from_s, to_seconds(now.replace(microsecond=0)))}
+        to_s = to_seconds(now.replace(microsecond=0))
+        everything = {channel.id: (from_s, to_s)} if from_s < to_s else {}
         mark_dirty(tenant_id=channel.tenant_id, now=now, reason="import", channels=everything)
     _check_step(channel)
     _cover(meter, point, block, now, known)
@@ -297,19 +301,31 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
     return BlockTarget(block, meter.serial_number, channel.id)
 
 
+def _learn(channel: Channel, block: IntervalBlock) -> bool:
+    """Keep what the values of a channel that files made move by at least, and how many digits it shows.
+
+    It is the least and the most that any file told, so that their order does not matter. Return whether that
+    changed: all of it is derived again then.
+    """
+    own = Channel.objects.filter(id=channel.id)
+    shown = _shown_milli(block)
+    digits = len(str(block.modulus_milli)) - 1
+    coarser = Q(shown_count=NOTHING_SHOWN) | Q(shown_count__gt=shown)
+    fewer = Q(register_digits=None) | Q(register_digits__lt=digits)
+    is_finer = bool(shown and own.filter(coarser).update(shown_count=shown))
+    is_longer = bool(digits and own.filter(fewer, shown_count__isnull=False).update(register_digits=digits))
+    return is_finer or is_longer
+
+
 def _shown_milli(block: IntervalBlock) -> int:
-    """Return the power of ten by which a block's measured values move; 0 where there are none but zeros."""
+    """Return the power of ten by which a block's measured values move, a kilowatt-hour at most; 0 where it
+    does not tell: it has none but zeros, or is of a register in a format that does not say.
+    """
     if not block.interval_s:
-        return block.step_milli
+        return min(block.step_milli, SHOWN_MOST_MILLI)
     common = int(np.gcd.reduce(block.value_milli[block.provenance == int(Provenance.MEASURED)], initial=0))
-    return 10 ** (len(str(common)) - len(str(common).rstrip("0"))) if common else 0
-
-
-def _show(channel: Channel, count: int) -> None:
-    """Keep what a channel's values move by: how far it can be told from another."""
-    if count > 1 or channel.shown_count is not None:
-        channel.shown_count = count
-        channel.save(update_fields=["shown_count"])
+    zeros_count = len(str(common)) - len(str(common).rstrip("0"))
+    return min(10**zeros_count, SHOWN_MOST_MILLI) if common else 0
 
 
 def _reading_type(block: IntervalBlock) -> str:

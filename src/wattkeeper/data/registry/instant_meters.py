@@ -24,11 +24,15 @@ _PLACE = ("usage_point__site__time_zone", "usage_point__power_max_w")
 
 @dataclass(frozen=True, slots=True)
 class InstantChannel:
-    """A channel; `modulus` in counts, 0 where its register never starts again."""
+    """A channel; `modulus` in counts, 0 where its register never starts again.
+
+    `shown_count`: by how many counts its reads move at least.
+    """
 
     channel_id: int
     step: Fraction
     modulus: int
+    shown_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,9 @@ def _load(meter_ids: Sequence[int], since: datetime) -> list[InstantMeter]:
         else:
             step = Fraction(row.step_numerator, row.step_denominator)
             modulus = 0 if row.register_digits is None else 10**row.register_digits
-            channels[row.meter_id][row.reading_type] = InstantChannel(row.id, step, modulus)
+            channels[row.meter_id][row.reading_type] = InstantChannel(
+                row.id, step, modulus, row.shown_count or 1
+            )
     installed = (
         Installation.objects.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=since), meter_id__in=meter_ids)
         .order_by("starts_at")

@@ -135,7 +135,8 @@ class Meter(models.Model):
 class Channel(models.Model):
     """One quantity of one meter, secondary values in whole counts of `step`.
 
-    `shown_count`: how many counts its reads move by at least, where files write them coarser; null: by one.
+    `shown_count`: how many counts its reads move by at least, of one that files made, 0 where none of them
+    told; null: by one.
     """
 
     tenant = models.ForeignKey(Tenant, models.PROTECT)

@@ -134,9 +134,9 @@ def _measured(ids: Int64s, since: datetime, types: Sequence[str]) -> Int64s:
     Its type is `NOTHING` where its installation began or ended since, or where it is no plain register.
     """
     steady = {f"{_INSTALLATION}__starts_at__lte": since, f"{_INSTALLATION}__ends_at__isnull": True}
-    steady[f"{_CHANNEL}__shown_count__isnull"] = True
+    is_fine = Q(**{f"{_CHANNEL}__shown_count__isnull": True}) | Q(**{f"{_CHANNEL}__shown_count__lte": 1})
     indices = [
-        When(**steady, **{f"{_CHANNEL}__reading_type": code}, then=Value(index))
+        When(is_fine, **steady, **{f"{_CHANNEL}__reading_type": code}, then=Value(index))
         for index, code in enumerate(_REGISTER_TYPES)
     ]
     still = Q(**{f"{_INSTALLATION}__ends_at__isnull": True}) | Q(**{f"{_INSTALLATION}__ends_at__gt": since})
