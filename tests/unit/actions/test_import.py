@@ -268,10 +268,22 @@ def test_a_part_of_the_energy_is_not_taken_for_all_of_it(
     ours: People, services: Services, store: MemoryReadingStore, channel: str, reading_type: str | None
 ) -> None:
     refused = send(ours, services, row(2, 0, "1", channel=channel).replace(",3600,", ",0,"))
-    assert refused == ((1, 1, []) if reading_type else (0, 0, ["imports.part-not-kept"]))
+    told = ["imports.rates-alone"] if reading_type and "_t" in reading_type else []
+    assert refused == ((1, 1, told) if reading_type else (0, 0, ["imports.part-not-kept"]))
     assert list(Channel.objects.values_list("reading_type", flat=True)) == [reading_type] * bool(reading_type)
     of_a_rate = row(2, 0, "1", point="P2", channel="1-0:1.9.1")
     assert send(ours, services, of_a_rate) == (0, 0, ["imports.part-not-kept"])
+
+
+def test_rates_without_a_total_are_told_and_kept(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    rates = [row(2, 0, "1", channel=f"1-0:1.8.{rate}").replace(",3600,", ",0,") for rate in (1, 2)]
+    total = row(2, 0, "2", channel="1-0:1.8.0").replace(",3600,", ",0,")
+    assert send(ours, services, *rates) == (2, 1, ["imports.rates-alone"])
+    assert not Series.objects.exists()
+    assert send(ours, services, *rates, total)[2] == []
+    assert send(ours, services, *rates)[2] == []
 
 
 def test_a_second_channel_of_the_same_quantity_is_refused_not_mixed(

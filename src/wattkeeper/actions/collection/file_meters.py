@@ -40,6 +40,7 @@ STEP_KWH = Fraction(1, 1_000_000)
 NOTHING_SHOWN = 0  # by a channel that files made: by how much its values move is not known yet
 SHOWN_MOST_MILLI = 1_000_000
 _NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
+_TOTALS = ("energy_import_register_kwh", "energy_import_interval_kwh")
 _UNITS = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
 
 
@@ -105,10 +106,22 @@ def prepare_file_meters(
             errors.append(RowError(0, 0, error.code, {"usage_point": block.usage_point, **error.params}))
             continue
         targets.append(target)
+    errors += _rates_alone(targets)
     if is_dry or not targets:
         raise Refused(targets, errors)
     entry.detail = {"label": label, "blocks": len(targets), "refused": len(errors)}
     return targets, errors
+
+
+def _rates_alone(targets: Sequence[BlockTarget]) -> list[RowError]:
+    """Return an error for each meter that tells what rates took and no total: that makes no energy."""
+    of_rates = {target.channel_id: target.block for target in targets if split_rate(target.block.channel)[1]}
+    alone = Channel.objects.filter(id__in=of_rates).exclude(meter__channels__reading_type__in=_TOTALS)
+    first = {row.meter_id: of_rates[row.id] for row in alone.order_by("-reading_type")}
+    return [
+        RowError(0, 0, "imports.rates-alone", {"usage_point": block.usage_point, "channel": block.channel})
+        for block in first.values()
+    ]
 
 
 def find_stored(
