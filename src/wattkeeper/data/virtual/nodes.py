@@ -32,6 +32,7 @@ from wattkeeper.data.virtual.models import (
 _SORT_BITS = 40
 TREES = ("site", "area", "feeder", "customer")
 ENTRY = "entry"
+EVERY = Q(pk__isnull=False)
 _TOLD_BY: Mapping[type[Model], tuple[str, str, str]] = {  # verb, what it is done to, where it tells the whole
     Topology: ("registry.set-topology", "usage-point", "parent_id"),
     AreaInArea: ("virtual.set-belonging", "area", "whole_id"),
@@ -98,9 +99,12 @@ def node_of_key(key: str) -> int:
     return number_of(Sort[name.upper()], int(number or 0))
 
 
-def list_leaves(tenant_id: int, *, kinds: Sequence[str], quantity: str) -> Leaves:
-    """Return the series of one quantity at usage points of some kinds."""
+def list_leaves(tenant_id: int, node: int, *, kinds: Sequence[str], quantity: str) -> Leaves:
+    """Return the series of one quantity at usage points of some kinds: all that may lie in a node."""
     rows = Series.objects.filter(tenant_id=tenant_id, usage_point__kind__in=kinds, quantity=quantity)
+    sort, row_id = sort_of(node)
+    if sort is Sort.SITE:
+        rows = rows.filter(usage_point__site_id=row_id)
     names = ("id", "usage_point_id", "usage_point__site_id", "interval_s")
     table = np.array(list(rows.order_by("id").values_list(*names)), dtype=np.int64).reshape(-1, 4).T.copy()
     zone_of = dict(Site.objects.filter(tenant_id=tenant_id).values_list("id", "time_zone"))
@@ -132,7 +136,8 @@ def list_links(
     in_sites = Links.always(unique_points, _numbers(Sort.SITE, leaves.site_id[first]))
     sites = np.unique(in_sites.whole)
     if tree == ENTRY:
-        fed = past(_by_topology(tenant_id, from_s, as_of), _virtual_points(tenant_id))
+        of_leaves = _at_one_site(leaves, "child") | Q(child__kind=UsagePoint.Kind.VIRTUAL)
+        fed = past(_by_topology(tenant_id, from_s, as_of, of_leaves), _virtual_points(tenant_id))
         in_sites = within_gaps(fed, in_sites)
     if tree in ("site", ENTRY):
         return series_in_points.plus(in_sites, Links.always(sites, np.full(len(sites), ROOT)))
@@ -141,8 +146,8 @@ def list_links(
 
 def list_installed(tenant_id: int, leaves: Leaves, *, from_s: int) -> tuple[Links, Int64s]:
     """Return the times, from `from_s` on, in which series are measured or made by a formula; their grids."""
-    names = ("usage_point_id", "tenant_id")
-    spans = _dated(Installation, tenant_id, from_s, names).plus(_dated(Formula, tenant_id, from_s, names))
+    asked = tenant_id, from_s, ("usage_point_id", "tenant_id"), _at_one_site(leaves, "usage_point")
+    spans = _dated(Installation, *asked).plus(_dated(Formula, *asked))
     order = np.argsort(leaves.point_id, kind="stable")
     ordered = leaves.point_id[order]
     place = np.minimum(np.searchsorted(ordered, spans.part), max(len(ordered) - 1, 0))
@@ -179,9 +184,15 @@ def _by_feeder(tenant_id: int, points: Int64s, from_s: int, as_of: datetime | No
     return fill_gaps(held, parts, ROOT).plus(Links.always(groups, np.full(len(groups), ROOT)))
 
 
-def _by_topology(tenant_id: int, from_s: int, as_of: datetime | None) -> Links:
-    fed = _linked(Topology, tenant_id, from_s, as_of, ("child_id", "parent_id"))
+def _by_topology(tenant_id: int, from_s: int, as_of: datetime | None, only: Q = EVERY) -> Links:
+    fed = _linked(Topology, tenant_id, from_s, as_of, ("child_id", "parent_id"), only)
     return _between(fed, Sort.POINT, Sort.POINT)
+
+
+def _at_one_site(leaves: Leaves, point: str) -> Q:
+    """Which rows are of points at the leaves' site, where they have but one; else all are."""
+    sites = np.unique(leaves.site_id).tolist()
+    return Q(**{f"{point}__site_id": sites[0]}) if len(sites) == 1 else EVERY
 
 
 def _virtual_points(tenant_id: int) -> Int64s:
@@ -210,11 +221,12 @@ def _linked(
     from_s: int,
     as_of: datetime | None,
     names: tuple[str, str] = ("part_id", "whole_id"),
+    only: Q = EVERY,
 ) -> Links:
     """Return dated links as of an instant: of parts of which more was told since, what the audit chain says
     of them up to then.
     """
-    links = _dated(model, tenant_id, from_s, names)
+    links = _dated(model, tenant_id, from_s, names, only)
     if as_of is None:
         return links
     verb, kind, whole = _TOLD_BY[model]
@@ -235,12 +247,10 @@ def _id_in(subject: str) -> int:
     return int(subject.partition(":")[2])
 
 
-def _dated(
-    model: type[Model], tenant_id: int, from_s: int, names: tuple[str, str] = ("part_id", "whole_id")
-) -> Links:
+def _dated(model: type[Model], tenant_id: int, from_s: int, names: tuple[str, str], only: Q = EVERY) -> Links:
     """Return dated facts that hold at `from_s` or after; of those of long standing no dates are read."""
     since = from_seconds(from_s)
-    own = model._default_manager.filter(tenant_id=tenant_id)
+    own = model._default_manager.filter(only, tenant_id=tenant_id)
     steady = own.filter(starts_at__lte=since, ends_at__isnull=True).values_list(*names)
     later = own.filter(Q(starts_at__gt=since, ends_at__isnull=True) | Q(ends_at__gt=since))
     table = np.array(list(steady), dtype=np.int64).reshape(-1, 2)

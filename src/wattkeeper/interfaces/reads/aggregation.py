@@ -114,7 +114,7 @@ def add_up(
     """
     _check(question)
     run_id = run_as_of(tenant_id=tenant_id, at=as_of)
-    leaves = list_leaves(tenant_id, kinds=question.kinds, quantity=question.quantity)
+    leaves = list_leaves(tenant_id, question.node, kinds=question.kinds, quantity=question.quantity)
     zones = [_Zone(question, ZoneInfo(zone), index) for index, zone in enumerate(leaves.zones)]
     from_s = min((int(zone.bounds_s[0]) for zone in zones), default=0)
     links = list_links(tenant_id, question.tree, leaves, from_s=from_s, as_of=as_of)

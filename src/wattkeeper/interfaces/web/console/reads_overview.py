@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.instants import local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Source
@@ -42,7 +43,7 @@ class ReadSuccess:
 def site_days(
     store: ReadingStore, *, tenant_id: int, now: datetime, days_count: int, site_id: int | None = None
 ) -> list[SiteDays]:
-    """Return the energy of the newest `days_count` local days of each site, today included."""
+    """Return the energy of the newest `days_count` local days of each site or of one, today included."""
     sites = Site.objects.filter(tenant_id=tenant_id, retired_at__isnull=True).order_by("id")
     if site_id is not None:
         sites = sites.filter(id=site_id)
@@ -50,9 +51,14 @@ def site_days(
     if not todays:
         return []
     first, end = min(todays.values()) - timedelta(days=days_count - 1), max(todays.values())
-    question = Question(ENTRY, ROOT, "day", first, end + timedelta(days=1), MEASURED)
+    node = ROOT if site_id is None else number_of(Sort.SITE, site_id)
+    question = Question(ENTRY, node, "day", first, end + timedelta(days=1), MEASURED)
     sums = add_up(store, tenant_id=tenant_id, question=question, now=now)
-    return [_days_of(sums, site, today, days_count) for site, today in todays.items()]
+    parts = np.array(sums.parts, dtype=np.int64)
+    return [
+        _days_of(sums, (parts == number_of(Sort.SITE, site.id)) | (node != ROOT), site, today, days_count)
+        for site, today in todays.items()
+    ]
 
 
 def read_success(store: ReadingStore, *, tenant_id: int, now: datetime) -> ReadSuccess:
@@ -78,13 +84,13 @@ def read_success(store: ReadingStore, *, tenant_id: int, now: datetime) -> ReadS
     return ReadSuccess(held_count, due_count)
 
 
-def _days_of(sums: Sums, site: Site, today: date, days_count: int) -> SiteDays:
+def _days_of(sums: Sums, is_own: NDArray[np.bool_], site: Site, today: date, days_count: int) -> SiteDays:
     days = tuple(today - timedelta(days=ago) for ago in range(days_count - 1, -1, -1))
-    known: dict[Any, int] = {}
-    if (node := number_of(Sort.SITE, site.id)) in sums.parts:
-        part = sums.parts.index(node)
-        figures = zip(sums.periods, sums.energy_milliwh[part].tolist(), sums.known_count[part], strict=True)
-        known = {day: energy_milliwh for day, energy_milliwh, count in figures if count}
+    energy_milliwh, known_count = (
+        each[is_own].sum(axis=0).tolist() for each in (sums.energy_milliwh, sums.known_count)
+    )
+    figures = zip(sums.periods, energy_milliwh, known_count, strict=True)
+    known: dict[Any, int] = {day: energy_milliwh for day, energy_milliwh, count in figures if count}
     return SiteDays(site.id, site.name, days, tuple(known.get(day) for day in days))
 
 
