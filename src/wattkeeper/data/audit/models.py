@@ -18,6 +18,10 @@ class AuditRecord(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant_id", "sequence"], name="audit_sequence")]
+        indexes = [
+            models.Index(fields=["verb", "recorded_at"], name="audit_verb_at"),
+            models.Index(fields=["verb", "subject"], name="audit_verb_subject"),
+        ]
 
 
 class SealedHead(models.Model):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from wattkeeper.data.virtual.models import (
 )
 
 _SORT_BITS = 40
+_SUBJECTS_AT_ONCE = 500
 TREES = ("site", "area", "feeder", "customer")
 ENTRY = "entry"
 EVERY = Q(pk__isnull=False)
@@ -230,15 +232,20 @@ def _linked(
     if as_of is None:
         return links
     verb, kind, whole = _TOLD_BY[model]
-    told = AuditRecord.objects.filter(tenant_id=tenant_id, verb=verb, subject__startswith=f"{kind}:")
-    since = set(told.filter(recorded_at__gt=as_of).values_list("subject", flat=True))
-    if not since:
-        return links
-    before = told.filter(recorded_at__lte=as_of).order_by("sequence").values_list("subject", "detail")
+    told = AuditRecord.objects.filter(tenant_id=tenant_id, verb=verb)
+    later = told.filter(recorded_at__gt=as_of, subject__startswith=f"{kind}:")
+    since = sorted(set(later.values_list("subject", flat=True)))
+    rows = [
+        row
+        for first in range(0, len(since), _SUBJECTS_AT_ONCE)
+        for row in told.filter(subject__in=since[first : first + _SUBJECTS_AT_ONCE]).values_list(
+            "sequence", "recorded_at", "subject", "detail"
+        )
+    ]
     then = links_told(
         (_id_in(subject), detail[whole], _seconds(datetime.fromisoformat(detail["at"])))
-        for subject, detail in before
-        if subject in since
+        for _, recorded_at, subject, detail in sorted(rows, key=itemgetter(0))
+        if recorded_at <= as_of
     )
     return links.where(~np.isin(links.part, [_id_in(subject) for subject in since])).plus(then)
 
