@@ -49,6 +49,7 @@ CHECKS = {
     "store.stamps",
     "store.runs",
     "store.owners",
+    "values.runs",
     "values.derived",
     "values.registers",
     "values.roll-ups",
@@ -98,6 +99,7 @@ def test_a_whole_installation_is_proved(world: World) -> None:
     assert not any(check.unproved for check in world.verify()), "heads are there now"
     examined = {name: check.examined_count for name, check in checks.items()}
     assert examined["store.batches"] > 8000
+    assert examined["values.runs"] == Run.objects.count() > 2
     assert examined["values.derived"] > 8000
     assert examined["values.registers"] > 70
     assert examined["values.roll-ups"] > 80
@@ -153,6 +155,13 @@ def test_the_values_of_a_run_whose_sum_is_not_known_are_counted_and_it_is_told(w
     (check,) = (check for check in world.verify() if check.name == "store.runs")
     assert not check.faults
     assert [(fault.code, fault.place["runs"]) for fault in check.unproved] == [("verify.runs-unsummed", 2)]
+
+
+def test_when_a_run_of_an_earlier_release_could_be_read_is_not_proved_and_it_is_told(world: World) -> None:
+    Run.objects.filter(id=world.newest_run_id).update(record_mix=None)
+    (check,) = (check for check in world.verify() if check.name == "values.runs")
+    assert not check.faults
+    assert [(told.code, told.place["runs"]) for told in check.unproved] == [("verify.runs-undated", 1)]
 
 
 def test_the_rates_of_a_day_come_to_the_day(world: World) -> None:
@@ -435,6 +444,21 @@ def test_a_record_that_no_probe_finds_is_a_fault(world: World, tmp_path: Path) -
     words.flush()
     (check,) = (check for check in kept.verify() if check.name == "values.latest")
     assert [fault.place["channel_id"] for fault in check.faults] == [world.channel_id]
+
+
+def test_a_header_that_counts_other_records_is_a_fault(world: World, tmp_path: Path) -> None:
+    """By too small a count the table would fill up until no probe ends."""
+    path = tmp_path / "latest.table"
+    store = KeepingReadingStore.keeping(world.store, path)
+    store.rebuild()
+    kept = replace(world, services=replace(world.services, store=store))
+    header = np.memmap(path, np.int64, "r+")[:512]
+    (records_count,) = header[2:3].tolist()
+    header[2] -= 1
+    (check,) = (check for check in kept.verify() if check.name == "values.latest")
+    assert [(fault.code, fault.place) for fault in check.faults] == [
+        ("verify.latest-miscounted", {"told": records_count - 1, "held": records_count})
+    ]
 
 
 def test_a_newest_read_that_is_kept_wrongly_is_found(world: World, tmp_path: Path) -> None:

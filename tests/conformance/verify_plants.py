@@ -114,6 +114,24 @@ def forgotten_run(world: World) -> list[Found]:
     return [("verify.run-unknown", {"run_id": run_id})]
 
 
+def run_recorded_at_another_time(world: World) -> list[Found]:
+    """What is current is the same; what was known as of that hour is not."""
+    return _moved(world, recorded_at=NOW - timedelta(hours=1))
+
+
+def run_that_could_be_read_earlier(world: World) -> list[Found]:
+    return _moved(world, stored_at=NOW - timedelta(hours=1))
+
+
+def run_by_another_rule_set(world: World) -> list[Found]:
+    return _moved(world, rule_set="another")
+
+
+def _moved(world: World, **told: object) -> list[Found]:
+    Run.objects.filter(id=world.newest_run_id).update(**told)
+    return [("verify.run-moved", {"run_id": world.newest_run_id})]
+
+
 def flipped_older_version(world: World) -> list[Found]:
     """What is current is as it was; what was known before is not."""
     old = _of_older_versions(world)
@@ -730,6 +748,9 @@ PLANTS: tuple[Plant, ...] = (
     duplicated_run,
     unknown_run,
     forgotten_run,
+    run_recorded_at_another_time,
+    run_that_could_be_read_earlier,
+    run_by_another_rule_set,
     flipped_older_version,
     lost_older_version,
     moved_older_version,

@@ -35,10 +35,12 @@ class LatestDifference:
 
 @dataclass(frozen=True, slots=True)
 class LatestRecount:
-    """What a comparison of the whole table with the store found."""
+    """What a comparison of the whole table with the store found; how many records its header tells of."""
 
     is_whole: bool
     channels_count: int
+    told_count: int
+    records_count: int
     differences: tuple[LatestDifference, ...]
 
 
@@ -107,7 +109,7 @@ class KeepingReadingStore(HttpReadingStore):
                 for id_ in sorted(ids)
                 if table.get((tenant_id, id_)) != now.get(id_)
             ]
-        return LatestRecount(self._table.is_whole, len(stored), tuple(differences))
+        return LatestRecount(self._table.is_whole, len(stored), *self._table.counts(), tuple(differences))
 
     def _kept(self, wanted: Set[tuple[int, int]]) -> dict[tuple[int, int], LatestRead]:
         """Return what the table answers for some channels, and what it holds of all others."""

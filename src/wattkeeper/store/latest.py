@@ -98,6 +98,11 @@ class LatestTable:
         words = words[(words[:, 0] % 2 == 0) & (words[:, 7] == checks)]
         return Newest(*(words[:, word].copy() for word in range(1, 7)))
 
+    def counts(self) -> tuple[int, int]:
+        """Return how many records the header tells of, and how many there are; nobody writes meanwhile."""
+        with self._locked() as view:
+            return int(view.header[_RECORDS_AT]), int(np.count_nonzero(view.records[:, 0]))
+
     @contextmanager
     def storing(self) -> Iterator[None]:
         """Leave an intent while reads are stored and taken; an error leaves a doubt: what was stored?"""

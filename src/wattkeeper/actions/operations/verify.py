@@ -17,6 +17,7 @@ from wattkeeper.actions.operations.verify_records import (
     check_audit,
     check_spool,
 )
+from wattkeeper.actions.operations.verify_runs import check_runs
 from wattkeeper.actions.operations.verify_scope import (
     Scope,
     away_spans,
@@ -97,6 +98,7 @@ def _verify(
             written=lambda: written(places.archive),
             known_owners=known_owners,
         ),
+        ("values.runs", lambda check, _: check_runs(check)),
         (
             "values.derived",
             over(lambda scope, check: check_values(scope, check, ports_of), sampled, sample_count),

@@ -27,6 +27,10 @@ class Recount(Protocol):
     @property
     def channels_count(self) -> int: ...
     @property
+    def told_count(self) -> int: ...
+    @property
+    def records_count(self) -> int: ...
+    @property
     def differences(self) -> Sequence[Difference]: ...
 
 
@@ -40,7 +44,7 @@ class Recounts(Protocol):
 
 
 def check_latest(check: Check, store: object, away: Sequence[tuple[int, int]]) -> None:
-    """Every record is the newest read of its channel, and every channel has one.
+    """Every record is the newest read of its channel, every channel has one, and the header counts them.
 
     A channel whose newest read is only in the archive is still told it.
     """
@@ -51,6 +55,8 @@ def check_latest(check: Check, store: object, away: Sequence[tuple[int, int]]) -
     if not found.is_whole:
         check.cannot("verify.latest-not-whole")
         return
+    if found.told_count != found.records_count:
+        check.fault("verify.latest-miscounted", told=found.told_count, held=found.records_count)
     for difference in found.differences:
         kept_s = None if difference.kept is None else difference.kept.measured_at_s
         if kept_s is not None and any(from_s <= kept_s < to_s for from_s, to_s in away):

@@ -153,6 +153,9 @@ class Run(models.Model):
     values_count = models.BigIntegerField(default=0)
     values_mix = models.BigIntegerField(null=True)  # sum over its values (`store.run_mixes`); null: not kept
     stored_at = models.DateTimeField(null=True)  # when its newest values could be read; null: it wrote none
+    record_mix = models.BigIntegerField(
+        null=True
+    )  # of the rest of the row (`queries.record_mix`); null: not kept
 
 
 class Job(SealedRow):

@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 from django.db.models import F
 
 from wattkeeper.data.collection.job_errors import errors_of
 from wattkeeper.data.collection.models import DirtyWindow, Job, Link, Run
 from wattkeeper.data.registry.models import Meter
+from wattkeeper.store.mixing import mix_row
 from wattkeeper.store.run_mixes import MIX_MODULUS
 
 
@@ -117,19 +119,35 @@ def get_job(*, tenant_id: int, job_id: int) -> JobRow | None:
 
 def begin_run(*, tenant_id: int, now: datetime, rule_set: str, code_version: str) -> int:
     """Write down a run of the pipeline and return its id: the version of what it writes."""
-    run = Run.objects.create(
+    run = Run(
         tenant_id=tenant_id, recorded_at=now, rule_set=rule_set, code_version=code_version, values_mix=0
     )
+    run.record_mix = record_mix(run)
+    run.save(force_insert=True)
     return run.id
 
 
 def end_run(*, run_id: int, values_count: int, stored_at: datetime, values_mix: int = 0) -> None:
     """Add to how many values a run wrote and to their sum, and say when they could be read."""
+    run = Run.objects.get(id=run_id)
+    run.stored_at = stored_at
     Run.objects.filter(id=run_id).update(
         values_count=F("values_count") + values_count,
         values_mix=(F("values_mix") + values_mix) % MIX_MODULUS,
         stored_at=stored_at,
+        record_mix=record_mix(run),
     )
+
+
+def record_mix(run: Run) -> int:
+    """Return a number of what a run's row says: whose it is, when it began and could be read, made by what."""
+    times = (_microseconds(at) if at else 0 for at in (run.recorded_at, run.stored_at))
+    made_by = (crc32(text.encode()) for text in (run.rule_set, run.code_version))
+    return mix_row((run.tenant_id, *times, *made_by)) % MIX_MODULUS
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
 
 
 def get_run_as_of(*, tenant_id: int, at: datetime) -> int | None:
