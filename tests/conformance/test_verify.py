@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ from conformance.verify_plants import HOME_DAY, HOME_NOON_SQL, OCTOBER_PLANTS, P
 from conformance.verify_world import World, make_world
 from console_street import derive
 from relational import LONG_AGO, NOW
+from wattkeeper.actions.billing.replace_bill import replace_bill
+from wattkeeper.actions.billing.run_billing import run_billing
 from wattkeeper.actions.collection.import_file import import_file
 from wattkeeper.actions.operations import verify_bills
 from wattkeeper.actions.operations.archive_months import archive_months, restore_months
@@ -197,6 +200,20 @@ def test_what_is_issued_while_it_looks_is_no_fault(world: World, monkeypatch: py
     monkeypatch.setattr(verify_bills, "_issued", lambda tenant_id: next(asked, issued(tenant_id)))
     (check,) = (check for check in world.verify() if check.name == "bills")
     assert (check.examined_count, check.faults) == (1, [])
+
+
+def test_a_bill_that_was_taken_back_twice_is_proved(world: World) -> None:
+    """The same document is issued and taken back again: the audit tells of both."""
+    actor, bill = world.people.administrator, Bill.objects.get(id=world.home.bill_id)
+    own = ZoneInfo(bill.document["zone"])
+    first, end = (at.astimezone(own).date() for at in (bill.starts_at, bill.ends_at))
+    for hours in (1, 2):
+        at = NOW + timedelta(hours=hours)
+        bill_id = Bill.objects.get(state=Bill.State.ISSUED).id
+        replace_bill(actor=actor, now=at, bill_id=bill_id, parts=[])
+        run_billing(actor=world.people.operator, now=at, services=world.services, first=first, end=end)
+    (check,) = (check for check in world.verify() if check.name == "bills")
+    assert (check.examined_count, check.faults) == (5, [])
 
 
 def test_documents_of_an_earlier_release_are_told_as_far_as_they_are_proved(world: World) -> None:

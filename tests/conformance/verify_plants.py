@@ -551,6 +551,32 @@ def reversal_of_other_amounts(world: World) -> list[Found]:
     return [("verify.bill-document", {"bill_id": reversal.id})]
 
 
+def bill_issued_on_another_day(world: World) -> list[Found]:
+    return _bill_told_otherwise(world, world.home.bill_id, issued_at=NOW - timedelta(days=40))
+
+
+def bill_of_another_usage_point(world: World) -> list[Found]:
+    point = {"usage_point_id": world.street.other_point_id}
+    return _bill_told_otherwise(world, world.home.bill_id, **point)
+
+
+def bill_that_corrects_nothing(world: World) -> list[Found]:
+    return _bill_told_otherwise(world, world.home.bill_id, corrects_id=world.home.bill_id)
+
+
+def bill_taken_back_on_another_day(world: World) -> list[Found]:
+    replace_bill(actor=world.people.administrator, now=NOW, bill_id=world.home.bill_id, parts=[])
+    reversal = Bill.objects.get(reverses_id=world.home.bill_id)
+    return _bill_told_otherwise(world, reversal.id, issued_at=NOW + timedelta(days=40))
+
+
+def _bill_told_otherwise(world: World, bill_id: int, **told: object) -> list[Found]:
+    unguard("billing_bill")
+    Bill.objects.filter(id=bill_id).update(**told)
+    issued = Bill.objects.get(id=bill_id).issued_at.isoformat()
+    return [("verify.bill-misdated", {"bill_id": bill_id, "issued": issued})]
+
+
 def changed_price(world: World) -> list[Found]:
     unguard("billing_tariffversion")
     version = _version(world)
@@ -803,6 +829,10 @@ PLANTS: tuple[Plant, ...] = (
     bill_taken_back_by_nobody,
     bill_priced_by_another_tariff,
     reversal_of_other_amounts,
+    bill_issued_on_another_day,
+    bill_of_another_usage_point,
+    bill_that_corrects_nothing,
+    bill_taken_back_on_another_day,
     changed_price,
     moved_tariff,
     tariff_from_nowhere,

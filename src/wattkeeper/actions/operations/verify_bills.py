@@ -1,5 +1,7 @@
 """Bills against what was frozen with them, and against the values they were made of."""
 
+from collections.abc import Set
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from wattkeeper.actions.billing.inputs import version_of
@@ -18,12 +20,27 @@ from wattkeeper.store.verify import Check
 State = Bill.State
 
 
-class _Issued(NamedTuple):
-    """What the audit says of a document: newest record, totals and digests of what had its key."""
+class _Act(NamedTuple):
+    """What the audit says of an issue: of what, when, and whether another bill was taken back for it."""
 
-    sequence: int
+    subject: str
+    issued_at: datetime
+    is_correction: bool
+
+
+class _Issued(NamedTuple):
+    """What the audit says of a document: newest record, and what every one that had its key was."""
+
+    sequence: int = 0
+    acts: frozenset[_Act] = frozenset()
     totals_minor: frozenset[int] = frozenset()
     sha256s: frozenset[str] = frozenset()  # none: by a release that did not write them down
+
+    def plus(
+        self, sequence: int, act: _Act, totals_minor: Set[int] = frozenset(), sha256s: Set[str] = frozenset()
+    ) -> "_Issued":
+        """Return what is known with one more record."""
+        return _Issued(sequence, self.acts | {act}, self.totals_minor | totals_minor, self.sha256s | sha256s)
 
 
 def check_bills(scope: Scope, check: Check) -> None:
@@ -44,7 +61,11 @@ def check_bills(scope: Scope, check: Check) -> None:
         record = issued.get(bill.document["document_key"])
         if record is None:
             unrecorded[bill.document["document_key"]] = _place(bill)
-        elif bill.reverses is None:
+            continue
+        if _act(bill) not in record.acts:
+            told = {"issued": bill.issued_at.isoformat(), "sequence": record.sequence}
+            check.fault("verify.bill-misdated", **told, **_place(bill))
+        if bill.reverses is None:
             unsummed += _check_issued(check, bill, record)
     later = _issued(scope.tenant_id) if unrecorded else {}  # with those of bills that came meanwhile
     for key in unrecorded.keys() - later.keys():
@@ -54,6 +75,12 @@ def check_bills(scope: Scope, check: Check) -> None:
         check.fault("verify.bill-lost", document_key=key, **place)
     if unsummed:
         check.cannot("verify.bills-unsummed", tenant_id=scope.tenant_id, bills=unsummed)
+
+
+def _act(bill: Bill) -> _Act:
+    """Return what the audit has to say of the issue of a bill."""
+    what = f"usage-point:{bill.usage_point_id}" if bill.reverses is None else f"bill:{bill.reverses_id}"
+    return _Act(what, bill.issued_at, bill.corrects_id is not None)
 
 
 def _check_issued(check: Check, bill: Bill, record: _Issued) -> bool:
@@ -71,8 +98,9 @@ def _check_state(check: Check, bill: Bill) -> None:
     wanted = State.REVERSAL if is_reversal else State.REVERSED if reversals else State.ISSUED
     if bill.state != wanted or len(reversals) > 1:
         check.fault("verify.bill-state", state=bill.state, wanted=wanted.value, **_place(bill))
-    if bill.reverses is not None and bill_from_json(bill.document) != reverse(
-        bill_from_json(bill.reverses.document)
+    if bill.reverses is not None and (
+        bill.usage_point_id != bill.reverses.usage_point_id
+        or bill_from_json(bill.document) != reverse(bill_from_json(bill.reverses.document))
     ):
         check.fault("verify.bill-document", **_place(bill))
 
@@ -173,15 +201,15 @@ def _issued(tenant_id: int) -> dict[str, _Issued]:
     """Return what the audit says of the documents that were issued, by their key."""
     verbs = ("billing.issue", "billing.replace")
     records = AuditRecord.objects.filter(tenant_id=tenant_id, verb__in=verbs).order_by("sequence")
+    columns = records.values_list("detail", "sequence", "subject", "recorded_at")
     found: dict[str, _Issued] = {}
-    for detail, sequence in records.values_list("detail", "sequence").iterator(2000):
+    for detail, sequence, subject, recorded_at in columns.iterator(2000):
+        act = _Act(subject, recorded_at, detail.get("outcome") == "corrected")
         if key := detail.get("reversal_key"):
-            found[key] = _Issued(sequence)
+            found[key] = found.get(key, _Issued()).plus(sequence, act)
         if (key := detail.get("document_key")) and detail.get("outcome") != "unchanged":
-            old = found.get(key, _Issued(sequence))
             digest = {detail["document_sha256"]} if "document_sha256" in detail else set()
-            totals = old.totals_minor | {detail["total_minor"]}
-            found[key] = _Issued(sequence, totals, old.sha256s | digest)
+            found[key] = found.get(key, _Issued()).plus(sequence, act, {detail["total_minor"]}, digest)
     return found
 
 

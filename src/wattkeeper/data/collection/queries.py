@@ -140,7 +140,7 @@ def end_run(*, run_id: int, values_count: int, stored_at: datetime, values_mix: 
 
 
 def record_mix(run: Run) -> int:
-    """Return a number of what a run's row says: whose it is, when it began and could be read, made by what."""
+    """Return a number of what a run's row says: whose, since when known, and made by what."""
     times = (_microseconds(at) if at else 0 for at in (run.recorded_at, run.stored_at))
     made_by = (crc32(text.encode()) for text in (run.rule_set, run.code_version))
     return mix_row((run.tenant_id, *times, *made_by)) % MIX_MODULUS
