@@ -75,7 +75,7 @@ def _find_clear(store: ReadingStore, tenant_id: int, judged: Judged, span: Span,
         judged.take(np.isin(judged.series_id, facts.series_id)),
         register_milliwh=table.position_milliwh,
         register_chain=table.position_chain,
-        resolution_milliwh=-(-facts.numerator // facts.denominator),
+        resolution_milliwh=facts.resolution_milliwh,
     )
     off_id = [finding.series_id or 0 for finding in found]
     clear: Mask = np.isin(judged.series_id, np.setdiff1d(facts.series_id[~is_odd], off_id))

@@ -121,17 +121,28 @@ def rows_of(
     return found
 
 
-def to_texts(value_milli: Int64s, exponent: int, mark: str = ".") -> list[str]:
-    """Return exact decimal texts of ``value / 10**exponent``, without zeros that say nothing."""
+def to_texts(value_milli: Int64s, exponent: int, step_milli: int = 0) -> list[str]:
+    """Return exact decimal texts of ``value / 10**exponent``, without zeros that say nothing.
+
+    Behind the point that of a register's `step_milli` says something: it is where the last digit stands.
+    """
+    least = exponent + 1 - len(str(step_milli)) if step_milli else 0
+    if least > 0:
+        return [_with_decimals(text, least) for text in to_texts(value_milli, exponent)]
     if exponent == 0:
         return [str(value) for value in value_milli.tolist()]
     whole = np.abs(value_milli) // 10**exponent  # also of Python's own integers, which divmod does not take
     rest = np.abs(value_milli) - whole * 10**exponent
     signs = np.where(value_milli < 0, "-", "").tolist()
     return [
-        f"{sign}{w}{mark}{r:0{exponent}d}".rstrip("0") if r else f"{sign}{w}"
+        f"{sign}{w}.{r:0{exponent}d}".rstrip("0") if r else f"{sign}{w}"
         for sign, w, r in zip(signs, whole.tolist(), rest.tolist(), strict=True)
     ]
+
+
+def _with_decimals(text: str, least: int) -> str:
+    whole, _point, decimals = text.partition(".")
+    return f"{whole}.{decimals.ljust(least, '0')}"
 
 
 def newest_end(blocks: Iterable[IntervalBlock]) -> datetime:

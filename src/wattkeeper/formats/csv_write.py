@@ -40,7 +40,7 @@ def instants_of(block: IntervalBlock) -> list[str]:
 
 def values_of(block: IntervalBlock, exponent: int) -> list[str]:
     """Return the values as texts, blank where they are missing."""
-    texts = to_texts(block.value_milli, exponent)
+    texts = to_texts(block.value_milli, exponent, block.step_milli)
     for index in np.flatnonzero(block.provenance == Provenance.MISSING).tolist():
         texts[index] = ""
     return texts

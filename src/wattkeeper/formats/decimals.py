@@ -79,6 +79,13 @@ def to_signed_at(buffer: Bytes, starts: Int64s, ends: Int64s, power: int | Int64
     return np.where(is_negative, -values, values), wrong
 
 
+def steps_of(cells: Sequence[bytes], power: Int64s) -> Int64s:
+    """Return what the last digit of each cell counts after the shift by `power`, at least 1, shape (n,)."""
+    decimals = np.fromiter((len(cell.partition(b".")[2]) for cell in cells), np.int64, count=len(cells))
+    steps: Int64s = _POWERS[np.clip(power - decimals, 0, 18)]
+    return steps
+
+
 def to_integers_at(
     buffer: Bytes, starts: Int64s, ends: Int64s, power: int | Int64s
 ) -> tuple[Int64s, Verdicts]:

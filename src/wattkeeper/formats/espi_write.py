@@ -43,6 +43,7 @@ _ORDER = (
     "measuringPeriod",
 )
 _BLOCK_COUNT = 1000
+_STEP_POWERS = (0, 1, 2, 3, 4, 5, 6, 9)  # those less 3 are UnitMultiplierKind's: milli to mega
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <feed xmlns="http://www.w3.org/2005/Atom">
 <id>urn:uuid:{uuid}</id>
@@ -91,9 +92,9 @@ def _write_block(
         if quality.provenance is Provenance.MISSING:
             note_folding(losses, quality, Quality(Provenance.MISSING), count)
     said = [_said(quality, held) for (quality, _note), held in zip(kinds, codes, strict=True)]
-    is_whole = bool((block.value_milli % 1000 == 0).all())
-    values = (block.value_milli // 1000 if is_whole else block.value_milli).tolist()
-    kind_of_type = [_type_fields(block, note, is_whole=is_whole) for note in notes]
+    exponent = _exponent(block)
+    values = (block.value_milli // 10**exponent).tolist()
+    kind_of_type = [_type_fields(block, note, exponent) for note in notes]
     rows = [
         (kind_of_type[k], at_s, value, k)
         for at_s, value, k in zip(block.starts_at_s.tolist(), values, place.tolist(), strict=True)
@@ -133,9 +134,13 @@ def _said(quality: Quality, codes: tuple[int, ...]) -> str:
     )
 
 
-def _type_fields(
-    block: IntervalBlock, note: dict[str, str], *, is_whole: bool
-) -> tuple[tuple[str, str], ...]:
+def _exponent(block: IntervalBlock) -> int:
+    """Return the power of ten that values count in thousandths: of a register what its last digit counts."""
+    own = int(np.gcd.reduce(block.value_milli, initial=block.step_milli or 1000))
+    return max(power for power in (_STEP_POWERS if block.step_milli else (0, 3)) if own % 10**power == 0)
+
+
+def _type_fields(block: IntervalBlock, note: dict[str, str], exponent: int) -> tuple[tuple[str, str], ...]:
     fields = default_type(block.channel, block.unit, block.interval_s)
     usual = fields["accumulationBehaviour"]
     fields |= {name: note[f"espi.{name}"] for name in TYPE_FIELDS if f"espi.{name}" in note}
@@ -143,7 +148,7 @@ def _type_fields(
     if is_register if block.interval_s else not is_register and block.unit in AMOUNTS:
         fields["accumulationBehaviour"] = usual  # the note is of other values than the block's
     fields["uom"] = _CODES[block.unit]
-    fields["powerOfTenMultiplier"] = "0" if is_whole else "-3"
+    fields["powerOfTenMultiplier"] = str(exponent - 3)
     if block.interval_s:
         fields["intervalLength"] = str(block.interval_s)
     return tuple((name, fields[name]) for name in _ORDER if name in fields)

@@ -63,7 +63,7 @@ def _write_block(block: IntervalBlock) -> bytes:
     notes = [unpack_note(note) for _quality, note in kinds]
     types = [_type(block, note, exponent - 3) for note in notes]
     qualities = [_qualities(quality, note) for (quality, _text), note in zip(kinds, notes, strict=True)]
-    values = to_texts(block.value_milli, exponent)
+    values = to_texts(block.value_milli, exponent, block.step_milli)
     for row in np.flatnonzero(block.provenance == Provenance.MISSING).tolist():
         values[row] = "0"
     starts = instants_of(block)

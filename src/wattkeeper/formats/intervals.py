@@ -1,14 +1,15 @@
 """Single intervals as a reader of messages meets them, gathered and turned into blocks together."""
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality
 from wattkeeper.formats.api import ErrorList, IntervalBlock, is_name, is_time
 from wattkeeper.formats.blocks import Key, make_block
-from wattkeeper.formats.decimals import CODES, FINE, PADDING, to_signed_at
+from wattkeeper.formats.decimals import CODES, FINE, PADDING, steps_of, to_signed_at
 
 Kind = tuple[Quality, str]
 
@@ -75,6 +76,11 @@ class IntervalCollector:
             self._errors.add(held.lines[row], 0, twice_code)
         rows = kept[order[~is_again]]
         used, place = np.unique(np.asarray(held.kinds)[rows], return_inverse=True)
-        return make_block(
-            key, at_s[order[~is_again]], values[rows], [kinds[index] for index in used.tolist()], place
-        )
+        own = [kinds[index] for index in used.tolist()]
+        block = make_block(key, at_s[order[~is_again]], values[rows], own, place)
+        if key[4]:
+            return block
+        is_there = np.array([quality.provenance is not Provenance.MISSING for quality, _note in own])[place]
+        cells = [bytes(held.values[ends[row] : ends[row + 1]]) for row in rows[is_there].tolist()]
+        steps_milli = steps_of(cells, exponents[rows[is_there]]).tolist()
+        return replace(block, step_milli=min(steps_milli, default=0))

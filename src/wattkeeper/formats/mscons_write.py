@@ -74,7 +74,7 @@ def _segments(block: IntervalBlock, created: str, losses: LossList) -> Iterator[
     notes = [unpack_note(note) for _quality, note in kinds]
     held = [_quality(quality, note) for (quality, _text), note in zip(kinds, notes, strict=True)]
     units = [_unit(block, note) for note in notes]
-    texts = [to_texts(block.value_milli, power) for _code, power in dict.fromkeys(units)]
+    texts = [to_texts(block.value_milli, power, block.step_milli) for _code, power in dict.fromkeys(units)]
     columns = dict(zip(dict.fromkeys(units), texts, strict=True))
     is_off = (block.starts_at_s % 60 != 0) | (block.interval_s % 60 != 0)
     if is_off.any():

@@ -180,18 +180,25 @@ class Advance(NamedTuple):
 
 
 def advance_blocks(
-    point: str, serial: str, channel: str, unit: str, advances: Sequence[Advance], modulus_milli: int = 0
+    point: str,
+    serial: str,
+    channel: str,
+    unit: str,
+    advances: Sequence[Advance],
+    *,
+    modulus_milli: int = 0,
+    step_milli: int = 0,
 ) -> list[IntervalBlock]:
     """Return advances as `read_nem13` would: intervals of their lengths, with the reads in their notes.
 
-    `modulus_milli`, where it is known, says with how many digits the reads are written.
+    `modulus_milli` and `step_milli`, where they are known, say with how many digits the reads are written.
     """
     rate = split_rate(channel)[1]
     exponent = written_unit(unit)[1]
     width = len(str(modulus_milli)) - 1 - exponent if modulus_milli else 0
     rows: dict[Key, dict[int, tuple[int, Kind]]] = {}
     for one in advances:
-        texts = to_texts(np.array([one.before_milli, one.after_milli]), exponent)
+        texts = to_texts(np.array([one.before_milli, one.after_milli]), exponent, step_milli)
         before, after = (_with_zeros(text, width) for text in texts)
         code, reason, words = cells_of(one.previous, {})
         note = {
@@ -279,7 +286,7 @@ def _with_advances(block: IntervalBlock, losses: LossList) -> Iterator[IntervalB
         losses.add("nem13.reads-apart", apart_count, **told)
     good = [one for one in advances if one.quantity_milli >= 0]
     names = (block.usage_point, block.meter_serial, block.channel, block.unit)
-    yield from advance_blocks(*names, good, block.modulus_milli)
+    yield from advance_blocks(*names, good, modulus_milli=block.modulus_milli, step_milli=block.step_milli)
 
 
 def _has_reads(note: dict[str, str], exponent: int) -> bool:

@@ -33,11 +33,17 @@ class Held:
     keys: dict[Key, int] = field(default_factory=dict)
     kinds: dict[tuple[Quality, str], int] = field(default_factory=dict)
     rows: tuple["array[int]", ...] = field(default_factory=lambda: tuple(array(code) for code in "iiqiqi"))
+    steps_milli: dict[int, int] = field(default_factory=dict)  # by key, the smallest that its values show
 
     def take(self, part: Part, is_kept: Bools) -> None:
         """Take some rows."""
         for held, column in zip(self.rows, part, strict=True):
             held.frombytes(column[is_kept].astype(f"i{held.itemsize}").view(np.uint8).data)
+
+    def learn_steps(self, key: Ints, steps_milli: Int64s) -> None:
+        """Take what the last digit of some values counts."""
+        for one, step_milli in zip(key.tolist(), steps_milli.tolist(), strict=True):
+            self.steps_milli[one] = min(step_milli, self.steps_milli.get(one, step_milli))
 
     def give_up(self) -> Part:
         """Return all rows; none are left."""

@@ -30,7 +30,7 @@ from wattkeeper.formats.csv_times import (
     TimeWrong,
     bare_day,
 )
-from wattkeeper.formats.decimals import CODES, FINE, to_signed
+from wattkeeper.formats.decimals import CODES, FINE, steps_of, to_signed
 from wattkeeper.formats.mapping import OPTIONAL_COLUMNS, Mapping, Place, ValueColumn
 from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST
 from wattkeeper.formats.table_rows import Bools, Held, Part, is_in_order
@@ -158,7 +158,10 @@ class TableReader:
             used, place = np.unique(kind[first:end], return_inverse=True)
             table, notes = table_of([kinds[index] for index in used.tolist()])
             columns_of = at_s[first:end], value[first:end], place.astype(np.int32)
-            found.append(IntervalBlock(*keys[int(key[first])], *columns_of, table, notes))
+            step_milli = self._held.steps_milli.get(int(key[first]), 0)
+            found.append(
+                IntervalBlock(*keys[int(key[first])], *columns_of, table, notes, step_milli=step_milli)
+            )
         return found
 
     def _in_order(self, part: Part) -> Part:
@@ -265,10 +268,11 @@ class _Column:
         exponents = np.array([one.exponent for one in found], dtype=np.int64)[found_at]
         at_s, later_s = np.array(instants, dtype=np.int64)[time_at].reshape(-1, 2).T
         is_nowhere = (at_s == NEVER_S) | (later_s != 0) if self._has_days else np.zeros(len(at_s), np.bool_)
-        texts = [cell.strip() for cells in zip(*self._value_columns(columns), strict=True) for cell in cells]
+        texts = self._texts_of_values(columns)
         self._refuse_nowhere(texts, is_nowhere, at_s, wrong)
+        exponents = np.repeat(exponents, count)
         values, kind, is_kept = self._values(
-            texts, np.repeat(exponents, count), np.repeat(is_missing, count), is_nowhere, kind, wrong
+            texts, exponents, np.repeat(is_missing, count), is_nowhere, kind, wrong
         )
         lengths_s = np.repeat(np.array([one.key[4] for one in found], dtype=np.int64)[found_at], count)
         if self._context.mapping.label == "end" and not self._has_days:
@@ -283,9 +287,18 @@ class _Column:
         key = np.array([keys.setdefault(one.key, len(keys)) for one in found], dtype=np.int64)[found_at]
         part = Part(np.repeat(key, count), np.repeat(lines, count), at_s, later_s, values, kind)
         self._context.held.take(part, is_kept)
+        of_register = [row for row in np.flatnonzero(is_kept & (lengths_s == 0)).tolist() if texts[row]]
+        steps_milli = steps_of([texts[row].encode() for row in of_register], exponents[of_register])
+        self._context.held.learn_steps(part.key[of_register], steps_milli)
 
-    def _value_columns(self, columns: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-        return [columns[at] for at in self._values_at]
+    def _texts_of_values(self, columns: Sequence[Sequence[str]]) -> list[str]:
+        """Return the values with a decimal point, row by row."""
+        cells_of = zip(*(columns[at] for at in self._values_at), strict=True)
+        texts = [cell.strip() for cells in cells_of for cell in cells]
+        mark = self._context.mapping.decimal_mark
+        if mark != ".":
+            texts = [text.replace(".", "x").replace(mark, ".") for text in texts]
+        return [_written_out(text) if "e" in text.lower() else text for text in texts]
 
     def _refuse_nowhere(
         self, texts: Sequence[str], is_nowhere: Bools, at_s: Int64s, wrong: dict[int, _CellWrong]
@@ -374,9 +387,6 @@ class _Column:
             kind = np.where(is_blank & ~is_missing, missing, kind)
         for row in np.flatnonzero(is_missing & ~is_blank).tolist():
             wrong.setdefault(row, _CellWrong("value", "csv.missing-has-value"))
-        if mapping.decimal_mark != ".":
-            texts = [text.replace(".", "x").replace(mapping.decimal_mark, ".") for text in texts]
-        texts = [_written_out(text) if "e" in text.lower() else text for text in texts]
         values, verdicts = to_signed([text.encode("ascii", "replace") for text in texts], exponents)
         is_fine = (verdicts == FINE) | (is_blank & (is_missing | is_nowhere | (mapping.blank != "error")))
         for row in np.flatnonzero(~is_fine).tolist():

@@ -225,11 +225,10 @@ def _finish(
     in_reads: Sequence[Finding],
 ) -> Iterator["DerivedGroup | Int64s"]:
     facts = group.series.facts
-    resolution_milliwh = -(-facts.numerator // facts.denominator)
     is_disputed = find_rows_to_estimate(
         table,
         power_max_w=facts.power_max_w,
-        resolution_milliwh=resolution_milliwh,
+        resolution_milliwh=facts.resolution_milliwh,
         calendar=group.grid.calendar,
         rules=rules,
         now_s=now_s,
@@ -259,7 +258,7 @@ def _finish(
     found = validate_table(
         table,
         power_max_w=facts.power_max_w,
-        resolution_milliwh=-(-facts.numerator // facts.denominator),
+        resolution_milliwh=facts.resolution_milliwh,
         calendar=group.grid.calendar,
         rules=rules,
         now_s=now_s,
@@ -318,7 +317,7 @@ def _estimate_one(
 ) -> None:
     """Fill one row by the functions for single series."""
     facts = group.series.facts
-    resolution_milliwh = -(-int(facts.numerator[row]) // int(facts.denominator[row]))
+    resolution_milliwh = int(facts.resolution_milliwh[row])
     limits = SeriesLimits(int(facts.series_id[row]), int(facts.power_max_w[row]), resolution_milliwh)
     window = estimate_window(
         derived,

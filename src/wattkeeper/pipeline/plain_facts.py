@@ -20,7 +20,7 @@ def to_plain(facts: Iterable[tuple[SeriesFacts, int]]) -> PlainSeries:
     """Return the plain ones among series, each by the facts in force at the instant beside it (UTC seconds).
 
     Plain is a series of registers alone that one installation with one multiplier and no reset measured at
-    that instant, whose meter tells no other and which shows each count, and nobody edited.
+    that instant, whose meter tells no other, and nobody edited.
     """
     kinds: dict[tuple[DayCalendar, str | None], int] = {}
     rule_sets: list[RuleSet | None] = []
@@ -28,7 +28,8 @@ def to_plain(facts: Iterable[tuple[SeriesFacts, int]]) -> PlainSeries:
     for each, at_s in facts:
         for installation, period in _in_force(each, at_s):
             rate = installation.step_milliwh * period.ratio
-            if max(rate.numerator, rate.denominator, installation.register_modulus or 0) >= NUMBER_MAX:
+            shown = rate.numerator * installation.shown_count
+            if max(shown, rate.denominator, installation.register_modulus or 0) >= NUMBER_MAX:
                 continue
             starts_at_s = max(installation.starts_at_s, period.starts_at_s)
             ends_at_s = min(_end(installation.ends_at_s), _end(period.ends_at_s))
@@ -43,11 +44,12 @@ def to_plain(facts: Iterable[tuple[SeriesFacts, int]]) -> PlainSeries:
                 rule_sets.append(rules)
             modulus = installation.register_modulus or NO_MODULUS
             own = (each.series_id, installation.channel_id, rate.numerator, rate.denominator, modulus)
-            rows.append((*own, each.power_max_w, starts_at_s, ends_at_s, each.interval_s, place))
-    table = np.array(rows, dtype=np.int64).reshape(-1, 10).T.copy()
-    columns = PlainFacts(*table[:6])
+            limits = (each.power_max_w, installation.shown_count)
+            rows.append((*own, *limits, starts_at_s, ends_at_s, each.interval_s, place))
+    table = np.array(rows, dtype=np.int64).reshape(-1, 11).T.copy()
     calendars = tuple(calendar for calendar, _ in kinds)
-    return PlainSeries(columns, table[6], table[7], table[8], table[9], calendars, tuple(rule_sets))
+    columns = PlainFacts(*table[:7])
+    return PlainSeries(columns, table[7], table[8], table[9], table[10], calendars, tuple(rule_sets))
 
 
 def _in_force(facts: SeriesFacts, at_s: int) -> Iterator[tuple[ChannelInstallation, MultiplierPeriod]]:
@@ -55,7 +57,7 @@ def _in_force(facts: SeriesFacts, at_s: int) -> Iterator[tuple[ChannelInstallati
     if facts.kind is not Kind.CUMULATIVE or facts.profiles or facts.edits:
         return
     for installation in facts.installations:
-        if installation.resets or installation.is_told_otherwise or installation.shown_count > 1:
+        if installation.resets or installation.is_told_otherwise:
             continue
         if installation.starts_at_s <= at_s < _end(installation.ends_at_s):
             for period in installation.multipliers:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from django.db import transaction
 
@@ -16,10 +17,16 @@ from unit.actions.test_import_registers import derive
 from wattkeeper.actions.collection.import_file import import_file
 from wattkeeper.actions.operations import verify_days
 from wattkeeper.actions.services import Services
+from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.readings.rollups import DAY
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.registry.models import Channel, Series
+from wattkeeper.formats.api import LossList
+from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.detect import Format
+from wattkeeper.formats.files import read_file, write_file
+from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.store.memory import MemoryReadingStore
 from wattkeeper.store.verify import Check
 
@@ -50,6 +57,12 @@ def registers(decimals_count: int, *, off_wh: int = 0) -> bytes:
         shown = ",".join(f"{read},{instant},A,," for read, instant in zip(reads, when, strict=True))
         rows.append(f"250,VABC005890,11,1,11,11,M1,E,{shown},{(seen[day + 1] - seen[day]) / 1000:.3f},kWh,,,")
     return "\r\n".join(["100,NEM13,202611030900,MDA1,Ret1", *rows, "900\r\n"]).encode()
+
+
+def shows(form: Format, decimals_count: int) -> bytes:
+    """Return what `registers` tells of 0.1 kWh and more, as a register in another format."""
+    blocks = register_blocks(read_file(registers(decimals_count), CsvOptions()).blocks)[0]
+    return b"".join(write_file(form, blocks, LossList()))
 
 
 class Meter:
@@ -92,6 +105,29 @@ def test_what_a_coarse_register_leaves_open_is_the_profiles(
     meter.bring(*(files if is_profile_first else files[::-1]))
     assert meter.milliwh() == [1_000 * wh for wh in WH]
     assert not meter.found()
+
+
+@pytest.mark.parametrize("form", ["csv", "mscons", "greenbutton", "iec61968"])
+@pytest.mark.parametrize(("decimals_count", "shown_count"), [(0, 10**6), (1, 10**5), (3, 1000)])
+@pytest.mark.parametrize("is_profile_first", [True, False])
+def test_a_register_of_any_format_is_as_fine_as_its_reads_are_written(
+    meter: Meter, form: Format, decimals_count: int, shown_count: int, is_profile_first: bool
+) -> None:
+    files = [profile(), shows(form, decimals_count)]
+    meter.bring(*(files if is_profile_first else files[::-1]))
+    assert Channel.objects.get(reading_type="energy_import_register_kwh").shown_count == shown_count
+    assert meter.milliwh() == [1_000 * wh for wh in WH]
+    assert not meter.found()
+
+
+@pytest.mark.parametrize("days_count", [1, 70], ids=["just installed", "long there"])
+def test_coarse_registers_are_derived_together(meter: Meter, days_count: int) -> None:
+    meter.bring(shows("csv", 0))
+    many = pipeline_ports(meter.store, meter.people.tenant.id, lambda: NOW).many
+    assert many is not None
+    at_s = np.array([to_seconds(FIRST + timedelta(days=days_count))])
+    plain = many.get_plain(np.array(Series.objects.values_list("id", flat=True)), at_s)
+    assert plain.facts.resolution_milliwh.tolist() == [10**6]
 
 
 def test_more_than_its_step_is_found(meter: Meter) -> None:
@@ -138,6 +174,7 @@ FILES = {
     "registers without leading zeros": [day_read("9900", "9950", 0), day_read("9950", "10050", 1)],
     "a roof in winter, then in spring": [profile((0, 0)), profile([2_000] * 48)],
     "coarse, then fine": [registers(0), registers(1), profile()],
+    "coarse, then fine, in other formats": [shows("mscons", 0), shows("csv", 1), profile()],
 }
 
 

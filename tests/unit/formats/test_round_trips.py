@@ -20,6 +20,7 @@ from wattkeeper.formats.csv_cells import neutralise, restore
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.detect import FORMATS, Format
 from wattkeeper.formats.files import read_file, write_file
+from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.formats.notes import pack_note, unpack_note
 from wattkeeper.formats.quality_words import words_of
 
@@ -412,6 +413,30 @@ def test_there_and_back_is_equal_or_told(form: Format, other: Format, blocks: li
         assert [error for error in parsed.errors if error.code != "formats.no-intervals"] == []
         content = parsed.blocks
     assert losses.all() or is_kept(details_of(rows_of(blocks)), details_of(rows_of(content)))
+
+
+@pytest.mark.parametrize("form", ["csv", "nem13", "greenbutton", "iec61968", "mscons"])
+@pytest.mark.parametrize("step_milli", [1, 1000, 10_000, 10**5, 10**6])
+@pytest.mark.parametrize("counts", [(7, 18, 30), (10, 20, 30)], ids=["", "digits that are all zeros"])
+def test_how_fine_a_register_is_comes_back(form: Format, step_milli: int, counts: tuple[int, ...]) -> None:
+    key = ("6001234567", "M1", "E1", "Wh", 0)
+    raw = [(Quality(Provenance.MEASURED), "")]
+    at_s = [MARKET_MIDNIGHT_S + 3600 * nth for nth in range(3)]
+    block = make_block(key, at_s, [count * step_milli for count in counts], raw, [0] * 3)
+    found = reread(form, [dataclasses.replace(block, step_milli=step_milli)])
+    own = register_blocks(found)[0] if form == "nem13" else found
+    assert [(one.step_milli, one.value_milli.tolist()) for one in own] == [
+        (step_milli, block.value_milli.tolist())
+    ]
+
+
+def test_missing_reads_do_not_tell_how_fine_a_register_is() -> None:
+    kinds = [(Quality(Provenance.MEASURED), ""), (MISSING, "")]
+    for values, place, step_milli in (([5_000_000, 0], [0, 1], 10**6), ([0, 0], [1, 1], 0)):
+        block = make_block(("P", "", "import", "Wh", 0), [0, 900], values, kinds, place)
+        own = dataclasses.replace(block, step_milli=step_milli)
+        assert [one.step_milli for one in reread("iec61968", [own])] == [step_milli]
+        assert [one.step_milli for one in reread("csv", [own])] == [step_milli]
 
 
 @pytest.mark.parametrize("form", ["nem12", "nem13", "greenbutton", "mscons"])

@@ -1,5 +1,6 @@
 """Tables as other programs and people write them: what is read of them, and what is asked or refused."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from io import BytesIO
 
@@ -172,3 +173,30 @@ def test_what_macos_puts_into_archives_is_left_out() -> None:
     good = f"{HEAD}\r\n{ROW.format(point='A')}\r\n".encode()
     parsed = read_file(archive_of(**{"a.csv": good, "__MACOSX/._a.csv": b"\0\5\x16\7Mac OS X"}), PLAIN)
     assert (parsed.errors, [block.usage_point for block in parsed.blocks]) == ([], ["A"])
+
+
+@pytest.mark.parametrize(
+    ("unit", "cells", "step_milli"),
+    [
+        ("kWh", ("100", "101"), 10**6),
+        ("kWh", ("100", "101,0"), 10**5),
+        ("MWh", ("100,25", "101"), 10**7),
+        ("Wh", ("100", "101"), 1000),
+        ("kWh", ("1E+02", "1,012E+02"), 10**5),
+        ("kWh", ("100", "1x"), 10**6),
+        ("kWh", ("100", ""), 10**6),
+        ("kWh", ("", ""), 0),
+    ],
+)
+def test_a_register_is_as_fine_as_its_finest_good_read_is_written(
+    unit: str, cells: tuple[str, ...], step_milli: int
+) -> None:
+    value = ValueColumn("kWh", Place(constant="import"), Place(constant=unit))
+    how = replace(BERLIN, values=(value,), interval_s=Place(constant="0"), decimal_mark=",", blank="missing")
+    assert [block.step_milli for block in read_file(table("Datum;kWh", *cells).encode(), how).blocks] == [
+        step_milli
+    ]
+    intervals = replace(how, interval_s=Place(constant="900"))
+    assert [
+        block.step_milli for block in read_file(table("Datum;kWh", *cells).encode(), intervals).blocks
+    ] == [0]

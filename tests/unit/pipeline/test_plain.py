@@ -51,6 +51,7 @@ FEATURES = (
     "lost-end",
     "silent",
     "wide",
+    "coarse",
 )
 AHEADS = ("ahead", "ahead-too")  # reads before their time: in the place of true ones, and beside them
 EVERY = (*FEATURES, *AHEADS)
@@ -86,7 +87,15 @@ def make_series(
         cut_s = start_s + chance.randrange(30, 80) * HOUR_S + chance.choice((0, 1800))
         if cut_s > installed_s:
             periods = [MultiplierPeriod(installed_s, cut_s, ratio), MultiplierPeriod(cut_s, None, ratio * 2)]
-    installation = ChannelInstallation(channel_id, installed_s, None, step, modulus, tuple(periods))
+    installation = ChannelInstallation(
+        channel_id,
+        installed_s,
+        None,
+        step,
+        modulus,
+        tuple(periods),
+        shown_count=100 if "coarse" in features else 1,
+    )
     installations = [installation]
     reads = {channel_id: make_reads(features, chance, start_s, modulus)}
     if "exchange" in features:
@@ -110,12 +119,12 @@ def make_series(
 def make_reads(features: list[str], chance: Random, start_s: int, modulus: int | None) -> list[Row]:
     """Return hourly reads of a register over the days, with what the features do to them."""
     count = DAYS * 24 + 1
-    value = chance.randrange(10, 90_000)
+    value, stuck_count = chance.randrange(10, 90_000), chance.choice((3, 300))
     if "rollover" in features and modulus is not None:
         value = modulus - chance.randrange(1, 40 * 24)
     rows: dict[int, Row] = {}
     for i in range(count):
-        value += 3 if "stuck" in features and 20 < i < 50 else chance.randrange(0, 60)
+        value += stuck_count if "stuck" in features and 20 < i < 50 else chance.randrange(0, 60)
         if "surge" in features and i == 60:
             value += 330
         if "reset" in features and i == 70:
@@ -278,7 +287,7 @@ def test_each_thing_that_may_happen_alone(feature: str, seed: int) -> None:
 
 
 def test_ordinary_series_are_never_derived_one_by_one() -> None:
-    ordinary = ["gaps", "rollover", "spike", "surge", "flags", "long-gap", "lost-end", "live"]
+    ordinary = ["gaps", "rollover", "spike", "surge", "flags", "long-gap", "lost-end", "live", "coarse"]
     street = compare(7, [[feature] for feature in ordinary] + [["gaps"]] * 20)
     assert street.asked["get_facts"] == 0
     assert street.asked["read_raw"] < 60
@@ -314,6 +323,11 @@ PLANTS: dict[str, tuple[object, str, object]] = {
     "lines as long as you like": (plain_estimate, "_linear_max_s", lambda rules: 10**6),
     "gaps left at the end of the span": (plain_derive, "_find_wider", lambda *_: []),
     "nothing disputed": (plain_derive, "find_disputed", lambda *_: []),
+    "coarse registers taken for fine": (
+        plain.PlainFacts,
+        "resolution_milliwh",
+        property(lambda self: -(-self.numerator // self.denominator)),
+    ),
     "no look at what is stored": (
         plain_derive,
         "find_table_changes",
@@ -338,7 +352,7 @@ def test_a_planted_difference_is_seen(name: str, monkeypatch: pytest.MonkeyPatch
                     ["stairs"],
                 ],
             )
-            compare(seed, [["ahead"]])
+            compare(seed, [["ahead"], ["stuck", "coarse"]])
         except (AssertionError, IndexError, ValueError):
             return
     pytest.fail(f"nobody noticed: {name}")

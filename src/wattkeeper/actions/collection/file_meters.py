@@ -24,6 +24,7 @@ from wattkeeper.core.kernel.instants import Period, from_seconds, local_midnight
 from wattkeeper.core.kernel.quality import Provenance, Source
 from wattkeeper.core.readings.usual_power import carried_w
 from wattkeeper.data.collection.windows import mark_dirty
+from wattkeeper.data.registry.installed import keep_told
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
 from wattkeeper.data.registry.quantities import QUANTITY_OF_RATE, QUANTITY_OF_READING_TYPE
 from wattkeeper.formats.api import IntervalBlock, RowError
@@ -39,6 +40,7 @@ INTERVAL_S = 900  # of a meter that only registers are known of
 STEP_KWH = Fraction(1, 1_000_000)
 NOTHING_SHOWN = 0  # by a channel that files made: by how much its values move is not known yet
 SHOWN_MOST_MILLI = 1_000_000
+REGISTER_STEP_MOST_MILLI = 10**9  # a megawatt-hour
 _NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
 _TOTALS = ("energy_import_register_kwh", "energy_import_interval_kwh")
 _UNITS = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
@@ -331,11 +333,11 @@ def _learn(channel: Channel, block: IntervalBlock) -> bool:
 
 
 def _shown_milli(block: IntervalBlock) -> int:
-    """Return the power of ten by which a block's measured values move, a kilowatt-hour at most; 0 where it
-    does not tell: it has none but zeros, or is of a register in a format that does not say.
+    """Return by what a block's values move at least: those of a register as they are written, measured
+    intervals by a power of ten, a kilowatt-hour at most; 0 where none but zeros tell it.
     """
     if not block.interval_s:
-        return min(block.step_milli, SHOWN_MOST_MILLI)
+        return min(block.step_milli, REGISTER_STEP_MOST_MILLI)
     common = int(np.gcd.reduce(block.value_milli[block.provenance == int(Provenance.MEASURED)], initial=0))
     zeros_count = len(str(common)) - len(str(common).rstrip("0"))
     return min(10**zeros_count, SHOWN_MOST_MILLI) if common else 0
@@ -429,7 +431,7 @@ def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime,
     ends_at = from_seconds(int(block.starts_at_s[-1]) + block.interval_s)
     installation = meter.installations.order_by("starts_at").first()
     if installation is None:
-        _let_go(point, starts_at, known)
+        _let_go(point, starts_at, now, known)
         followed_at = _followed_at(point, max(ends_at, from_seconds(known.ends_s[meter.serial_number])))
         _check_free(point, meter, Period(starts_at, followed_at))
         begin_installation(meter, point, at=starts_at, now=now, until=followed_at)
@@ -443,18 +445,19 @@ def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime,
         )
     if starts_at < installation.starts_at:
         _check_free(point, meter, Period(starts_at, installation.starts_at))
+        keep_told(installation, now=now)
         installation.starts_at = starts_at
         installation.save(update_fields=["starts_at"])
     if installation.ends_at is not None and ends_at > installation.ends_at:
         _check_free(point, meter, Period(max(starts_at, installation.ends_at), ends_at))
 
 
-def _let_go(point: UsagePoint, at: datetime, known: _Known) -> None:
+def _let_go(point: UsagePoint, at: datetime, now: datetime, known: _Known) -> None:
     there = Installation.objects.filter(usage_point=point, ends_at=None, starts_at__lt=at, meter__family="")
     for other in there.select_related("meter"):
         until_s = known.until_s(other.meter)
         if until_s is not None and until_s <= to_seconds(at):
-            end_installation(other.meter, at=at)
+            end_installation(other.meter, at=at, now=now)
 
 
 def _followed_at(point: UsagePoint, at: datetime) -> datetime | None:

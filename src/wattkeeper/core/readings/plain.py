@@ -31,7 +31,8 @@ class PlainFacts:
     """Facts of series that one channel measured throughout, with one multiplier: int64 of shape (series,).
 
     One count is ``numerator / denominator`` primary milliwatt-hours (step times multiplier);
-    `register_modulus` is `NO_MODULUS` for a register that never starts again.
+    `register_modulus` is `NO_MODULUS` for a register that never starts again; reads move by `shown_count`
+    counts at least.
     """
 
     series_id: Int64s
@@ -40,9 +41,15 @@ class PlainFacts:
     denominator: Int64s
     register_modulus: Int64s
     power_max_w: Int64s
+    shown_count: Int64s
 
     def __len__(self) -> int:
         return len(self.series_id)
+
+    @property
+    def resolution_milliwh(self) -> Int64s:
+        """The energy that reads move by at least, primary, rounded up."""
+        return -(-self.numerator * self.shown_count // self.denominator)
 
     def take(self, rows: "NDArray[np.intp] | Mask") -> "PlainFacts":
         """Return the facts of the series at the places `rows`, or of a mask."""

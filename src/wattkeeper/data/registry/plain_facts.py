@@ -27,7 +27,7 @@ _CUMULATIVE_TYPES = tuple(
 _REGISTER_TYPES = tuple(code for code in _CUMULATIVE_TYPES if READING_TYPES[code].unit != "imp")
 _OWN = ("id", "usage_point_id", f"{_INSTALLATION}__meter_id", f"{_CHANNEL}__id", "interval_s")
 _PLACE = ("usage_point__site_id", "usage_point__power_max_w")
-_KIND = ("type_index", "digits", f"{_CHANNEL}__step_numerator", f"{_CHANNEL}__step_denominator")
+_KIND = ("type_index", "digits", f"{_CHANNEL}__step_numerator", f"{_CHANNEL}__step_denominator", "shown")
 _WIDTH = len(_OWN) + len(_PLACE) + len(_KIND)
 _RATIO_WIDTH = 4
 
@@ -39,7 +39,8 @@ class PlainRows:
     """Series and the register that has measured each since an instant, with one multiplier; in order of id.
 
     Integers of shape (series,). One count is ``numerator / denominator`` primary milliwatt-hours;
-    `register_modulus` is 0 for a register that never starts again; `zone_index` points into `time_zones`.
+    `register_modulus` is 0 for a register that never starts again; reads move by `shown_count` counts at
+    least; `zone_index` points into `time_zones`.
     """
 
     series_id: Int64s
@@ -52,6 +53,7 @@ class PlainRows:
     register_modulus: Int64s
     numerator: Int64s
     denominator: Int64s
+    shown_count: Int64s
     time_zones: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -67,22 +69,22 @@ class PlainRows:
             self.denominator,
             self.register_modulus,
             self.power_max_w,
+            self.shown_count,
         )
 
 
 def get_plain_rows(series_id: Int64s, *, since: datetime, with_profiles: bool = False) -> PlainRows:
     """Return the series that one cumulative channel has measured since `since` without any change of facts.
 
-    A channel of another kind for the same quantity, pulses (whose meter's constant must be read), a register
-    that files write coarser than its step, an installation or a multiplier that began or ended since, numbers
-    beyond 62 bits: such series are left out.
+    A channel of another kind for the same quantity, pulses (whose meter's constant must be read), an
+    installation or a multiplier that began or ended since, numbers beyond 62 bits: such series are left out.
     `with_profiles`: a channel that tells the energy of intervals is none of these.
     """
     types = _CUMULATIVE_TYPES if with_profiles else tuple(QUANTITY_OF_READING_TYPE)
     rising = np.unique(series_id)
     chunks = [rising[start : start + CHUNK_COUNT] for start in range(0, len(rising), CHUNK_COUNT)]
     tables = [_plain_table(chunk, since, types) for chunk in chunks]
-    table = np.concatenate([np.zeros((0, 10), dtype=np.int64), *tables])
+    table = np.concatenate([np.zeros((0, 11), dtype=np.int64), *tables])
     sites, zone_of = np.unique(table[:, 5], return_inverse=True)
     zones = dict(Site.objects.filter(id__in=sites.tolist()).values_list("id", "time_zone"))
     names = tuple(sorted(set(zones.values())))
@@ -100,7 +102,7 @@ def among(field: str, ids: Int64s) -> Q:
 
 
 def _plain_table(ids: Int64s, since: datetime, types: Sequence[str]) -> Int64s:
-    """Return the columns of `PlainRows` up to the denominator, one row a plain series, in order of id."""
+    """Return the columns of `PlainRows` up to the zones, one row a plain series, in order of id."""
     rows = _measured(ids, since, types)
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
     is_plain = np.isin(rows[:, 0], ids) & (rows[:, len(_OWN) + len(_PLACE)] != NOTHING)
@@ -110,22 +112,29 @@ def _plain_table(ids: Int64s, since: datetime, types: Sequence[str]) -> Int64s:
     rows = rows[is_plain]
     kinds = np.column_stack((rows[:, len(_OWN) + len(_PLACE) :], _ratios_of(rows[:, 1], ids, since)))
     firsts, kind_of = find_kinds(kinds.T)
-    rates = np.array([_rate(*kinds[first].tolist()) for first in firsts], dtype=np.int64).reshape(-1, 3)
+    rates = np.array([_rate(*kinds[first].tolist()) for first in firsts], dtype=np.int64).reshape(-1, 4)
     found = np.concatenate((rows[:, : len(_OWN) + len(_PLACE)], rates[kind_of]), axis=1)
     return found[found[:, -1] > 0]
 
 
 def _rate(
-    type_index: int, digits: int, numerator: int, denominator: int, ratio: int, ratio_denominator: int
-) -> tuple[int, int, int]:
-    """Return modulus, numerator and denominator; the last is 0 where they are not known or too large."""
+    type_index: int,
+    digits: int,
+    numerator: int,
+    denominator: int,
+    shown: int,
+    ratio: int,
+    ratio_denominator: int,
+) -> tuple[int, int, int, int]:
+    """Return modulus, numerator, denominator and `shown_count`: 0 where they are not known or too large."""
     if not ratio_denominator or digits > 18:
-        return 0, 0, 0
+        return 0, 0, 0, 0
+    shown_count = max(shown, 1)
     step = step_milliwh(_REGISTER_TYPES[type_index], Fraction(numerator, denominator), None)
     rate = step * Fraction(ratio, ratio_denominator)
-    if max(rate.numerator, rate.denominator) >= 2**62:
-        return 0, 0, 0
-    return 0 if digits == NOTHING else 10**digits, rate.numerator, rate.denominator
+    if max(rate.numerator * shown_count, rate.denominator) >= 2**62:
+        return 0, 0, 0, 0
+    return 0 if digits == NOTHING else 10**digits, rate.numerator, rate.denominator, shown_count
 
 
 def _measured(ids: Int64s, since: datetime, types: Sequence[str]) -> Int64s:
@@ -134,9 +143,8 @@ def _measured(ids: Int64s, since: datetime, types: Sequence[str]) -> Int64s:
     Its type is `NOTHING` where its installation began or ended since, or where it is no plain register.
     """
     steady = {f"{_INSTALLATION}__starts_at__lte": since, f"{_INSTALLATION}__ends_at__isnull": True}
-    is_fine = Q(**{f"{_CHANNEL}__shown_count__isnull": True}) | Q(**{f"{_CHANNEL}__shown_count__lte": 1})
     indices = [
-        When(is_fine, **steady, **{f"{_CHANNEL}__reading_type": code}, then=Value(index))
+        When(**steady, **{f"{_CHANNEL}__reading_type": code}, then=Value(index))
         for index, code in enumerate(_REGISTER_TYPES)
     ]
     still = Q(**{f"{_INSTALLATION}__ends_at__isnull": True}) | Q(**{f"{_INSTALLATION}__ends_at__gt": since})
@@ -145,6 +153,7 @@ def _measured(ids: Int64s, since: datetime, types: Sequence[str]) -> Int64s:
         .annotate(
             type_index=Case(*indices, default=Value(NOTHING), output_field=IntegerField()),
             digits=Coalesce(f"{_CHANNEL}__register_digits", Value(NOTHING)),
+            shown=Coalesce(f"{_CHANNEL}__shown_count", Value(0)),
         )
         .values_list(*_OWN, *_PLACE, *_KIND)
     )

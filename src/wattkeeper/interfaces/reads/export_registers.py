@@ -123,9 +123,16 @@ def _advances(
                 names.get(installation.channel_id, CHANNELS[facts.quantity]),
                 BASE_UNITS[unit_of(facts.quantity)],
                 _between(installation, standing, pairs),
-                int((installation.register_modulus or 0) * installation.step_milliwh),
+                modulus_milli=int((installation.register_modulus or 0) * installation.step_milliwh),
+                step_milli=_step_milli(installation),
             )
     return found
+
+
+def _step_milli(installation: ChannelInstallation) -> int:
+    """Return by what a register moves; 0 of one that files make, where they do not tell."""
+    step_milliwh = installation.shown_count * installation.step_milliwh
+    return int(step_milliwh) if step_milliwh > 1 else 0
 
 
 def _between(

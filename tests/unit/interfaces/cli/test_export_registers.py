@@ -123,7 +123,7 @@ def test_where_no_read_is_at_an_end_the_last_before_it_tells(
         END + timedelta(1),
     ]
     put(store, install(point, "M1"), [(at, 100 * k) for k, at in enumerate(times)], Source.LIVE)
-    assert [row[2:] for row in export(tmp_path)[0]] == [("000000", "000002", "A", 2_000_000)]
+    assert [row[2:] for row in export(tmp_path)[0]] == [("000000.00", "000002.00", "A", 2_000_000)]
 
 
 def test_a_read_of_a_person_or_a_file_parts_the_period(
@@ -173,9 +173,9 @@ def test_registers_of_rates_are_told_beside_their_total(
             put(store, channel, own)
     found, told, content = export(tmp_path)
     assert found == [
-        ("M1", "E1", "000050", "000052.02", "A", 40 * 2_020_000),
-        ("M1", "E1 T1", "999999.5", "000000.6", "A", 40 * 1_100_000),
-        ("M1", "E1 T2", "000007", "000007.92", "A", 40 * 920_000),
+        ("M1", "E1", "000050.00", "000052.02", "A", 40 * 2_020_000),
+        ("M1", "E1 T1", "999999.50", "000000.60", "A", 40 * 1_100_000),
+        ("M1", "E1 T2", "000007.00", "000007.92", "A", 40 * 920_000),
     ]
     assert told.count("nem13.one-read") == 1
     lines = [line.split(",") for line in content.decode().splitlines() if line.startswith("250")]
@@ -189,7 +189,7 @@ def test_an_exchange_is_two_records(point: UsagePoint, store: MemoryReadingStore
     found, told, _content = export(tmp_path)
     assert [row[:4] for row in found] == [
         ("M1", "E1", "000050.96", "000051.36"),
-        ("M2", "E1", "000000", "000001.52"),
+        ("M2", "E1", "000000.00", "000001.52"),
     ]
     assert (sum(row[-1] for row in found), told) == (1_920_000, "")
 
@@ -199,11 +199,11 @@ def test_what_can_not_be_told_is_said(point: UsagePoint, store: MemoryReadingSto
     put(store, channel, [(FIRST, 500), (END, 700)])
     put(store, channel, [(FIRST + timedelta(hours=1), 9000)], Source.FIELD, int(Flag.SUSPECT))
     found, told, _content = export(tmp_path)
-    assert [row[2:4] for row in found] == [("000005", "000007")]
+    assert [row[2:4] for row in found] == [("000005.00", "000007.00")]
     assert "nem13.read-kept-back" in told
     put(store, channel, [(FIRST + timedelta(hours=3), 90)], Source.FIELD)  # before 500: of no line
     found, told, _content = export(tmp_path)
-    assert [row[2:4] for row in found] == [("000005", "000007")]
+    assert [row[2:4] for row in found] == [("000005.00", "000007.00")]
     assert "2 suspect or impossible" in told
     own = {"usage_point": point, "tenant": point.tenant, "interval_s": 900}
     Series.objects.create(quantity="energy_export", **own)
