@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.readings.usual_power import WITHSTOOD_TIMES
 
 BACKWARDS = -1
 JUMP = -2
@@ -24,15 +25,17 @@ def register_advance(previous: Int64s, current: Int64s, modulus: int | None, adv
     """Return how many counts a register went forward between two values, element by element.
 
     A smaller value is a rollover (``current - previous + modulus``) only where the service can carry that
-    much in the time, `advance_max`; else the result is BACKWARDS. A larger value beyond `advance_max` is a
-    JUMP. Rule V07 (Oracle, Itron: register advance with dials and a daily maximum).
+    much in the time, `advance_max`; else the result is BACKWARDS. A larger value beyond what the service
+    withstands, `WITHSTOOD_TIMES` as much, is a JUMP. Rule V07 (Oracle, Itron: register advance with
+    dials and a daily maximum).
     """
     advance = current - previous
     is_lower = advance < 0
     if modulus is not None:
         advance = np.where(is_lower, advance + modulus, advance)
     impossible = np.where(is_lower, BACKWARDS, JUMP)
-    return np.where((advance < 0) | (advance > advance_max), impossible, advance)
+    most = np.where(is_lower, advance_max, WITHSTOOD_TIMES * advance_max)
+    return np.where((advance < 0) | (advance > most), impossible, advance)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

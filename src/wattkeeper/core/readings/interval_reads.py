@@ -27,6 +27,7 @@ from wattkeeper.core.readings.knots import INT64_SAFE, rest_of_counts, scale_cou
 from wattkeeper.core.readings.rollups import find_day_firsts
 from wattkeeper.core.readings.settle import is_untrusted, settle_reads, take
 from wattkeeper.core.readings.told import read_told
+from wattkeeper.core.readings.usual_power import WITHSTOOD_TIMES
 
 _KEPT_FLAGS = int(INTERVAL_FLAGS | Flag.ROLLOVER)
 
@@ -49,7 +50,7 @@ def collect_intervals(
     An interval in which a meter was exchanged is the sum of what both meters hold of it (method EXCHANGE),
     MISSING and a ``readings.exchange-read-missing`` finding where one of them holds nothing. A multiplier
     change inside an interval is shared out by time: ESTIMATED, EXCHANGE and
-    ``readings.multiplier-read-missing``. A negative value, or more than the service can carry, is a
+    ``readings.multiplier-read-missing``. A negative value, or more than the service withstands, is a
     ``readings.out-of-range`` finding and not used, nor are untrusted reads. What a file calls estimated,
     edited or foreseen has that provenance (told.py). No register brackets a gap here, so its energy is
     unknown; a position is the sum since the window began, known beside measured intervals.
@@ -60,7 +61,7 @@ def collect_intervals(
         raise InvalidWindow("readings.window", from_s=from_s, to_s=to_s, interval_s=interval_s)
     boundaries = np.arange(from_s, to_s + 1, interval_s, dtype=np.int64)
     sheet = _Sheet.over(boundaries, interval_s)
-    limit_milliwh = power_max_w * 1000 * interval_s // 3600
+    limit_milliwh = WITHSTOOD_TIMES * power_max_w * 1000 * interval_s // 3600
     for installation in installations:
         own, found = _select(installation, reads.get(installation.channel_id), sheet)
         sheet.findings += found

@@ -18,6 +18,7 @@ from wattkeeper.core.readings.intervals import INTERVAL_FLAGS, START_FLAGS
 from wattkeeper.core.readings.knots import INT64_SAFE
 from wattkeeper.core.readings.plain_table import UNKNOWN, GapColumns, IntervalTable
 from wattkeeper.core.readings.settle import is_untrusted
+from wattkeeper.core.readings.usual_power import WITHSTOOD_TIMES
 
 Mask = NDArray[np.bool_]
 NO_MODULUS = 0
@@ -241,10 +242,9 @@ def _is_stray(facts: PlainFacts, reads: ReadTable, place: int) -> bool:
         return elapsed_s * power // (3600 * int(facts.numerator[row])) + 1
 
     def follows(first: int, then: int, elapsed_s: int) -> bool:
-        advance = then - first
-        if advance < 0 and modulus != NO_MODULUS:
-            advance += modulus
-        return 0 <= advance <= most(elapsed_s)
+        if then < first:
+            return modulus != NO_MODULUS and then - first + modulus <= most(elapsed_s)
+        return then - first <= WITHSTOOD_TIMES * most(elapsed_s)
 
     if not at_s[0] < at_s[1] < at_s[2] or at_s[2] - at_s[0] >= ELAPSED_MAX_S:
         return False

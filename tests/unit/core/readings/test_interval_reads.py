@@ -46,7 +46,7 @@ def test_what_is_missing_stays_missing() -> None:
 
 
 def test_impossible_values_are_not_used() -> None:
-    found = collect((0, -1), (1, 1001), (2, 25), (3, 26))
+    found = collect((0, -1), (1, 2001), (2, 50), (3, 51))
     assert found.provenance.tolist() == [0, 0, 1, 0]
     assert [finding.rule for finding in found.findings] == ["readings.out-of-range"] * 3
 
