@@ -14,7 +14,16 @@ import pytest
 from django.db import transaction
 
 from conformance.stores import running_store
-from conformance.verify_plants import HOME_DAY, HOME_NOON_SQL, OCTOBER_PLANTS, PLANTS, ROLL_UP, Plant, unguard
+from conformance.verify_plants import (
+    HOME_DAY,
+    HOME_NOON_SQL,
+    OCTOBER_PLANTS,
+    PLANTS,
+    RATE_DAY,
+    ROLL_UP,
+    Plant,
+    unguard,
+)
 from conformance.verify_world import World, make_world
 from console_street import derive
 from relational import LONG_AGO, NOW
@@ -169,13 +178,8 @@ def test_when_a_run_of_an_earlier_release_could_be_read_is_not_proved_and_it_is_
 
 def test_the_rates_of_a_day_come_to_the_day(world: World) -> None:
     """Of days that were derived again since the contract holds; one rate is a watt-hour short on the last."""
-    day = "starts_at >= '2026-10-09 16:00:00' AND starts_at < '2026-10-12 16:00:00'"
+    derive_three_days(world)
     home = f"series_id = {world.home.series_id}"
-    world.alter("measurement", f"DELETE WHERE {home} AND {day}")
-    span = (int(LONG_AGO.timestamp()), int(NOW.timestamp()))
-    channel = Channel.objects.get(meter_id=world.home.meter_id, reading_type="energy_import_register_kwh")
-    mark_dirty(tenant_id=world.tenant_id, now=NOW, reason="test", channels={channel.id: span})
-    derive(world.store, world.tenant_id)
     (check,) = (check for check in world.verify() if check.name == "values.rates")
     assert (check.examined_count, check.faults) == (3, [])
     late = f"{home} AND starts_at = '2026-10-11 16:00:00'"
@@ -192,6 +196,53 @@ def test_the_rates_of_a_day_come_to_the_day(world: World) -> None:
     world.store.execute(f"INSERT INTO roll_up SELECT {later} FROM roll_up WHERE grain = 1 AND {late}")
     (check,) = (check for check in world.verify() if check.name == "values.rates")
     assert (check.examined_count, check.faults) == (2, []), "it was another calendar's when the day changed"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "energy_milliwh = energy_milliwh + if(rate_index = 0, 1000, -1000)",
+        "held_count = held_count + if(rate_index = 0, 1, -1)",
+        "expected_count = expected_count + 1",
+        "loose_count = 1",
+        "estimated_milliwh = 1",
+    ],
+    ids=["energy", "held", "expected", "loose", "estimated"],
+)
+def test_a_day_that_is_shared_otherwise_among_its_rates_is_a_fault(world: World, change: str) -> None:
+    """What they come to is right: each is recounted from the values in its hours."""
+    derive_three_days(world)
+    late = f"series_id = {world.home.series_id} AND starts_at = '2026-10-11 16:00:00'"
+    world.alter("rate_day", f"UPDATE {change} WHERE {late} AND rate_index IN (0, 1)")
+    (check,) = (check for check in world.verify() if check.name == "values.rates")
+    place = {"series_id": world.home.series_id, "date": "2026-10-12"}
+    assert [
+        (fault.code, fault.place["rate_index"], fault.place | place == fault.place) for fault in check.faults
+    ] == [("verify.rate-wrong", 0, True), ("verify.rate-wrong", 1, True)]
+
+
+def test_rates_that_changed_places_are_a_fault(world: World) -> None:
+    derive_three_days(world)
+    other = "if(rate_index = 0, 1, if(rate_index = 1, 0, rate_index)) AS other"
+    columns = RATE_DAY.replace("rate_index", other)
+    world.store.execute("CREATE TABLE swapped AS rate_day")
+    world.store.execute(f"INSERT INTO swapped SELECT {columns} FROM rate_day")
+    world.store.execute("TRUNCATE TABLE rate_day")
+    world.store.execute("INSERT INTO rate_day SELECT * FROM swapped")
+    world.store.execute("DROP TABLE swapped SYNC")
+    (check,) = (check for check in world.verify() if check.name == "values.rates")
+    assert {fault.code for fault in check.faults} == {"verify.rate-wrong"}
+    assert {fault.place["date"] for fault in check.faults} == {"2026-10-10", "2026-10-11", "2026-10-12"}
+
+
+def derive_three_days(world: World) -> None:
+    """Derive three days of the first home again, now that a contract holds: only then they have rates."""
+    days = "starts_at >= '2026-10-09 16:00:00' AND starts_at < '2026-10-12 16:00:00'"
+    world.alter("measurement", f"DELETE WHERE series_id = {world.home.series_id} AND {days}")
+    span = (int(LONG_AGO.timestamp()), int(NOW.timestamp()))
+    channel = Channel.objects.get(meter_id=world.home.meter_id, reading_type="energy_import_register_kwh")
+    mark_dirty(tenant_id=world.tenant_id, now=NOW, reason="test", channels={channel.id: span})
+    derive(world.store, world.tenant_id)
 
 
 def test_what_is_issued_while_it_looks_is_no_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

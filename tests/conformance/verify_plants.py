@@ -43,6 +43,10 @@ ROLL_UP = (
     "tenant_id, grain, series_id, starts_at, run_id, expected_count, energy_milliwh, measured_count,"
     " estimated_count, edited_count, derived_count, projected_count"
 )
+RATE_DAY = (
+    "tenant_id, series_id, starts_at, calendar_id, rate_index, run_id, expected_count, held_count,"
+    " estimated_count, loose_count, energy_milliwh, estimated_milliwh"
+)
 
 
 def lost_part_of_reads(world: World) -> list[Found]:

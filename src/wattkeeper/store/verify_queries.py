@@ -5,6 +5,7 @@ from typing import Any
 
 from wattkeeper.core.kernel.quality import Flag
 from wattkeeper.store.queries import integers
+from wattkeeper.store.rate_days import FIGURES, SUMS
 from wattkeeper.store.receipts import EARLIER_FRAME_MIX, FRAME_MIX, READ_MIX
 from wattkeeper.store.run_mixes import MIX_MODULUS, VALUE_MIX
 
@@ -222,17 +223,15 @@ def strays(
 
 
 def rate_days(tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> str:
-    """What the current rows of a calendar's rates come to, by series and day that starts in the span."""
-    figures = "held_count", "estimated_count", "energy_milliwh"
-    sums = ", ".join(f"toInt64(sum(rate_day.{name})) AS {name}" for name in figures)
+    """The current rows of calendars' rates of days that start in the span, by series, day, calendar, rate."""
+    figures = ", ".join(f"toInt64(rate_day.{name}) AS {name}" for name in (*FIGURES, *SUMS))
     return (
         "SELECT series_id, toInt64(toUnixTimestamp(starts_at)) AS starts_at_s, calendar_id,"
-        f" max(rate_day.run_id) AS run_id, {sums} FROM (SELECT * FROM rate_day"
+        f" toInt64(rate_day.rate_index) AS rate_index, run_id, {figures} FROM rate_day"
         f" WHERE tenant_id = {int(tenant_id)} AND series_id IN {integers(series_ids)}"
         f" AND toUnixTimestamp(starts_at) >= {int(from_s)} AND toUnixTimestamp(starts_at) < {int(to_s)}"
-        " ORDER BY series_id, starts_at, calendar_id, rate_index, run_id DESC"
-        " LIMIT 1 BY series_id, starts_at, calendar_id, rate_index) AS rate_day"
-        f" GROUP BY series_id, starts_at, calendar_id ORDER BY series_id, starts_at_s, calendar_id{_ARROW}"
+        " ORDER BY series_id, starts_at, calendar_id, rate_day.rate_index, run_id DESC"
+        f" LIMIT 1 BY series_id, starts_at, calendar_id, rate_day.rate_index{_ARROW}"
     )
 
 

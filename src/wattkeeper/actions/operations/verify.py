@@ -105,7 +105,7 @@ def _verify(
         ),
         ("values.registers", over(check_balance, sampled, sample_count)),
         ("values.roll-ups", over(check_roll_ups, series)),
-        ("values.rates", over(check_rates, series)),
+        ("values.rates", over(lambda scope, check: check_rates(scope, check, ports_of), series)),
         ("values.latest", lambda check, _: check_latest(check, store, away_spans(places.archive))),
         ("values.field-reads", over(check_field_reads, len(tenant_ids))),
         ("tariffs", over(check_tariffs, len(tenant_ids))),
