@@ -3,8 +3,12 @@
 OBIS codes (IEC 62056-6-1), as MSCONS has them: C.D.E with the medium electricity (1) and a channel before
 them or without, F behind them or not; all six in dots as DLMS writes them. C is 1 and 2 for active energy
 imported and exported, 3 and 4 for reactive, other numbers for single phases, quadrants and net sums; behind a
-D of 8 (what a register shows) or 9 (of a period) E is the rate, 0 for all of them. In codes of other media,
-such as gas and heat, the groups mean something else: they are names as any other.
+D of 8 (what a register shows) or 9 (of a period) E is the rate, 0 for all of them. D is a time integral, or
+else a demand, a mean, what an instant has; F counts billing periods, 255 is none of them: the value now. In
+codes of other media, such as gas and heat, the groups mean something else: they are names as any other.
+
+Of a Green Button or IEC 61968-9 reading whose direction is neither forward nor reverse the channel is named
+by it (espi.py): both directions together, their difference, a quadrant.
 """
 
 import re
@@ -13,12 +17,16 @@ _NEM12_EXPORT = re.compile(r"[BK][0-9A-Z]?", re.ASCII | re.IGNORECASE)  # not "B
 _RATE = re.compile(r"(.+) T([1-4])", re.ASCII)
 _OBIS = re.compile(
     r"(?P<stream>(?P<medium>0{0,2}1[-.]\d{1,3}[:.])?(?P<c>\d{1,3})\.(?P<d>\d{1,3})\.)(?P<e>\d{1,3})"
-    r"(?:[*&]\d{1,3}|(?(medium)\.\d{1,3}|\.255))?",  # "10.0.0.1" is a name
+    r"(?:[*&](?P<f>\d{1,3})|(?(medium)\.(?P<g>\d{1,3})|\.255))?",  # "10.0.0.1" is a name
     re.ASCII,
 )
 _RATED = (8, 9)
+_INTEGRALS = (8, 9, 10, 17, 18, 19, 20, 29, 30, 58)
+_NOW = ("", "255")
 _EXPORT_CODES = (2, 4, 10)
 _TOTALS = {"Wh": (1, 2), "varh": (3, 4), "VAh": (9, 10)}
+_MIXED = re.compile(r"(net|both|direction-[1-9]\d?)(?:-.*)?", re.ASCII | re.IGNORECASE)
+_REACTIVE_IMPORT, _REACTIVE_EXPORT = "direction-5", "direction-13"  # quadrants 1 and 2, 3 and 4
 _EXPORT_WORDS = re.compile(r"export|einspeis|feed-?in|反向|上网", re.IGNORECASE)
 
 
@@ -39,10 +47,21 @@ def is_export(channel: str) -> bool:
     code = _OBIS.fullmatch(channel)
     if code:
         return int(code["c"]) in _EXPORT_CODES
+    mixed = _MIXED.fullmatch(channel)
+    if mixed:
+        return mixed[1].lower() == _REACTIVE_EXPORT
     return bool(_NEM12_EXPORT.fullmatch(channel) or _EXPORT_WORDS.search(channel))
 
 
 def is_part(channel: str, unit: str) -> bool:
-    """Whether a channel's OBIS code says that it is not all of the energy of one direction: see above."""
+    """Whether a channel's OBIS code or direction says that it is not the energy of one direction: see above."""
+    if mixed := _MIXED.fullmatch(channel):
+        return unit != "varh" or mixed[1].lower() not in (_REACTIVE_IMPORT, _REACTIVE_EXPORT)
     code = _OBIS.fullmatch(channel)
     return code is not None and int(code["c"]) not in _TOTALS.get(unit, ())
+
+
+def is_counted_now(channel: str) -> bool:
+    """Whether a channel's OBIS code, where it is one, is of energy, and not up to an earlier billing period."""
+    code = _OBIS.fullmatch(channel)
+    return code is None or (int(code["d"]) in _INTEGRALS and (code["f"] or code["g"] or "") in _NOW)

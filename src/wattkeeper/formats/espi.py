@@ -35,7 +35,7 @@ UNITS = {
     "132": "BTU",
     "0": "",
 }
-DIRECTIONS = {"1": "import", "19": "export", "4": "net", "20": "total"}
+DIRECTIONS = {"1": "import", "19": "export", "4": "net", "20": "both"}
 REGISTER_BEHAVIOURS = ("1", "2", "3", "9")
 AMOUNTS = ("Wh", "varh", "VAh", "m3", "therm", "J", "BTU")  # what no single instant has
 TYPE_FIELDS = (

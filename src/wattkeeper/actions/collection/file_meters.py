@@ -28,7 +28,7 @@ from wattkeeper.data.registry.installed import keep_told
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
 from wattkeeper.data.registry.quantities import QUANTITY_OF_RATE, QUANTITY_OF_READING_TYPE
 from wattkeeper.formats.api import IntervalBlock, RowError
-from wattkeeper.formats.channels import is_export, is_part, split_rate
+from wattkeeper.formats.channels import is_counted_now, is_export, is_part, split_rate
 from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.ranges import INSTANT_MAX_S
@@ -348,11 +348,13 @@ def _reading_type(block: IntervalBlock) -> str:
 
     Of registers that count one rate alone those of imported active energy are kept apart.
 
-    :raises WattkeeperError: ``imports.unit-not-kept`` for what is no energy, ``imports.part-not-kept`` for
-        what is some of it, as of another rate or of one phase
+    :raises WattkeeperError: ``imports.unit-not-kept`` and ``imports.not-counted-now`` for what is no energy,
+        ``imports.part-not-kept`` for what is some of it, as of another rate or of one phase
     """
     if block.unit not in _UNITS:
         raise WattkeeperError("imports.unit-not-kept", unit=block.unit, channel=block.channel)
+    if not is_counted_now(block.channel):
+        raise WattkeeperError("imports.not-counted-now", channel=block.channel)
     quantity, unit = _UNITS[block.unit]
     kind = "interval" if block.interval_s else "register"
     name = f"{quantity}_{'export' if is_export(block.channel) else 'import'}"

@@ -1,0 +1,60 @@
+"""Channels that a file names or points at: what is not the energy of one direction up to now is refused."""
+
+import pytest
+
+from relational import NOW, People
+from unit.actions.test_import import row, send
+from unit.formats.test_espi import feed, reading
+from unit.formats.test_iec61968 import message
+from unit.formats.test_iec61968 import reading as interval_reading
+from wattkeeper.actions.collection.import_file import import_file
+from wattkeeper.actions.services import Services
+from wattkeeper.data.registry.models import Series
+from wattkeeper.formats.api import LossList
+from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.files import read_file, write_file
+from wattkeeper.store.memory import MemoryReadingStore
+
+NOT_NOW = (
+    *("1.8.0*01", "1.8.0&07", "1-0:1.8.0*00", "1-0:1.8.1*99", "1.0.1.8.0.1", "2.8.0*12"),  # billing periods
+    *("3.1.2", "1-0:1.6.0", "1.7.0", "1-0:2.4.0*255", "1-0:1.25.0"),  # demands, means, instants
+)
+
+
+@pytest.mark.parametrize("length", [",0,", ",3600,"])
+@pytest.mark.parametrize("channel", NOT_NOW)
+def test_what_no_register_counts_now_is_refused(
+    ours: People, services: Services, store: MemoryReadingStore, channel: str, length: str
+) -> None:
+    own = row(2, 0, "1", channel=channel).replace(",3600,", length)
+    total = row(2, 0, "2", channel="1.8.0*255").replace(",3600,", length)
+    assert send(ours, services, own, total) == (1, 1, ["imports.not-counted-now"])
+    assert store.counts(ours.tenant.id).raw_reads == 1
+
+
+DIRECTIONS = {  # of ESPI and IEC 61968-9: what becomes of Wh and of varh
+    "1": ("energy_import", "energy_reactive_import"),
+    "19": ("energy_export", "energy_reactive_export"),
+    "5": (None, "energy_reactive_import"),
+    "13": (None, "energy_reactive_export"),
+    **dict.fromkeys(("2", "3", "4", "7", "8", "9", "10", "11", "12", "14"), (None, None)),
+    **dict.fromkeys(("15", "16", "17", "18", "20", "21"), (None, None)),
+}
+
+
+@pytest.mark.parametrize("uom", ["72", "73"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("form", ["espi", "iec61968"])
+def test_what_is_of_both_directions_is_not_taken_for_import(
+    ours: People, services: Services, form: str, direction: str, uom: str
+) -> None:
+    if form == "espi":
+        wh = f"<uom>{uom}</uom><powerOfTenMultiplier>0</powerOfTenMultiplier>"
+        content = feed(reading(1_793_577_600), kind=f"{wh}<flowDirection>{direction}</flowDirection>")
+    else:
+        content = message(interval_reading(), kind=f"0.0.2.4.{direction}.1.12.0.0.0.0.0.0.0.0.3.{uom}.0")
+    wanted = DIRECTIONS[direction][uom == "73"]
+    for each in (content, b"".join(write_file("csv", read_file(content, CsvOptions()).blocks, LossList()))):
+        told = import_file(actor=ours.operator, now=NOW, services=services, content=each, label="f")
+        assert [error.code for error in told.errors] == ([] if wanted else ["imports.part-not-kept"])
+        assert list(Series.objects.values_list("quantity", flat=True)) == ([wanted] if wanted else [])
