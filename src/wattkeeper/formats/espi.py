@@ -36,7 +36,7 @@ UNITS = {
     "0": "",
 }
 DIRECTIONS = {"1": "import", "19": "export", "4": "net", "20": "both"}
-REGISTER_BEHAVIOURS = ("1", "2", "3", "9")
+REGISTER_BEHAVIOURS = ("1", "2", "3", "9", "13", "14")  # bulk, cumulative, summation, latching, bounded
 AMOUNTS = ("Wh", "varh", "VAh", "m3", "therm", "J", "BTU")  # what no single instant has
 TYPE_FIELDS = (
     "accumulationBehaviour",

@@ -201,7 +201,7 @@ def _guess(
     questions += ["unit"] * any(_unit_of(titles[at]) is None for at in values_at)
     cells = [columns[at][row].strip() for at in values_at for row in range(len(columns[at]))]
     questions += ["decimal_mark"] * _is_mark_unsure(cells)
-    words = sorted(set(columns[named["quality"]])) if named["quality"] is not None else []
+    words = _quality_words(columns, named["quality"])
     questions += ["qualities"] * any(words)
     mapping = Mapping(
         time=tuple(names[at] for at in time_at),
@@ -214,6 +214,7 @@ def _guess(
         interval_s=Place(constant=str(interval_s or 900)),
         usage_point=_place(names, named["usage_point"], "UP-1"),
         meter_serial=_place(names, named["meter_serial"], ""),
+        qualities={"": "raw"} if "" in words else {},
         blank="missing",
     )
     return mapping, questions
@@ -240,7 +241,7 @@ def _guess_days(
     first, *behind = (names[at] for at in day)
     channel, quality = _place(names, named["channel"], "import"), _place(names, named["quality"], "raw")
     values = ValueColumn(first, channel, _place(names, named["unit"], unit or "kWh"), quality, tuple(behind))
-    words = set(columns[named["quality"]]) if named["quality"] is not None else set()
+    words = _quality_words(columns, named["quality"])
     is_asked = {
         "label": not is_label_sure,
         "zone": True,
@@ -262,6 +263,7 @@ def _guess_days(
         interval_s=Place(constant=str(interval_s)),
         usage_point=_place(names, named["usage_point"], "UP-1"),
         meter_serial=_place(names, named["meter_serial"], ""),
+        qualities={"": "raw"} if "" in words else {},
         blank="missing",
     )
     return mapping, [question for question, is_one in is_asked.items() if is_one]
@@ -358,6 +360,10 @@ def _named(header: Sequence[str], words: Sequence[str]) -> int | None:
             if name.strip().lower() == word:
                 return at
     return None
+
+
+def _quality_words(columns: Sequence[Sequence[str]], at: int | None) -> set[str]:
+    return set() if at is None else {cell.strip() for cell in columns[at]}
 
 
 def _unit_of(name: str) -> str | None:

@@ -128,6 +128,14 @@ def test_energy_of_no_length_is_no_register_unless_its_type_says_so(behaviour: s
     assert [block.interval_s for block in parsed.blocks] == [0] * is_read
 
 
+@pytest.mark.parametrize("behaviour", ["1", "2", "3", "9", "13", "14"])
+def test_what_a_register_shows_is_not_used_in_the_time_it_is_told_with(behaviour: str) -> None:
+    said = f"<accumulationBehaviour>{behaviour}</accumulationBehaviour>"
+    blocks = read_espi(feed(reading(900, 10_001_000), kind=said + WH.format(flow=1))).blocks
+    assert [block.interval_s for block in blocks] == [0]
+    assert rows_of(read_espi(b"".join(write_espi(blocks, LossList()))).blocks) == rows_of(blocks)
+
+
 def test_too_fine_for_thousandths() -> None:
     kind = WH.format(flow=1).replace(">0<", ">-6<")
     parsed = read_espi(feed(reading(900, 5), reading(1800, 5000), kind=kind))

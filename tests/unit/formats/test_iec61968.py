@@ -75,7 +75,10 @@ PLACES = {
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(
     ("accumulation", "length_s"),
-    [("1", 0), ("2", 0), ("3", 0), ("9", 0), ("4", 900), ("0", None), ("6", None), ("12", None)],
+    [
+        *((register, 0) for register in ("1", "2", "3", "9", "13", "14")),
+        *(("4", 900), ("0", None), ("6", None), ("12", None)),
+    ],
 )
 def test_the_type_says_what_is_a_register(place: str, accumulation: str, length_s: int | None) -> None:
     """What an interval used is no register, and what a register shows is not used in an interval.

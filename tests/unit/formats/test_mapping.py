@@ -18,7 +18,8 @@ from wattkeeper.formats.csv_intervals import CsvOptions, read_csv
 from wattkeeper.formats.files import read_file
 from wattkeeper.formats.mapping import PLAIN, Mapping, Place, ValueColumn, parse_mapping
 from wattkeeper.formats.mapping_detect import detect_mapping
-from wattkeeper.formats.table_head import detect_content
+from wattkeeper.formats.mapping_roles import compose, decompose
+from wattkeeper.formats.table_head import columns_of, detect_content, read_head
 
 EXPORT = (
     "Lastgang Export\n"
@@ -330,3 +331,26 @@ def test_a_guess_never_raises_anything_else(content: bytes) -> None:
         except FormatError as error:
             is_told = error.code == "mapping.not-found"
         assert is_told
+
+
+@pytest.mark.parametrize("is_wide", [False, True])
+@pytest.mark.parametrize("word", ["", "W"])
+def test_a_blank_quality_is_guessed_to_say_nothing(word: str, is_wide: bool) -> None:
+    """A column of blanks was taken for one of words that nobody knows: not a row was read."""
+    if is_wide:
+        hours = ",".join(f"{hour:02}:00" for hour in range(24))
+        rows = [f"2026-03-0{day},UP,{said},{'1,' * 23}1" for day, said in ((1, ""), (2, " "), (3, word))]
+        text = "\n".join([f"date,nmi,status,{hours}", *rows, ""])
+    else:
+        rows = [f"2026-03-01T0{hour}:00Z,{hour},{said}" for hour, said in ((0, ""), (1, " "), (2, word))]
+        text = "\n".join(["time,kWh,status", *rows, ""])
+    found = detect_mapping(text.encode())
+    assert ("qualities" in found.questions) == bool(word)
+    by_hand = decompose(found.mapping, columns_of(read_head(text.encode(), ","), 1))
+    for how in (found.mapping, parse_mapping(found.mapping.to_json()), compose(*by_hand)):
+        parsed = read_file(text.encode(), how)
+        assert [error.code for error in parsed.errors] == ["csv.quality-unknown"] * bool(word)
+        assert sum(len(block.value_milli) for block in parsed.blocks) == (24 if is_wide else 1) * (
+            3 - bool(word)
+        )
+        assert {*parsed.blocks[0].provenance.tolist()} == {Provenance.MEASURED}
