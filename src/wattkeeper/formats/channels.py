@@ -54,7 +54,7 @@ def is_export(channel: str) -> bool:
 
 
 def is_part(channel: str, unit: str) -> bool:
-    """Whether a channel's OBIS code or direction says that it is not the energy of one direction: see above."""
+    """Whether a channel's OBIS code or direction says that it is not all energy of one way: see above."""
     if mixed := _MIXED.fullmatch(channel):
         return unit != "varh" or mixed[1].lower() not in (_REACTIVE_IMPORT, _REACTIVE_EXPORT)
     code = _OBIS.fullmatch(channel)
@@ -62,6 +62,6 @@ def is_part(channel: str, unit: str) -> bool:
 
 
 def is_counted_now(channel: str) -> bool:
-    """Whether a channel's OBIS code, where it is one, is of energy, and not up to an earlier billing period."""
+    """Whether a channel's OBIS code, where it is one, is of energy up to now, not to an earlier period."""
     code = _OBIS.fullmatch(channel)
     return code is None or (int(code["d"]) in _INTEGRALS and (code["f"] or code["g"] or "") in _NOW)
