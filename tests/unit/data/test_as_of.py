@@ -17,26 +17,33 @@ from relational import NOW, People, Street
 from vee_world import AT, World
 from wattkeeper.actions.findings.close_finding import close_finding
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
+from wattkeeper.actions.registry.exchange_meter import exchange_meter
+from wattkeeper.actions.registry.install_meter import install_meter
+from wattkeeper.actions.registry.remove_meter import remove_meter
+from wattkeeper.actions.registry.retire_meter import retire_meter
 from wattkeeper.actions.registry.set_topology import set_topology
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.add_rule_set import add_rule_set
 from wattkeeper.actions.vee.assign_rule_set import assign_rule_set
 from wattkeeper.actions.vee.decide_edit import withdraw_edit
+from wattkeeper.actions.virtual.add_virtual_meter import add_virtual_meter
 from wattkeeper.actions.virtual.nodes import BELONGINGS, add_node, set_belonging
+from wattkeeper.actions.virtual.set_formula import set_formula
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.alarms import past
 from wattkeeper.data.alarms.groups import list_finding_groups
 from wattkeeper.data.alarms.queries import list_findings
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.collection.queries import begin_run, end_run, get_run_as_of
-from wattkeeper.data.registry.models import Series
+from wattkeeper.data.registry.models import Series, UsagePoint
 from wattkeeper.data.virtual import nodes
 from wattkeeper.data.virtual.nodes import ROOT, TREES
 from wattkeeper.interfaces.reads.aggregation import GRAINS, Question, add_up
 from wattkeeper.interfaces.reads.versions import interval_history, rules_between, run_as_of
+from wattkeeper.interfaces.web.console.reads_overview import site_days
 from wattkeeper.store.memory import MemoryReadingStore
 
-MINUTE = timedelta(minutes=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 SPAN = to_seconds(NOW - timedelta(days=3)), to_seconds(NOW)
 
@@ -81,6 +88,8 @@ def everything(world: World, as_of: datetime | None = None) -> list[object]:
     """Return all that is offered as of an instant: values, energy by each grain, findings."""
     run_id = run_as_of(tenant_id=world.people.tenant.id, at=as_of)
     energies = [energy(world, grain, as_of) for grain in GRAINS]
+    own = {"tenant_id": world.people.tenant.id, "now": world.now, "as_of": as_of}
+    energies += site_days(world.store, **own, days_count=40)
     return [state_hash(world, run_id), energies, findings(world, as_of)]
 
 
@@ -131,7 +140,7 @@ def lived(world: World) -> dict[datetime, list[object]]:
 
 def watched(world: World, steps: Sequence[Step]) -> dict[datetime, list[object]]:
     """Return what was known before, between and after steps, each derived some seconds later."""
-    then = {world.now - MINUTE: everything(world)}
+    then = {world.now: everything(world)}
     for step in steps:
         world.now += MINUTE
         step()
@@ -267,6 +276,61 @@ def test_what_belongs_where_now_is_not_told_for_then(world: World, monkeypatch: 
     monkeypatch.setattr(nodes, "_linked", lambda *given: linked(*given[:3], None, *given[4:]))
     with pytest.raises(AssertionError):
         test_energy_as_of_goes_where_it_belonged_then(world)
+
+
+def test_what_is_due_as_of_is_of_the_meters_that_were_told_by_then(world: World) -> None:
+    """Meters come, go and are exchanged from days in the past on; a formula is set anew and taken away."""
+    actor, street = world.people.operator, world.street
+    read = {"final_read": 1, "initial_read": 1}
+    other = {"meter_id": street.other_meter_id}
+    virtual = {"site_id": street.site_id, "code": "V", "name": "V", "formula": "[U1]", "at": NOW - 2 * DAY}
+
+    def add(own: dict[str, Any]) -> None:
+        add_virtual_meter(actor=own["actor"], now=own["now"], **virtual)
+
+    def set_to(formula: str, days: int, own: dict[str, Any]) -> None:
+        point_id = UsagePoint.objects.get(code="V").id
+        of_v = {"usage_point_id": point_id, "formula": formula, "at": NOW - days * DAY}
+        set_formula(actor=own["actor"], now=own["now"], **of_v)
+
+    steps: list[Callable[[dict[str, Any]], object]] = [
+        lambda own: install_meter(**other, usage_point_id=street.other_point_id, at=NOW - 9 * DAY, **own),
+        lambda own: remove_meter(**other, at=NOW - 4 * DAY, **own),
+        lambda own: exchange_meter(
+            meter_id=street.meter_id, new_meter_id=street.other_meter_id, at=NOW - 3 * DAY, **read, **own
+        ),
+        add,
+        partial(set_to, "[U1] * 2", 3),
+        partial(set_to, "", 3),
+        partial(set_to, "[U1] * 3", 5),
+        lambda own: retire_meter(actor=own["actor"], now=own["now"], **other, at=NOW - 1 * DAY),
+    ]
+
+    def due(as_of: datetime | None = None) -> list[int]:
+        days = {"first_date": (NOW - 12 * DAY).date(), "end_date": NOW.date()}
+        asked = Question("site", ROOT, "day", **days, kinds=("CUSTOMER", "VIRTUAL"))
+        own = {"tenant_id": world.people.tenant.id, "now": world.now, "as_of": as_of}
+        return add_up(world.store, question=asked, **own).due_count.sum(axis=0).tolist()
+
+    then = {world.now: due()}
+    for step in steps:
+        world.now += MINUTE
+        step({"actor": actor, "now": world.now, "services": world.services})
+        then[world.now] = due()
+    assert {at: due(at) for at in then} == then
+    assert len({str(known) for known in then.values()}) == 7  # an exchange and another formula change nothing
+
+
+@pytest.mark.parametrize("name", ["_installed", "_linked"])
+def test_what_is_due_by_what_is_told_now_is_seen(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    real = getattr(nodes, name)
+    monkeypatch.setattr(
+        nodes, name, lambda *given: real(*(None if isinstance(each, datetime) else each for each in given))
+    )
+    with pytest.raises(AssertionError):
+        test_what_is_due_as_of_is_of_the_meters_that_were_told_by_then(world)
 
 
 def test_what_belonged_where_is_looked_up_not_looked_through(world: World) -> None:

@@ -64,7 +64,7 @@ def _exchange(
     if old.id == new.id:
         raise WattkeeperError("meters.same", serial_number=old.serial_number)
     entry.subject = f"meter:{old.id}"
-    ended = end_installation(old, at=at)
+    ended = end_installation(old, at=at, now=now)
     begun = begin_installation(new, ended.usage_point, at=at, now=now)
     keep_display_read(old, final_read, at=at, now=now)
     keep_display_read(new, initial_read, at=at, now=now)

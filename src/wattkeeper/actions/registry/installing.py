@@ -8,6 +8,7 @@ from wattkeeper.actions.registry.meter_checks import check_log
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period
 from wattkeeper.data.collection.windows import mark_dirty
+from wattkeeper.data.registry.installed import keep_told
 from wattkeeper.data.registry.models import Installation, Meter, Series, UsagePoint
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
 
@@ -42,7 +43,7 @@ def begin_installation(
     return installation
 
 
-def end_installation(meter: Meter, *, at: datetime) -> Installation:
+def end_installation(meter: Meter, *, at: datetime, now: datetime) -> Installation:
     """Take a meter away from where it is.
 
     :raises WattkeeperError: ``installations.none``, ``installations.period``
@@ -54,6 +55,7 @@ def end_installation(meter: Meter, *, at: datetime) -> Installation:
         raise WattkeeperError(
             "installations.period", starts_at=current.starts_at.isoformat(), ends_at=at.isoformat()
         )
+    keep_told(current, now=now)
     current.ends_at = at
     current.save(update_fields=["ends_at"])
     meter.state = Meter.State.STOCK

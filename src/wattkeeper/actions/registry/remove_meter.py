@@ -38,7 +38,7 @@ def _remove(
     check_instant(at, now=now)
     meter = own(Meter, meter_id, actor=actor)
     entry.subject = f"meter:{meter.id}"
-    installation = end_installation(meter, at=at)
+    installation = end_installation(meter, at=at, now=now)
     entry.detail = {"usage_point_id": installation.usage_point_id, "at": at, "final_read": final_read}
     if final_read is not None:
         keep_display_read(meter, final_read, at=at, now=now)

@@ -21,7 +21,7 @@ def retire_meter(entry: Entry, *, actor: Actor, now: datetime, meter_id: int, at
     entry.subject = f"meter:{meter.id}"
     entry.detail = {"at": at}
     if meter.installations.filter(ends_at__isnull=True).exists():
-        ended = end_installation(meter, at=at)
+        ended = end_installation(meter, at=at, now=now)
         mark_points_dirty(
             [ended.usage_point_id],
             tenant_id=actor.tenant_id,

@@ -37,7 +37,8 @@ def add_virtual_meter(
     stored = read_formula(actor.tenant_id, formula)
     point = UsagePoint(tenant_id=actor.tenant_id, site=site)
     fields = {"code": code, "name": name, "kind": UsagePoint.Kind.VIRTUAL}
-    entry.detail = {"site_id": site.id, "formula": formula, **change(point, fields, allowed=FIELDS)}
+    told = {"site_id": site.id, "formula": formula, "at": at}
+    entry.detail = told | change(point, fields, allowed=FIELDS)
     entry.subject = f"usage-point:{point.id}"
     Series.objects.create(
         tenant_id=actor.tenant_id,

@@ -189,6 +189,20 @@ class Installation(DatedFact):
         constraints = [_ends_after_start("installation_period")]
 
 
+class InstallationPast(models.Model):
+    """Over what time an installation was told to be until an instant at which it was told otherwise."""
+
+    installation = models.ForeignKey(  # the release before deletes meters and knows nothing of this
+        Installation, models.CASCADE, related_name="past", db_constraint=False
+    )
+    until_at = models.DateTimeField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["until_at"], name="installation_past_until")]
+
+
 class Multiplier(DatedFact):
     """The service multiplier (CT x PT) from secondary to primary values at a usage point."""
 

@@ -5,7 +5,7 @@ A node is a number: its sort times 2^40 plus the id of its row. Four trees end i
 site without the time in which a point with a meter feeds a point: what enters each site, once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -20,6 +20,7 @@ from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.registry.aggregation import OPEN_S, Links, fill_gaps, links_told, past, within_gaps
 from wattkeeper.data.audit.models import AuditRecord
+from wattkeeper.data.registry.installed import told_otherwise
 from wattkeeper.data.registry.models import Installation, Series, Site, Topology, UsagePoint
 from wattkeeper.data.virtual.models import (
     AreaInArea,
@@ -35,12 +36,20 @@ _SUBJECTS_AT_ONCE = 500
 TREES = ("site", "area", "feeder", "customer")
 ENTRY = "entry"
 EVERY = Q(pk__isnull=False)
-_TOLD_BY: Mapping[type[Model], tuple[str, str, str]] = {  # verb, what it is done to, where it tells the whole
-    Topology: ("registry.set-topology", "usage-point", "parent_id"),
-    AreaInArea: ("virtual.set-belonging", "area", "whole_id"),
-    SiteInArea: ("virtual.set-belonging", "site", "whole_id"),
-    PointOnFeeder: ("virtual.set-belonging", "feeder-point", "whole_id"),
-    PointOfCustomer: ("virtual.set-belonging", "customer-point", "whole_id"),
+_BELONGING = ("virtual.set-belonging",)
+_WHOLE = itemgetter("whole_id")
+_TOLD_BY: Mapping[type[Model], tuple[tuple[str, ...], str, Callable[[dict[str, Any]], int | None]]] = {
+    # verbs, what they are done to, and what tells the whole, None: nothing
+    Topology: (("registry.set-topology",), "usage-point", itemgetter("parent_id")),
+    AreaInArea: (_BELONGING, "area", _WHOLE),
+    SiteInArea: (_BELONGING, "site", _WHOLE),
+    PointOnFeeder: (_BELONGING, "feeder-point", _WHOLE),
+    PointOfCustomer: (_BELONGING, "customer-point", _WHOLE),
+    Formula: (
+        ("virtual.add-meter", "virtual.set-formula"),
+        "usage-point",
+        lambda detail: 0 if detail["formula"].strip() else None,
+    ),
 }
 
 
@@ -146,10 +155,16 @@ def list_links(
     return series_in_points.plus(in_sites, _by_area(tenant_id, sites, from_s, as_of))
 
 
-def list_installed(tenant_id: int, leaves: Leaves, *, from_s: int) -> tuple[Links, Int64s]:
-    """Return the times, from `from_s` on, in which series are measured or made by a formula; their grids."""
-    asked = tenant_id, from_s, ("usage_point_id", "tenant_id"), _at_one_site(leaves, "usage_point")
-    spans = _dated(Installation, *asked).plus(_dated(Formula, *asked))
+def list_installed(
+    tenant_id: int, leaves: Leaves, *, from_s: int, as_of: datetime | None = None
+) -> tuple[Links, Int64s]:
+    """Return the times, from `from_s` on, in which series are measured or made by a formula; their grids.
+
+    `as_of` an instant: those that had been recorded by then.
+    """
+    only = _at_one_site(leaves, "usage_point")
+    made = _linked(Formula, tenant_id, from_s, as_of, ("usage_point_id", "tenant_id"), only)
+    spans = _installed(tenant_id, from_s, as_of, only).plus(made)
     order = np.argsort(leaves.point_id, kind="stable")
     ordered = leaves.point_id[order]
     place = np.minimum(np.searchsorted(ordered, spans.part), max(len(ordered) - 1, 0))
@@ -217,6 +232,22 @@ def _by_area(tenant_id: int, sites: Int64s, from_s: int, as_of: datetime | None)
     return own.plus(fill_gaps(area_links, areas, ROOT))
 
 
+def _installed(tenant_id: int, from_s: int, as_of: datetime | None, only: Q) -> Links:
+    """Return usage points and the ids of installations at them as of an instant."""
+    names = ("usage_point_id", "id")
+    if as_of is None:
+        return _dated(Installation, tenant_id, from_s, names, only)
+    otherwise = told_otherwise(tenant_id, as_of)
+    links = _dated(Installation, tenant_id, from_s, names, only & Q(recorded_at__lte=as_of))
+    then = Links.of(
+        [
+            (row.installation.usage_point_id, own_id, _seconds(row.starts_at), _open(row.ends_at))
+            for own_id, row in otherwise.items()
+        ]
+    )
+    return links.where(~np.isin(links.whole, list(otherwise))).plus(then)
+
+
 def _linked(
     model: type[Model],
     tenant_id: int,
@@ -231,8 +262,8 @@ def _linked(
     links = _dated(model, tenant_id, from_s, names, only)
     if as_of is None:
         return links
-    verb, kind, whole = _TOLD_BY[model]
-    told = AuditRecord.objects.filter(tenant_id=tenant_id, verb=verb)
+    verbs, kind, whole_in = _TOLD_BY[model]
+    told = AuditRecord.objects.filter(tenant_id=tenant_id, verb__in=verbs)
     later = told.filter(recorded_at__gt=as_of, subject__startswith=f"{kind}:")
     since = sorted(set(later.values_list("subject", flat=True)))
     rows = [
@@ -243,11 +274,16 @@ def _linked(
         )
     ]
     then = links_told(
-        (_id_in(subject), detail[whole], _seconds(datetime.fromisoformat(detail["at"])))
+        (_id_in(subject), whole_in(detail), _seconds(_told_from(detail, recorded_at)))
         for _, recorded_at, subject, detail in sorted(rows, key=itemgetter(0))
         if recorded_at <= as_of
     )
     return links.where(~np.isin(links.part, [_id_in(subject) for subject in since])).plus(then)
+
+
+def _told_from(detail: Mapping[str, Any], recorded_at: datetime) -> datetime:
+    """Return from when on something is told to be; of a first formula releases before did not say it."""
+    return datetime.fromisoformat(detail["at"]) if "at" in detail else recorded_at
 
 
 def _id_in(subject: str) -> int:

@@ -106,8 +106,8 @@ def add_up(
     """
     Return the figures of a node's direct parts, by period; the node itself is their sum.
 
-    `as_of` an instant: of the values that were known then, where what belonged where is as it was recorded
-    then, and due is what was over by then. Where meters are is as it is recorded now, by its dates.
+    `as_of` an instant: of the values that were known then, where what belonged where, and which meter was
+    where, is as it was recorded then, and due is what was over by then.
 
     :raises WattkeeperError: ``aggregation.span`` for none or too many periods, or such as no reading
         can be of; ``registry.not-found``, ``registry.instant-naive``
@@ -118,7 +118,7 @@ def add_up(
     zones = [_Zone(question, ZoneInfo(zone), index) for index, zone in enumerate(leaves.zones)]
     from_s = min((int(zone.bounds_s[0]) for zone in zones), default=0)
     links = list_links(tenant_id, question.tree, leaves, from_s=from_s, as_of=as_of)
-    installed = list_installed(tenant_id, leaves, from_s=from_s)
+    installed = list_installed(tenant_id, leaves, from_s=from_s, as_of=as_of)
     now_s = to_seconds(min(now, as_of or now).replace(microsecond=0))
     asked = [
         _Sum(store, tenant_id, zone, leaves.zone_index == zone.index, leaves, links, installed, now_s, run_id)

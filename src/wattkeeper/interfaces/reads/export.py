@@ -11,7 +11,8 @@ import numpy as np
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import local_midnight, to_seconds
 from wattkeeper.data.audit.models import AuditRecord
-from wattkeeper.data.registry.models import Installation, Series
+from wattkeeper.data.registry.installed import told_otherwise
+from wattkeeper.data.registry.models import Installation, InstallationPast, Series
 from wattkeeper.data.registry.quantities import unit_of
 from wattkeeper.formats.api import IntervalBlock
 from wattkeeper.formats.blocks import quality_columns
@@ -81,11 +82,14 @@ def _serials(
     since: dict[int, list[tuple[int, str]]] = defaultdict(list)
     installed = Installation.objects.filter(usage_point_id__in=point_ids).select_related("meter")
     former: Mapping[int, str] = {}
+    otherwise: Mapping[int, InstallationPast] = {}
     if as_of is not None:
         installed, former = installed.filter(recorded_at__lte=as_of), _former_serials(tenant_id, as_of)
+        otherwise = told_otherwise(tenant_id, as_of)
     for row in installed.order_by("starts_at"):
         serial = former.get(row.meter_id, row.meter.serial_number)
-        since[row.usage_point_id].append((to_seconds(row.starts_at), serial))
+        starts_at = otherwise.get(row.id, row).starts_at
+        since[row.usage_point_id].append((to_seconds(starts_at), serial))
     return since
 
 

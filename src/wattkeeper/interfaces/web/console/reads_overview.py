@@ -41,9 +41,19 @@ class ReadSuccess:
 
 
 def site_days(
-    store: ReadingStore, *, tenant_id: int, now: datetime, days_count: int, site_id: int | None = None
+    store: ReadingStore,
+    *,
+    tenant_id: int,
+    now: datetime,
+    days_count: int,
+    site_id: int | None = None,
+    as_of: datetime | None = None,
 ) -> list[SiteDays]:
-    """Return the energy of the newest `days_count` local days of each site or of one, today included."""
+    """Return the energy of the newest `days_count` local days of each site or of one, today included.
+
+    `as_of` an instant: of those that were the newest then, by what was known then.
+    """
+    now = min(now, as_of or now)
     sites = Site.objects.filter(tenant_id=tenant_id, retired_at__isnull=True).order_by("id")
     if site_id is not None:
         sites = sites.filter(id=site_id)
@@ -53,7 +63,7 @@ def site_days(
     first, end = min(todays.values()) - timedelta(days=days_count - 1), max(todays.values())
     node = ROOT if site_id is None else number_of(Sort.SITE, site_id)
     question = Question(ENTRY, node, "day", first, end + timedelta(days=1), MEASURED)
-    sums = add_up(store, tenant_id=tenant_id, question=question, now=now)
+    sums = add_up(store, tenant_id=tenant_id, question=question, now=now, as_of=as_of)
     parts = np.array(sums.parts, dtype=np.int64)
     return [
         _days_of(sums, (parts == number_of(Sort.SITE, site.id)) | (node != ROOT), site, today, days_count)

@@ -1,9 +1,12 @@
 """The overview: what there is, what was read today, what entered each site by day, what is wrong."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
 
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 
 from wattkeeper.data.alarms.groups import count_open_groups, list_finding_groups
 from wattkeeper.data.alarms.queries import count_open_findings
@@ -17,7 +20,7 @@ from wattkeeper.interfaces.web.console.reads_overview import (
     read_success,
     site_days,
 )
-from wattkeeper.interfaces.web.console.show import asked_id, show
+from wattkeeper.interfaces.web.console.show import asked_id, asked_instant, main_zone, show
 from wattkeeper.interfaces.web.console.visit import Visit, page
 
 FINDINGS_COUNT = 8
@@ -35,6 +38,7 @@ class SiteFigures:
 def overview(visit: Visit) -> HttpResponse:
     """Show how everything does, at one glance."""
     now = visit.services.now()
+    as_of = asked_instant(visit, "as_of", main_zone(visit.tenant_id))
     sites = list_sites(tenant_id=visit.tenant_id)
     success = visit.ask(
         lambda store: read_success(store, tenant_id=visit.tenant_id, now=now), ReadSuccess(0, 0)
@@ -53,8 +57,16 @@ def overview(visit: Visit) -> HttpResponse:
         "groups": list_finding_groups(tenant_id=visit.tenant_id, limit_count=FINDINGS_COUNT).items,
         "sites": [SiteFigures(site, _kwh(yesterday.get(site.site_id))) for site in sites],
         "job": _running_job(visit),
+        "as_of": as_of,
+        "daily_url": daily_url(as_of),
     }
     return show(visit, "overview.html", context)
+
+
+def daily_url(as_of: datetime | None, **asked: int) -> str:
+    """Return the address of the energy by day as of an instant, or as known now."""
+    told = asked if as_of is None else asked | {"as_of": as_of.isoformat()}
+    return f"{reverse('console:overview_daily')}?{urlencode(told)}"
 
 
 @page()
@@ -62,11 +74,9 @@ def overview_daily(visit: Visit) -> JsonResponse:
     """Return energy by local day and site, to draw."""
     days_count = min(max(asked_id(visit, "days") or DEFAULT_DAYS, 1), MOST_DAYS)
     now, site_id = visit.services.now(), asked_id(visit, "site")
-    rows = visit.ask_rows(
-        lambda store: site_days(
-            store, tenant_id=visit.tenant_id, now=now, days_count=days_count, site_id=site_id
-        )
-    )
+    as_of = asked_instant(visit, "as_of", main_zone(visit.tenant_id))
+    own = {"tenant_id": visit.tenant_id, "days_count": days_count}
+    rows = visit.ask_rows(lambda store: site_days(store, **own, now=now, site_id=site_id, as_of=as_of))
     labels = sorted({day for row in rows for day in row.days})
     series = []
     for row in rows:

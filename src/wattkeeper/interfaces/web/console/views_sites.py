@@ -19,8 +19,9 @@ from wattkeeper.data.registry.queries import get_site, list_sites, list_usage_po
 from wattkeeper.interfaces.web.console.form_page import About, FormPage, answer_about, answer_form
 from wattkeeper.interfaces.web.console.forms import SiteForm
 from wattkeeper.interfaces.web.console.forms_work import ConfirmForm, CopyForm
-from wattkeeper.interfaces.web.console.show import show
+from wattkeeper.interfaces.web.console.show import asked_instant, show
 from wattkeeper.interfaces.web.console.tables import Cell, Table, show_table
+from wattkeeper.interfaces.web.console.views_overview import daily_url
 from wattkeeper.interfaces.web.console.visit import Visit, found, page
 
 
@@ -74,7 +75,15 @@ def site(visit: Visit, site_id: int) -> HttpResponse:
         limit_count=PAGE_SIZE_MAX_COUNT,
     )
     links = list_links(tenant_id=visit.tenant_id, site_id=site_id)
-    context = {"site": row, "usage_points": points.items, "points_count": points.total_count, "links": links}
+    as_of = asked_instant(visit, "as_of", row.time_zone)
+    context = {
+        "site": row,
+        "usage_points": points.items,
+        "points_count": points.total_count,
+        "links": links,
+        "as_of": as_of,
+        "daily_url": daily_url(as_of, site=site_id),
+    }
     return show(visit, "site.html", context, zone=row.time_zone)
 
 

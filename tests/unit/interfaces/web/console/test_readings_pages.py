@@ -1,6 +1,8 @@
 """What pages say of readings: values, profiles, the way from a bill to a frame, missing that is not zero."""
 
+import re
 from datetime import date, datetime, time, timedelta
+from html import unescape
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -260,6 +262,21 @@ def test_bars_are_drawn_by_day(ours: People, home: Home, log_in: LogIn) -> None:
     assert len(drawn["labels"]) == len(drawn["series"][0]["energy_kwh"]) == 7
     empty = client.get(reverse("console:overview_daily"), {"site": "999"}).json()
     assert empty == {"labels": [], "series": []}
+
+
+@pytest.mark.parametrize("place", ["overview", "site"])
+def test_bars_are_drawn_as_of_an_instant(ours: People, home: Home, log_in: LogIn, place: str) -> None:
+    client = log_in(ours.viewer)
+    site_id = Site.objects.get(tenant=ours.tenant).id
+    url = reverse("console:site", args=[site_id]) if place == "site" else reverse("console:overview")
+    shown = client.get(url, {"as_of": "2026-11-22T20:00:00"}).content.decode()
+    address = unescape(re.search(r'data-chart="bars" data-url="([^"]+)"', shown)[1])  # type: ignore[index]
+    assert "as_of=2026-11-22T20%3A00%3A00%2B08%3A00" in address
+    assert ("site=" in address) == (place == "site")
+    assert "as they were known at 2026-11-22 20:00:00" in shown
+    nothing = client.get(address.replace("2026-11-22", "2026-11-20")).json()
+    assert nothing == {"labels": [], "series": []}
+    assert client.get(address).json() == client.get(re.sub("as_of=[^&]*", "", address)).json()
 
 
 def test_a_month_is_billed_in_the_background(

@@ -150,12 +150,6 @@ def subject_text(subject_key: str) -> str:
 
 
 @register.filter
-def join_id(url: str, record_id: int) -> str:
-    """Return an address with an id at its end."""
-    return f"{url}{record_id}"
-
-
-@register.filter
 def as_kwh(energy_milliwh: int) -> str:
     """Return milliwatt-hours as exact kilowatt-hours, without idle zeros beyond the watt-hour."""
     text = f"{Decimal(energy_milliwh).scaleb(-MILLIWH_PER_KWH_DIGITS):.{MILLIWH_PER_KWH_DIGITS}f}"
