@@ -424,6 +424,7 @@ EXCHANGE = {
     "M1": [(1, "M1"), (2, "M1")],
     "M1 again": [(3, "M1"), (4, "M1")],
     "M2": [(7, "M2"), (8, "M2")],
+    "M2 again": [(9, "M2"), (10, "M2")],
 }
 
 
@@ -467,7 +468,7 @@ def test_a_meter_of_one_file_that_another_follows_was_exchanged(
     ("name", "fault", "order"),
     [
         ("_followed_at", lambda _point, _at: None, ("M2", "M1", "M1 again")),
-        ("_let_go", lambda *_: None, ("M1", "M1 again", "M2")),
+        ("_let_go", lambda *_, **__: None, ("M1", "M1 again", "M2")),
         ("_Known", lambda ends_s, _stored_s: KNOWN(ends_s, {}), ("M1", "M2", "M1 again")),
     ],
     ids=["who follows", "who was there", "what the files before knew"],

@@ -135,7 +135,7 @@ def find_stored(
     the transaction: the store may take its time.
     """
     codes = {block.usage_point or block.meter_serial for block in map(_at_its_point, blocks)}
-    there = Installation.objects.filter(usage_point__code__in=codes, ends_at=None, meter__family="")
+    there = Installation.objects.filter(usage_point__code__in=codes, meter__family="")
     meter_ids = there.filter(tenant_id=tenant_id).values("meter_id")
     rows = Channel.objects.filter(meter_id__in=meter_ids).select_related("meter")
     channels = {row.id: row for row in rows}
@@ -423,8 +423,8 @@ def _check_length(block: IntervalBlock, point: UsagePoint, meter: Meter, reading
 def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime, known: _Known) -> None:
     """Let the meter's installation reach over the block.
 
-    A meter that no file knows anything of from then on was exchanged for this one; this one, for the next one
-    that is there already.
+    A meter that no file knows anything of from then on was exchanged for this one, however late a file tells
+    that this one began earlier; this one, for the next one that is there already.
 
     :raises WattkeeperError: ``imports.second-meter`` where another meter was there,
         ``imports.meter-elsewhere`` where this one is at another usage point
@@ -446,6 +446,7 @@ def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime,
             there=installation.usage_point.code,
         )
     if starts_at < installation.starts_at:
+        _let_go(point, starts_at, now, known, until=installation.starts_at)
         _check_free(point, meter, Period(starts_at, installation.starts_at))
         keep_told(installation, now=now)
         installation.starts_at = starts_at
@@ -454,12 +455,22 @@ def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime,
         _check_free(point, meter, Period(max(starts_at, installation.ends_at), ends_at))
 
 
-def _let_go(point: UsagePoint, at: datetime, now: datetime, known: _Known) -> None:
-    there = Installation.objects.filter(usage_point=point, ends_at=None, starts_at__lt=at, meter__family="")
+def _let_go(
+    point: UsagePoint, at: datetime, now: datetime, known: _Known, until: datetime | None = None
+) -> None:
+    """End at an instant the meter that was there for good, or until the next one as it was known, and that
+    nobody knows anything of from then on."""
+    there = Installation.objects.filter(usage_point=point, ends_at=until, starts_at__lt=at, meter__family="")
     for other in there.select_related("meter"):
         until_s = known.until_s(other.meter)
-        if until_s is not None and until_s <= to_seconds(at):
+        if until_s is None or until_s > to_seconds(at):
+            continue
+        if until is None:
             end_installation(other.meter, at=at, now=now)
+        else:
+            keep_told(other, now=now)
+            other.ends_at = at
+            other.save(update_fields=["ends_at"])
 
 
 def _followed_at(point: UsagePoint, at: datetime) -> datetime | None:
