@@ -67,3 +67,33 @@ def test_the_test_sees_a_log_that_nobody_set_up(tmp_path: Path) -> None:
     with pytest.raises(json.JSONDecodeError):
         json.loads(told)
     assert "swordfishswordfish" in told
+
+
+REFUSED = """
+import logging
+from wattkeeper.bootstrap.logs import set_up_logs
+import django.core.management
+from django.test import Client
+django.setup()
+set_up_logs("web")
+client = Client(raise_request_exception=False)
+assert client.get("/login/", HTTP_HOST="evil.example").status_code == 400
+assert client.get("/nowhere/").status_code == 404
+logging.getLogger("django.request").error("Internal Server Error: /", exc_info=ValueError("ours"))
+"""
+
+
+def test_a_refused_request_is_a_line_with_a_code_and_our_own_fault_keeps_its_trace(
+    tmp_path: Path,
+) -> None:
+    surroundings = os.environ | {
+        "WATTKEEPER_DATA": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "wattkeeper.data.settings",
+    }
+    command = [sys.executable, "-c", REFUSED]
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=120, check=True)
+    told, fault = map(json.loads, done.stderr.splitlines())
+    assert (told["event"], told["kind"], told["role"]) == ("requests.refused", "DisallowedHost", "web")
+    assert "evil.example" in told["reason"]
+    assert "exception" not in told
+    assert (fault["event"], fault["exception"]) == ("Internal Server Error: /", "ValueError: ours")

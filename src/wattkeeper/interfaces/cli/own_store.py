@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.installation import check_installation
-from wattkeeper.interfaces.workers.child_log import why_it_ended
+from wattkeeper.interfaces.workers.child_log import turn_over, why_it_ended
 from wattkeeper.interfaces.workers.store_address import has_told, told_in
 from wattkeeper.store.transport import StoreUnreachable
 
@@ -35,6 +35,7 @@ def store_of(folder: Path) -> Iterator[None]:
     for place in (address, log):
         place.parent.mkdir(parents=True, exist_ok=True)
     before = told_in(address)
+    turn_over(log)
     with log.open("ab") as sink:
         begins_bytes = sink.tell()
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module

@@ -1,10 +1,14 @@
-"""Why a child ended: what it said last in its log."""
+"""The log of a child: why it ended is what it said last there; how long it may grow."""
 
 import json
+import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+
+LOG_MAX_BYTES = 10 << 20
 
 
 def why_it_ended(role: str, log: Path, begins_bytes: int) -> WattkeeperError:
@@ -15,3 +19,22 @@ def why_it_ended(role: str, log: Path, begins_bytes: int) -> WattkeeperError:
         if params.pop("event") == "role.refused":
             return WattkeeperError(params.pop("code"), **params)
     return WattkeeperError("serve.child-failed", child=role, log=str(log))
+
+
+def turn_over(log: Path) -> bool:
+    """Begin a log anew that is longer than `LOG_MAX_BYTES`; return whether it was.
+
+    The child that writes it goes on at its beginning; what it held stands in ``<name>.1`` until the next
+    time, where there is room for it.
+    """
+    with suppress(OSError):
+        if log.stat().st_size <= LOG_MAX_BYTES:
+            return False
+        former = log.with_name(f"{log.name}.1")
+        try:
+            shutil.copy(log, former)
+        except OSError:  # a full disk
+            former.unlink(missing_ok=True)
+        os.truncate(log, 0)
+        return True
+    return False

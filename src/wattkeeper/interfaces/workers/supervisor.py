@@ -24,7 +24,7 @@ from urllib.request import urlopen
 import structlog
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.interfaces.workers.child_log import why_it_ended
+from wattkeeper.interfaces.workers.child_log import turn_over, why_it_ended
 from wattkeeper.interfaces.workers.store_address import has_told, told_in
 from wattkeeper.interfaces.workers.tls import Tls, names_of, own_address
 
@@ -74,7 +74,9 @@ class Child:
             )
 
     def watch(self) -> None:
-        """Start the process again, after its pause, if it died."""
+        """Start the process again, after its pause, if it died; see that its log does not grow for ever."""
+        if turn_over(self._log_path):
+            self._log_begins_bytes = 0
         if self._process is not None and self._process.poll() is not None:
             log.error("child.died", child=self.role, exit_code=self._process.returncode)
             self._process = None

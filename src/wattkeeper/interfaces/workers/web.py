@@ -15,6 +15,7 @@ def run() -> int:
         "wattkeeper.interfaces.web.asgi:application",
         host=host,
         port=int(port),
+        log_config=None,
         log_level="warning",
         access_log=False,
         timeout_keep_alive=15,

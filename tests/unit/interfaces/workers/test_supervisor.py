@@ -1,12 +1,17 @@
 """Which children an installation has, and what they may leave open."""
 
+import errno
+import os
 import sys
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from wattkeeper.interfaces.workers import supervisor
+from wattkeeper.interfaces.workers import child_log, supervisor
 from wattkeeper.interfaces.workers.supervisor import Child, Supervisor
 
 
@@ -60,3 +65,53 @@ def test_what_people_read_may_find_no_room(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "run" / "pids.json").mkdir()
     watching.watch()
     assert all(child.pid for child in watching._children)
+
+
+def test_a_long_log_is_begun_anew_while_the_child_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing grows without bound: what was said before stands beside it once, on a full disk nowhere."""
+    program, log = tmp_path / "program", tmp_path / "web.log"
+    program.write_text("#!/bin/sh\nwhile read line; do echo $line; done < $SAID\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(child_log, "LOG_MAX_BYTES", 8)
+    os.mkfifo(said := tmp_path / "said")
+    log.write_text("before\n")
+    child = Child("web", {"SAID": str(said)}, log)
+
+    def is_told(line: str) -> bool:
+        return line in log.read_text()
+
+    child.watch()
+    assert child._process is not None
+    with said.open("w") as saying:
+        for line, kept, former in (
+            ("a long line", "", "before\na long line\n"),
+            ("short", "short\n", "before\na long line\n"),
+            ("and on", "", "short\nand on\n"),
+        ):
+            print(line, file=saying, flush=True)
+            wait_until(partial(is_told, line))
+            child.watch()
+            assert (log.read_text(), (tmp_path / "web.log.1").read_text()) == (kept, former)
+        monkeypatch.setattr(child_log.shutil, "copy", no_room)
+        print("on a full disk", file=saying, flush=True)
+        wait_until(partial(is_told, "full disk"))
+        child.watch()
+        assert log.read_text() == ""
+        assert not (tmp_path / "web.log.1").exists()
+        print('{"event": "role.refused", "code": "said.last"}', file=saying)
+    assert child._process.wait(60) == 0
+    assert child.why_it_ended().code == "said.last"
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def no_room(*_given: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
