@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import permutations
+from functools import reduce
+from itertools import pairwise, permutations
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,18 +12,25 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from django.db import transaction
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relational import NOW, People
 from unit.actions.test_import_registers import derive
+from wattkeeper.actions.collection import shown_steps
 from wattkeeper.actions.collection.import_file import import_file
 from wattkeeper.actions.operations import verify_days
 from wattkeeper.actions.services import Services
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.quality import Provenance
+from wattkeeper.core.kernel.quality_codes import Quality
 from wattkeeper.core.readings.rollups import DAY
 from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.formats.api import LossList
+from wattkeeper.formats.blocks import make_block
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.detect import Format
 from wattkeeper.formats.files import read_file, write_file
@@ -63,6 +71,9 @@ def shows(form: Format, decimals_count: int) -> bytes:
     """Return what `registers` tells of 0.1 kWh and more, as a register in another format."""
     blocks = register_blocks(read_file(registers(decimals_count), CsvOptions()).blocks)[0]
     return b"".join(write_file(form, blocks, LossList()))
+
+
+READS = [(0, "500.00"), (1, "692.60")]  # 0.6 kWh more than 96 times 2 kWh
 
 
 class Meter:
@@ -147,7 +158,14 @@ def test_a_register_that_turns_out_finer_is_held_to_that(meter: Meter) -> None:
 
 @pytest.mark.parametrize(
     ("values_wh", "shown_count"),
-    [((10, 0, 250), 10_000), ((10, 11), 1_000), ((0, 0), 0), ((2_000,), 10**6), ((70_000,), 10**6)],
+    [
+        ((10, 0, 250), 10_000),
+        ((10, 11), 1_000),
+        ((0, 0), 0),
+        ((2_000, 0, 2_000), -2_000_000),  # no other value: nothing says that it could not be 2 001
+        ((2_000, 3_000), 10**6),
+        ((70_000, 140_000), 10**6),
+    ],
 )
 def test_a_profile_is_as_fine_as_its_values(
     meter: Meter, values_wh: tuple[int, ...], shown_count: int
@@ -158,9 +176,41 @@ def test_a_profile_is_as_fine_as_its_values(
     meter.bring(profile((0, 0)))  # tells nothing
     channel.refresh_from_db()
     assert channel.shown_count == shown_count
-    meter.bring(profile((*values_wh, 7)))
+    meter.bring(profile((*values_wh, 7, 11)))
     channel.refresh_from_db()
     assert channel.shown_count == 1_000
+
+
+def test_a_profile_that_holds_still_is_not_excused_by_its_value(meter: Meter) -> None:
+    """2 kWh in each quarter-hour: taken for whole kilowatt-hours, V06 and V19 had nothing to say."""
+    used = [2_000] * QUARTERS * 2
+    head, *rows = profile(used).decode().splitlines()
+    reads = [
+        f"VABC005890,import,{FIRST + timedelta(days=day):%Y-%m-%dT00:00:00Z},0,{kwh},kWh,raw,M1"
+        for day, kwh in READS
+    ]
+    meter.bring("\n".join([head, *rows, *reads]).encode())
+    found = Finding.objects.filter(state="OPEN").values_list("rule", "starts_at")
+    assert {("vee.sum-check", FIRST), ("vee.constant", FIRST + timedelta(days=1))} <= {*found}
+    (facts,) = get_series_facts([Series.objects.get().id]).values()
+    assert [each.shown_count for each in facts.intervals] == [1]
+
+
+@given(st.permutations([0, 0, 7_000, 20_000, 2 * 10**6, 2 * 10**6, 3 * 10**6]), st.integers(0, 7), st.data())
+def test_what_parts_of_a_profile_tell_comes_to_what_all_of_it_tells(
+    values: list[int], count: int, data: st.DataObject
+) -> None:
+    used = values[:count]
+    cuts = sorted(data.draw(st.lists(st.integers(0, count), max_size=3)))
+    parts = [used[first:end] for first, end in pairwise([0, *cuts, count])]
+    kinds = [(Quality(Provenance.MEASURED), "")]
+    told = [
+        shown_steps._shown_milli(
+            make_block(("P", "", "import", "Wh", 900), range(len(part)), part, kinds, [0] * len(part))
+        )
+        for part in (used, *parts)
+    ]
+    assert reduce(shown_steps._of_both, told[1:], 0) == told[0]
 
 
 def day_read(before: str, after: str, day: int) -> bytes:
@@ -172,6 +222,7 @@ def day_read(before: str, after: str, day: int) -> bytes:
 
 FILES = {
     "registers without leading zeros": [day_read("9900", "9950", 0), day_read("9950", "10050", 1)],
+    "one value a file": [profile([2_000] * 96), profile([3_000] * 95 + [0]), profile([0] * 90), registers(1)],
     "a roof in winter, then in spring": [profile((0, 0)), profile([2_000] * 48)],
     "coarse, then fine": [registers(0), registers(1), profile()],
     "coarse, then fine, in other formats": [shows("mscons", 0), shows("csv", 1), profile()],

@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Q
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
+from wattkeeper.actions.collection.shown_steps import NOTHING_SHOWN, learn_steps
 from wattkeeper.actions.records import check_fits_days, keep, own
 from wattkeeper.actions.registry.channels import ChannelSpec, make_channels
 from wattkeeper.actions.registry.installing import begin_installation, end_installation, ensure_series
@@ -38,9 +38,6 @@ FILES_SITE_CODE = "FILES"
 PART_COUNT = 20  # blocks prepared in one transaction; tens of statements each
 INTERVAL_S = 900  # of a meter that only registers are known of
 STEP_KWH = Fraction(1, 1_000_000)
-NOTHING_SHOWN = 0  # by a channel that files made: by how much its values move is not known yet
-SHOWN_MOST_MILLI = 1_000_000
-REGISTER_STEP_MOST_MILLI = 10**9  # a megawatt-hour
 _NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
 _TOTALS = ("energy_import_register_kwh", "energy_import_interval_kwh")
 _UNITS = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
@@ -304,8 +301,8 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
         channel = make_channels(meter, [spec])[0]
         channel.shown_count = NOTHING_SHOWN
         channel.save(update_fields=["shown_count"])
-        _learn(channel, block)
-    elif _learn(channel, block):
+        learn_steps(channel, block)
+    elif learn_steps(channel, block):
         from_s = to_seconds(channel.meter.installations.earliest("starts_at").starts_at)
         to_s = to_seconds(now.replace(microsecond=0))
         everything = {channel.id: (from_s, to_s)} if from_s < to_s else {}
@@ -314,33 +311,6 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
     _cover(meter, point, block, now, known)
     ensure_series(point, meter)
     return BlockTarget(block, meter.serial_number, channel.id)
-
-
-def _learn(channel: Channel, block: IntervalBlock) -> bool:
-    """Keep what the values of a channel that files made move by at least, and how many digits it shows.
-
-    It is the least and the most that any file told, so that their order does not matter. Return whether that
-    changed: all of it is derived again then.
-    """
-    own = Channel.objects.filter(id=channel.id)
-    shown = _shown_milli(block)
-    digits = len(str(block.modulus_milli)) - 1
-    coarser = Q(shown_count=NOTHING_SHOWN) | Q(shown_count__gt=shown)
-    fewer = Q(register_digits=None) | Q(register_digits__lt=digits)
-    is_finer = bool(shown and own.filter(coarser).update(shown_count=shown))
-    is_longer = bool(digits and own.filter(fewer, shown_count__isnull=False).update(register_digits=digits))
-    return is_finer or is_longer
-
-
-def _shown_milli(block: IntervalBlock) -> int:
-    """Return by what a block's values move at least: those of a register as they are written, measured
-    intervals by a power of ten, a kilowatt-hour at most; 0 where none but zeros tell it.
-    """
-    if not block.interval_s:
-        return min(block.step_milli, REGISTER_STEP_MOST_MILLI)
-    common = int(np.gcd.reduce(block.value_milli[block.provenance == int(Provenance.MEASURED)], initial=0))
-    zeros_count = len(str(common)) - len(str(common).rstrip("0"))
-    return min(10**zeros_count, SHOWN_MOST_MILLI) if common else 0
 
 
 def _reading_type(block: IntervalBlock) -> str:

@@ -135,8 +135,8 @@ class Meter(models.Model):
 class Channel(models.Model):
     """One quantity of one meter, secondary values in whole counts of `step`.
 
-    `shown_count`: how many counts its reads move by at least, of one that files made, 0 where none of them
-    told; null: by one.
+    `shown_count`: how many counts its reads move by at least, of one that files made; null: by one. Where
+    none of them told it is 0, or minus what each interval took that took any: one value tells no step.
     """
 
     tenant = models.ForeignKey(Tenant, models.PROTECT)
