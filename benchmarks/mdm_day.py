@@ -1,6 +1,6 @@
 """A whole day of N meters, from spooled batches to stored reads, measurements, roll-ups and determinants.
 
-    python benchmarks/mdm_day.py [--meters 10000 ...] [--slice 4096] [--day 10] [--peers 100] [--folder DIR]
+    python benchmarks/mdm_day.py [--meters 10000 ...] [--slice 8192] [--day 10] [--peers 100] [--folder DIR]
 
 N meters x 96 intervals x 2 registers, 0.5 % of the reads lost in runs of 4 on average, wrong reads, surges
 and rollovers. Slices of meters come in one after the other; of each the spool is drained into the store and
@@ -42,7 +42,7 @@ def main() -> None:
     """Run, check, print."""
     parser = parser_of(__doc__)
     parser.add_argument("--meters", type=int, nargs="+", default=[10_000])
-    parser.add_argument("--slice", type=int, default=4096)
+    parser.add_argument("--slice", type=int, default=8192)
     parser.add_argument("--day", type=int, default=10, help="of June 2026")
     parser.add_argument("--peers", type=int, default=100, help="meters of the peers' day; 0: no peers")
     parser.add_argument("--folder", type=Path)

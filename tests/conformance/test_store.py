@@ -25,7 +25,7 @@ from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.conformance_data import MONTH_START_S, batch
 from wattkeeper.store.keeping import KeepingReadingStore
 from wattkeeper.store.memory import MemoryReadingStore
-from wattkeeper.store.schema import TABLES_NOW, retunings
+from wattkeeper.store.schema import TABLES, TABLES_NOW, retunings
 from wattkeeper.store.transport import StoreRefused
 
 SERVER_URL = os.environ.get("WATTKEEPER_TEST_CLICKHOUSE_URL", "")
@@ -75,6 +75,9 @@ EARLIER = (
     "ALTER TABLE measurement MODIFY COLUMN starts_at RESET SETTING min_compress_block_size",
     "ALTER TABLE measurement MODIFY COLUMN method MODIFY SETTING min_compress_block_size = 1048576",
     "ALTER TABLE roll_up MODIFY COLUMN energy_milliwh MODIFY SETTING max_compress_block_size = 2000000",
+    "ALTER TABLE measurement MODIFY COLUMN starts_at CODEC(DoubleDelta, ZSTD(1))",
+    "ALTER TABLE measurement MODIFY COLUMN value_milliwh CODEC(GCD, ZSTD(3))",
+    "ALTER TABLE raw_read MODIFY COLUMN measured_at CODEC(DoubleDelta, ZSTD(1))",
 )
 
 
@@ -168,8 +171,14 @@ def test_inserts_and_merges_reach_the_disk(tmp_path: Path) -> None:
         assert synced(store)["FileSync"] > before["FileSync"]
 
 
-def test_answers_are_the_same_before_and_after_a_merge(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("engine", "rows_left_count"), [("MergeTree", 15), ("ReplacingMergeTree", 5)])
+def test_answers_are_the_same_before_and_after_a_merge(
+    tmp_path: Path, engine: str, rows_left_count: int
+) -> None:
+    """What was delivered again stays today and went away in earlier releases: nobody may count on either."""
     with running_store(tmp_path) as store:
+        told(store, "DROP TABLE raw_read SYNC")
+        told(store, TABLES["raw_read"].replace("ENGINE = MergeTree", f"ENGINE = {engine}"))
         for batch_id in (1, 1, 2):
             rows = [(1, MONTH_START_S + 900 * index, index) for index in range(5)]
             store.insert_raw([batch(rows, tenant_id=1, batch_id=batch_id)])
@@ -177,7 +186,7 @@ def test_answers_are_the_same_before_and_after_a_merge(tmp_path: Path) -> None:
         assert store.counts(1).raw_rows == 15
         told(store, "OPTIMIZE TABLE raw_read FINAL")
         after = store.raw_reads(1, [1], 0, 2**32 - 1), store.latest(1, [1]), store.counts(1).raw_reads
-        assert store.counts(1).raw_rows == 5
+        assert store.counts(1).raw_rows == rows_left_count
     assert before[1:] == after[1:]
     assert before[0].value.tolist() == after[0].value.tolist() == list(range(5))
 

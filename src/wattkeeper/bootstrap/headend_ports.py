@@ -13,6 +13,7 @@ from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
 from wattkeeper.data.collection import plans, status
 from wattkeeper.data.collection.models import MAIN
+from wattkeeper.data.collection.spans import Spans
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Meter
 from wattkeeper.headend.dial_in import SCHEME
@@ -151,7 +152,7 @@ class StoreSink:
             own[batch.tenant_id].append(batch)
         for tenant_id, delivered in own.items():
             channels = _spans_of(delivered)
-            self._learn(np.fromiter(channels, np.int64))
+            self._learn(channels.series_id)
             mark_dirty(tenant_id=tenant_id, now=self._now(), reason="READS", channels=channels)
 
     def _learn(self, channel_ids: Int64s) -> None:
@@ -166,17 +167,17 @@ class StoreSink:
             self._known_channel_ids = np.insert(known, places[is_fresh], channel_ids[is_fresh])
 
 
-def _spans_of(batches: Sequence[RawBatch]) -> dict[int, tuple[int, int]]:
-    """Return the oldest and newest instant of each channel in the batches."""
+def _spans_of(batches: Sequence[RawBatch]) -> Spans:
+    """Return the span of each channel in the batches, rising, to a second after its newest instant."""
     channel_id = np.concatenate([batch.channel_id for batch in batches])
     at_s = np.concatenate([batch.measured_at_s for batch in batches])
-    firsts = np.flatnonzero(np.diff(channel_id, prepend=-1))  # runs of one channel: few, or one a read
-    if not len(firsts):
-        return {}
+    if not len(channel_id):
+        return Spans.of(())
+    is_next = channel_id[1:] != channel_id[:-1]
+    firsts = np.flatnonzero(np.append(True, is_next))  # runs of one channel: few, or one a read
     oldest_s, newest_s = np.minimum.reduceat(at_s, firsts), np.maximum.reduceat(at_s, firsts)
     order = np.argsort(channel_id[firsts], kind="stable")
     channels, starts = np.unique(channel_id[firsts][order], return_index=True)
     oldest_s = np.minimum.reduceat(oldest_s[order], starts)
     newest_s = np.maximum.reduceat(newest_s[order], starts)
-    spans = zip(oldest_s.tolist(), newest_s.tolist(), strict=True)
-    return dict(zip(channels.tolist(), spans, strict=True))
+    return Spans(channels, oldest_s, newest_s + 1)

@@ -63,8 +63,8 @@ from wattkeeper.pipeline.window import (
 )
 
 LEASE_S = 300
-CLAIM_COUNT = 8192
-SLICE_DAYS_COUNT = 8192  # series times days derived together: what bounds memory
+CLAIM_COUNT = 16_384
+SLICE_DAYS_COUNT = 16_384  # series times days derived together: what bounds memory
 DAY_S = 86_400
 STUMBLES = (  # of reckoning: no store, disk or memory
     ArithmeticError,

@@ -26,6 +26,7 @@ from wattkeeper.pipeline.window import (
 
 SLACK_S = 3600  # an exchange this near to the reads around a window may lend it one
 REACH_S = CONTEXT_S + SLACK_S
+PART_DAYS_COUNT = 8192  # series times days of one matrix
 NOTHING = -1
 
 
@@ -88,10 +89,16 @@ def group_windows(many: ManySeries, windows: ClaimedWindows, now_s: int) -> tupl
         for each, inside in _by_span(group, wider):
             held = each.holds_over(each.span)
             is_rest[rows[inside[~held]]] = True
-            if held.any():
-                groups.append(each.take(held))
+            groups += _in_parts(each, np.flatnonzero(held))
     rest = np.concatenate((ids[place < 0], plain.facts.series_id[is_rest]))
     return groups, np.sort(rest)
+
+
+def _in_parts(group: Group, rows: NDArray[np.intp]) -> Iterator[Group]:
+    """Yield some rows of a group, so many at a time that their matrices stay near the processor."""
+    count = max(1, PART_DAYS_COUNT * DAY_S // (group.span[1] - group.span[0]))
+    for start in range(0, len(rows), count):
+        yield group.take(rows[start : start + count])
 
 
 def _align_all(

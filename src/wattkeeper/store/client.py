@@ -48,9 +48,11 @@ from wattkeeper.store.transport import (
 )
 from wattkeeper.store.windows import FIRST_WINDOW_S, Window, windows
 
-_IDS_COUNT = 10_000  # a slice of ids keeps a query below the engine's 256 KiB
+_IDS_BYTES = 200_000  # a slice of ids keeps a query below the engine's 256 KiB
+_FRAMES_COUNT = 5000  # and so does one of keys of frames
 _SEARCHED_COUNT = 200  # and one that looks at every interval of months short for those who wait
 _ROWS_COUNT = 1_000_000  # and a slice of rows an insert below 64 MB
+_BLOCK_ROWS_COUNT = 2_000_000  # of narrow columns, by which a row takes half as much
 
 
 class HttpReadingStore:
@@ -291,9 +293,9 @@ class HttpReadingStore:
             (row["batch_id"], row["frame_index"]): RawFrame(
                 row["link_id"], row["device_id"], row["received_at_s"], bytes(row["content"])
             )
-            for start in range(0, len(wanted), _IDS_COUNT // 2)
+            for start in range(0, len(wanted), _FRAMES_COUNT)
             for row in self._select(
-                queries.frames(tenant_id, wanted[start : start + _IDS_COUNT // 2])
+                queries.frames(tenant_id, wanted[start : start + _FRAMES_COUNT])
             ).to_pylist()
         }
 
@@ -352,8 +354,8 @@ class HttpReadingStore:
 
     def _append(self, table_name: str, columns: Columns) -> None:
         path = _insert_path(table_name, list(columns), "Native")
-        for start in range(0, len(next(iter(columns.values()))), _ROWS_COUNT):
-            self._transport.ask(encode_block(columns, slice(start, start + _ROWS_COUNT)), path)
+        for start in range(0, len(next(iter(columns.values()))), _BLOCK_ROWS_COUNT):
+            self._transport.ask(encode_block(columns, slice(start, start + _BLOCK_ROWS_COUNT)), path)
 
     def _insert(self, table_name: str, table: pa.Table) -> None:
         path = _insert_path(table_name, table.column_names, "ArrowStream")
@@ -370,7 +372,10 @@ def _insert_path(table_name: str, column_names: Sequence[str], format_name: str)
     return f"/?{settings}&query={quote(statement)}"
 
 
-def _slices(ids: Sequence[int], count: int = _IDS_COUNT) -> list[list[int]]:
+def _slices(ids: Sequence[int], count: int | None = None) -> list[list[int]]:
     """The distinct ids in rising order, in lists short enough for a query."""
-    rising = sorted({int(id_) for id_ in ids})
+    rising = np.unique(np.asarray(ids, np.int64)).tolist()
+    if not rising:
+        return []
+    count = count or _IDS_BYTES // (len(str(rising[-1])) + len(", "))
     return [rising[start : start + count] for start in range(0, len(rising), count)]

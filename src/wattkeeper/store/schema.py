@@ -1,6 +1,7 @@
 """The tables of the readings store, as text that every engine understands.
 
-Raw reads are a set: the whole row but its origin is the key, so re-deliveries collapse and conflicts stay.
+Raw reads are a set: the whole row but its origin is the key. Conflicts stay. What was delivered again stays,
+beside its like, and every question tells it once: no merge takes away what was stored (decision 0007).
 Measurements and roll-ups are versions by run. A receipt says what a batch held in one month, so that `verify`
 can prove that all of it is still there. Inserts are synced to disk before they return, and what merges make
 of them before the engine deletes the parts they came from (`_SETTINGS`). Reads never assume that a merge has
@@ -23,35 +24,35 @@ _SMALL_BLOCKS = "SETTINGS (min_compress_block_size = 65536)"
 
 INSERT_SETTINGS = {
     "max_partitions_per_insert_block": 0,  # a file may hold many years
-    "optimize_on_insert": 0,  # re-deliveries collapse in merges; to look for them now doubles the cost
+    "optimize_on_insert": 0,  # frames and receipts collapse in merges; to look for them now doubles the cost
     "distributed_foreground_insert": 1,  # on a cluster: what is stored can be read, by whoever asks next
 }
 
 TABLES = {
     "raw_read": f"""
         CREATE TABLE IF NOT EXISTS raw_read (
-            tenant_id Int64 CODEC(Delta, ZSTD(1)),
-            channel_id Int64 CODEC(Delta, ZSTD(1)),
-            measured_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+            tenant_id Int64 CODEC(Delta(8), ZSTD(1)),
+            channel_id Int64 CODEC(Delta(8), ZSTD(1)),
+            measured_at DateTime('UTC') CODEC(Delta(4), ZSTD(1)),
             source Int8 CODEC(ZSTD(1)),
-            value Int64 CODEC(Delta, T64, ZSTD(1)),
+            value Int64 CODEC(Delta(8), T64, ZSTD(1)),
             flags Int32 CODEC(ZSTD(1)),
-            batch_id Int64 CODEC(Delta, ZSTD(1)),
-            frame_index Int32 CODEC(Delta, ZSTD(1))
+            batch_id Int64 CODEC(Delta(8), ZSTD(1)),
+            frame_index Int32 CODEC(Delta(4), ZSTD(1))
         )
-        ENGINE = ReplacingMergeTree
+        ENGINE = MergeTree
         PARTITION BY toYYYYMM(measured_at)
         ORDER BY (tenant_id, channel_id, measured_at, source, value, flags)
         SETTINGS {_SETTINGS}
     """,
     "raw_frame": f"""
         CREATE TABLE IF NOT EXISTS raw_frame (
-            tenant_id Int64 CODEC(Delta, ZSTD(1)),
-            batch_id Int64 CODEC(Delta, ZSTD(1)),
-            frame_index Int32 CODEC(Delta, ZSTD(1)),
+            tenant_id Int64 CODEC(Delta(8), ZSTD(1)),
+            batch_id Int64 CODEC(Delta(8), ZSTD(1)),
+            frame_index Int32 CODEC(Delta(4), ZSTD(1)),
             link_id Int64 CODEC(ZSTD(1)),
-            device_id Int64 CODEC(Delta, ZSTD(1)),
-            received_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+            device_id Int64 CODEC(Delta(8), ZSTD(1)),
+            received_at DateTime('UTC') CODEC(Delta(4), ZSTD(1)),
             content String CODEC(ZSTD(3))
         )
         ENGINE = ReplacingMergeTree
@@ -61,11 +62,11 @@ TABLES = {
     """,
     "measurement": f"""
         CREATE TABLE IF NOT EXISTS measurement (
-            tenant_id Int64 CODEC(Delta, ZSTD(1)),
-            series_id Int64 CODEC(Delta, ZSTD(1)),
-            starts_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)) {_SMALL_BLOCKS},
-            run_id Int64 CODEC(Delta, ZSTD(1)),
-            value_milliwh Int64 CODEC(GCD, ZSTD(3)),
+            tenant_id Int64 CODEC(Delta(8), ZSTD(1)),
+            series_id Int64 CODEC(Delta(8), ZSTD(1)),
+            starts_at DateTime('UTC') CODEC(Delta(4), ZSTD(1)) {_SMALL_BLOCKS},
+            run_id Int64 CODEC(Delta(8), ZSTD(1)),
+            value_milliwh Int64 CODEC(ZSTD(3)),
             provenance Int8 CODEC(ZSTD(1)) {_SMALL_BLOCKS},
             flags Int32 CODEC(ZSTD(1)) {_SMALL_BLOCKS},
             method Int8 CODEC(ZSTD(1)) {_SMALL_BLOCKS}
@@ -77,11 +78,11 @@ TABLES = {
     """,
     "roll_up": f"""
         CREATE TABLE IF NOT EXISTS roll_up (
-            tenant_id Int64 CODEC(Delta, ZSTD(1)),
+            tenant_id Int64 CODEC(Delta(8), ZSTD(1)),
             grain Int8 CODEC(ZSTD(1)),
-            series_id Int64 CODEC(Delta, ZSTD(1)),
-            starts_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
-            run_id Int64 CODEC(Delta, ZSTD(1)),
+            series_id Int64 CODEC(Delta(8), ZSTD(1)),
+            starts_at DateTime('UTC') CODEC(Delta(4), ZSTD(1)),
+            run_id Int64 CODEC(Delta(8), ZSTD(1)),
             expected_count Int32 CODEC(ZSTD(1)),
             energy_milliwh Int64 CODEC(T64, ZSTD(1)),
             measured_count Int32 CODEC(ZSTD(1)),
@@ -97,12 +98,12 @@ TABLES = {
     """,
     "rate_day": f"""
         CREATE TABLE IF NOT EXISTS rate_day (
-            tenant_id Int64 CODEC(Delta, ZSTD(1)),
-            series_id Int64 CODEC(Delta, ZSTD(1)),
-            starts_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+            tenant_id Int64 CODEC(Delta(8), ZSTD(1)),
+            series_id Int64 CODEC(Delta(8), ZSTD(1)),
+            starts_at DateTime('UTC') CODEC(Delta(4), ZSTD(1)),
             calendar_id Int64 CODEC(ZSTD(1)),
             rate_index Int8 CODEC(ZSTD(1)),
-            run_id Int64 CODEC(Delta, ZSTD(1)),
+            run_id Int64 CODEC(Delta(8), ZSTD(1)),
             expected_count Int32 CODEC(ZSTD(1)),
             held_count Int32 CODEC(ZSTD(1)),
             estimated_count Int32 CODEC(ZSTD(1)),
@@ -117,11 +118,11 @@ TABLES = {
     """,
     "raw_receipt": f"""
         CREATE TABLE IF NOT EXISTS raw_receipt (
-            tenant_id Int64 CODEC(Delta, ZSTD(1)),
-            batch_id Int64 CODEC(Delta, ZSTD(1)),
+            tenant_id Int64 CODEC(Delta(8), ZSTD(1)),
+            batch_id Int64 CODEC(Delta(8), ZSTD(1)),
             first_at DateTime('UTC') CODEC(ZSTD(1)),
             last_at DateTime('UTC') CODEC(ZSTD(1)),
-            received_at DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+            received_at DateTime('UTC') CODEC(Delta(4), ZSTD(1)),
             first_channel_id Int64 CODEC(ZSTD(1)),
             last_channel_id Int64 CODEC(ZSTD(1)),
             reads_count Int64 CODEC(ZSTD(1)),
@@ -136,7 +137,8 @@ TABLES = {
     """,
 }
 
-_OF_COLUMN = re.compile(r"(\w+)`? \w+(?:\('UTC'\))? CODEC\([^`\n]*\) SETTINGS \(([^)]*)\)")
+_CODEC = r"CODEC\((?:[^()]|\(\d+\))*\)"
+_COLUMN = re.compile(rf"(\w+)`? \w+(?:\('UTC'\))? ({_CODEC})(?: SETTINGS \(([^)]*)\))?")
 
 TABLES_NOW = (
     "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() FORMAT TSVRaw"
@@ -160,14 +162,17 @@ def retunings(tables_now: str) -> list[str]:
                 f"ALTER TABLE {table} MODIFY SETTING {settings}",
                 f"ALTER TABLE {table} RESET SETTING min_parts_to_merge_at_once",
             ]
-        told, right = (dict(_OF_COLUMN.findall(text)) for text in (made, wanted))
-        for column in sorted(told.keys() | right.keys()):
+        told, right = (_columns_of(text) for text in (made, wanted))
+        for column, (codec, settings) in right.items():
             alter = f"ALTER TABLE {table} MODIFY COLUMN {column}"
-            if column not in right:
-                names = ", ".join(setting.partition(" =")[0] for setting in told[column].split(", "))
+            codec_now, settings_now = told.get(column, ("", ""))
+            if codec != codec_now:
+                statements.append(f"{alter} {codec}")
+            if not settings and settings_now:
+                names = ", ".join(setting.partition(" =")[0] for setting in settings_now.split(", "))
                 statements.append(f"{alter} RESET SETTING {names}")
-            elif told.get(column) != right[column]:
-                statements.append(f"{alter} MODIFY SETTING {right[column]}")
+            elif settings != settings_now:
+                statements.append(f"{alter} MODIFY SETTING {settings}")
     return statements
 
 
@@ -175,3 +180,8 @@ def _settings_of(made: str) -> set[str]:
     """The settings of a table by the text that makes it."""
     told = {setting.strip() for setting in made.rpartition("SETTINGS ")[2].split(",")}
     return told - {"index_granularity = 8192"}  # told by every table, asked for by none
+
+
+def _columns_of(made: str) -> dict[str, tuple[str, str]]:
+    """Codec and settings of each column by the text that makes the table."""
+    return {name: (codec, settings) for name, codec, settings in _COLUMN.findall(made)}

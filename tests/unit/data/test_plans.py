@@ -11,6 +11,7 @@ from relational import NOW, People
 from wattkeeper.bootstrap.pipeline_rates import DataRates
 from wattkeeper.data.alarms.queries import FindingDraft, close_windows, keep_findings
 from wattkeeper.data.billing.models import Contract
+from wattkeeper.data.collection.spans import Spans
 from wattkeeper.data.collection.touched import series_of_channels
 from wattkeeper.data.registry.plain_facts import get_plain_rows
 from wattkeeper.data.registry.resets import list_reset_series
@@ -51,9 +52,9 @@ def test_a_slice_of_series_is_asked_for_by_itself(ours: People) -> None:
     rates = DataRates(MemoryReadingStore(), tenant_id)
     draft = FindingDraft(tenant_id, "vee.spike", "series:1", NOW)
     seconds = int(NOW.timestamp())
-    channels = dict.fromkeys(range(1, 400), (seconds, seconds))
+    reads = Spans.of((channel_id, seconds, seconds + 1) for channel_id in range(1, 400))
     asks = (
-        lambda: series_of_channels(tenant_id, channels),
+        lambda: series_of_channels(tenant_id, reads),
         lambda: rates.get_calendars(SERIES_ID, seconds - 86_400, seconds),
         lambda: get_plain_rows(SERIES_ID, since=NOW),
         lambda: list_told_otherwise(tenant_id),

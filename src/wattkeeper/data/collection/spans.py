@@ -36,8 +36,8 @@ class Spans:
         """Return the spans as bytes: one little-endian column after the other."""
         return np.stack((self.series_id, self.from_s, self.to_s)).astype("<i8").tobytes()
 
-    def where(self, chosen: NDArray[np.bool_]) -> "Spans":
-        """Return the spans of a mask."""
+    def where(self, chosen: NDArray[np.bool_] | slice) -> "Spans":
+        """Return the spans of a mask or a slice."""
         return Spans(self.series_id[chosen], self.from_s[chosen], self.to_s[chosen])
 
     def plus(self, other: "Spans") -> "Spans":

@@ -1,6 +1,6 @@
 """Which series new reads of channels touch: those their meters measured at the time of the reads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
@@ -8,25 +8,24 @@ from django.db.models import Q
 
 from wattkeeper.core.kernel.instants import Period, from_seconds
 from wattkeeper.data.collection.spans import Spans
+from wattkeeper.data.registry.integer_rows import integer_rows
 from wattkeeper.data.registry.models import Channel
 from wattkeeper.data.registry.plain_facts import among
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
 
-CHUNK_COUNT = 10_000
+CHUNK_COUNT = 16_384
 _INSTALLATION = "meter__installations"
 _SERIES = f"{_INSTALLATION}__usage_point__series"
 
 
-def series_of_channels(tenant_id: int, channels: Mapping[int, tuple[int, int]]) -> Spans:
+def series_of_channels(tenant_id: int, reads: Spans) -> Spans:
     """Return the spans of series that reads of channels touch.
 
-    `channels`: channel id -> (oldest, newest) `measured_at_s` of its new reads, both included.
+    `reads`: for each channel, rising, [oldest, newest + 1) of its new reads; its `series_id` names channels.
     """
-    rows = [(channel_id, *channels[channel_id]) for channel_id in sorted(channels)]
-    reads = Spans.of((channel_id, oldest_s, newest_s + 1) for channel_id, oldest_s, newest_s in rows)
     found = Spans.of(())
     for start in range(0, len(reads), CHUNK_COUNT):
-        chunk = reads.where(np.arange(len(reads)) // CHUNK_COUNT == start // CHUNK_COUNT)
+        chunk = reads.where(slice(start, start + CHUNK_COUNT))
         found = found.plus(_of_long_standing(tenant_id, chunk)).plus(Spans.of(_of_a_time(tenant_id, chunk)))
     return found
 
@@ -36,8 +35,9 @@ def _of_long_standing(tenant_id: int, reads: Spans) -> Spans:
     is_old = Q(**{f"{_INSTALLATION}__starts_at__lte": from_seconds(reads.from_s.min())})
     is_open = Q(**{f"{_INSTALLATION}__ends_at__isnull": True})
     own = Q(tenant_id=tenant_id) & among("id", reads.series_id) & _same_quantity()
-    pairs = list(Channel.objects.filter(own & is_old & is_open).values_list("id", f"{_SERIES}__id"))
-    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    table = integer_rows(
+        Channel.objects.filter(own & is_old & is_open).values_list("id", f"{_SERIES}__id"), 2
+    )
     table = table[np.isin(table[:, 0], reads.series_id)]
     place = np.searchsorted(reads.series_id, table[:, 0])
     return Spans(table[:, 1], reads.from_s[place], reads.to_s[place])

@@ -32,17 +32,19 @@ def mark_dirty(
     tenant_id: int,
     now: datetime,
     reason: str,
-    channels: Mapping[int, tuple[int, int]] | None = None,
+    channels: Mapping[int, tuple[int, int]] | Spans | None = None,
     series: Mapping[int, Period] | None = None,
 ) -> int:
     """Mark spans dirty and return how many series that touched.
 
-    `channels`: channel id -> (oldest, newest) `measured_at_s` of its new reads, both included; a channel that
-    measures no series at that time marks none. `series`: series id -> period with an end. Spans join a small
-    unclaimed row of their shard; a claimed one is left alone.
+    `channels`: channel id -> (oldest, newest) `measured_at_s` of its new reads, both included, or spans of
+    rising channels, to a second after the newest; one that measures no series then marks none.
+    `series`: series id -> period with an end. Spans join a small unclaimed row of their shard; a claimed one
+    is left alone.
     """
     spans = Spans.of(_seconds_of(series_id, period) for series_id, period in (series or {}).items())
-    spans = spans.plus(series_of_channels(tenant_id, channels or {})).merged()
+    reads = channels if isinstance(channels, Spans) else _reads_of(channels or {})
+    spans = spans.plus(series_of_channels(tenant_id, reads)).merged()
     if not len(spans):
         return 0
     shard = spans.series_id // SHARD_SERIES_COUNT
@@ -50,6 +52,11 @@ def mark_dirty(
         for shard_index in np.unique(shard).tolist():
             _put(tenant_id, shard_index, spans.where(shard == shard_index), reason, now)
     return len(np.unique(spans.series_id))
+
+
+def _reads_of(channels: Mapping[int, tuple[int, int]]) -> Spans:
+    spans = sorted(channels.items())
+    return Spans.of((channel_id, oldest_s, newest_s + 1) for channel_id, (oldest_s, newest_s) in spans)
 
 
 def mark_recent_dirty(
