@@ -24,7 +24,8 @@ from wattkeeper.bootstrap import worker_role
 from wattkeeper.bootstrap.duty import Duty
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds
-from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.alarms.models import Finding, FindingPast
+from wattkeeper.data.alarms.past import findings_as_of
 from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.collection.windows import mark_dirty
@@ -176,6 +177,35 @@ def test_files_are_destroyed_when_due_and_it_is_written_down(world: Services, ou
         list(restore(world, ours, july))
     assert caught.value.code == "operations.months-destroyed"
     assert go(world, july) == 0
+
+
+def test_how_findings_stood_goes_with_the_values_of_its_time(world: Services, ours: People) -> None:
+    """As of any moment of a month whose values are left, in the store or a file, all is told as it was."""
+    begun = datetime(2026, 2, 3, tzinfo=UTC)
+    for day in range(100):
+        draft = FindingDraft(ours.tenant.id, "vee.gap", "series:1", begun, begun + timedelta(days=day + 1))
+        keep_findings([draft], now=begun + timedelta(days=day))
+
+    def told(at: datetime) -> list[datetime]:
+        found = findings_as_of(ours.tenant.id, at)
+        return list(found.values_list("then_ends_at", flat=True))
+
+    then = {begun + timedelta(days=day): [begun + timedelta(days=day + 1)] for day in range(100)}
+    rule(ours, "VALUES", 13, 15)
+    go(world, LATER)
+    assert months(world)["measurement"] == []
+    assert {at: told(at) for at in then} == then, "in a file it can come back from"
+    assert isinstance(world.store, HttpReadingStore)
+    verb._forget_past(world.store, archive.list_manifests(world.data_folder / "archive"), APRIL)
+    march = datetime(2026, 3, 1, tzinfo=UTC)
+    assert {at: told(at) for at in then if at >= march} == {at: then[at] for at in then if at >= march}
+    go(world, datetime(2027, 7, 20, tzinfo=UTC))
+    april = datetime(2026, 4, 1, tzinfo=UTC)
+    assert {at: told(at) for at in then if at >= april} == {at: then[at] for at in then if at >= april}
+    assert FindingPast.objects.order_by("until_at").first().until_at > april
+    go(world, datetime(2027, 8, 20, tzinfo=UTC))
+    assert not FindingPast.objects.filter(until_at__lte=datetime(2026, 5, 1, tzinfo=UTC)).exists()
+    assert FindingPast.objects.exists()
 
 
 def restore(services: Services, people: People, now: datetime) -> Iterator[archive.Manifest]:

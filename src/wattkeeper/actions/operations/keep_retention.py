@@ -1,6 +1,6 @@
 """Let readings go that are older than anybody wants: into the archive's files, and out of those."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,19 +18,22 @@ from wattkeeper.actions.operations.places import Places
 from wattkeeper.actions.operations.retention_holds import DESTROY, Hold, find_holds
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.data.alarms.past import forget_past
 from wattkeeper.data.collection.models import Retention
 from wattkeeper.data.collection.retention import RetentionRule, rules_in_force
 from wattkeeper.store import archive
 from wattkeeper.store.archive import Manifest
 from wattkeeper.store.archive_lock import archive_lock
 from wattkeeper.store.client import HttpReadingStore
-from wattkeeper.store.windows import month_of, shift_month
+from wattkeeper.store.windows import month_of, month_span, shift_month
 
 TABLES_OF: dict[str, tuple[str, ...]] = {
     Retention.Kind.FRAMES: ("raw_frame",),
     Retention.Kind.READS: ("raw_receipt", "raw_read"),
     Retention.Kind.VALUES: ("measurement", "rate_day"),
 }
+_VALUES_TABLE = "measurement"
 ARCHIVE = "archive"
 RESTORED_STAYS = timedelta(days=30)  # a month that somebody put back is looked at
 
@@ -163,4 +166,14 @@ def _do(store: HttpReadingStore, folder: Path, now: datetime, due: Due) -> None:
     archive.require_whole(folder, manifest)
     if known_as(manifest) not in known_months(DESTROYED):
         note(DESTROYED, manifest)
+    if due.table == _VALUES_TABLE:
+        _forget_past(store, manifests, due.month)
     archive.destroy_month(folder, manifest)
+
+
+def _forget_past(store: HttpReadingStore, manifests: Sequence[Manifest], gone_month: int) -> None:
+    """Let go how findings stood before the first month of values that is left: nobody asks as of then."""
+    in_files = {found.month for found in manifests if found.table == _VALUES_TABLE}
+    left = (in_files | set(archive.months_of(store, _VALUES_TABLE))) - {gone_month}
+    first = min(left, default=shift_month(gone_month, 1))
+    forget_past(before=from_seconds(month_span(first)[0]))

@@ -60,3 +60,10 @@ def keep_past(findings: Iterable[Finding], *, now: datetime) -> None:
         ],
         batch_size=_CHUNK_COUNT,
     )
+
+
+def forget_past(*, before: datetime) -> None:
+    """Let go how findings stood until instants up to `before`: as of then they are as they stood next."""
+    gone = FindingPast.objects.filter(until_at__lte=before).order_by("id").values_list("id", flat=True)
+    while ids := list(gone[:_CHUNK_COUNT]):
+        FindingPast.objects.filter(id__in=ids).delete()
