@@ -8,13 +8,14 @@ else a demand, a mean, what an instant has; F counts billing periods, 255 is non
 codes of other media, such as gas and heat, the groups mean something else: they are names as any other.
 
 Of a Green Button or IEC 61968-9 reading whose direction is neither forward nor reverse the channel is named
-by it (espi.py): both directions together, their difference, a quadrant.
+by it (espi.py): both directions together, their difference, a quadrant; registers of one rate by `of_rate`.
 """
 
 import re
 
 _NEM12_EXPORT = re.compile(r"[BK][0-9A-Z]?", re.ASCII | re.IGNORECASE)  # not "Bezug", which is import
 _RATE = re.compile(r"(.+) T([1-4])", re.ASCII)
+_OTHER_RATE = re.compile(r".+ tou-.+")
 _OBIS = re.compile(
     r"(?P<stream>(?P<medium>0{0,2}1[-.]\d{1,3}[:.])?(?P<c>\d{1,3})\.(?P<d>\d{1,3})\.)(?P<e>\d{1,3})"
     r"(?:[*&](?P<f>\d{1,3})|(?(medium)\.(?P<g>\d{1,3})|\.255))?",  # "10.0.0.1" is a name
@@ -25,7 +26,7 @@ _INTEGRALS = (8, 9, 10, 17, 18, 19, 20, 29, 30, 58)
 _NOW = ("", "255")
 _EXPORT_CODES = (2, 4, 10)
 _TOTALS = {"Wh": (1, 2), "varh": (3, 4), "VAh": (9, 10)}
-_MIXED = re.compile(r"(net|both|direction-[1-9]\d?)(?:-.*)?", re.ASCII | re.IGNORECASE)
+_MIXED = re.compile(r"(net|both|direction-[1-9]\d?)(?:-.*?)?(?: T[1-4])?", re.ASCII | re.IGNORECASE)
 _REACTIVE_IMPORT, _REACTIVE_EXPORT = "direction-5", "direction-13"  # quadrants 1 and 2, 3 and 4
 _EXPORT_WORDS = re.compile(r"export|einspeis|feed-?in|反向|上网", re.IGNORECASE)
 
@@ -40,6 +41,13 @@ def split_rate(channel: str) -> tuple[str, str]:
         return f"{code['stream']}0", str(int(code["e"]))
     found = _RATE.fullmatch(channel)
     return (found[1], found[2]) if found else (channel, "")
+
+
+def of_rate(channel: str, tou: str) -> str:
+    """Return what a register is called that counts one time of use alone; "" and "0" are all of them."""
+    rate = tou.lstrip("0")
+    name = f"{channel} T{rate}"
+    return name if _RATE.fullmatch(name) else f"{channel} tou-{rate}" if rate else channel
 
 
 def is_export(channel: str) -> bool:
@@ -58,7 +66,8 @@ def is_part(channel: str, unit: str) -> bool:
     if mixed := _MIXED.fullmatch(channel):
         return unit != "varh" or mixed[1].lower() not in (_REACTIVE_IMPORT, _REACTIVE_EXPORT)
     code = _OBIS.fullmatch(channel)
-    return code is not None and int(code["c"]) not in _TOTALS.get(unit, ())
+    is_of_phase = code is not None and int(code["c"]) not in _TOTALS.get(unit, ())
+    return is_of_phase or _OTHER_RATE.fullmatch(channel) is not None
 
 
 def is_counted_now(channel: str) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from wattkeeper.core.kernel.quality_codes import decode_espi, encode_espi
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
-from wattkeeper.formats.channels import is_export
+from wattkeeper.formats.channels import is_export, of_rate, split_rate
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.notes import pack_note
 from wattkeeper.formats.quality_words import heed_words
@@ -84,6 +84,7 @@ class _Entry:
 def default_type(channel: str, unit: str, interval_s: int) -> dict[str, str]:
     """Return the fields of a ReadingType that nothing else is known of."""
     direction = next((code for code, name in DIRECTIONS.items() if name == channel.lower()), None)
+    rate = split_rate(channel)[1]
     return {
         "accumulationBehaviour": "4" if interval_s else "3",
         "commodity": "1",
@@ -91,6 +92,7 @@ def default_type(channel: str, unit: str, interval_s: int) -> dict[str, str]:
         "flowDirection": direction or ("19" if is_export(channel) else "1"),
         "kind": "12" if unit in ("Wh", "varh", "VAh") else "0",
         "timeAttribute": "0",
+        **({"tou": rate} if rate else {}),
     }
 
 
@@ -182,7 +184,7 @@ class _Feed:
             return
         exponent = int(multiplier) + 3
         is_register = kind.get("accumulationBehaviour", "") in REGISTER_BEHAVIOURS
-        channel, serial = self._channel(meter_reading, path, kind)
+        channel, serial = self._channel(meter_reading, path, kind, is_register=is_register)
         for reading in entry.readings:
             self._collect_one(
                 reading, (point, serial, channel, unit), exponent, kind, collector, errors, is_register
@@ -269,14 +271,19 @@ class _Feed:
             own = f"{customer.rsplit('/', 1)[-1]}/{own}"
         return unquote(own).strip()
 
-    def _channel(self, meter_reading: _Entry | None, path: str, kind: dict[str, str]) -> tuple[str, str]:
-        """Return channel and meter serial: our own files name both, others only which way energy flows."""
+    def _channel(
+        self, meter_reading: _Entry | None, path: str, kind: dict[str, str], *, is_register: bool
+    ) -> tuple[str, str]:
+        """Return channel and meter serial: our own files name both, others only which way energy flows, and
+        of which time of use a register is.
+        """
         own = path.partition("/MeterReading/")[2].split("/")[0]
         if self._is_ours:
             return unquote(own.partition(":")[0]) or "import", meter_reading.title if meter_reading else ""
         direction = kind.get("flowDirection") or "1"
         name = DIRECTIONS.get(direction, f"direction-{direction}")
-        return name if len(self._of["MeterReading"]) <= 1 else f"{name}-{unquote(own)}", ""
+        name = name if len(self._of["MeterReading"]) <= 1 else f"{name}-{unquote(own)}"
+        return of_rate(name, kind.get("tou", "")) if is_register else name, ""
 
 
 def _is_whole(text: str) -> bool:

@@ -1,17 +1,24 @@
 """Channels that a file names or points at: what is not the energy of one direction up to now is refused."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 import pytest
 
+from format_files import archive_of
 from relational import NOW, People
 from unit.actions.test_import import row, send
 from unit.formats.test_espi import feed, reading
-from unit.formats.test_iec61968 import message
+from unit.formats.test_iec61968 import MESSAGE, POINT, message
 from unit.formats.test_iec61968 import reading as interval_reading
 from wattkeeper.actions.collection.import_file import import_file
 from wattkeeper.actions.services import Services
-from wattkeeper.data.registry.models import Series
+from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.formats.api import LossList
+from wattkeeper.formats.blocks import rows_of
 from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.detect import Format
 from wattkeeper.formats.files import read_file, write_file
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -58,3 +65,48 @@ def test_what_is_of_both_directions_is_not_taken_for_import(
         told = import_file(actor=ours.operator, now=NOW, services=services, content=each, label="f")
         assert [error.code for error in told.errors] == ([] if wanted else ["imports.part-not-kept"])
         assert list(Series.objects.values_list("quantity", flat=True)) == ([wanted] if wanted else [])
+
+
+TOTAL, RATES = "0", ("1", "2", "5")
+AT = "2026-11-02T00:00:00Z"
+
+
+def registers_of_rates(form: str, tous: Sequence[str]) -> bytes:
+    """Return what registers of some times of use show, each its own number of kilowatt-hours."""
+    if form == "iec61968":
+        said = f"<timeStamp>{AT}</timeStamp><value>{{tou}}</value>"
+        kind = "<ReadingType ref='0.0.0.1.1.1.12.0.0.0.0.{tou}.0.0.0.3.72.0'/>"
+        inner = "".join(f"<Readings>{said}{kind}</Readings>".format(tou=tou) for tou in tous)
+        return MESSAGE.format(inner=inner, point=POINT).encode()
+    feeds = [
+        feed(
+            reading(to_seconds(datetime.fromisoformat(AT)), tou),
+            kind="<accumulationBehaviour>1</accumulationBehaviour><flowDirection>1</flowDirection>"
+            f"<powerOfTenMultiplier>3</powerOfTenMultiplier><uom>72</uom><tou>{tou}</tou>",
+        )
+        for tou in tous
+    ]
+    return archive_of(**{f"{at}.xml": content for at, content in enumerate(feeds)})
+
+
+@pytest.mark.parametrize("tous", [(TOTAL, *RATES), (*RATES, TOTAL)], ids=["total first", "total last"])
+@pytest.mark.parametrize("form", ["espi", "iec61968"])
+def test_a_register_of_one_time_of_use_is_not_the_total(
+    ours: People, services: Services, store: MemoryReadingStore, form: str, tous: Sequence[str]
+) -> None:
+    content = registers_of_rates(form, tous)
+    blocks = read_file(content, CsvOptions()).blocks
+    other: Format
+    for other in ("csv", "greenbutton", "iec61968"):
+        again = read_file(b"".join(write_file(other, blocks, LossList())), CsvOptions()).blocks
+        assert rows_of(again, has_notes=False) == rows_of(blocks, has_notes=False)
+    told = import_file(actor=ours.operator, now=NOW, services=services, content=content, label="f")
+    assert [error.code for error in told.errors] == ["imports.part-not-kept"]
+    channels = dict(Channel.objects.values_list("id", "reading_type"))
+    reads = store.raw_reads(ours.tenant.id, list(channels), 0, 2**40)
+    shown = zip(reads.channel_id.tolist(), reads.value.tolist(), strict=True)
+    assert {channels[channel_id]: value for channel_id, value in shown} == {
+        "energy_import_register_kwh": 0,
+        "energy_import_t1_register_kwh": 10**6,
+        "energy_import_t2_register_kwh": 2 * 10**6,
+    }
