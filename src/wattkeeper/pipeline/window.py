@@ -18,6 +18,7 @@ from wattkeeper.core.kernel.quality import Method
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.advance import AdvanceRule
+from wattkeeper.core.readings.between import ByProfile, by_time
 from wattkeeper.core.readings.both import combine_intervals
 from wattkeeper.core.readings.interval_reads import collect_intervals
 from wattkeeper.core.readings.intervals import Intervals, derive_intervals, join_at_gap
@@ -88,6 +89,7 @@ def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: Adva
         interval_s=facts.interval_s,
         power_max_w=facts.power_max_w,
         advance_rule=advance_rule,
+        between=ByProfile.of(facts.profiles, reads, facts.interval_s) if facts.profiles else by_time,
     )
     if not facts.profiles:
         return registers
@@ -171,10 +173,26 @@ def widen_to_brackets(
                 before_s = find_standing_until(ports, facts, before_s, span[0])
                 if before_s >= span[0]:
                     return span, folded
+        if facts.profiles:
+            for from_s, to_s in _unread_changes(derived):
+                before_s = min(before_s or from_s, from_s) if from_s < span[0] else before_s
+                after_s = max(after_s or to_s, to_s) if to_s > span[1] else after_s
         wider = span_to_nearest(span, before_s, after_s, step_s, facts, now_s)
         if wider == span:
             return span, derive_span(ports, facts, span, advance_rule) if facts.profiles else derived
         span, step_s = wider, 2 * step_s
+
+
+def _unread_changes(derived: Intervals) -> list[Span]:
+    """Return from which read to which no register was read at a change of its multiplier.
+
+    What a profile holds on one side of it decides what is left for the other.
+    """
+    return [
+        (each.starts_at_s, each.ends_at_s)
+        for each in derived.findings
+        if each.rule == "readings.multiplier-read-missing"
+    ]
 
 
 def fold(

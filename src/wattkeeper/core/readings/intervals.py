@@ -14,6 +14,7 @@ from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.advance import AdvanceRule, register_advance
+from wattkeeper.core.readings.between import Between, by_time
 from wattkeeper.core.readings.facts import InstallationFact
 from wattkeeper.core.readings.knots import Knots
 from wattkeeper.core.readings.positions import Limits
@@ -80,12 +81,14 @@ def derive_intervals(
     interval_s: int,
     power_max_w: int,
     advance_rule: AdvanceRule = register_advance,
+    between: Between = by_time,
 ) -> Intervals:
     """Return the intervals of a series over ``[from_s, to_s)``.
 
     `installations`: every channel that measured the series, in order of time, without overlap. `reads`: by
     channel; reads outside the window serve as brackets. `power_max_w`: what the service can carry (primary).
     `advance_rule`: how far a register went between two values; replaced only by tests that plant a fault.
+    `between`: what a register showed at a multiplier change at which nobody read it.
 
     An interval is the difference of the whole milliwatt-hours at its two boundaries, so sums telescope. It is
     MEASURED where both are actual reads (method EXCHANGE where an exchange or a multiplier change cuts it),
@@ -100,7 +103,7 @@ def derive_intervals(
         raise InvalidWindow("readings.window", from_s=from_s, to_s=to_s, interval_s=interval_s)
     limits = Limits(interval_s, power_max_w, advance_rule)
     boundaries = np.arange(from_s, to_s + 1, interval_s, dtype=np.int64)
-    knots, findings = trace_series(installations, reads, limits, boundaries)
+    knots, findings = trace_series(installations, reads, limits, boundaries, between)
     knots = add_boundaries(knots, boundaries, interval_s)
     return _read_off(
         knots, boundaries, interval_s, find_installed(installations, boundaries), tuple(findings)

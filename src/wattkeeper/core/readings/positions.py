@@ -16,6 +16,7 @@ from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.quality import Flag
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.advance import BACKWARDS, AdvanceRule, Break, Chains, link_reads
+from wattkeeper.core.readings.between import Between, by_time
 from wattkeeper.core.readings.facts import InstallationFact
 from wattkeeper.core.readings.knots import Knots, join_knots, no_knots, scale_counts
 from wattkeeper.core.readings.settle import settle_reads, take
@@ -33,13 +34,13 @@ class Limits:
 
 
 def trace_installation(
-    installation: InstallationFact, reads: ReadColumns, limits: Limits
+    installation: InstallationFact, reads: ReadColumns, limits: Limits, between: Between = by_time
 ) -> tuple[Knots, list[Finding]]:
     """Return the knots at the usable reads of one installation, stretches numbered 1, 3, 5 ..., and findings.
 
-    Reads at the very instant of removal belong to it. Findings: ``readings.conflict``, ``.out-of-range``,
-    ``.register-backwards``, ``.jump``, ``.rollover``,
-    ``.rollover-ambiguous``, ``.multiplier-read-missing``.
+    Reads at the very instant of removal belong to it. `between` says what the register showed at a multiplier
+    change at which nobody read it. Findings: ``readings.conflict``, ``.out-of-range``,
+    ``.register-backwards``, ``.jump``, ``.rollover``, ``.rollover-ambiguous``, ``.multiplier-read-missing``.
     """
     reads, findings = _select_reads(installation, reads)
     if not len(reads):
@@ -57,7 +58,7 @@ def trace_installation(
     ones = np.ones(len(kept), dtype=np.int64)
     rollover = ones * 0 if modulus is None else unwrapped // modulus
     counts = Knots(kept.measured_at_s, unwrapped, chains.chain, ones, ones, rollover, kept.flags)
-    counts, cuts = _cut_at_multipliers(installation, counts)
+    counts, cuts = _cut_at_multipliers(installation, counts, between)
     return _to_positions(installation, counts), findings + cuts
 
 
@@ -180,7 +181,9 @@ def _find_ambiguous(
     ]
 
 
-def _cut_at_multipliers(installation: InstallationFact, counts: Knots) -> tuple[Knots, list[Finding]]:
+def _cut_at_multipliers(
+    installation: InstallationFact, counts: Knots, between: Between
+) -> tuple[Knots, list[Finding]]:
     """Number the stretches and put two knots, end and start, at each multiplier change between reads."""
     changes = np.array([period.starts_at_s for period in installation.multipliers[1:]], dtype=np.int64)
     if not len(changes):
@@ -195,7 +198,12 @@ def _cut_at_multipliers(installation: InstallationFact, counts: Knots) -> tuple[
         counts.rollover,
         counts.flags,
     )
-    extra = [part for i, at_s in enumerate(changes.tolist()) for part in _knots_at_change(numbered, i, at_s)]
+    step = installation.step_milliwh
+    extra = [
+        part
+        for i, at_s in enumerate(changes.tolist())
+        for part in _knots_at_change(numbered, i, at_s, step, between)
+    ]
     findings = [
         Finding(
             "readings.multiplier-read-missing",
@@ -210,7 +218,9 @@ def _cut_at_multipliers(installation: InstallationFact, counts: Knots) -> tuple[
     return join_knots([numbered, *extra]), findings
 
 
-def _knots_at_change(counts: Knots, change: int, at_s: int) -> Iterator[Knots]:
+def _knots_at_change(
+    counts: Knots, change: int, at_s: int, step_milliwh: Fraction, between: Between
+) -> Iterator[Knots]:
     """Yield what is missing at the change: the start after an actual read, or both, interpolated."""
     here = np.array([at_s], dtype=np.int64)
     after = int(np.searchsorted(counts.at_s, at_s, side="left"))
@@ -220,9 +230,9 @@ def _knots_at_change(counts: Knots, change: int, at_s: int) -> Iterator[Knots]:
         yield counts.at(after, here, is_exact=True, stretch=2 * change + 3, flags=int(counts.flags[after]))
     elif after > 0 and counts.chain[after - 1] == counts.chain[after]:
         before = after - 1
-        elapsed_s, span_s = at_s - int(counts.at_s[before]), int(counts.at_s[after] - counts.at_s[before])
         rise = int(counts.position_milliwh[after] - counts.position_milliwh[before])
-        value = int(counts.position_milliwh[before]) + rise * elapsed_s // span_s
+        part = between(int(counts.at_s[before]), at_s, int(counts.at_s[after]), rise * step_milliwh)
+        value = int(counts.position_milliwh[before]) + int(rise * part)
         both = np.repeat(here, 2)
         stretch = np.array([2 * change + 1, 2 * change + 3], dtype=np.int64)
         yield counts.at(before, both, is_exact=False, stretch=stretch, position_milliwh=value)

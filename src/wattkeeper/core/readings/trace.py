@@ -8,6 +8,7 @@ import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
+from wattkeeper.core.readings.between import Between, by_time
 from wattkeeper.core.readings.facts import InstallationFact
 from wattkeeper.core.readings.knots import Knots, join_knots, no_knots
 from wattkeeper.core.readings.positions import Limits, trace_installation
@@ -35,6 +36,7 @@ def trace_series(
     reads: Mapping[int, ReadColumns],
     limits: Limits,
     boundaries: Int64s,
+    between: Between = by_time,
 ) -> tuple[Knots, list[Finding]]:
     """Return the knots of all `installations`, on common chains wherever an exchange was read on both sides.
 
@@ -52,7 +54,7 @@ def trace_series(
         if own is None:
             pieces.append(_Piece(installation, no_knots(), is_start_known=False, is_end_known=False))
             continue
-        knots, found = trace_installation(installation, own, limits)
+        knots, found = trace_installation(installation, own, limits, between)
         pieces.append(_anchor(installation, knots))
         findings += found
     findings += _find_unread_exchanges(pieces, int(boundaries[0]), int(boundaries[-1]))

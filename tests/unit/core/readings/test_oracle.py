@@ -197,7 +197,7 @@ PLANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "one ratio for all": (
         positions,
         "_cut_at_multipliers",
-        lambda installation, counts: (counts, []),
+        lambda installation, counts, between: (counts, []),
     ),
     "exchanges not joined": (
         trace,
