@@ -44,6 +44,17 @@ def check_batches(store: SqlStore, check: Check, away: Mapping[str, Set[int]]) -
             check.fault("verify.batch-unknown", found=found[key]["reads_count"], **place)
 
 
+def find_unread(store: SqlStore, batch_ids: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return tenant, batch and month of receipts no read of which is there, be it under another batch."""
+    found, receipts = _batches(store, batch_ids)
+    return [
+        key
+        for key, told in receipts.items()
+        if key not in found
+        and _are_elsewhere(store, key, told, told["reads_count"], told["reads_mix"]) is False
+    ]
+
+
 def _batches(store: SqlStore, batch_ids: Sequence[int] | None) -> tuple[Rows, Rows]:
     """Return reads and receipts by batch and month; receipts, which are stored first, are asked for last."""
     questions = (verify_queries.batches(batch_ids), verify_queries.receipts(batch_ids))

@@ -1,8 +1,9 @@
 """Back up everything while it is in use: one sealed file that makes an empty folder this installation again.
 
-Order matters: the relational side first, then the spool, then the readings. A value that a run of the dumped
-side wrote is then in the readings; what came later is there as well, and is done again after a restore. A
-batch that leaves the spool meanwhile is in the readings too, and twice is once. No month leaves meanwhile.
+Order matters: the spool first, then the relational side, then the readings, receipts last (`half_stored`). A
+batch that leaves the spool meanwhile is in the readings too, and twice is once. A value that a run of the
+dumped side wrote is in the readings; what came later is there as well, and is done again after a restore. No
+month leaves meanwhile.
 """
 
 import fcntl

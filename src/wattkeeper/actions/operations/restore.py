@@ -19,10 +19,11 @@ from wattkeeper.actions.operations.progress import Progress, unwatched
 from wattkeeper.actions.operations.relational_dump import load, require_empty
 from wattkeeper.actions.operations.sealed import OpeningReader, Secret
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.instants import from_seconds, to_seconds
 from wattkeeper.data.installation import NOTE, READINGS, REGISTRY
 from wattkeeper.store import archive, frozen
 from wattkeeper.store.client import HttpReadingStore
+from wattkeeper.store.half_stored import forget_half_stored
 from wattkeeper.store.scratch import SCRATCH, hold
 
 INCOMING, _KEYS = "incoming", "keys"
@@ -153,7 +154,8 @@ def load_readings(
     store: HttpReadingStore, restored: Restored, *, newest_run_id: int, on_progress: Progress = unwatched
 ) -> None:
     """
-    Put the readings into an empty store; values of runs later than `newest_run_id` are taken away again.
+    Put the readings into an empty store; values of runs later than `newest_run_id` are taken away again, and
+    what tells of reads that came after they were copied.
 
     :raises WattkeeperError: ``operations.backup-incomplete``, ``store.parts-damaged``
     """
@@ -170,6 +172,7 @@ def load_readings(
             for rows in archive.read_rows(file):
                 store.insert_table(table, rows)
     frozen.forget_runs(store, newest_run_id)
+    forget_half_stored(store, to_seconds(restored.received_since.replace(microsecond=0)))
 
 
 def _extract(file: Path, incoming: Path, secret: Secret, on_progress: Progress) -> dict[str, Any]:
