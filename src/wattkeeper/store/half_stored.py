@@ -17,28 +17,24 @@ _BATCH = "tenant_id, batch_id"
 def forget_half_stored(store: HttpReadingStore, since_s: int) -> None:
     """Take away receipts whose reads or frames are nowhere, then frames without a receipt, received since."""
     came = f"toUnixTimestamp(received_at) >= {int(since_s)}"
-    doubted = _rows(
-        store,
-        f"SELECT DISTINCT batch_id FROM raw_receipt WHERE reads_count > 0 AND {came} AND ({_RECEIPT}) NOT IN"
-        " (SELECT tenant_id, batch_id, toInt64(toYYYYMM(measured_at)) FROM raw_read WHERE batch_id IN"
-        f" (SELECT batch_id FROM raw_receipt WHERE {came}))",
+    told = f"(SELECT batch_id FROM raw_receipt WHERE {came})"
+    read = (
+        f"SELECT tenant_id, batch_id, toInt64(toYYYYMM(measured_at)) FROM raw_read WHERE batch_id IN {told}"
     )
+    framed = f"SELECT {_BATCH} FROM raw_frame WHERE batch_id IN {told}"
+    doubted = _rows(store, "raw_receipt", "batch_id", f"reads_count > 0 AND {came}", _RECEIPT, read)
     unread = find_unread(store, [batch_id for (batch_id,) in doubted]) if doubted else []
-    unframed = _rows(
-        store,
-        f"SELECT DISTINCT {_RECEIPT} FROM raw_receipt WHERE reads_count = 0 AND {came} AND ({_BATCH}) NOT IN"
-        f" (SELECT {_BATCH} FROM raw_frame WHERE batch_id IN (SELECT batch_id FROM raw_receipt WHERE {came}))",
-    )
+    unframed = _rows(store, "raw_receipt", _RECEIPT, f"reads_count = 0 AND {came}", _BATCH, framed)
     _delete(store, "raw_receipt", _RECEIPT, [*unread, *unframed])
-    untold = _rows(
-        store,
-        f"SELECT DISTINCT {_BATCH} FROM raw_frame WHERE {came} AND ({_BATCH}) NOT IN (SELECT {_BATCH}"
-        f" FROM raw_receipt WHERE batch_id IN (SELECT batch_id FROM raw_frame WHERE {came}))",
-    )
-    _delete(store, "raw_frame", _BATCH, untold)
+    held = f"SELECT {_BATCH} FROM raw_receipt WHERE batch_id IN (SELECT batch_id FROM raw_frame WHERE {came})"
+    _delete(store, "raw_frame", _BATCH, _rows(store, "raw_frame", _BATCH, came, _BATCH, held))
 
 
-def _rows(store: HttpReadingStore, query: str) -> list[tuple[int, ...]]:
+def _rows(
+    store: HttpReadingStore, table: str, columns: str, where: str, key: str, others: str
+) -> list[tuple[int, ...]]:
+    """Return what is in a table and whose key is not among others."""
+    query = f"SELECT DISTINCT {columns} FROM {table} WHERE {where} AND ({key}) NOT IN ({others})"
     return [tuple(row.values()) for row in store.select(f"{query} FORMAT ArrowStream").to_pylist()]
 
 
