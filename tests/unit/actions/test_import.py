@@ -19,6 +19,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.registry.facts import get_series_facts
+from wattkeeper.data.registry.installed import told_otherwise
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.store.api import RawBatch
@@ -84,6 +85,20 @@ def test_days_of_a_file_are_those_of_its_zone(
     site = Site.objects.get()
     assert (site.code, site.time_zone) == (code, time_zone)
     assert UsagePoint.objects.get().site == site
+
+
+def test_since_when_a_meter_is_there_is_told_as_it_was_known(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    """Earlier rows move the beginning of an installation: as of before they came it is as it was."""
+    for days, row_day in enumerate((7, 3, 5, 1)):
+        own = {"actor": ours.operator, "now": NOW + timedelta(days=days), "services": services}
+        import_file(**own, content=(HEAD + row(row_day, 0, "1")).encode(), label="a.csv")
+    installation = Installation.objects.get()
+    told = [told_otherwise(ours.tenant.id, NOW + timedelta(days=days)) for days in range(4)]
+    began = [own.get(installation.id, installation).starts_at.day for own in told]
+    assert began == [7, 3, 3, 1]
+    assert told_otherwise(ours.tenant.id, NOW - timedelta(days=1)) == {}
 
 
 def test_twice_is_once_and_earlier_rows_reach_back(
