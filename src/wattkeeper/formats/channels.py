@@ -8,13 +8,30 @@ else a demand, a mean, what an instant has; F counts billing periods, 255 is non
 codes of other media, such as gas and heat, the groups mean something else: they are names as any other.
 
 Of a Green Button or IEC 61968-9 reading whose direction is neither forward nor reverse the channel is named
-by it (espi.py): both directions together, their difference, a quadrant; registers of one rate by `of_rate`.
+by it (espi.py): both directions together, their difference, a quadrant. One phase is named by `of_phase`, a
+register of one rate by `of_rate`.
 """
 
 import re
 
 _NEM12_EXPORT = re.compile(r"[BK][0-9A-Z]?", re.ASCII | re.IGNORECASE)  # not "Bezug", which is import
 _RATE = re.compile(r"(.+) T([1-4])", re.ASCII)
+_PHASE = re.compile(r".+-phase-(\d+)(?: .+)?", re.ASCII)
+_ONE_PHASE = (
+    "128",
+    "129",
+    "136",
+    "64",
+    "65",
+    "72",
+    "32",
+    "33",
+    "40",
+    "512",
+    "528",
+    "256",
+    "272",
+)  # A, B, C, S
 _OTHER_RATE = re.compile(r".+ tou-.+")
 _OBIS = re.compile(
     r"(?P<stream>(?P<medium>0{0,2}1[-.]\d{1,3}[:.])?(?P<c>\d{1,3})\.(?P<d>\d{1,3})\.)(?P<e>\d{1,3})"
@@ -48,6 +65,17 @@ def of_rate(channel: str, tou: str) -> str:
     rate = tou.lstrip("0")
     name = f"{channel} T{rate}"
     return name if _RATE.fullmatch(name) else f"{channel} tou-{rate}" if rate else channel
+
+
+def of_phase(channel: str, phase: str) -> str:
+    """Return what is measured of one phase: the only one there is, or one of several (PhaseCodeKind)."""
+    return f"{channel}-phase-{phase}" if phase in _ONE_PHASE else channel
+
+
+def phase_of(channel: str) -> str:
+    """Return the phase that `of_phase` named a channel by; "" for all."""
+    found = _PHASE.fullmatch(channel)
+    return found[1] if found else ""
 
 
 def is_export(channel: str) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from wattkeeper.core.kernel.quality_codes import decode_espi, encode_espi
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
-from wattkeeper.formats.channels import is_export, of_rate, split_rate
+from wattkeeper.formats.channels import is_export, of_phase, of_rate, phase_of, split_rate
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.notes import pack_note
 from wattkeeper.formats.quality_words import heed_words
@@ -84,7 +84,7 @@ class _Entry:
 def default_type(channel: str, unit: str, interval_s: int) -> dict[str, str]:
     """Return the fields of a ReadingType that nothing else is known of."""
     direction = next((code for code, name in DIRECTIONS.items() if name == channel.lower()), None)
-    rate = split_rate(channel)[1]
+    parts = {"phase": phase_of(channel), "tou": split_rate(channel)[1]}
     return {
         "accumulationBehaviour": "4" if interval_s else "3",
         "commodity": "1",
@@ -92,7 +92,7 @@ def default_type(channel: str, unit: str, interval_s: int) -> dict[str, str]:
         "flowDirection": direction or ("19" if is_export(channel) else "1"),
         "kind": "12" if unit in ("Wh", "varh", "VAh") else "0",
         "timeAttribute": "0",
-        **({"tou": rate} if rate else {}),
+        **{name: code for name, code in parts.items() if code},
     }
 
 
@@ -275,7 +275,7 @@ class _Feed:
         self, meter_reading: _Entry | None, path: str, kind: dict[str, str], *, is_register: bool
     ) -> tuple[str, str]:
         """Return channel and meter serial: our own files name both, others only which way energy flows, and
-        of which time of use a register is.
+        of which phase it is and of which time of use a register.
         """
         own = path.partition("/MeterReading/")[2].split("/")[0]
         if self._is_ours:
@@ -283,6 +283,7 @@ class _Feed:
         direction = kind.get("flowDirection") or "1"
         name = DIRECTIONS.get(direction, f"direction-{direction}")
         name = name if len(self._of["MeterReading"]) <= 1 else f"{name}-{unquote(own)}"
+        name = of_phase(name, kind.get("phase", ""))
         return of_rate(name, kind.get("tou", "")) if is_register else name, ""
 
 

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality_codes import Quality, decode_iec, encode_iec
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
-from wattkeeper.formats.channels import is_export, of_rate, split_rate
+from wattkeeper.formats.channels import is_export, of_phase, of_rate, phase_of, split_rate
 from wattkeeper.formats.espi import DIRECTIONS, REGISTER_BEHAVIOURS, UNITS
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST, pack_note, unpack_note
@@ -38,7 +38,8 @@ OWN_DETAILS = ("iec.type", "iec.quality")
 CHANNEL_NAME_TYPE = "channel"
 DELTA, CUMULATIVE, SUMMATION = "4", "3", "9"
 TYPE_LENGTH = 18
-MEASURING_PERIOD, ACCUMULATION, DIRECTION, COMMODITY, KIND, TOU, MULTIPLIER, UNIT = 2, 3, 4, 5, 6, 11, 15, 16
+MEASURING_PERIOD, ACCUMULATION, DIRECTION, COMMODITY, KIND, TOU = 2, 3, 4, 5, 6, 11
+PHASES, MULTIPLIER, UNIT = 14, 15, 16
 _WANTED = frozenset({"MeterReading", "IntervalBlocks", "IntervalReadings", "Readings"})
 _NO_QUALITY = "none"
 
@@ -124,7 +125,7 @@ def usual_type(channel: str, unit: str, interval_s: int) -> list[str]:
     named = next((code for code, name in DIRECTIONS.items() if name == channel.lower()), None)
     numbers[DIRECTION] = named or ("19" if is_export(channel) else "1")
     numbers[COMMODITY] = "1"
-    numbers[TOU] = split_rate(channel)[1] or "0"
+    numbers[TOU], numbers[PHASES] = split_rate(channel)[1] or "0", phase_of(channel) or "0"
     numbers[KIND] = "12" if unit in ("Wh", "varh", "VAh") else "0"
     numbers[UNIT] = next(code for code, name in UNITS.items() if name == unit)
     return numbers
@@ -180,7 +181,8 @@ def _take(
         is_register = kind.is_register(is_moment=is_moment, has_period=has_period)
         at_s, interval_s = _when(reading, 0 if is_register else kind.interval_s, is_register=is_register)
         numbers = kind.text.split(".")
-        named = DIRECTIONS.get(kind.direction, f"direction-{kind.direction}")
+        direction = DIRECTIONS.get(kind.direction, f"direction-{kind.direction}")
+        named = of_phase(direction, numbers[PHASES])
         channel = whose.channel or (of_rate(named, numbers[TOU]) if is_register else named)
         quality, note = _quality(reading)
         usual = usual_type(channel, kind.unit, interval_s)

@@ -71,20 +71,21 @@ TOTAL, RATES = "0", ("1", "2", "5")
 AT = "2026-11-02T00:00:00Z"
 
 
-def registers_of_rates(form: str, tous: Sequence[str]) -> bytes:
-    """Return what registers of some times of use show, each its own number of kilowatt-hours."""
+def registers_of(form: str, codes: Sequence[str], *, part: str) -> bytes:
+    """Return what registers of some times of use or phases show, each its own number of kilowatt-hours."""
     if form == "iec61968":
-        said = f"<timeStamp>{AT}</timeStamp><value>{{tou}}</value>"
-        kind = "<ReadingType ref='0.0.0.1.1.1.12.0.0.0.0.{tou}.0.0.0.3.72.0'/>"
-        inner = "".join(f"<Readings>{said}{kind}</Readings>".format(tou=tou) for tou in tous)
+        said = f"<timeStamp>{AT}</timeStamp><value>{{code}}</value>"
+        numbers = {"tou": "{code}.0.0.0", "phase": "0.0.0.{code}"}[part]
+        kind = f"<ReadingType ref='0.0.0.1.1.1.12.0.0.0.0.{numbers}.3.72.0'/>"
+        inner = "".join(f"<Readings>{said}{kind}</Readings>".format(code=code) for code in codes)
         return MESSAGE.format(inner=inner, point=POINT).encode()
     feeds = [
         feed(
-            reading(to_seconds(datetime.fromisoformat(AT)), tou),
+            reading(to_seconds(datetime.fromisoformat(AT)), code),
             kind="<accumulationBehaviour>1</accumulationBehaviour><flowDirection>1</flowDirection>"
-            f"<powerOfTenMultiplier>3</powerOfTenMultiplier><uom>72</uom><tou>{tou}</tou>",
+            f"<powerOfTenMultiplier>3</powerOfTenMultiplier><uom>72</uom><{part}>{code}</{part}>",
         )
-        for tou in tous
+        for code in codes
     ]
     return archive_of(**{f"{at}.xml": content for at, content in enumerate(feeds)})
 
@@ -94,7 +95,7 @@ def registers_of_rates(form: str, tous: Sequence[str]) -> bytes:
 def test_a_register_of_one_time_of_use_is_not_the_total(
     ours: People, services: Services, store: MemoryReadingStore, form: str, tous: Sequence[str]
 ) -> None:
-    content = registers_of_rates(form, tous)
+    content = registers_of(form, tous, part="tou")
     blocks = read_file(content, CsvOptions()).blocks
     other: Format
     for other in ("csv", "greenbutton", "iec61968"):
@@ -110,3 +111,31 @@ def test_a_register_of_one_time_of_use_is_not_the_total(
         "energy_import_t1_register_kwh": 10**6,
         "energy_import_t2_register_kwh": 2 * 10**6,
     }
+
+
+@pytest.mark.parametrize(
+    ("phases", "shown"),
+    [(("129",), 129), (("0", "128", "64", "32"), 0), (("128", "64", "32", "0"), 0), (("128", "64"), None)],
+)
+@pytest.mark.parametrize("form", ["espi", "iec61968"])
+def test_one_phase_among_several_is_not_the_total(
+    ours: People,
+    services: Services,
+    store: MemoryReadingStore,
+    form: str,
+    phases: Sequence[str],
+    shown: int | None,
+) -> None:
+    """The first that a message told was taken for it."""
+    content = registers_of(form, phases, part="phase")
+    blocks = read_file(content, CsvOptions()).blocks
+    other: Format
+    for other in ("csv", "greenbutton", "iec61968"):
+        again = read_file(b"".join(write_file(other, blocks, LossList())), CsvOptions()).blocks
+        assert rows_of(again, has_notes=False) == rows_of(blocks, has_notes=False)
+    told = import_file(actor=ours.operator, now=NOW, services=services, content=content, label="f")
+    parts_count = len(phases) - (shown is not None)
+    assert [error.code for error in told.errors] == ["imports.part-not-kept"] * parts_count
+    channels = list(Channel.objects.values_list("id", flat=True))
+    values = store.raw_reads(ours.tenant.id, channels, 0, 2**40).value.tolist() if channels else []
+    assert values == ([] if shown is None else [shown * 10**6])

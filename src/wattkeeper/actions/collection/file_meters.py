@@ -28,7 +28,7 @@ from wattkeeper.data.registry.installed import keep_told
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
 from wattkeeper.data.registry.quantities import QUANTITY_OF_RATE, QUANTITY_OF_READING_TYPE
 from wattkeeper.formats.api import IntervalBlock, RowError
-from wattkeeper.formats.channels import is_counted_now, is_export, is_part, split_rate
+from wattkeeper.formats.channels import is_counted_now, is_export, is_part, phase_of, split_rate
 from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.ranges import INSTANT_MAX_S
@@ -87,6 +87,8 @@ def prepare_file_meters(
     entry.subject = f"site:{site.id}"
     targets: list[BlockTarget] = []
     blocks, errors = _with_registers([_at_its_point(block) for block in blocks])
+    blocks, of_phases = _without_phases(blocks)
+    errors += of_phases
     known = _Known(_ends_s(blocks), stored_s)
     taken: dict[int, str] = {}  # channel -> what the file calls it; one name may come in several blocks
     for block in sorted(blocks, key=lambda block: int(block.starts_at_s[0])):
@@ -208,6 +210,25 @@ def _with_registers(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock
     is_advance = [has_reads[id(block.notes)] for block in blocks]
     registers, errors = register_blocks(list(compress(blocks, is_advance)))
     return [*compress(blocks, map(not_, is_advance)), *registers], errors
+
+
+def _without_phases(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock], list[RowError]]:
+    """Return the blocks without those of one phase among several, and an error for each: it is not all of the
+    energy. One that nothing stands beside is of a meter that has no other.
+    """
+    phases: dict[tuple[str, str, bool], set[str]] = defaultdict(set)
+    streams = [(block.usage_point, block.unit, is_export(block.channel)) for block in blocks]
+    for block, stream in zip(blocks, streams, strict=True):
+        phases[stream].add(phase_of(block.channel))
+    is_some = [
+        bool(phase_of(block.channel)) and len(phases[stream]) > 1
+        for block, stream in zip(blocks, streams, strict=True)
+    ]
+    errors = [
+        RowError(0, 0, "imports.part-not-kept", {"usage_point": block.usage_point, "channel": block.channel})
+        for block in compress(blocks, is_some)
+    ]
+    return list(compress(blocks, map(not_, is_some))), errors
 
 
 def _zone_of(block: IntervalBlock, site: Site) -> ZoneInfo:
