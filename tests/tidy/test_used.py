@@ -12,7 +12,7 @@ from syntax import syntax
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "wattkeeper"
 SHORT_CHARS = 60  # longer texts are prose, shorter ones may name something that is looked up
 # used from outside Python, or by frameworks that find them by name
-FOUND_BY_NAME = re.compile(r"urlpatterns|app_name|Migration|\w+Config|check_\w+|__\w+__")
+FOUND_BY_NAME = re.compile(r"urlpatterns|handler400|app_name|Migration|\w+Config|check_\w+|__\w+__")
 # the two ends of a codec are kept whole, and the store that needs no engine is for tests
 KEPT = {
     "MemoryReadingStore",

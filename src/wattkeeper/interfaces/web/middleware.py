@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import translation
@@ -15,6 +16,14 @@ _CONTENT_RULES = (
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _DOCS_PATH = "/api/v1/docs"
+
+
+def refused(_request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Return what is told, to anybody, of a request that cannot be served: for an unknown host, say."""
+    is_host = isinstance(exception, DisallowedHost)
+    error = WattkeeperError("requests.host-unknown" if is_host else "requests.refused")
+    told = body_of(error, translation.get_language() or "en")
+    return HttpResponse(f"{told['message']} [{error.code}]\n", "text/plain; charset=utf-8", 400)
 
 
 class ConsoleMiddleware:

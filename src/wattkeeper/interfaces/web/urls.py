@@ -11,3 +11,4 @@ urlpatterns = [
     path("metrics", metrics),
     path("", include("wattkeeper.interfaces.web.console.urls")),
 ]
+handler400 = "wattkeeper.interfaces.web.middleware.refused"

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from django.conf import settings
 from django.db import DatabaseError
 from django.test import Client, RequestFactory
 
@@ -78,3 +79,22 @@ def test_no_page_runs_foreign_or_inline_script(db: None) -> None:
     rules = Client().get("/healthz")["Content-Security-Policy"]
     assert "script-src 'self';" in rules
     assert "unsafe" not in rules
+
+
+@pytest.mark.parametrize(
+    ("language", "word"), [("en", "none that Wattkeeper answers to"), ("zh-hans", "不应答")]
+)
+def test_an_address_that_is_not_ours_is_told_what_to_set(language: str, word: str) -> None:
+    answer = Client().get("/login/", HTTP_HOST="evil.example", HTTP_ACCEPT_LANGUAGE=language)
+    told = answer.content.decode()
+    assert (answer.status_code, answer["Content-Type"]) == (400, "text/plain; charset=utf-8")
+    assert word in told
+    assert "WATTKEEPER_HOSTS" in told
+    assert told.endswith("[requests.host-unknown]\n")
+
+
+def test_another_request_that_cannot_be_served_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "DATA_UPLOAD_MAX_NUMBER_FIELDS", 1)
+    answer = Client().post("/login/", {"one": "1", "two": "2"})
+    assert answer.status_code == 400
+    assert answer.content.decode().endswith("[requests.refused]\n")
