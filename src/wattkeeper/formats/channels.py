@@ -3,9 +3,10 @@
 OBIS codes (IEC 62056-6-1), as MSCONS has them: C.D.E with the medium electricity (1) and a channel before
 them or without, F behind them or not; all six in dots as DLMS writes them. C is 1 and 2 for active energy
 imported and exported, 3 and 4 for reactive, other numbers for single phases, quadrants and net sums; behind a
-D of 8 (what a register shows) or 9 (of a period) E is the rate, 0 for all of them. D is a time integral, or
-else a demand, a mean, what an instant has; F counts billing periods, 255 is none of them: the value now. In
-codes of other media, such as gas and heat, the groups mean something else: they are names as any other.
+D of 8 (what a register shows) or 9 (of a billing period) E is the rate, 0 for all of them. D is a time
+integral, of which 8 alone never begins again, or else a demand, a mean, what an instant has; F counts billing
+periods, 255 is none of them: the value now. In codes of other media, such as gas and heat, the groups mean
+something else: they are names as any other.
 
 Of a Green Button or IEC 61968-9 reading whose direction is neither forward nor reverse the channel is named
 by it (espi.py): both directions together, their difference, a quadrant. One phase is named by `of_phase`, a
@@ -39,7 +40,8 @@ _OBIS = re.compile(
     re.ASCII,
 )
 _RATED = (8, 9)
-_INTEGRALS = (8, 9, 10, 17, 18, 19, 20, 29, 30, 58)
+_EVER = (8,)
+_INTEGRALS = (*_EVER, 9, 10, 17, 18, 19, 20, 29, 30, 58)
 _NOW = ("", "255")
 _EXPORT_CODES = (2, 4, 10)
 _TOTALS = {"Wh": (1, 2), "varh": (3, 4), "VAh": (9, 10)}
@@ -98,7 +100,10 @@ def is_part(channel: str, unit: str) -> bool:
     return is_of_phase or _OTHER_RATE.fullmatch(channel) is not None
 
 
-def is_counted_now(channel: str) -> bool:
-    """Whether a channel's OBIS code, where it is one, is of energy up to now, not to an earlier period."""
+def is_counted_now(channel: str, *, is_register: bool) -> bool:
+    """Whether a channel's OBIS code, where it is one, is of the energy of intervals, or of a register up to
+    now: neither that of one billing period nor up to the end of an earlier one.
+    """
     code = _OBIS.fullmatch(channel)
-    return code is None or (int(code["d"]) in _INTEGRALS and (code["f"] or code["g"] or "") in _NOW)
+    kinds = _EVER if is_register else _INTEGRALS
+    return code is None or (int(code["d"]) in kinds and (code["f"] or code["g"] or "") in _NOW)

@@ -30,13 +30,22 @@ NOT_NOW = (
 
 @pytest.mark.parametrize("length", [",0,", ",3600,"])
 @pytest.mark.parametrize("channel", NOT_NOW)
-def test_what_no_register_counts_now_is_refused(
+def test_what_is_not_counted_now_is_refused(
     ours: People, services: Services, store: MemoryReadingStore, channel: str, length: str
 ) -> None:
     own = row(2, 0, "1", channel=channel).replace(",3600,", length)
     total = row(2, 0, "2", channel="1.8.0*255").replace(",3600,", length)
     assert send(ours, services, own, total) == (1, 1, ["imports.not-counted-now"])
     assert store.counts(ours.tenant.id).raw_reads == 1
+
+
+@pytest.mark.parametrize("channel", ["1.9.0", "1-0:1.29.0", "1-0:2.9.0*255"])
+def test_what_begins_again_is_no_register(
+    ours: People, services: Services, store: MemoryReadingStore, channel: str
+) -> None:
+    shown, total = (row(2, 0, "1", channel=each).replace(",3600,", ",0,") for each in (channel, "1-0:1.8.0"))
+    assert send(ours, services, shown, total) == (1, 1, ["imports.not-counted-now"])
+    assert send(ours, services, row(2, 0, "1", point="P2", channel=channel)) == (1, 1, [])
 
 
 DIRECTIONS = {  # of ESPI and IEC 61968-9: what becomes of Wh and of varh

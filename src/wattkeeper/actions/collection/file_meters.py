@@ -344,7 +344,7 @@ def _reading_type(block: IntervalBlock) -> str:
     """
     if block.unit not in _UNITS:
         raise WattkeeperError("imports.unit-not-kept", unit=block.unit, channel=block.channel)
-    if not is_counted_now(block.channel):
+    if not is_counted_now(block.channel, is_register=not block.interval_s):
         raise WattkeeperError("imports.not-counted-now", channel=block.channel)
     quantity, unit = _UNITS[block.unit]
     kind = "interval" if block.interval_s else "register"
