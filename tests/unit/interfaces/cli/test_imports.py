@@ -100,7 +100,7 @@ def test_saved_mappings(ours: People, tmp_path: Path, store: MemoryReadingStore)
     assert refused("mapping", "show", "Stadtwerk") == "mapping.unknown"
     assert refused("mapping", "remove", "Stadtwerk") == "mapping.unknown"
     assert refused("import", str(table), "--mapping", "Stadtwerk") == "mapping.unknown"
-    verbs = list(AuditRecord.objects.values_list("verb", flat=True))
+    verbs = list(AuditRecord.objects.order_by("sequence").values_list("verb", flat=True))
     assert [verb for verb in verbs if "mapping" in verb] == ["imports.save-mapping"] * 2 + [
         "imports.remove-mapping"
     ]
