@@ -11,12 +11,16 @@ from wattkeeper.data.registry.models import Channel, Meter
 
 @dataclass(frozen=True, slots=True)
 class ChannelSpec:
-    """`step`: the unit of one count; `register_digits`: all digits of a dial that starts again at 0."""
+    """`step`: the unit of one count; `register_digits`: all digits of a dial that starts again at 0.
+
+    `shown_count`: by how many counts its values move at least, where files may tell otherwise.
+    """
 
     reading_type: str
     step: Fraction
     register_digits: int | None = None
     is_profiled: bool = False
+    shown_count: int | None = None
 
 
 def _with_instruments(energy: ChannelSpec, *, power_step: Fraction) -> tuple[ChannelSpec, ...]:
@@ -30,8 +34,11 @@ def _with_instruments(energy: ChannelSpec, *, power_step: Fraction) -> tuple[Cha
     return (energy, *(ChannelSpec(name, step) for name, step in steps.items()))
 
 
+OTHER_CHANNELS = (ChannelSpec("energy_import_register_kwh", Fraction(1, 100), 8),)
 USUAL_CHANNELS: dict[str, tuple[ChannelSpec, ...]] = {
-    "": (ChannelSpec("energy_import_register_kwh", Fraction(1, 100), 8),),
+    "": (  # people read it to 0.01 kWh, files as finely as any
+        ChannelSpec("energy_import_register_kwh", Fraction(1, 1_000_000), 12, shown_count=10_000),
+    ),
     "dlt645_2007": _with_instruments(
         ChannelSpec("energy_import_register_kwh", Fraction(1, 100), 8, is_profiled=True),
         power_step=Fraction(1, 10),
@@ -51,7 +58,7 @@ RELAY_CHANNEL = ChannelSpec("relay_state_code", Fraction(1))
 
 def usual_channels(family: str, *, has_relay: bool) -> tuple[ChannelSpec, ...]:
     """Return the channels a meter of this family usually has."""
-    usual = USUAL_CHANNELS.get(family, USUAL_CHANNELS[""])
+    usual = USUAL_CHANNELS.get(family, OTHER_CHANNELS)
     return (*usual, RELAY_CHANNEL) if has_relay else usual
 
 
@@ -78,6 +85,7 @@ def make_channels(meter: Meter, specs: Sequence[ChannelSpec]) -> list[Channel]:
                 step_denominator=spec.step.denominator,
                 register_digits=spec.register_digits,
                 is_profiled=spec.is_profiled,
+                shown_count=spec.shown_count,
             )
             for spec in specs
         ]

@@ -44,6 +44,7 @@ def copy_meter(
                 Fraction(channel.step_numerator, channel.step_denominator),
                 channel.register_digits,
                 channel.is_profiled,
+                channel.shown_count,
             )
             for channel in original.channels.order_by("id")
         ],
