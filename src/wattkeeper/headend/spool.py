@@ -22,7 +22,7 @@ from wattkeeper.headend.errors import SpoolBusy, SpoolFailed, SpoolFull
 from wattkeeper.headend.segment import Segment, StoredRow, fsync_folder
 
 CAPACITY_BYTES = 2 * 1024**3
-PEEK_MAX_BYTES = 8 * 1024**2  # about a million reads
+PEEK_MAX_BYTES = 16 * 1024**2  # about two million reads
 ALARM_RATIO = 0.8
 _log = structlog.get_logger(__name__)
 

@@ -83,7 +83,7 @@ def group_windows(many: ManySeries, windows: ClaimedWindows, now_s: int) -> tupl
     from_s, to_s = _align_all(plain, row, from_s, to_s, now_s)
     first_s, end_s, is_scattered = _join(len(plain), row, from_s, to_s)
     is_rest = is_scattered.copy()
-    groups = []
+    groups: list[Group] = []
     for group, rows in _split(plain, first_s, end_s, ~is_scattered & (end_s > first_s)):
         wider = widen_to_learnt(many, group, now_s)
         for each, inside in _by_span(group, wider):

@@ -84,10 +84,10 @@ def test_the_alarm_is_told_once_each_time_the_level_is_passed(tmp_path: Path) ->
     assert [each["event"] for each in told] == ["headend.spool-alarm"] * 2
 
 
-def test_one_look_takes_about_eight_mebibytes_of_however_many(tmp_path: Path) -> None:
-    assert PEEK_MAX_BYTES == 8 * MEBI_BYTES
+def test_one_look_takes_about_sixteen_mebibytes_of_however_many(tmp_path: Path) -> None:
+    assert PEEK_MAX_BYTES == 16 * MEBI_BYTES
     spool = Spool(tmp_path)
-    spool.append([bytes(4 * MEBI_BYTES)] * 4)
+    spool.append([bytes(8 * MEBI_BYTES)] * 4)
     assert len(spool.peek(1000)) == 2
     spool.delete(spool.peek(1000))
     assert len(spool.peek(1000)) == 2
