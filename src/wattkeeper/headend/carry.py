@@ -79,7 +79,7 @@ class Carrier:
         self._is_closed = True
         for task in self._deliveries:
             task.cancel()
-        if not self._connection.cancel():
+        if not self._connection.cancel() and self._connection.exception() is None:
             await self._connection.result().close()
 
     def deliver(self, batches: Sequence[RawBatch]) -> None:
@@ -100,7 +100,7 @@ class Carrier:
             return asyncio.run_coroutine_threadsafe(self._within(question), self._loop).result()
         except concurrent.futures.CancelledError as error:
             raise CarrierFailed("carry.closed", is_permanent=False) from error
-        except TimeoutError as error:
+        except (TimeoutError, NatsError) as error:
             raise CarrierFailed("carry.unconfirmed", is_permanent=False) from error
 
     async def _within(self, question: Coroutine[Any, Any, T]) -> T:
@@ -118,8 +118,9 @@ class Carrier:
         return connection
 
     async def _connected(self) -> Client:
-        """Return the connection; a server that threw us out for good is sought anew."""
-        if self._connection.done() and self._connection.result().is_closed:
+        """Return the connection; one that ended as it was made, or for good, is sought anew."""
+        made = self._connection
+        if made.done() and (made.exception() is not None or made.result().is_closed):
             self._connection = asyncio.create_task(self._connect())
         return await asyncio.shield(self._connection)
 
