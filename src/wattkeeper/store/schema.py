@@ -1,7 +1,6 @@
 """The tables of the readings store, as text that every engine understands.
 
-Raw reads are a set: the whole row but its origin is the key. Conflicts stay. What was delivered again stays,
-beside its like, and every question tells it once: no merge takes away what was stored (decision 0007).
+Raw reads are a set: the whole row but its origin is the key, so re-deliveries collapse and conflicts stay.
 Measurements and roll-ups are versions by run. A receipt says what a batch held in one month, so that `verify`
 can prove that all of it is still there. Inserts are synced to disk before they return, and what merges make
 of them before the engine deletes the parts they came from (`_SETTINGS`). Reads never assume that a merge has
@@ -22,9 +21,12 @@ _SETTINGS = (
 # smaller, the sooner it is unpacked, and such a column is small either way
 _SMALL_BLOCKS = "SETTINGS (min_compress_block_size = 65536)"
 
+# which rows stay is found by the key alone, then the other columns follow: two thirds of a merge at once
+_COLUMN_BY_COLUMN = "vertical_merge_algorithm_min_columns_to_activate = 1"
+
 INSERT_SETTINGS = {
     "max_partitions_per_insert_block": 0,  # a file may hold many years
-    "optimize_on_insert": 0,  # frames and receipts collapse in merges; to look for them now doubles the cost
+    "optimize_on_insert": 0,  # re-deliveries collapse in merges; to look for them now doubles the cost
     "distributed_foreground_insert": 1,  # on a cluster: what is stored can be read, by whoever asks next
 }
 
@@ -40,10 +42,10 @@ TABLES = {
             batch_id Int64 CODEC(Delta(8), ZSTD(1)),
             frame_index Int32 CODEC(Delta(4), ZSTD(1))
         )
-        ENGINE = MergeTree
+        ENGINE = ReplacingMergeTree
         PARTITION BY toYYYYMM(measured_at)
         ORDER BY (tenant_id, channel_id, measured_at, source, value, flags)
-        SETTINGS {_SETTINGS}
+        SETTINGS {_SETTINGS}, {_COLUMN_BY_COLUMN}
     """,
     "raw_frame": f"""
         CREATE TABLE IF NOT EXISTS raw_frame (
