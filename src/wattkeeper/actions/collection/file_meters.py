@@ -324,14 +324,20 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
         channel.save(update_fields=["shown_count"])
         learn_steps(channel, block)
     elif learn_steps(channel, block):
-        from_s = to_seconds(channel.meter.installations.earliest("starts_at").starts_at)
-        to_s = to_seconds(now.replace(microsecond=0))
-        everything = {channel.id: (from_s, to_s)} if from_s < to_s else {}
-        mark_dirty(tenant_id=channel.tenant_id, now=now, reason="import", channels=everything)
+        _derive_again(channel, now)
     _check_step(channel)
     _cover(meter, point, block, now, known)
     ensure_series(point, meter)
     return BlockTarget(block, meter.serial_number, channel.id)
+
+
+def _derive_again(channel: Channel, now: datetime) -> None:
+    """Derive again what a channel has told so far: nothing, of a meter that was never installed."""
+    first = channel.meter.installations.order_by("starts_at").first()
+    until_at = now.replace(microsecond=0)
+    if first is not None and first.starts_at < until_at:
+        everything = {channel.id: (to_seconds(first.starts_at), to_seconds(until_at))}
+        mark_dirty(tenant_id=channel.tenant_id, now=now, reason="import", channels=everything)
 
 
 def _reading_type(block: IntervalBlock) -> str:

@@ -36,8 +36,8 @@ def _with_instruments(energy: ChannelSpec, *, power_step: Fraction) -> tuple[Cha
 
 OTHER_CHANNELS = (ChannelSpec("energy_import_register_kwh", Fraction(1, 100), 8),)
 USUAL_CHANNELS: dict[str, tuple[ChannelSpec, ...]] = {
-    "": (  # people read it to 0.01 kWh, files as finely as any
-        ChannelSpec("energy_import_register_kwh", Fraction(1, 1_000_000), 12, shown_count=10_000),
+    "": (  # people read it to 0.01 kWh, files as finely as any and with the digits that they tell
+        ChannelSpec("energy_import_register_kwh", Fraction(1, 1_000_000), shown_count=10_000),
     ),
     "dlt645_2007": _with_instruments(
         ChannelSpec("energy_import_register_kwh", Fraction(1, 100), 8, is_profiled=True),
