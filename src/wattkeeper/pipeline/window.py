@@ -18,10 +18,11 @@ from wattkeeper.core.kernel.quality import Method
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.advance import AdvanceRule
-from wattkeeper.core.readings.between import ByProfile, by_time
+from wattkeeper.core.readings.between import Between, ByProfile, by_time
 from wattkeeper.core.readings.both import combine_intervals
 from wattkeeper.core.readings.interval_reads import collect_intervals
 from wattkeeper.core.readings.intervals import Intervals, derive_intervals, join_at_gap
+from wattkeeper.core.readings.profile_grid import ProfileGrid
 from wattkeeper.core.readings.rollups import day_bounds
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.core.vee.daily_load import LONGEST_PERIOD_S
@@ -89,7 +90,7 @@ def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: Adva
         interval_s=facts.interval_s,
         power_max_w=facts.power_max_w,
         advance_rule=advance_rule,
-        between=ByProfile.of(facts.profiles, reads, facts.interval_s) if facts.profiles else by_time,
+        between=_between(facts, reads, span),
     )
     if not facts.profiles:
         return registers
@@ -101,6 +102,14 @@ def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: Adva
         profile_step_milliwh=partial(resolution_milliwh, facts.profiles),
         tolerance=partial(_tolerated_milliwh, facts),
     )
+
+
+def _between(facts: SeriesFacts, reads: Mapping[int, ReadColumns], span: Span) -> Between:
+    """Return what tells where between two reads of a register, in or beside `span`, its energy was used."""
+    if not facts.profiles:
+        return by_time
+    around = span[0] - CONTEXT_S, span[1] + CONTEXT_S
+    return ByProfile.of(facts.profiles, reads, ProfileGrid.over(*around, facts.interval_s, facts.power_max_w))
 
 
 def _tolerated_milliwh(facts: SeriesFacts, at_s: int, step_milliwh: int, advance_milliwh: int) -> int:

@@ -9,7 +9,7 @@ from pipeline_street import Street
 from unit.pipeline.test_plain import DAY_S, HOUR_S, ZONES, start_of
 from wattkeeper.core.kernel.quality import Flag, Provenance, Source
 from wattkeeper.core.kernel.reading_types import Kind
-from wattkeeper.core.readings import advance, interval_reads
+from wattkeeper.core.readings import advance, profile_grid
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.pipeline.ports import SeriesFacts
 
@@ -64,7 +64,7 @@ def test_both_paths_believe_the_same_of_a_register(used_wh: tuple[int, ...]) -> 
 
 
 def test_a_limit_below_that_of_v09_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (advance, interval_reads):
+    for module in (advance, profile_grid):
         monkeypatch.setattr(module, "WITHSTOOD_TIMES", 1)
     for is_profile, is_many in PATHS:
         assert at_noon(1101, is_profile=is_profile, is_many=is_many)[1] != Provenance.MEASURED

@@ -1,19 +1,24 @@
 """A multiplier that changed where nobody read the register: a profile beside it tells what it showed."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from random import Random
 
+import numpy as np
 import pytest
 
 from pipeline_street import Row, Street
 from unit.pipeline.test_plain import DAY_S, HOUR_S, ZONES, start_of
 from wattkeeper.core.kernel.quality import Provenance, Source
+from wattkeeper.core.kernel.reads import ReadColumns
 from wattkeeper.core.readings.between import ByProfile, by_time
+from wattkeeper.core.readings.profile_grid import ProfileGrid
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.pipeline import window
 from wattkeeper.pipeline.ports import SeriesFacts
 
-REGISTER, PROFILE, RATIO = 10, 11, 10
+REGISTER, PROFILE, ELSEWHERE, RATIO = 10, 11, 12, 10
 ZONE = ZONES[0]
 START_S = start_of(ZONE)
 HOURS = 4 * 24
@@ -98,6 +103,73 @@ def check_all() -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_what_the_meter_counted_is_kept_in_any_order(seed: int) -> None:
     check(seed)
+
+
+def strange(kind: str, change: int) -> list[Delivery]:
+    """Return reads that say nothing of a change, beside those of a world."""
+    if kind == "more than a service withstands":
+        return [(PROFILE, (START_S + (change - 1) * HOUR_S, 10**9, 0, int(Source.FILE)))]
+    channel_id, late_s = (PROFILE, HOUR_S // 2) if kind == "off the grid" else (ELSEWHERE, 0)
+    return [
+        (channel_id, (START_S + hour * HOUR_S + late_s, 9000 if hour < change else 1, 0, int(Source.FILE)))
+        for hour in range(HOURS)
+    ]
+
+
+def check_strange(kind: str, seed: int) -> None:
+    """The meter of `ELSEWHERE` was there before the one that is, and measures another usage point now."""
+    facts, rows, change, _ = make_world(seed)
+    from_s, to_s = START_S - 100 * DAY_S, START_S - 90 * DAY_S
+    ones = (MultiplierPeriod(from_s, to_s, Fraction(1)),)
+    left = ChannelInstallation(ELSEWHERE, from_s, to_s, Fraction(1000), None, ones)
+    facts = replace(facts, profiles=(left, *facts.profiles))
+    street = live(facts, [rows])
+    assert len(street.current()[1]) >= HOURS
+    assert live(facts, [rows + strange(kind, change)]).current() == street.current()
+
+
+KINDS = ("of a meter that had left", "more than a service withstands", "off the grid")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_read_that_does_not_count_decides_nothing(kind: str, seed: int) -> None:
+    check_strange(kind, seed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_read_that_decides_all_the_same_is_seen(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: where the register was not read, every read of a profile counts."""
+    true_of = ByProfile.of
+
+    def every_read(
+        profiles: Sequence[ChannelInstallation], reads: Mapping[int, ReadColumns], grid: ProfileGrid
+    ) -> ByProfile:
+        starts_at_s = np.arange(grid.starts_at_s[0], grid.starts_at_s[-1], HOUR_S // 2, dtype=np.int64)
+        ones = (MultiplierPeriod(0, None, Fraction(1)),)
+        ever = [replace(each, starts_at_s=0, ends_at_s=None, multipliers=ones) for each in profiles]
+        return true_of(ever, reads, ProfileGrid(starts_at_s, HOUR_S, 2**62))
+
+    monkeypatch.setattr(ByProfile, "of", every_read)
+    with pytest.raises(AssertionError):
+        check_strange(kind, 0)
+
+
+def test_each_meter_tells_of_its_own_part_of_an_interval() -> None:
+    """One is exchanged at 02:30: 4 and 6 counts of that hour; the multiplier changes at 03:00."""
+    exchange_s, change_s = 5 * HOUR_S // 2, 3 * HOUR_S
+    periods = (MultiplierPeriod(0, change_s, Fraction(1)), MultiplierPeriod(change_s, None, Fraction(RATIO)))
+    meters = (
+        ChannelInstallation(1, 0, exchange_s, Fraction(1000), None, periods[:1]),
+        ChannelInstallation(2, exchange_s, None, Fraction(1000), None, periods),
+    )
+    reads = {
+        1: ReadColumns.of([(hour * HOUR_S, 4, 0, int(Source.FILE)) for hour in range(5)]),
+        2: ReadColumns.of([(hour * HOUR_S, 6, 0, int(Source.FILE)) for hour in range(5)]),
+    }
+    between = ByProfile.of(meters, reads, ProfileGrid.over(0, 5 * HOUR_S, HOUR_S, 1000))
+    assert between(exchange_s, change_s, 5 * HOUR_S, Fraction(18_000)) == Fraction(1, 3)
+    assert between(0, exchange_s, change_s, Fraction(18_000)) == Fraction(12, 18)
 
 
 PLANTS = {

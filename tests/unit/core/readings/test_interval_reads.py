@@ -7,7 +7,7 @@ import pytest
 
 from wattkeeper.core.kernel.quality import Flag, Source
 from wattkeeper.core.kernel.reads import ReadColumns
-from wattkeeper.core.readings import interval_reads
+from wattkeeper.core.readings import profile_grid
 from wattkeeper.core.readings.interval_reads import collect_intervals
 from wattkeeper.core.readings.intervals import Gap, Intervals, InvalidWindow
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
@@ -55,7 +55,7 @@ def test_reads_that_nobody_vouches_for_are_not_used(monkeypatch: pytest.MonkeyPa
     """And the planted fault: they are."""
     ahead = Flag.SUSPECT | Flag.CLOCK_INVALID
     assert set(collect((0, 1), (1, 2), flags=ahead).provenance.tolist()) == {0}
-    monkeypatch.setattr(interval_reads, "is_untrusted", lambda flags: flags < 0)
+    monkeypatch.setattr(profile_grid, "is_untrusted", lambda flags: flags < 0)
     assert collect((0, 1), (1, 2), flags=ahead).provenance.tolist() == [1, 1, 0, 0]
 
 
