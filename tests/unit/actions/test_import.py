@@ -441,6 +441,7 @@ EXCHANGE = {
     "M2": [(7, "M2"), (8, "M2")],
     "M2 again": [(9, "M2"), (10, "M2")],
 }
+BETWEEN = {"M3": [(3, "M3")], "M3 again": [(5, "M3")]}
 
 
 def send_meters(
@@ -459,7 +460,7 @@ def exchanged(ours: People, services: Services, names: tuple[str, ...]) -> list[
         (code,)
         for name in names
         for is_tried in (True, False)
-        for code in send_meters(ours, services, EXCHANGE[name], is_tried=is_tried)
+        for code in send_meters(ours, services, (EXCHANGE | BETWEEN)[name], is_tried=is_tried)
     ]
     spans = [
         (one.meter.serial_number, one.starts_at.day, one.ends_at and one.ends_at.day)
@@ -469,6 +470,7 @@ def exchanged(ours: People, services: Services, names: tuple[str, ...]) -> list[
 
 
 EXCHANGED = [("M1", 1, 7), ("M2", 7, None)]
+EXCHANGED_TWICE = [("M1", 1, 3), ("M3", 3, 7), ("M2", 7, None)]
 
 
 @pytest.mark.parametrize("order", list(permutations(EXCHANGE)))
@@ -477,6 +479,13 @@ def test_a_meter_of_one_file_that_another_follows_was_exchanged(
 ) -> None:
     """In whatever order the files come."""
     assert exchanged(ours, services, order) == EXCHANGED
+
+
+@pytest.mark.parametrize("order", list(permutations(("M1", *BETWEEN, "M2"))))
+def test_a_meter_between_two_others_was_exchanged(
+    ours: People, services: Services, order: tuple[str, ...]
+) -> None:
+    assert exchanged(ours, services, order) == EXCHANGED_TWICE
 
 
 @pytest.mark.parametrize(

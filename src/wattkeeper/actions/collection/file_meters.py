@@ -430,8 +430,8 @@ def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime,
     ends_at = from_seconds(int(block.starts_at_s[-1]) + block.interval_s)
     installation = meter.installations.order_by("starts_at").first()
     if installation is None:
-        _let_go(point, starts_at, now, known)
         followed_at = _followed_at(point, max(ends_at, from_seconds(known.ends_s[meter.serial_number])))
+        _let_go(point, starts_at, now, known, until=followed_at)
         _check_free(point, meter, Period(starts_at, followed_at))
         begin_installation(meter, point, at=starts_at, now=now, until=followed_at)
         return
@@ -452,10 +452,8 @@ def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime,
         _check_free(point, meter, Period(max(starts_at, installation.ends_at), ends_at))
 
 
-def _let_go(
-    point: UsagePoint, at: datetime, now: datetime, known: _Known, until: datetime | None = None
-) -> None:
-    """End at an instant the meter that was there for good, or until the next one as it was known, and that
+def _let_go(point: UsagePoint, at: datetime, now: datetime, known: _Known, *, until: datetime | None) -> None:
+    """End at an instant the meter that was there until the next one as it was known, or for good, and that
     nobody knows anything of from then on."""
     there = Installation.objects.filter(usage_point=point, ends_at=until, starts_at__lt=at, meter__family="")
     for other in there.select_related("meter"):
