@@ -90,6 +90,15 @@ def test_rates_that_do_not_add_up_are_one_finding_a_day_until_they_do(
     assert judge(store, ours) == []
 
 
+@pytest.mark.parametrize("told", [None, 0, -7])
+def test_a_register_of_which_no_step_was_told_moves_by_one(
+    ours: People, meter: Meter, store: MemoryReadingStore, told: int | None
+) -> None:
+    Channel.objects.filter(meter=meter).update(shown_count=told)
+    say(store, meter, AGREE)
+    assert judge(store, ours) == []
+
+
 def test_a_rate_that_was_not_read_is_no_zero(ours: People, meter: Meter, store: MemoryReadingStore) -> None:
     said = dict(AGREE)
     del said["energy_import_t3_register_kwh"]

@@ -15,6 +15,7 @@ JUMP = -2
 DOUBT_COUNT = 16  # reads on each side of an impossible step that are judged one by one
 LINE_COUNT = 8  # a register that starts anew more often in one derivation is not to be believed
 LOOKBACK_COUNT = 64  # a stretch of rejected reads between two good ones has at most this many runs
+_WITHSTOOD_MOST = np.iinfo(np.int64).max // WITHSTOOD_TIMES  # counts; twice a higher limit passes 64 bits
 _TOGETHER_COUNT = 1024  # runs whose predecessors are looked at together: what bounds memory
 
 AdvanceRule = Callable[[Int64s, Int64s, int | None, Int64s], Int64s]
@@ -34,7 +35,8 @@ def register_advance(previous: Int64s, current: Int64s, modulus: int | None, adv
     if modulus is not None:
         advance = np.where(is_lower, advance + modulus, advance)
     impossible = np.where(is_lower, BACKWARDS, JUMP)
-    most = np.where(is_lower, advance_max, WITHSTOOD_TIMES * advance_max)
+    withstood = WITHSTOOD_TIMES * np.minimum(advance_max, _WITHSTOOD_MOST)
+    most = np.where(is_lower, advance_max, withstood)
     return np.where((advance < 0) | (advance > most), impossible, advance)
 
 

@@ -157,7 +157,7 @@ def _installed(
             if starts_at_s < each.at_s and (ends_at_s is None or each.at_s < ends_at_s)
         ),
         told=tuple(told),
-        shown_count=max(channel.shown_count or 1, 1),
+        shown_count=channel.least_count,
     )
 
 

@@ -81,9 +81,7 @@ def _load(meter_ids: Sequence[int], since: datetime) -> list[InstantMeter]:
         else:
             step = Fraction(row.step_numerator, row.step_denominator)
             modulus = 0 if row.register_digits is None else 10**row.register_digits
-            channels[row.meter_id][row.reading_type] = InstantChannel(
-                row.id, step, modulus, row.shown_count or 1
-            )
+            channels[row.meter_id][row.reading_type] = InstantChannel(row.id, step, modulus, row.least_count)
     installed = (
         Installation.objects.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=since), meter_id__in=meter_ids)
         .order_by("starts_at")

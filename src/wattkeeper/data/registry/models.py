@@ -160,6 +160,11 @@ class Channel(models.Model):
     def __str__(self) -> str:
         return f"{self.meter_id} {self.reading_type}"
 
+    @property
+    def least_count(self) -> int:
+        """By how many counts its reads move at least; one, where nothing told a step."""
+        return max(self.shown_count or 1, 1)
+
 
 class DatedFact(models.Model):
     """A fact with valid time (`starts_at`, `ends_at` open when null) and recorded time."""

@@ -8,6 +8,7 @@ import pytest
 
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance, Source
 from wattkeeper.core.kernel.reads import ReadColumns
+from wattkeeper.core.readings.advance import register_advance
 from wattkeeper.core.readings.intervals import Gap, Intervals, InvalidWindow, derive_intervals
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 
@@ -123,6 +124,11 @@ def test_an_impossible_jump_is_refused() -> None:
     assert rules(found) == ["readings.jump"]
     assert found.findings[0].evidence["previous_value"] == 110
     assert found.gaps == (Gap(1, 3, 50_000, is_exact=True),)
+
+
+def test_more_than_64_bits_is_no_limit_that_wraps_around() -> None:
+    zero, ten = (np.array([value], dtype=np.int64) for value in (0, 10))
+    assert register_advance(zero, ten, None, np.array([2**62], dtype=np.int64)).tolist() == [10]
 
 
 def test_a_reset_register_starts_a_new_line_and_invents_nothing() -> None:
