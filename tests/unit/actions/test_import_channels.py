@@ -148,3 +148,23 @@ def test_one_phase_among_several_is_not_the_total(
     channels = list(Channel.objects.values_list("id", flat=True))
     values = store.raw_reads(ours.tenant.id, channels, 0, 2**40).value.tolist() if channels else []
     assert values == ([] if shown is None else [shown * 10**6])
+
+
+@pytest.mark.parametrize(
+    ("rows", "reading_types"),
+    [
+        (["M1,import-phase-129,3600", "M1,import,0"], ["interval", "register"]),
+        (["M1,import-phase-129,3600", "M2,import,3600"], ["interval", "interval"]),
+    ],
+    ids=["a profile beside a register", "a meter after another"],
+)
+def test_one_phase_is_all_of_a_meter_that_tells_no_other(
+    ours: People, services: Services, rows: Sequence[str], reading_types: Sequence[str]
+) -> None:
+    head = "usage_point,meter_serial,channel,interval_s,starts_at,value,unit,quality\n"
+    told = (f"P1,{row},2026-11-0{day}T00:00:00Z,{day},kWh,measured\n" for day, row in enumerate(rows, 2))
+    content = "".join([head, *told]).encode()
+    result = import_file(actor=ours.operator, now=NOW, services=services, content=content, label="a.csv")
+    assert (result.errors, result.rows_count) == ((), 2)
+    kept = Channel.objects.order_by("id").values_list("reading_type", flat=True)
+    assert list(kept) == [f"energy_import_{kind}_kwh" for kind in reading_types]

@@ -214,21 +214,23 @@ def _with_registers(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock
 
 def _without_phases(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock], list[RowError]]:
     """Return the blocks without those of one phase among several, and an error for each: it is not all of the
-    energy. One that nothing stands beside is of a meter that has no other.
+    energy. One that the meter's registers, or its intervals, tell no other beside is of one that has no other.
     """
-    phases: dict[tuple[str, str, bool], set[str]] = defaultdict(set)
-    streams = [(block.usage_point, block.unit, is_export(block.channel)) for block in blocks]
-    for block, stream in zip(blocks, streams, strict=True):
-        phases[stream].add(phase_of(block.channel))
-    is_some = [
-        bool(phase_of(block.channel)) and len(phases[stream]) > 1
-        for block, stream in zip(blocks, streams, strict=True)
-    ]
+    phases: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    for block in blocks:
+        phases[_stream(block)].add(phase_of(block.channel))
+    is_some = [bool(phase_of(block.channel)) and len(phases[_stream(block)]) > 1 for block in blocks]
     errors = [
         RowError(0, 0, "imports.part-not-kept", {"usage_point": block.usage_point, "channel": block.channel})
         for block in compress(blocks, is_some)
     ]
     return list(compress(blocks, map(not_, is_some))), errors
+
+
+def _stream(block: IntervalBlock) -> tuple[object, ...]:
+    """Return what tells the registers, or the intervals, of a meter that count one way from the others."""
+    way = is_export(block.channel)
+    return block.usage_point, block.meter_serial, block.unit, way, bool(block.interval_s)
 
 
 def _zone_of(block: IntervalBlock, site: Site) -> ZoneInfo:
