@@ -41,6 +41,7 @@ from wattkeeper.data.billing.models import Bill, Contract, RebillCheck
 from wattkeeper.data.collection.models import Run
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Channel, Series
+from wattkeeper.store import verify_queries
 from wattkeeper.store.api import RawFrame
 from wattkeeper.store.archive import archive_month, list_destroyed, remove_month
 from wattkeeper.store.columns import frame_table, read_columns
@@ -49,7 +50,7 @@ from wattkeeper.store.keeping import KeepingReadingStore
 from wattkeeper.store.newest import Newest
 from wattkeeper.store.receipts import receipt_table, receipts_of
 from wattkeeper.store.schema import TABLES
-from wattkeeper.store.verify import Check, Fault
+from wattkeeper.store.verify import Check, Fault, instant
 from wattkeeper.store.verify_raw import check_batches, check_frames
 
 pytestmark = pytest.mark.django_db
@@ -221,6 +222,19 @@ def test_a_day_that_is_shared_otherwise_among_its_rates_is_a_fault(world: World,
     ] == [("verify.rate-wrong", 0, True), ("verify.rate-wrong", 1, True)]
 
 
+def test_a_value_that_can_not_be_added_up_is_a_fault_of_its_own_rate_alone(world: World) -> None:
+    derive_three_days(world)
+    home = f"series_id = {world.home.series_id}"
+    world.alter("measurement", f"UPDATE value_milliwh = pow(2, 60) WHERE {home} AND {HOME_NOON_SQL}")
+    late = f"{home} AND starts_at = '2026-10-11 16:00:00'"
+    world.alter("rate_day", f"UPDATE loose_count = 1 WHERE rate_index = 0 AND {late}")
+    (check,) = (check for check in world.verify() if check.name == "values.rates")
+    assert [(fault.code, fault.place["date"]) for fault in check.faults] == [
+        ("verify.rate-wrong", HOME_DAY),
+        ("verify.rate-wrong", "2026-10-12"),
+    ]
+
+
 def test_rates_that_changed_places_are_a_fault(world: World) -> None:
     derive_three_days(world)
     other = "if(rate_index = 0, 1, if(rate_index = 1, 0, rate_index)) AS other"
@@ -265,6 +279,23 @@ def test_a_bill_that_was_taken_back_twice_is_proved(world: World) -> None:
         run_billing(actor=world.people.operator, now=at, services=world.services, first=first, end=end)
     (check,) = (check for check in world.verify() if check.name == "bills")
     assert (check.examined_count, check.faults) == (5, [])
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_a_bill_that_an_earlier_release_took_back_is_held_to_when(world: World, *, is_moved: bool) -> None:
+    """It was recorded with the bill in its place: under `billing.issue`, of the usage point."""
+    replace_bill(actor=world.people.administrator, now=NOW, bill_id=world.home.bill_id, parts=[])
+    reversal = Bill.objects.get(reverses_id=world.home.bill_id)
+    unguard("audit_auditrecord")
+    AuditRecord.objects.filter(verb="billing.replace").update(
+        verb="billing.issue",
+        subject=f"usage-point:{reversal.usage_point_id}",
+        detail={"reversal_key": reversal.document["document_key"], "outcome": "corrected"},
+        recorded_at=NOW - timedelta(hours=is_moved),
+    )
+    (check,) = (check for check in world.verify() if check.name == "bills")
+    wanted = [("verify.bill-misdated", reversal.id)] if is_moved else []
+    assert [(fault.code, fault.place["bill_id"]) for fault in check.faults] == wanted
 
 
 def test_documents_of_an_earlier_release_are_told_as_far_as_they_are_proved(world: World) -> None:
@@ -484,6 +515,21 @@ def test_what_is_measured_while_it_looks_is_no_fault(world: World) -> None:
     for looked, codes in ((world, ["verify.value-future"]), (later, [])):
         (check,) = (check for check in looked.verify() if check.name == "store.stamps")
         assert [fault.code for fault in check.faults] == codes
+
+
+def test_a_read_of_the_future_that_was_delivered_often_hides_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_s = int((NOW + timedelta(days=2)).timestamp())
+    late_reads = verify_queries.late_reads
+    monkeypatch.setattr(
+        verify_queries, "late_reads", lambda ahead_s: late_reads(ahead_s).replace("LIMIT 2000", "LIMIT 2")
+    )
+    for batch_id, seconds in ((31, 0), (32, 0), (33, 0), (34, 1)):
+        rows = [(world.channel_id, at_s + seconds, 1)]
+        world.store.insert_raw([batch(rows, tenant_id=world.tenant_id, batch_id=batch_id)])
+    (check,) = (check for check in world.verify() if check.name == "store.stamps")
+    assert [fault.place["at"] for fault in check.faults] == [instant(at_s), instant(at_s + 1)]
 
 
 def test_reads_that_were_delivered_again_in_another_batch_are_proved_by_their_sum(world: World) -> None:

@@ -157,21 +157,22 @@ def late_receipts(until_s: int) -> str:
 
 
 def late_reads(ahead_max_s: int) -> str:
-    """Reads stamped later than their batch came, though nothing is known against their clock."""
+    """Reads stamped later than their batch came, though nothing is known against their clock; each once."""
     return (
         "SELECT tenant_id, channel_id, toInt64(toUnixTimestamp(measured_at)) AS at_s,"
         " toInt64(toUnixTimestamp(received_at)) AS received_at_s FROM raw_read GLOBAL INNER JOIN"
         " (SELECT tenant_id, batch_id, max(received_at) AS received_at FROM raw_receipt"
         " GROUP BY tenant_id, batch_id) AS receipt USING (tenant_id, batch_id)"
         f" WHERE measured_at > received_at + {int(ahead_max_s)}"
-        f" AND bitAnd(raw_read.flags, {int(Flag.CLOCK_INVALID)}) = 0 ORDER BY at_s LIMIT 2000{_ARROW}"
+        f" AND bitAnd(raw_read.flags, {int(Flag.CLOCK_INVALID)}) = 0 ORDER BY at_s, received_at_s"
+        f" LIMIT 1 BY tenant_id, channel_id, at_s LIMIT 2000{_ARROW}"
     )
 
 
 def late_values(now_s: int) -> str:
-    """Values of intervals that have not begun."""
+    """Values of intervals that have not begun, each once, by however many runs."""
     return (
-        "SELECT tenant_id, series_id, toInt64(toUnixTimestamp(starts_at)) AS at_s FROM measurement"
+        "SELECT DISTINCT tenant_id, series_id, toInt64(toUnixTimestamp(starts_at)) AS at_s FROM measurement"
         f" WHERE toUnixTimestamp(starts_at) >= {int(now_s)} ORDER BY at_s LIMIT 2000{_ARROW}"
     )
 
@@ -179,8 +180,9 @@ def late_values(now_s: int) -> str:
 def naming(key: Sequence[int], frame_index: int) -> str:
     """Where the reads of a batch lie that name a frame."""
     return (
-        f"SELECT toInt64(count()) AS reads_count, {_EXTENT} FROM raw_read WHERE tenant_id = {int(key[0])}"
-        f" AND batch_id = {int(key[1])} AND raw_read.frame_index = {int(frame_index)}{_ARROW}"
+        f"SELECT toInt64(uniqExact({_READ})) AS reads_count, {_EXTENT} FROM raw_read"
+        f" WHERE tenant_id = {int(key[0])} AND batch_id = {int(key[1])}"
+        f" AND raw_read.frame_index = {int(frame_index)}{_ARROW}"
     )
 
 

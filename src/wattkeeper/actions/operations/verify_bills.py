@@ -62,7 +62,7 @@ def check_bills(scope: Scope, check: Check) -> None:
         if record is None:
             unrecorded[bill.document["document_key"]] = _place(bill)
             continue
-        if _act(bill) not in record.acts:
+        if not _acts(bill) & record.acts:
             told = {"issued": bill.issued_at.isoformat(), "sequence": record.sequence}
             check.fault("verify.bill-misdated", **told, **_place(bill))
         if bill.reverses is None:
@@ -77,10 +77,15 @@ def check_bills(scope: Scope, check: Check) -> None:
         check.cannot("verify.bills-unsummed", tenant_id=scope.tenant_id, bills=unsummed)
 
 
-def _act(bill: Bill) -> _Act:
-    """Return what the audit has to say of the issue of a bill."""
-    what = f"usage-point:{bill.usage_point_id}" if bill.reverses is None else f"bill:{bill.reverses_id}"
-    return _Act(what, bill.issued_at, bill.corrects_id is not None)
+def _acts(bill: Bill) -> set[_Act]:
+    """Return what the audit may say of the issue of a bill: it has to say one of them.
+
+    Releases before took a bill back as they issued the one in its place: under its usage point.
+    """
+    subjects = {f"usage-point:{bill.usage_point_id}"}
+    if bill.reverses is not None:
+        subjects.add(f"bill:{bill.reverses_id}")
+    return {_Act(subject, bill.issued_at, bill.corrects_id is not None) for subject in subjects}
 
 
 def _check_issued(check: Check, bill: Bill, record: _Issued) -> bool:
@@ -204,10 +209,11 @@ def _issued(tenant_id: int) -> dict[str, _Issued]:
     columns = records.values_list("detail", "sequence", "subject", "recorded_at")
     found: dict[str, _Issued] = {}
     for detail, sequence, subject, recorded_at in columns.iterator(2000):
-        act = _Act(subject, recorded_at, detail.get("outcome") == "corrected")
         if key := detail.get("reversal_key"):
+            act = _Act(subject, recorded_at, is_correction=False)
             found[key] = found.get(key, _Issued()).plus(sequence, act)
         if (key := detail.get("document_key")) and detail.get("outcome") != "unchanged":
+            act = _Act(subject, recorded_at, detail.get("outcome") == "corrected")
             digest = {detail["document_sha256"]} if "document_sha256" in detail else set()
             found[key] = found.get(key, _Issued()).plus(sequence, act, {detail["total_minor"]}, digest)
     return found

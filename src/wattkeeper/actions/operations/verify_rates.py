@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wattkeeper.actions.operations.verify_days import place_of
 from wattkeeper.actions.operations.verify_scope import Scope
-from wattkeeper.core.billing.determinants import RateDayRows, sum_rates
+from wattkeeper.core.billing.determinants import ENERGY_BOUND, RateDayRows, sum_rates
 from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reads import Int64s
@@ -112,7 +112,10 @@ def _find(days: RollUpRows, series_id: Int64s, starts_at_s: Int64s) -> Int64s:
 
 
 def _recounted(scope: Scope, rates: Rates, series_id: Int64s, days_s: Int64s) -> RateDayRows:
-    """Return what the current values of a span of days come to, by the calendars in force on each day."""
+    """Return what the current values of a span of days come to, by the calendars in force on each day.
+
+    A value that can't be added up counts as the largest that can: no rate comes to it.
+    """
     from_s, to_s = int(days_s[0]), int(days_s[-1])
     values = scope.store.measurements(scope.tenant_id, series_id.tolist(), from_s, to_s)
     interval_s = np.array([scope.interval_s[own] for own in series_id.tolist()], dtype=np.int64)
@@ -126,6 +129,8 @@ def _recounted(scope: Scope, rates: Rates, series_id: Int64s, days_s: Int64s) ->
         place = row, (values.starts_at_s[is_own] - from_s) // step_s
         for matrix, name in ((value, "value_milliwh"), (provenance, "provenance"), (flags, "flags")):
             matrix[place] = getattr(values, name)[is_own]
+        most_milliwh = (ENERGY_BOUND - 1) // len(starts_at_s)
+        value.clip(-most_milliwh, most_milliwh, out=value)
         for dated in calendars:
             is_dated = np.isin(own, dated.series_id)
             matrices = (value[is_dated], provenance[is_dated], flags[is_dated])

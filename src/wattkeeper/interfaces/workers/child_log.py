@@ -24,15 +24,18 @@ def why_it_ended(role: str, log: Path, begins_bytes: int) -> WattkeeperError:
 def turn_over(log: Path) -> bool:
     """Begin a log anew that is longer than `LOG_MAX_BYTES`; return whether it was.
 
-    The child that writes it goes on at its beginning; what it held stands in ``<name>.1`` until the next
-    time, where there is room for it.
+    The child that writes it goes on at its beginning; the last `LOG_MAX_BYTES` of what it held stand in
+    ``<name>.1`` until the next time, where there is room for them.
     """
     with suppress(OSError):
         if log.stat().st_size <= LOG_MAX_BYTES:
             return False
         former = log.with_name(f"{log.name}.1")
         try:
-            shutil.copy(log, former)
+            with log.open("rb") as told, former.open("wb") as kept:
+                shutil.copymode(log, former)
+                told.seek(-LOG_MAX_BYTES, os.SEEK_END)
+                shutil.copyfileobj(told, kept)
         except OSError:  # a full disk
             former.unlink(missing_ok=True)
         os.truncate(log, 0)

@@ -70,7 +70,7 @@ def test_what_people_read_may_find_no_room(tmp_path: Path, monkeypatch: pytest.M
 def test_a_long_log_is_begun_anew_while_the_child_writes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing grows without bound: what was said before stands beside it once, on a full disk nowhere."""
+    """Nothing grows without bound: what was said last stands beside it once, on a full disk nowhere."""
     program, log = tmp_path / "program", tmp_path / "web.log"
     program.write_text("#!/bin/sh\nwhile read line; do echo $line; done < $SAID\n")
     program.chmod(0o700)
@@ -78,6 +78,7 @@ def test_a_long_log_is_begun_anew_while_the_child_writes_it(
     monkeypatch.setattr(child_log, "LOG_MAX_BYTES", 8)
     os.mkfifo(said := tmp_path / "said")
     log.write_text("before\n")
+    log.chmod(0o600)
     child = Child("web", {"SAID": str(said)}, log)
 
     def is_told(line: str) -> bool:
@@ -87,15 +88,16 @@ def test_a_long_log_is_begun_anew_while_the_child_writes_it(
     assert child._process is not None
     with said.open("w") as saying:
         for line, kept, former in (
-            ("a long line", "", "before\na long line\n"),
-            ("short", "short\n", "before\na long line\n"),
-            ("and on", "", "short\nand on\n"),
+            ("a long line", "", "ng line\n"),
+            ("short", "short\n", "ng line\n"),
+            ("and on", "", "\nand on\n"),
         ):
             print(line, file=saying, flush=True)
             wait_until(partial(is_told, line))
             child.watch()
             assert (log.read_text(), (tmp_path / "web.log.1").read_text()) == (kept, former)
-        monkeypatch.setattr(child_log.shutil, "copy", no_room)
+            assert (tmp_path / "web.log.1").stat().st_mode == log.stat().st_mode
+        monkeypatch.setattr(child_log.shutil, "copyfileobj", no_room)
         print("on a full disk", file=saying, flush=True)
         wait_until(partial(is_told, "full disk"))
         child.watch()
