@@ -214,7 +214,7 @@ def _with_registers(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock
 
 def _without_phases(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock], list[RowError]]:
     """Return the blocks without those of one phase among several, and an error for each: it is not all of the
-    energy. One that the meter's registers, or its intervals, tell no other beside is of one that has no other.
+    energy. One beside which the meter's registers, or its intervals, tell no other is all that they count.
     """
     phases: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for block in blocks:
