@@ -219,17 +219,23 @@ def test_what_waited_in_a_spool_for_days_is_derived_after_a_restore_too(home: Pa
     """It reaches the store between the copy of the relational side and that of the readings.
 
     The faults it has to see: only what was received in the hour before the backup is looked at again; what
-    the store had as the backup began, and nobody had marked yet, is neither in the spool's copy.
+    the store had as the backup began, and nobody had marked yet, is neither in the spool's copy; receipts
+    are restored whose reads are not.
     """
     store = store_at(home)
     day_s = int(time.time()) - 3 * 86_400
-    late = replace(batch([(9_001, day_s, 1)], tenant_id=98, batch_id=98), received_at_s=day_s)
+    late, half = (
+        replace(batch([(9_001, day_s, 1)], tenant_id=98, batch_id=batch_id), received_at_s=day_s)
+        for batch_id in (98, 97)
+    )
     spool = Spool(home / "spool" / "north")
     spool.append([b"half delivered"])
 
     def deliver(step: str, _done: int, _of: int) -> None:
         if step == "operations.step-database":
-            store.insert_raw([late])
+            store.insert_raw([half])
+            store.execute("ALTER TABLE raw_read DELETE WHERE batch_id = 97 SETTINGS mutations_sync = 2")
+            store.insert_raw([replace(late, value=late.value + 1)])
             spool.delete(spool.peek(1))
             spool.close()
 
@@ -255,6 +261,13 @@ def test_what_waited_in_a_spool_for_days_is_derived_after_a_restore_too(home: Pa
     assert json.loads(done.stdout)["channels_to_derive"] == row["channels"] > 0
     with closing(Spool(tmp_path / "new" / "spool" / "north")) as restored:
         assert [each.content for each in restored.peek(1)] == [b"half delivered"]
+    process = spawn(tmp_path / "new")
+    told = client(tmp_path / "new", process).select(
+        "SELECT DISTINCT batch_id FROM raw_receipt WHERE tenant_id = 98 FORMAT ArrowStream"
+    )
+    process.terminate()
+    process.wait(60)
+    assert told["batch_id"].to_pylist() == [98]
 
 
 def test_a_drill_proves_a_backup_and_says_when(home: Path, tmp_path: Path) -> None:

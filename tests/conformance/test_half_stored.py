@@ -1,47 +1,53 @@
 """A copy of tables that are written meanwhile, put into another store: each batch is there whole or not."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from conformance.stores import running_store
-from wattkeeper.store import frozen
+from wattkeeper.store import archive, frozen
 from wattkeeper.store.api import RawBatch, RawFrame
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.conformance_data import MONTH_START_S, batch
-from wattkeeper.store.half_stored import forget_half_stored
+from wattkeeper.store.half_stored import came_between, forget_half_stored, known_batches
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.verify import Check
 from wattkeeper.store.verify_raw import check_batches, check_frames
 
 NOW_S = MONTH_START_S + 40 * 86_400
-Forget = Callable[[HttpReadingStore, int], None]
+MONTH = 202604
+Copy = Callable[[HttpReadingStore, HttpReadingStore, Path], None]
+HIGH = 10**18  # batches have ids of nineteen digits
 
 
 class Written(HttpReadingStore):
-    """A store to which batches come between the copies of two tables."""
+    """A store to which batches come between the copies of two tables, and of two slices of one."""
+
+    copied_count = 0
 
     def execute(self, statement: str) -> None:
         super().execute(statement)
         if "FREEZE" in statement:
-            self.copied_count = getattr(self, "copied_count", 0) + 1
-            for kind, made in enumerate((whole, frames_alone, of_two_months)):
-                self.insert_raw([made(100 * self.copied_count + kind)])
+            self.come()
 
-    def leave(self, tables: Sequence[str], batch_id: int) -> None:
-        """Take a batch out of tables."""
-        for table in tables:
-            super().execute(
-                f"ALTER TABLE {table} DELETE WHERE batch_id = {batch_id} SETTINGS mutations_sync = 2"
-            )
+    def select(self, query: str) -> pa.Table:
+        if "BETWEEN" in query:
+            self.come()
+        return super().select(query)
+
+    def come(self) -> None:
+        self.copied_count += 1
+        for kind, made in enumerate((whole, frames_alone, of_two_months)):
+            self.insert_raw([made(100 * self.copied_count + kind)])
 
 
 def whole(batch_id: int) -> RawBatch:
-    return _came([(1, NOW_S - 900 - batch_id, batch_id)], batch_id)
+    return _came([(channel, NOW_S - 900 - batch_id, batch_id) for channel in range(1, 11)], batch_id)
 
 
 def of_two_months(batch_id: int) -> RawBatch:
@@ -57,57 +63,121 @@ def _came(rows: list[tuple[int, int, int]], batch_id: int) -> RawBatch:
     return replace(batch(rows, tenant_id=7, batch_id=batch_id, frames=(frame,)), received_at_s=NOW_S)
 
 
+def leave(store: HttpReadingStore, table: str, batch_id: int, where: str = "1") -> None:
+    """Take a batch out of a table, or some of it."""
+    store.execute(
+        f"ALTER TABLE {table} DELETE WHERE batch_id = {batch_id} AND {where} SETTINGS mutations_sync = 2"
+    )
+
+
+def by_parts(store: HttpReadingStore, new: HttpReadingStore, folder: Path) -> None:
+    with frozen.frozen(store) as tables:
+        for table in tables:
+            for part in table.parts:
+                shutil.copytree(part, folder / table.name / part.name)
+    for name in TABLES:
+        if (folder / name).exists():
+            frozen.attach(new, name, folder / name)
+
+
+def by_months(store: HttpReadingStore, new: HttpReadingStore, folder: Path) -> None:
+    for name in TABLES:
+        for month in archive.months_of(store, name):
+            archive.write_month(store, name, month, folder / "rows.parquet")
+            for rows in archive.read_rows(folder / "rows.parquet"):
+                new.insert_table(name, rows)
+
+
 @contextmanager
-def copied(folder: Path, forget: Forget) -> Iterator[HttpReadingStore]:
-    """Copy a store while it is written to; yield the other one."""
-    with running_store(folder / "home") as running, running_store(folder / "new") as new:
-        store = Written.__new__(Written)
-        store._transport = running._transport
-        for made in (running, new):
-            made.make_tables()
-        store.insert_raw([whole(1), frames_alone(2), of_two_months(3)])
-        store.insert_raw([replace(whole(1), batch_id=4)])
-        store.leave(["raw_read"], 1)  # merged: what stood in the first stands under the fourth
-        store.insert_raw([whole(5)])
-        store.leave(["raw_read", "raw_receipt"], 5)  # of an insert after its first step
-        with frozen.frozen(store) as tables:
-            for table in tables:
-                place = folder / table.name
-                for part in table.parts:
-                    shutil.copytree(part, place / part.name)
-        for name in TABLES:
-            if (folder / name).exists():
-                frozen.attach(new, name, folder / name)
-        forget(new, NOW_S)
-        yield new
+def made_store(folder: Path) -> Iterator[HttpReadingStore]:
+    with running_store(folder) as store:
+        store.make_tables()
+        yield store
 
 
-def _faults(store: HttpReadingStore) -> set[str]:
+def faults(store: HttpReadingStore) -> set[tuple[str, int]]:
+    """What `verify` says of which batch."""
     nothing: dict[str, set[int]] = {table: set() for table in TABLES}
     checks = [Check("store.batches"), Check("store.frames")]
     for check, examine in zip(checks, (check_batches, check_frames), strict=True):
         examine(store, check, nothing)
-    assert checks[0].examined_count >= 4
-    assert checks[1].examined_count >= 4
-    return {fault.code for check in checks for fault in check.faults}
+    assert all(check.examined_count >= 1 for check in checks)
+    return {(fault.code, fault.place["batch_id"]) for check in checks for fault in check.faults}
 
 
-HALF = {"verify.batch-short", "verify.frames-missing", "verify.frames-unknown"}
+def held(store: HttpReadingStore, table: str) -> list[int]:
+    return sorted(store.select(f"SELECT DISTINCT batch_id FROM {table} FORMAT ArrowStream")[0].to_pylist())
 
 
-@pytest.mark.parametrize(
-    ("forget", "codes"),
-    [
-        (forget_half_stored, set()),
-        (lambda *_: None, HALF),
-        (lambda store, at_s: forget_half_stored(store, at_s + 1), HALF),
-    ],
-    ids=["as it is", "nothing is forgotten", "what came earlier is left alone"],
-)
+LOST = {("verify.frames-unknown", 5), ("verify.batch-short", 6)}
+
+
+@pytest.mark.parametrize("copy", [by_parts, by_months])
 def test_a_batch_that_came_while_the_tables_were_copied_is_there_or_not(
-    tmp_path: Path, forget: Forget, codes: set[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy: Copy
 ) -> None:
-    with copied(tmp_path, forget) as store:
-        assert _faults(store) == codes
-        told = store.select("SELECT DISTINCT batch_id FROM raw_receipt FORMAT ArrowStream")
-        assert {1, 2, 3, 4} <= set(told["batch_id"].to_pylist()), "what was there before is told of still"
+    monkeypatch.setattr(archive, "ROWS_MAX_COUNT", 20)
+    with made_store(tmp_path / "home") as running, made_store(tmp_path / "new") as new:
+        store = Written.__new__(Written)
+        store._transport = running._transport
+        store.insert_raw([whole(1), frames_alone(2), of_two_months(3), replace(whole(1), batch_id=4)])
+        leave(store, "raw_read", 1)  # merged: what stood in the first stands under the fourth
+        store.insert_raw([whole(5), whole(6)])
+        for table, batch_id in (("raw_read", 5), ("raw_receipt", 5), ("raw_read", 6)):
+            leave(store, table, batch_id)  # of an insert after its first step; and lost
+        before = known_batches(store)
+        copy(store, new, tmp_path)
+        came, _ = came_between(before, known_batches(store))
+        assert {100, 101, 102} <= set(came)
+        half_there = {code for code, batch_id in faults(new) - LOST}
+        assert {"verify.batch-short", "verify.frames-missing"} <= half_there
+        forget_half_stored(new, came, set())
+        assert faults(new) == LOST, "what was lost before is told of still"
+        assert {1, 2, 3, 4, 6} <= set(held(new, "raw_receipt"))
+
+
+def test_what_is_half_there_of_a_batch_goes_from_all_tables(tmp_path: Path) -> None:
+    with made_store(tmp_path) as store:
+        store.insert_raw([whole(1), whole(2)])
+        leave(store, "raw_read", 2, "channel_id > 5")
+        forget_half_stored(store, [1], set())
+        assert faults(store) == {("verify.batch-short", 2)}, "it was known"
+        forget_half_stored(store, [2], {MONTH})
+        assert faults(store) == {("verify.batch-short", 2)}, "it may be in the archive"
+        forget_half_stored(store, [1, 2], {MONTH - 2})
+        assert {table: held(store, table) for table in ("raw_read", "raw_frame", "raw_receipt")} == {
+            "raw_read": [1],
+            "raw_frame": [1],
+            "raw_receipt": [1],
+        }
+
+
+def test_what_merges_left_under_another_batch_stays(tmp_path: Path) -> None:
+    """Of two reads that are the same a merge leaves one: of a batch that was known, or of one that came."""
+    with made_store(tmp_path) as store:
+        store.insert_raw([whole(1), replace(whole(1), batch_id=2)])
+        leave(store, "raw_read", 2, "channel_id > 5")
+        forget_half_stored(store, [2], set())
+        assert held(store, "raw_read") == [1, 2], "all that came is there"
+        leave(store, "raw_read", 1)
+        forget_half_stored(store, [2], set())
+        assert held(store, "raw_read") == [2], "the first delivered it too"
+
+
+def test_many_batches_go_at_once(tmp_path: Path) -> None:
+    with made_store(tmp_path) as store:
+        came = range(HIGH, HIGH + 14_000)
+        store.insert_raw([whole(1)])
+        store.insert_raw([frames_alone(batch_id) for batch_id in came])
+        store.execute("ALTER TABLE raw_receipt DELETE WHERE batch_id > 1 SETTINGS mutations_sync = 2")
+        forget_half_stored(store, came, set())
+        assert held(store, "raw_frame") == [1]
+
+
+def test_a_batch_that_is_told_of_twice_did_not_come_between() -> None:
+    before, after = (
+        pa.table({"batch_id": ids, "received_at_s": received_at_s})
+        for ids, received_at_s in (([1, 1, 2], [50, 50, 60]), ([9, 1, 2, 8, 9], [70, 50, 60, 40, 70]))
+    )
+    assert came_between(before, after) == ([8, 9], 40)
+    assert came_between(after, before) == ([], None)

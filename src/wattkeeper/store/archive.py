@@ -193,6 +193,11 @@ def list_away(folder: Path) -> list[Manifest]:
     return [found for found in list_manifests(folder) if is_removed(folder, found)] + list_destroyed(folder)
 
 
+def months_written(folder: Path, table: str) -> set[int]:
+    """Return the months of a table that were ever written, destroyed ones too, readable or not."""
+    return {int(place.name) for place in folder.glob(f"{table}/*") if place.name.isdigit()}
+
+
 def is_removed(folder: Path, manifest: Manifest) -> bool:
     """Whether the month is out of the engine."""
     return (manifest.place(folder) / _REMOVED).exists()

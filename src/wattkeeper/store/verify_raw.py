@@ -27,15 +27,15 @@ Rows = dict[tuple[int, ...], dict[str, Any]]
 def check_batches(store: SqlStore, check: Check, away: Mapping[str, Set[int]]) -> None:
     """Every read that a receipt says was stored is there, and is the same."""
     left_out = away["raw_receipt"] | away["raw_read"]
-    found, receipts = _batches(store, None)
+    found, receipts = read_batches(store, None)
     check.examined_count = sum(row["reads_count"] for row in _kept(check, receipts, left_out).values())
     _kept(check, found, left_out)
-    doubted = [key for key in found.keys() | receipts.keys() if not _agree(found.get(key), receipts.get(key))]
+    doubted = [key for key in found.keys() | receipts.keys() if not agree(found.get(key), receipts.get(key))]
     if doubted:
-        again, receipts_again = _batches(store, _settled(key[1] for key in doubted))
+        again, receipts_again = read_batches(store, _settled(key[1] for key in doubted))
         found, receipts = found | again, receipts | receipts_again
     for key in sorted(doubted):
-        if key[2] in left_out or _agree(found.get(key), receipts.get(key)):
+        if key[2] in left_out or agree(found.get(key), receipts.get(key)):
             continue
         if key in receipts:
             _tell_batch(store, check, key, receipts[key], found.get(key, _NOTHING))
@@ -44,18 +44,34 @@ def check_batches(store: SqlStore, check: Check, away: Mapping[str, Set[int]]) -
             check.fault("verify.batch-unknown", found=found[key]["reads_count"], **place)
 
 
-def find_unread(store: SqlStore, batch_ids: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return tenant, batch and month of receipts no read of which is there, be it under another batch."""
-    found, receipts = _batches(store, batch_ids)
-    return [
-        key
-        for key, told in receipts.items()
-        if key not in found
-        and _are_elsewhere(store, key, told, told["reads_count"], told["reads_mix"]) is False
-    ]
+def find_half(store: SqlStore, batch_ids: Sequence[int]) -> Rows:
+    """Return what is held of batches, by month, that surely lack reads or frames, or have frames only.
+
+    What may stand under another batch is not lacking.
+    """
+    found, receipts = read_batches(store, batch_ids)
+    frames = _grouped(store.select(verify_queries.frames(batch_ids)).to_pylist(), _FRAME_KEY)
+    half = {key[1] for key, told in receipts.items() if _is_short(store, key, told, found.get(key, _NOTHING))}
+    half |= {
+        key[1] for key, row in frames.items() if _is_half_framed(row["found_count"], row["wanted_count"])
+    }
+    months = {(*key, row["month"]) for key, row in frames.items()} | receipts.keys()
+    held = dict.fromkeys(months, _NOTHING) | found
+    return {key: row for key, row in held.items() if key[1] in half}
 
 
-def _batches(store: SqlStore, batch_ids: Sequence[int] | None) -> tuple[Rows, Rows]:
+def _is_short(
+    store: SqlStore, key: tuple[int, ...], wanted: Mapping[str, Any], held: Mapping[str, Any]
+) -> bool:
+    is_less = held["reads_count"] < wanted["reads_count"]
+    return is_less and _are_elsewhere(store, key, wanted, held) is False
+
+
+def _is_half_framed(found_count: int, wanted_count: int) -> bool:
+    return found_count < wanted_count or wanted_count == 0 < found_count
+
+
+def read_batches(store: SqlStore, batch_ids: Sequence[int] | None) -> tuple[Rows, Rows]:
     """Return reads and receipts by batch and month; receipts, which are stored first, are asked for last."""
     questions = (verify_queries.batches(batch_ids), verify_queries.receipts(batch_ids))
     found, receipts = (store.select(question).to_pylist() for question in questions)
@@ -68,7 +84,8 @@ def _settled(batch_ids: Iterable[int]) -> Sequence[int]:
     return sorted(set(batch_ids))[:_ASKED_AGAIN_COUNT]
 
 
-def _agree(held: Mapping[str, Any] | None, wanted: Mapping[str, Any] | None) -> bool:
+def agree(held: Mapping[str, Any] | None, wanted: Mapping[str, Any] | None) -> bool:
+    """Whether what is held is what receipts say, neither of them nothing."""
     return (
         held is not None
         and wanted is not None
@@ -86,8 +103,7 @@ def _tell_batch(
     elif missing <= 0:
         check.fault("verify.batch-changed", **place)
     else:
-        missing_mix = (wanted["reads_mix"] - held["reads_mix"]) & MASK
-        is_elsewhere = _are_elsewhere(store, key, wanted, missing, missing_mix)
+        is_elsewhere = _are_elsewhere(store, key, wanted, held)
         if is_elsewhere is None:
             check.cannot("verify.batch-redelivered", missing=missing, **place)
         elif not is_elsewhere:
@@ -95,13 +111,15 @@ def _tell_batch(
 
 
 def _are_elsewhere(
-    store: SqlStore, key: tuple[int, ...], receipt: Mapping[str, Any], missing: int, missing_mix: int
+    store: SqlStore, key: tuple[int, ...], wanted: Mapping[str, Any], held: Mapping[str, Any]
 ) -> bool | None:
     """Whether what a batch is short of stands under other batches, None where that can't be told.
 
     Re-deliveries replace one another: all that lies there, or all of one batch, or one read, adds up to it.
     """
-    rows = store.select(verify_queries.others(key, receipt, missing_mix)).to_pylist()
+    missing = wanted["reads_count"] - held["reads_count"]
+    missing_mix = (wanted["reads_mix"] - held["reads_mix"]) & MASK
+    rows = store.select(verify_queries.others(key, wanted, missing_mix)).to_pylist()
     if any((row["reads_count"], row["reads_mix"]) == (missing, missing_mix) for row in rows):
         return True
     count = max((row["reads_count"] for row in rows), default=0)

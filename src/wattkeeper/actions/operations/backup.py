@@ -28,6 +28,7 @@ from wattkeeper.store import archive
 from wattkeeper.store.archive_lock import archive_lock
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.frozen import frozen, is_local
+from wattkeeper.store.half_stored import came_between, known_batches
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.scratch import scratch_folder, take_away_dead
 
@@ -103,7 +104,7 @@ def _write(
         open_archive(sealed) as tar,
         scratch_folder(data_folder, "backup") as (scratch, _),
     ):
-        before = _batches_by_hour(store)
+        before = known_batches(store)
         on_progress("operations.step-spool", 0, 0)
         _add_spool(tar, places.spool, scratch)  # first: what is half delivered now is delivered again
         on_progress("operations.step-database", 0, 0)
@@ -119,13 +120,15 @@ def _write(
         if has_keys:
             for found in sorted(path for pattern in KEY_FILES for path in data_folder.glob(pattern)):
                 tar.add(found, f"keys/{found.relative_to(data_folder)}")
+        came, received_since_s = came_between(before, known_batches(store))
         manifest = {
             "format_version": FORMAT_VERSION,
             "backed_up_at": now.isoformat(),
             "relational": relational.name,
             "parts": parts,
             "has_keys": has_keys,
-            "received_since_s": _first_changed(before, _batches_by_hour(store)),
+            "received_since_s": received_since_s,
+            "batches_meanwhile": came,
         }
         _add_bytes(tar, MANIFEST, json.dumps(manifest).encode())
     return parts
@@ -177,23 +180,6 @@ def _add_readings(
         file.unlink()
     counts = Counter(name for name, _ in months)
     return {name: counts[name] for name in TABLES}
-
-
-def _batches_by_hour(store: HttpReadingStore) -> dict[int, tuple[int, int]]:
-    """Return how many receipts are of each hour (UTC seconds), and a sum over them.
-
-    One that was delivered twice counts twice until it is merged: an hour too many does no harm.
-    """
-    rows = store.select(
-        "SELECT toInt64(toUnixTimestamp(toStartOfHour(received_at))) AS hour_s, toInt64(count()) AS receipts,"
-        " sum(cityHash64(tenant_id, batch_id)) AS mixed FROM raw_receipt GROUP BY hour_s FORMAT ArrowStream"
-    ).to_pylist()
-    return {row["hour_s"]: (row["receipts"], row["mixed"]) for row in rows}
-
-
-def _first_changed(before: dict[int, tuple[int, int]], after: dict[int, tuple[int, int]]) -> int | None:
-    """Return the hour of the oldest batch that came meanwhile: a spool may have held it for days."""
-    return min((hour_s for hour_s, told in after.items() if before.get(hour_s) != told), default=None)
 
 
 def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wattkeeper.actions.operations.backup import FORMAT_VERSION, MANIFEST
+from wattkeeper.actions.operations.places import Places
 from wattkeeper.actions.operations.progress import Progress, unwatched
 from wattkeeper.actions.operations.relational_dump import load, require_empty
 from wattkeeper.actions.operations.sealed import OpeningReader, Secret
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import from_seconds, to_seconds
+from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.data.installation import NOTE, READINGS, REGISTRY
 from wattkeeper.store import archive, frozen
 from wattkeeper.store.client import HttpReadingStore
@@ -36,11 +37,13 @@ _MADE = {INCOMING, *_KEPT, READINGS, SCRATCH, NOTE, "secret.key", "run", "log"}
 class Restored:
     """A backup that was opened: its readings wait in `incoming`.
 
-    What was received since `received_since` may have come after the relational side was copied.
+    What was received since `received_since` may have come after the relational side was copied. What was not
+    known before anything was copied: `batches_meanwhile`.
     """
 
     backed_up_at: datetime
     received_since: datetime
+    batches_meanwhile: tuple[int, ...]
     incoming: Path
     parts: dict[str, int]
     has_keys: bool
@@ -115,7 +118,14 @@ def _open(
     received_since, oldest_s = backed_up_at - _OVERLAP, manifest.get("received_since_s")
     if oldest_s is not None:
         received_since = min(received_since, from_seconds(oldest_s))
-    return Restored(backed_up_at, received_since, incoming, manifest["parts"], manifest["has_keys"])
+    return Restored(
+        backed_up_at,
+        received_since,
+        tuple(manifest.get("batches_meanwhile", ())),
+        incoming,
+        manifest["parts"],
+        manifest["has_keys"],
+    )
 
 
 def _take_away_unfinished(folder: Path) -> bool:
@@ -155,7 +165,7 @@ def load_readings(
 ) -> None:
     """
     Put the readings into an empty store; values of runs later than `newest_run_id` are taken away again, and
-    what tells of reads that came after they were copied.
+    what is half there of batches that came while they were copied.
 
     :raises WattkeeperError: ``operations.backup-incomplete``, ``store.parts-damaged``
     """
@@ -172,7 +182,8 @@ def load_readings(
             for rows in archive.read_rows(file):
                 store.insert_table(table, rows)
     frozen.forget_runs(store, newest_run_id)
-    forget_half_stored(store, to_seconds(restored.received_since.replace(microsecond=0)))
+    archived = archive.months_written(Places.of(restored.incoming.parent).archive, "raw_receipt")
+    forget_half_stored(store, restored.batches_meanwhile, archived)
 
 
 def _extract(file: Path, incoming: Path, secret: Secret, on_progress: Progress) -> dict[str, Any]:
