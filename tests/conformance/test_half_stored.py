@@ -102,7 +102,7 @@ def faults(store: HttpReadingStore) -> set[tuple[str, int]]:
     for check, examine in zip(checks, (check_batches, check_frames), strict=True):
         examine(store, check, nothing)
     assert all(check.examined_count >= 1 for check in checks)
-    return {(fault.code, fault.place["batch_id"]) for check in checks for fault in check.faults}
+    return {(fault.code, fault.place.get("batch_id", 0)) for check in checks for fault in check.faults}
 
 
 def held(store: HttpReadingStore, table: str) -> list[int]:
@@ -170,6 +170,7 @@ def test_many_batches_go_at_once(tmp_path: Path) -> None:
         store.insert_raw([whole(1)])
         store.insert_raw([frames_alone(batch_id) for batch_id in came])
         store.execute("ALTER TABLE raw_receipt DELETE WHERE batch_id > 1 SETTINGS mutations_sync = 2")
+        assert ("verify.more-faults", 0) in faults(store), "verify asks for as many"
         forget_half_stored(store, came, set())
         assert held(store, "raw_frame") == [1]
 

@@ -13,9 +13,8 @@ import pyarrow as pa
 
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.queries import integers
-from wattkeeper.store.verify_raw import agree, find_half, read_batches
+from wattkeeper.store.verify_raw import IDS_COUNT, agree, find_half, read_batches
 
-_IDS_COUNT = 3000  # a question names each three times, in 21 bytes: less than the engine's 256 KiB
 _TABLES = ("raw_read", "raw_frame", "raw_receipt")
 
 
@@ -79,4 +78,4 @@ def _are_needed(
 
 
 def _slices(ids: Sequence[int]) -> list[Sequence[int]]:
-    return [ids[start : start + _IDS_COUNT] for start in range(0, len(ids), _IDS_COUNT)]
+    return [ids[start : start + IDS_COUNT] for start in range(0, len(ids), IDS_COUNT)]
