@@ -19,7 +19,7 @@ _TABLES = ("raw_read", "raw_frame", "raw_receipt")
 
 
 def known_batches(store: HttpReadingStore) -> pa.Table:
-    """Return `batch_id` and `received_at_s` of all receipts; what is on its way is not known."""
+    """Return `batch_id` and `received_at_s` of all receipts, as often as one was stored."""
     return store.select(
         "SELECT batch_id, toInt64(toUnixTimestamp(received_at)) AS received_at_s FROM raw_receipt"
         " FORMAT ArrowStream"
