@@ -1,14 +1,18 @@
-"""A connection that is lost at the moment it is made: the carrier seeks another."""
+"""A connection that is lost as it is made, or in silence: the carrier seeks another."""
 
 import asyncio
+import random
+import socket
 from contextlib import suppress
 
+import numpy as np
 import pytest
 from nats.errors import ConnectionClosedError
 
-from wattkeeper.headend import carry
+from wattkeeper.headend import carry, carry_link
 from wattkeeper.headend.carry_address import parse_carrier
 from wattkeeper.headend.metrics import HeadendMetrics
+from wattkeeper.store.api import RawBatch, RawFrame
 
 
 class Connection:
@@ -42,3 +46,52 @@ async def test_a_connection_that_ended_as_it_was_made_is_sought_anew(monkeypatch
     await asyncio.to_thread(carrier.deliver, [])
     assert not connections
     await carrier.close()
+
+
+def large_batch() -> RawBatch:
+    """Return a batch of more than what lies between two sockets."""
+    numbers = np.arange(32, dtype=np.int64)
+    dice = random.Random(1)
+    return RawBatch(
+        tenant_id=1,
+        batch_id=1 << 30,
+        received_at_s=1_700_000_000,
+        channel_id=numbers + 1,
+        measured_at_s=numbers + 1_690_000_000,
+        value=numbers,
+        flags=numbers * 0,
+        source=numbers * 0 + 1,
+        frame_index=numbers,
+        frames=tuple(RawFrame(1, 1, 1_700_000_000, dice.randbytes(500_000)) for _ in numbers),
+    )
+
+
+async def test_a_server_that_says_nothing_more_and_takes_nothing_more_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its power is gone: what waits to be sent to it will never go, and the other one is not kept waiting."""
+    monkeypatch.setattr(carry_link, "_PING_S", 0.2)
+    greeted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.15.1","max_payload":1048576}\r\n')
+        while not (await reader.readline()).startswith(b"PING"):
+            pass
+        writer.write(b"PONG\r\n")
+        writer.transport.pause_reading()
+        greeted.put_nowait(writer)
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    server = await asyncio.start_server(greet, sock=listening)
+    url = f"nats://127.0.0.1:{listening.getsockname()[1]}"
+    carrier = carry.Carrier(parse_carrier(url), "north", HeadendMetrics(), resend_s=0.2)
+    await carrier.start()
+    delivery = asyncio.create_task(asyncio.to_thread(carrier.deliver, [large_batch()]))
+    taken = [await asyncio.wait_for(greeted.get(), 60) for _ in range(2)]
+    for writer in taken:
+        writer.transport.abort()
+    server.close()
+    await carrier.close()
+    with pytest.raises(carry.CarrierFailed):
+        await delivery

@@ -26,7 +26,7 @@ class Connection:
 
 
 def test_what_lasts_is_said_once_and_what_comes_back_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carry_link, "Client", Connection)
+    monkeypatch.setattr(carry_link, "_Client", Connection)
     monkeypatch.setattr(carry_link, "_RETRY_S", 0.0)
     address = CarrierAddress.__new__(CarrierAddress)
     monkeypatch.setattr(CarrierAddress, "options", lambda _self: {})
