@@ -1,6 +1,5 @@
 """Any seed of kills, stops, jumps of clocks and repeated deliveries leaves what a quiet day leaves."""
 
-import itertools
 import random
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +13,8 @@ from unit.data.test_pipeline_ports import batch_of, channels
 from wattkeeper.bootstrap import pipeline_held
 from wattkeeper.bootstrap.pipeline_single import StoreMeasurements
 from wattkeeper.data.alarms.models import Finding
-from wattkeeper.data.collection.models import DirtyWindow
+from wattkeeper.data.collection.models import DirtyWindow, Run
+from wattkeeper.pipeline.ports import MeasurementRows
 
 __all__ = ["channels", "fast_passwords", "make_street", "ours", "services", "store", "street"]
 REGRESSIONS = (135,)  # seeds that failed once
@@ -87,12 +87,14 @@ def test_values_numbered_when_they_are_written_are_seen(
     ours: People, channels: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault: no fence, and what a stale run writes stands over what was derived since."""
-    numbers = itertools.count(10**6)
+
+    def append_late(self: StoreMeasurements, run_id: int, rows: MeasurementRows) -> None:
+        run = Run.objects.get(id=run_id)
+        run.pk = None  # its copy is the newest
+        run.save()
+        StoreMeasurements.append(self, run.pk, rows)
+
     monkeypatch.setattr(pipeline_held.Holding, "require", lambda self: None)
     monkeypatch.setattr(pipeline_held.Holding, "mark_again", lambda self, lost: None)
-    monkeypatch.setattr(
-        pipeline_held.HeldMeasurements,
-        "append",
-        lambda self, run_id, rows: StoreMeasurements.append(self, next(numbers), rows),
-    )
+    monkeypatch.setattr(pipeline_held.HeldMeasurements, "append", append_late)
     assert differing(ours, channels, range(380, 420), is_one_enough=True)[0]
