@@ -95,7 +95,10 @@ def group_windows(many: ManySeries, windows: ClaimedWindows, now_s: int) -> tupl
 
 
 def _in_parts(group: Group, rows: NDArray[np.intp]) -> Iterator[Group]:
-    """Yield some rows of a group, so many at a time that their matrices stay near the processor."""
+    """Yield some rows of a group, so many at a time that what the store says of them is less than 32 MiB.
+
+    From there on the C library fetches fresh memory for every answer, which takes as long as to read it.
+    """
     count = max(1, PART_DAYS_COUNT * DAY_S // (group.span[1] - group.span[0]))
     for start in range(0, len(rows), count):
         yield group.take(rows[start : start + count])

@@ -21,7 +21,7 @@ _SETTINGS = (
 # smaller, the sooner it is unpacked, and such a column is small either way
 _SMALL_BLOCKS = "SETTINGS (min_compress_block_size = 65536)"
 
-# which rows stay is found by the key alone, then the other columns follow: two thirds of a merge at once
+# which rows stay is found by the key alone, then the other columns follow: takes two thirds of the time
 _COLUMN_BY_COLUMN = "vertical_merge_algorithm_min_columns_to_activate = 1"
 
 INSERT_SETTINGS = {

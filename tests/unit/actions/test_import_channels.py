@@ -99,17 +99,21 @@ def registers_of(form: str, codes: Sequence[str], *, part: str) -> bytes:
     return archive_of(**{f"{at}.xml": content for at, content in enumerate(feeds)})
 
 
+def check_round_trips(content: bytes) -> None:
+    blocks = read_file(content, CsvOptions()).blocks
+    other: Format
+    for other in ("csv", "greenbutton", "iec61968"):
+        again = read_file(b"".join(write_file(other, blocks, LossList())), CsvOptions()).blocks
+        assert rows_of(again, has_notes=False) == rows_of(blocks, has_notes=False)
+
+
 @pytest.mark.parametrize("tous", [(TOTAL, *RATES), (*RATES, TOTAL)], ids=["total first", "total last"])
 @pytest.mark.parametrize("form", ["espi", "iec61968"])
 def test_a_register_of_one_time_of_use_is_not_the_total(
     ours: People, services: Services, store: MemoryReadingStore, form: str, tous: Sequence[str]
 ) -> None:
     content = registers_of(form, tous, part="tou")
-    blocks = read_file(content, CsvOptions()).blocks
-    other: Format
-    for other in ("csv", "greenbutton", "iec61968"):
-        again = read_file(b"".join(write_file(other, blocks, LossList())), CsvOptions()).blocks
-        assert rows_of(again, has_notes=False) == rows_of(blocks, has_notes=False)
+    check_round_trips(content)
     told = import_file(actor=ours.operator, now=NOW, services=services, content=content, label="f")
     assert [error.code for error in told.errors] == ["imports.part-not-kept"]
     channels = dict(Channel.objects.values_list("id", "reading_type"))
@@ -137,11 +141,7 @@ def test_one_phase_among_several_is_not_the_total(
 ) -> None:
     """The first that a message told was taken for it."""
     content = registers_of(form, phases, part="phase")
-    blocks = read_file(content, CsvOptions()).blocks
-    other: Format
-    for other in ("csv", "greenbutton", "iec61968"):
-        again = read_file(b"".join(write_file(other, blocks, LossList())), CsvOptions()).blocks
-        assert rows_of(again, has_notes=False) == rows_of(blocks, has_notes=False)
+    check_round_trips(content)
     told = import_file(actor=ours.operator, now=NOW, services=services, content=content, label="f")
     parts_count = len(phases) - (shown is not None)
     assert [error.code for error in told.errors] == ["imports.part-not-kept"] * parts_count
