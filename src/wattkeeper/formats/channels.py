@@ -6,11 +6,11 @@ imported and exported, 3 and 4 for reactive, other numbers for single phases, qu
 D of 8 (what a register shows) or 9 (of a billing period) E is the rate, 0 for all of them. D is a time
 integral, of which 8 alone never begins again, or else a demand, a mean, what an instant has; F counts billing
 periods, 255 is none of them: the value now. In codes of other media, such as gas and heat, the groups mean
-something else: they are names as any other.
+something else.
 
 Of a Green Button or IEC 61968-9 reading whose direction is neither forward nor reverse the channel is named
 by it (espi.py): both directions together, their difference, a quadrant. One phase is named by `of_phase`, a
-register of one rate by `of_rate`.
+register of one rate by `of_rate`, what is no electricity by `of_commodity`.
 """
 
 import re
@@ -33,6 +33,11 @@ _ONE_PHASE = (
     "256",
     "272",
 )  # A, B, C, S
+_ELECTRICITY = ("", "0", "1", "2")  # CommodityKind: none, electricity, electricity before the transformer
+_COMMODITY = re.compile(r".+-commodity-(\d+)(?:-phase-\d+)?(?: .+)?", re.ASCII)
+_OTHER_MEDIUM = re.compile(
+    r"0{0,2}(?:[4-9]|1[5-9])[-.]\d{1,3}[:.]\d{1,3}\.\d{1,3}\.\d{1,3}(?:[*&.]\d{1,3})?", re.ASCII
+)  # heat, cold, gas, water, oil, air
 _OTHER_RATE = re.compile(r".+ tou-.+")
 _OBIS = re.compile(
     r"(?P<stream>(?P<medium>0{0,2}1[-.]\d{1,3}[:.])?(?P<c>\d{1,3})\.(?P<d>\d{1,3})\.)(?P<e>\d{1,3})"
@@ -67,6 +72,23 @@ def of_rate(channel: str, tou: str) -> str:
     rate = tou.lstrip("0")
     name = f"{channel} T{rate}"
     return name if _RATE.fullmatch(name) else f"{channel} tou-{rate}" if rate else channel
+
+
+def of_commodity(channel: str, commodity: str) -> str:
+    """Return what is measured of a commodity (CommodityKind): electricity needs no word."""
+    is_named = commodity in _ELECTRICITY or commodity_of(channel)
+    return channel if is_named else f"{channel}-commodity-{commodity}"
+
+
+def commodity_of(channel: str) -> str:
+    """Return the commodity that `of_commodity` named a channel by; "" for electricity."""
+    found = _COMMODITY.fullmatch(channel)
+    return found[1] if found else ""
+
+
+def is_electricity(channel: str) -> bool:
+    """Whether nothing in a channel's name says that it is of gas, heat or water."""
+    return not commodity_of(channel) and not _OTHER_MEDIUM.fullmatch(channel)
 
 
 def of_phase(channel: str, phase: str) -> str:

@@ -12,7 +12,15 @@ from urllib.parse import unquote
 
 from wattkeeper.core.kernel.quality_codes import decode_espi, encode_espi
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
-from wattkeeper.formats.channels import is_export, of_phase, of_rate, phase_of, split_rate
+from wattkeeper.formats.channels import (
+    commodity_of,
+    is_export,
+    of_commodity,
+    of_phase,
+    of_rate,
+    phase_of,
+    split_rate,
+)
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.notes import pack_note
 from wattkeeper.formats.quality_words import heed_words
@@ -56,6 +64,7 @@ READING_FIELDS = ("cost", "consumptionTier", "tou", "cpp")
 _RESOURCES = ("UsagePoint", "MeterReading", "ReadingType", "IntervalBlock")
 _KNOWN_FIELDS = frozenset({*TYPE_FIELDS, "uom", "powerOfTenMultiplier", "intervalLength", "defaultQuality"})
 _NO_QUALITY = "none"
+_COMMODITY_OF_SERVICE = {"1": "7", "2": "9", "4": "12", "6": "11"}  # gas, water, heat, sewerage
 
 
 class _Reading(NamedTuple):
@@ -70,7 +79,9 @@ class _Reading(NamedTuple):
 
 @dataclass(slots=True)
 class _Entry:
-    """An entry of the feed: its own link, the links it has, what it holds, of a type its fields."""
+    """An entry of the feed: its own link, the links it has, what it holds, of a type its fields, of a usage
+    point the commodity of its service.
+    """
 
     line: int
     own: str
@@ -87,7 +98,7 @@ def default_type(channel: str, unit: str, interval_s: int) -> dict[str, str]:
     parts = {"phase": phase_of(channel), "tou": split_rate(channel)[1]}
     return {
         "accumulationBehaviour": "4" if interval_s else "3",
-        "commodity": "1",
+        "commodity": commodity_of(channel) or "1",
         "dataQualifier": "12",
         "flowDirection": direction or ("19" if is_export(channel) else "1"),
         "kind": "12" if unit in ("Wh", "varh", "VAh") else "0",
@@ -150,6 +161,9 @@ def _entry(element: Element, readings: list[_Reading]) -> _Entry:
     name = resource.name if resource else ""
     said = resource.children if resource and name == "ReadingType" else []
     fields = {one.name: one.text.strip() for one in said if one.name in _KNOWN_FIELDS}
+    if resource and name == "UsagePoint":
+        service = resource.text_of("ServiceCategory", "kind")
+        fields["commodity"] = _COMMODITY_OF_SERVICE.get(service, "")
     return _Entry(element.line, own.strip(), related, element.text_of("title"), name, fields, readings)
 
 
@@ -271,19 +285,27 @@ class _Feed:
             own = f"{customer.rsplit('/', 1)[-1]}/{own}"
         return unquote(own).strip()
 
+    def _served(self, path: str) -> str:
+        """Return the commodity of the service of a usage point, "" where that says nothing."""
+        points = self._of["UsagePoint"]
+        own = (one for one in points if len(points) == 1 or path.startswith(f"{one.own}/"))
+        return next((one.fields["commodity"] for one in own), "")
+
     def _channel(
         self, meter_reading: _Entry | None, path: str, kind: dict[str, str], *, is_register: bool
     ) -> tuple[str, str]:
-        """Return channel and meter serial: our own files name both, others only which way energy flows, and
-        of which phase it is and of which time of use a register.
+        """Return channel and meter serial: our own files name both, others only which way energy flows, of
+        which commodity where it is no electricity, of which phase, and of which time of use a register.
         """
         own = path.partition("/MeterReading/")[2].split("/")[0]
+        commodity = kind.get("commodity", "") or self._served(path)
         if self._is_ours:
-            return unquote(own.partition(":")[0]) or "import", meter_reading.title if meter_reading else ""
+            name = unquote(own.partition(":")[0]) or "import"
+            return of_commodity(name, commodity), meter_reading.title if meter_reading else ""
         direction = kind.get("flowDirection") or "1"
         name = DIRECTIONS.get(direction, f"direction-{direction}")
         name = name if len(self._of["MeterReading"]) <= 1 else f"{name}-{unquote(own)}"
-        name = of_phase(name, kind.get("phase", ""))
+        name = of_phase(of_commodity(name, commodity), kind.get("phase", ""))
         return of_rate(name, kind.get("tou", "")) if is_register else name, ""
 
 

@@ -15,7 +15,15 @@ from typing import BinaryIO, NamedTuple
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality_codes import Quality, decode_iec, encode_iec
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
-from wattkeeper.formats.channels import is_export, of_phase, of_rate, phase_of, split_rate
+from wattkeeper.formats.channels import (
+    commodity_of,
+    is_export,
+    of_commodity,
+    of_phase,
+    of_rate,
+    phase_of,
+    split_rate,
+)
 from wattkeeper.formats.espi import DIRECTIONS, REGISTER_BEHAVIOURS, UNITS
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST, pack_note, unpack_note
@@ -124,7 +132,7 @@ def usual_type(channel: str, unit: str, interval_s: int) -> list[str]:
     numbers[ACCUMULATION] = DELTA if interval_s else CUMULATIVE
     named = next((code for code, name in DIRECTIONS.items() if name == channel.lower()), None)
     numbers[DIRECTION] = named or ("19" if is_export(channel) else "1")
-    numbers[COMMODITY] = "1"
+    numbers[COMMODITY] = commodity_of(channel) or "1"
     numbers[TOU], numbers[PHASES] = split_rate(channel)[1] or "0", phase_of(channel) or "0"
     numbers[KIND] = "12" if unit in ("Wh", "varh", "VAh") else "0"
     numbers[UNIT] = next(code for code, name in UNITS.items() if name == unit)
@@ -182,8 +190,9 @@ def _take(
         at_s, interval_s = _when(reading, 0 if is_register else kind.interval_s, is_register=is_register)
         numbers = kind.text.split(".")
         direction = DIRECTIONS.get(kind.direction, f"direction-{kind.direction}")
-        named = of_phase(direction, numbers[PHASES])
+        named = of_phase(of_commodity(direction, numbers[COMMODITY]), numbers[PHASES])
         channel = whose.channel or (of_rate(named, numbers[TOU]) if is_register else named)
+        channel = of_commodity(channel, numbers[COMMODITY])
         quality, note = _quality(reading)
         usual = usual_type(channel, kind.unit, interval_s)
         usual[MEASURING_PERIOD], usual[MULTIPLIER] = numbers[MEASURING_PERIOD], numbers[MULTIPLIER]

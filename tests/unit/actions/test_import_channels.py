@@ -150,6 +150,85 @@ def test_one_phase_among_several_is_not_the_total(
     assert values == ([] if shown is None else [shown * 10**6])
 
 
+OTHERS = ("7-20:99.33.17", "6-0:1.0.0", "8-1:1.0.0*255", "7.0.3.1.0.255", "007-1:3.0.0", "import-commodity-7")
+
+
+@pytest.mark.parametrize("channel", [*OTHERS, "export-commodity-12-phase-128 T1"])
+def test_a_code_of_gas_heat_or_water_is_refused(ours: People, services: Services, channel: str) -> None:
+    """Beside the electricity of the same usage point, in kilowatt-hours too."""
+    other, own = row(2, 0, "1", channel=channel), row(2, 0, "2", channel="1-0:1.29.0")
+    assert send(ours, services, other, own) == (1, 1, ["imports.commodity-not-kept"])
+    assert send(ours, services, other.replace("P1", "P2")) == (0, 0, ["imports.commodity-not-kept"])
+    assert Series.objects.count() == 1
+
+
+@pytest.mark.parametrize("channel", ["0-0:1.29.0", "10.0.0.1", "7 days", "Heat pump", "4-wire", "7-20"])
+def test_a_name_like_a_code_of_another_medium_is_a_name(
+    ours: People, services: Services, channel: str
+) -> None:
+    assert send(ours, services, row(2, 0, "1", channel=channel)) == (1, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("commodity", "service", "is_kept"),
+    [
+        *(("", "0", True), ("0", "", True), ("1", "0", True), ("2", "", True)),
+        *(("", "1", False), ("", "4", False), ("7", "0", False), ("12", "", False), ("9", "2", False)),
+    ],
+)
+def test_gas_of_a_green_button_file_is_refused(
+    ours: People, services: Services, commodity: str, service: str, *, is_kept: bool
+) -> None:
+    """By its reading type, or where that does not say by the service of its usage point; through any file."""
+    point = f"<UsagePoint xmlns='http://naesb.org/espi'><ServiceCategory><kind>{service}</kind>"
+    content = feed(
+        reading(1_793_577_600),
+        kind=f"<commodity>{commodity}</commodity><uom>72</uom><powerOfTenMultiplier>3</powerOfTenMultiplier>",
+    ).replace(
+        b'<UsagePoint xmlns="http://naesb.org/espi"/>', f"{point}</ServiceCategory></UsagePoint>".encode()
+    )
+    assert service.encode() in content
+    check_commodity(ours, services, content, is_kept=is_kept)
+
+
+@pytest.mark.parametrize(("commodity", "is_kept"), [("0", True), ("1", True), ("2", True), ("7", False)])
+@pytest.mark.parametrize(
+    "kind", ["0.0.2.4.1.{}.12.0.0.0.0.0.0.0.0.3.72.0", "0.0.0.1.1.{}.12.0.0.0.0.0.0.0.0.3.72.0"]
+)
+def test_gas_of_a_message_is_refused(
+    ours: People, services: Services, kind: str, commodity: str, *, is_kept: bool
+) -> None:
+    content = message(interval_reading(), kind=kind.format(commodity))
+    check_commodity(ours, services, content, is_kept=is_kept)
+
+
+def check_commodity(ours: People, services: Services, content: bytes, *, is_kept: bool) -> None:
+    check_round_trips(content)
+    forms: tuple[Format, ...] = ("csv", "greenbutton", "iec61968", "xlsx")
+    blocks = read_file(content, CsvOptions()).blocks
+    written = (b"".join(write_file(form, blocks, LossList())) for form in forms)
+    for each in (content, *written):
+        told = import_file(actor=ours.operator, now=NOW, services=services, content=each, label="f")
+        assert [error.code for error in told.errors] == ([] if is_kept else ["imports.commodity-not-kept"])
+        assert told.rows_count == is_kept
+        assert Series.objects.count() == is_kept
+
+
+def test_gas_and_electricity_of_one_message_are_told_apart(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    """They were one channel: of the same interval the first that came stood."""
+    types = ("0.0.2.4.1.7.12.0.0.0.0.0.0.0.0.0.72.0", "0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.3.72.0")
+    parts = [
+        f"<IntervalBlocks>{interval_reading()}<ReadingType ref='{kind}'/></IntervalBlocks>" for kind in types
+    ]
+    content = MESSAGE.format(inner="".join(parts), point=POINT).encode()
+    told = import_file(actor=ours.operator, now=NOW, services=services, content=content, label="f")
+    assert [error.code for error in told.errors] == ["imports.commodity-not-kept"]
+    (channel_id,) = Channel.objects.values_list("id", flat=True)
+    assert store.raw_reads(ours.tenant.id, [channel_id], 0, 2**40).value.tolist() == [1_250_000]
+
+
 @pytest.mark.parametrize(
     ("rows", "reading_types"),
     [

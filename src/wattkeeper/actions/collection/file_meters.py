@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
@@ -28,7 +28,14 @@ from wattkeeper.data.registry.installed import keep_told
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
 from wattkeeper.data.registry.quantities import QUANTITY_OF_RATE, QUANTITY_OF_READING_TYPE
 from wattkeeper.formats.api import IntervalBlock, RowError
-from wattkeeper.formats.channels import is_counted_now, is_export, is_part, phase_of, split_rate
+from wattkeeper.formats.channels import (
+    is_counted_now,
+    is_electricity,
+    is_export,
+    is_part,
+    phase_of,
+    split_rate,
+)
 from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.ranges import INSTANT_MAX_S
@@ -87,8 +94,9 @@ def prepare_file_meters(
     entry.subject = f"site:{site.id}"
     targets: list[BlockTarget] = []
     blocks, errors = _with_registers([_at_its_point(block) for block in blocks])
+    blocks, of_others = _of_electricity(blocks)
     blocks, of_phases = _without_phases(blocks)
-    errors += of_phases
+    errors += of_others + of_phases
     known = _Known(_ends_s(blocks), stored_s)
     taken: dict[int, str] = {}  # channel -> what the file calls it; one name may come in several blocks
     for block in sorted(blocks, key=lambda block: int(block.starts_at_s[0])):
@@ -212,6 +220,19 @@ def _with_registers(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock
     return [*compress(blocks, map(not_, is_advance)), *registers], errors
 
 
+def _of_electricity(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock], list[RowError]]:
+    """Return the blocks of electricity, and an error for each other: of gas, heat, water."""
+    is_own = [is_electricity(block.channel) for block in blocks]
+    return list(compress(blocks, is_own)), _errors("imports.commodity-not-kept", blocks, map(not_, is_own))
+
+
+def _errors(code: str, blocks: Sequence[IntervalBlock], chosen: Iterable[bool]) -> list[RowError]:
+    return [
+        RowError(0, 0, code, {"usage_point": block.usage_point, "channel": block.channel})
+        for block in compress(blocks, chosen)
+    ]
+
+
 def _without_phases(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock], list[RowError]]:
     """Return the blocks without those of one phase among several, and an error for each: it is not all of the
     energy. One beside which the meter's registers, or its intervals, tell no other is all that they count.
@@ -220,11 +241,7 @@ def _without_phases(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock
     for block in blocks:
         phases[_stream(block)].add(phase_of(block.channel))
     is_some = [bool(phase_of(block.channel)) and len(phases[_stream(block)]) > 1 for block in blocks]
-    errors = [
-        RowError(0, 0, "imports.part-not-kept", {"usage_point": block.usage_point, "channel": block.channel})
-        for block in compress(blocks, is_some)
-    ]
-    return list(compress(blocks, map(not_, is_some))), errors
+    return list(compress(blocks, map(not_, is_some))), _errors("imports.part-not-kept", blocks, is_some)
 
 
 def _stream(block: IntervalBlock) -> tuple[object, ...]:
