@@ -19,7 +19,8 @@ from wattkeeper.bootstrap.headend_ports import StoreSink
 from wattkeeper.bootstrap.headend_reports import DataReports
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel.instants import from_seconds, to_seconds
-from wattkeeper.core.kernel.quality import Flag, Source
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance, Source
+from wattkeeper.core.readings.told import Told, mark_told
 from wattkeeper.core.vee.registry import RULE_OF_FINDING
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.models import DirtyWindow
@@ -196,6 +197,23 @@ def test_what_a_device_doubts_is_not_validated_unless_the_rule_set_says_so(
     assert validated() == [False, False]
     judge_by(ours, {"vee.device-status": {"severity": "warn"}})
     assert validated() == [True, True]
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize(
+    ("provenance", "flags", "count"),
+    [
+        (Provenance.ESTIMATED, Flag.VALIDATED, 0),
+        (Provenance.EDITED, Flag.NONE, 0),
+        (Provenance.ESTIMATED, Flag.SUSPECT, 1),
+    ],
+)
+def test_what_a_file_calls_estimated_is_no_fault_of_the_meter(
+    deliver: Callable[..., MemoryReadingStore], provenance: int, flags: int, count: int, is_many: bool
+) -> None:
+    told = mark_told(Told(*(np.array([each]) for each in (provenance, flags, int(Method.LINEAR)))))
+    deliver(planted(at_40=fault(40, int(told[0]), source=Source.FILE)), is_many=is_many)
+    assert len(found("vee.device-status")) == count
 
 
 def test_any_order_and_batches_leave_the_same_findings(

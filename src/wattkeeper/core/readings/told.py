@@ -55,6 +55,11 @@ def read_told(flags: Int64s) -> Told:
     return Told(np.where(is_plain, int(Provenance.MEASURED), provenance), kept, (flags >> _METHOD_AT) & _PART)
 
 
+def flags_said(flags: Int64s) -> Int64s:
+    """Return the `Flag` sets that the tellers of reads gave: what they call estimated is not SUSPECT by that."""
+    return read_told(flags).flags if flags.max(initial=0) >> _PROVENANCE_AT else flags
+
+
 def rank_told(flags: Int64s) -> Int64s:
     """Return the rank of each read: 0 actual, 1 final substitute, 2 estimate, 3 forecast, 4 suspect.
 

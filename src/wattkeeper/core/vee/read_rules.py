@@ -6,7 +6,7 @@ findings are made (V03 by the head-end, V07 and V15 as values are derived).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.readings.told import flags_said
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.core.vee.registry import RULE_BY_CODE, Rule, Scope
 from wattkeeper.core.vee.rule_set import FLAGS, RuleSet
@@ -35,6 +36,7 @@ def judge_reads(reads: Deliveries, *, day_bounds_s: Int64s, rules: RuleSet, now_
     findings: list[Finding] = []
     if not len(reads.value):
         return findings
+    reads = replace(reads, flags=flags_said(reads.flags))
     for rule in rules.rules(Scope.READS):
         screen = SCREENS.get(rule.code)
         if screen is None:
