@@ -56,7 +56,7 @@ def read_told(flags: Int64s) -> Told:
 
 
 def flags_said(flags: Int64s) -> Int64s:
-    """Return the `Flag` sets that the tellers of reads gave: what they call estimated is not SUSPECT by that."""
+    """Return the `Flag` sets that tellers gave: what they call estimated is not SUSPECT by that."""
     return read_told(flags).flags if flags.max(initial=0) >> _PROVENANCE_AT else flags
 
 
