@@ -184,9 +184,7 @@ def _give_to_gaps(
     sheet: _Sheet, registers: Intervals, bracket: _Bracket, is_missing: NDArray[np.bool_], rest: int
 ) -> None:
     """Give what is left to the gaps, cut wherever the registers are known: to each what its own registers
-    advanced, where they are known at both ends, and to the others by length.
-
-    A gap alone in its bracket has exactly what is left.
+    advanced, where they are known at both ends, and to the others by length: together they have exactly that.
     """
     gaps = list(_cut_gaps(registers, bracket, is_missing))
     own = [_own_advance(registers, first, end) for first, end in gaps]
@@ -199,7 +197,7 @@ def _give_to_gaps(
         energies = [next(shares) if energy is None else energy for energy in own]
     else:
         energies = _share_out([end - first for first, end in gaps], rest)
-    is_exact = bracket.is_exact and len(own) - len(told) <= 1 and sum(told) <= rest
+    is_exact = bracket.is_exact and sum(told) <= rest
     for gap, energy in zip(gaps, energies, strict=True):
         sheet.energy_of_gap[gap] = energy, is_exact
 

@@ -116,13 +116,13 @@ def test_what_is_missing_is_what_the_registers_have_beyond_the_rest() -> None:
     assert (found.position_chain[[40, 52]] >= 0).all()
 
 
-def test_two_gaps_share_what_is_left() -> None:
+def test_two_gaps_share_what_is_left_and_the_registers_hold_their_sum() -> None:
     held = {i: value for i, value in FULL.items() if not (10 <= i < 13 or 40 <= i < 41)}
     found = combine(ENDS, held)
     rest = TOTAL // 10 * 10_000 - sum(held.values()) * 1000
     assert [(gap.first_index, gap.end_index, gap.is_exact) for gap in found.gaps] == [
-        (10, 13, False),
-        (40, 41, False),
+        (10, 13, True),
+        (40, 41, True),
     ]
     assert sum(gap.energy_milliwh or 0 for gap in found.gaps) == rest
 
