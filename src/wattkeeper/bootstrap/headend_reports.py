@@ -103,7 +103,7 @@ class DataReports:
         is_silent = not report.is_answering and report.failures_count >= SILENT_AFTER_COUNT
         if is_silent and report.device_id not in self._silent_ids:
             self._silent_ids.add(report.device_id)
-            self._open(SILENT_RULE, report, {"error_code": report.error_code or ""})
+            self._open(SILENT_RULE, report, _told(report))
             self._tell("meter.silent", report)
         elif report.is_answering and report.device_id in self._silent_ids:
             self._silent_ids.discard(report.device_id)
@@ -144,8 +144,7 @@ class DataReports:
                 if self._rules.is_off(rule, self._tenant(report.device_id), report.device_id, report.at):
                     continue
                 self._faults.add(key)
-                told = {name: str(value) for name, value in report.error_params.items() if value is not None}
-                self._open(rule, report, {"error_code": report.error_code or "", **told})
+                self._open(rule, report, _told(report))
             elif report.is_answering and report.error_code not in codes and key in self._faults:
                 self._faults.discard(key)
                 self._close(rule, report)
@@ -220,6 +219,12 @@ class DataReports:
         if meter_id not in self._tenant_of:
             self._tenant_of[meter_id] = Meter.objects.values_list("tenant_id", flat=True).get(id=meter_id)
         return self._tenant_of[meter_id]
+
+
+def _told(report: DeviceReport) -> dict[str, str]:
+    """Return an error and what it was about, as evidence."""
+    params = {name: str(value) for name, value in report.error_params.items() if value is not None}
+    return {"error_code": report.error_code or "", **params}
 
 
 def _stranger_key(port: int, peer: str) -> str:

@@ -212,14 +212,15 @@ class LinkCollector:
         except LinkDown as error:
             await self._link_down(error.code)
         except NoAnswer as error:
-            await self._fail(state, session.error_code or error.code)
+            code, params = session.error_code, session.error_params
+            await self._fail(state, *((error.code, error.params) if code is None else (code, params)))
             await self._suspect_link(state)
         except WattkeeperError as error:
-            await self._fail(state, error.code)
+            await self._fail(state, error.code, error.params)
         except Exception:  # noqa: BLE001 - contained and counted; the rest goes on
             self._services.metrics.count("exceptions")
             _log.exception("headend.unexpected", device_id=state.plan.device_id)
-            await self._fail(state, "headend.unexpected")
+            await self._fail(state, "headend.unexpected", {})
         else:
             await self._link_up()
             return True
@@ -243,7 +244,7 @@ class LinkCollector:
             )
         )
 
-    async def _fail(self, state: DeviceState, error_code: str) -> None:
+    async def _fail(self, state: DeviceState, error_code: str, error_params: Mapping[str, object]) -> None:
         self._services.metrics.count("sessions_failed")
         now = self._services.clock.now()
         state.cadence.fail(now)
@@ -251,7 +252,14 @@ class LinkCollector:
         state.expected_count = 0
         failures_count = state.cadence.failures_count
         self._report(
-            DeviceReport(state.plan.device_id, now, False, error_code, failures_count=failures_count)
+            DeviceReport(
+                state.plan.device_id,
+                now,
+                False,
+                error_code,
+                failures_count=failures_count,
+                error_params=error_params,
+            )
         )
 
     async def _suspect_link(self, state: DeviceState) -> None:

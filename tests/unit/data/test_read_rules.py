@@ -283,6 +283,21 @@ def test_what_the_head_end_judges_can_be_off(
     assert not found()
 
 
+def test_who_answered_instead_is_told(street: Street, series_id: int) -> None:
+    assert series_id
+    params = {"expected": "M1", "found": "M2"}
+    reported(
+        street,
+        is_answering=False,
+        error_code="drivers.wrong-device",
+        failures_count=3,
+        error_params=params,
+    )
+    rows = Finding.objects.filter(state="OPEN").order_by("rule").values_list("rule", "evidence")
+    evidence = {"error_code": "drivers.wrong-device", **params}
+    assert list(rows) == [("collection.silent", evidence), ("vee.identity", evidence)]
+
+
 def test_stamps_from_before_the_installation_are_found_until_they_are_sound(
     street: Street, series_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

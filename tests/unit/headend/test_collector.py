@@ -275,6 +275,7 @@ async def test_another_meter_at_the_address_is_refused(tmp_path: Path) -> None:
         await clock.live_until(NOON + timedelta(minutes=30))
     assert world.batches == []
     assert {report.error_code for report in world.reports} == {"drivers.wrong-device"}
+    assert all(report.error_params == {"expected": "M001", "found": "OTHER"} for report in world.reports)
 
 
 async def test_a_value_between_steps_is_refused(tmp_path: Path) -> None:
