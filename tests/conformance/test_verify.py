@@ -170,6 +170,16 @@ def test_the_values_of_a_run_whose_sum_is_not_known_are_counted_and_it_is_told(w
     assert [(fault.code, fault.place["runs"]) for fault in check.unproved] == [("verify.runs-unsummed", 2)]
 
 
+def test_the_sums_of_a_run_whose_own_sum_is_not_known_are_counted_and_it_is_told(world: World) -> None:
+    """One of a release before; and one that was cut short between its days and what it says of them."""
+    Run.objects.filter(id=world.newest_run_id).update(roll_ups_mix=None)
+    old = Run.objects.filter(roll_ups_count__gt=1).earliest("id")
+    Run.objects.filter(id=old.id).update(roll_ups_count=1, roll_ups_mix=0)
+    (check,) = (check for check in world.verify() if check.name == "store.runs")
+    assert not check.faults
+    assert [(fault.code, fault.place["runs"]) for fault in check.unproved] == [("verify.sums-unsummed", 2)]
+
+
 def test_when_a_run_of_an_earlier_release_could_be_read_is_not_proved_and_it_is_told(world: World) -> None:
     Run.objects.filter(id=world.newest_run_id).update(record_mix=None)
     (check,) = (check for check in world.verify() if check.name == "values.runs")

@@ -362,6 +362,41 @@ def day_said_twice(world: World) -> list[Found]:
     return [("verify.sums-twice", {"table": "roll_up", "run_id": row["run_id"], "doubled": 1})]
 
 
+def flipped_older_day(world: World) -> list[Found]:
+    """What is current is as it was; what was known of the day before is not."""
+    old, place = _older_sum(world, grain=1)
+    world.alter("roll_up", f"UPDATE energy_milliwh = bitXor(energy_milliwh, 64) WHERE {old}")
+    return [("verify.sums-changed", place)]
+
+
+def recounted_older_month(world: World) -> list[Found]:
+    """An interval that was measured is said to have been estimated."""
+    old, place = _older_sum(world, grain=2)
+    world.alter("roll_up", f"UPDATE estimated_count = estimated_count + 1 WHERE {old}")
+    return [("verify.sums-changed", place)]
+
+
+def older_day_of_other_numbers(world: World) -> list[Found]:
+    """Two numbers of it, so it is not located."""
+    old, place = _older_sum(world, grain=1)
+    change = "energy_milliwh = energy_milliwh + 1, measured_count = measured_count - 1"
+    world.alter("roll_up", f"UPDATE {change} WHERE {old}")
+    return [("verify.sums-changed", {name: place[name] for name in ("table", "run_id")})]
+
+
+def lost_older_day(world: World) -> list[Found]:
+    old, place = _older_sum(world, grain=1)
+    world.alter("roll_up", f"DELETE WHERE {old}")
+    return [("verify.sums-short", {name: place[name] for name in ("table", "run_id")})]
+
+
+def lost_older_sums(world: World) -> list[Found]:
+    """All that a run wrote of days and months."""
+    _old, place = _older_sum(world, grain=1)
+    world.alter("roll_up", f"DELETE WHERE run_id = {place['run_id']}")
+    return [("verify.sums-short", {"table": "roll_up", "run_id": place["run_id"], "found": 0})]
+
+
 def day_of_too_few_intervals(world: World) -> list[Found]:
     world.alter("roll_up", f"UPDATE expected_count = 92 WHERE grain = 1 AND {_own(world)} AND {DAY_SQL}")
     place = {"series_id": world.series_id, "grain": "day", "date": DAY, "stored": 92, "wanted": 96}
@@ -748,6 +783,20 @@ def _of_older_versions(world: World) -> str:
     return f"{_own(world)} AND toUnixTimestamp(starts_at) = {row['at_s']} AND run_id = {row['run_id']}"
 
 
+def _older_sum(world: World, *, grain: int) -> tuple[str, dict[str, Any]]:
+    """One day or month of the second home that was summed again since, and where it is."""
+    (row,) = world.store.select(
+        "SELECT toInt64(toUnixTimestamp(starts_at)) AS at_s, min(run_id) AS run_id FROM roll_up"
+        f" WHERE {_own(world)} AND grain = {grain}"
+        " GROUP BY starts_at HAVING count() > 1 ORDER BY at_s LIMIT 1 FORMAT ArrowStream"
+    ).to_pylist()
+    at = from_seconds(row["at_s"]).isoformat()
+    series = dict.fromkeys(("first_series_id", "last_series_id"), world.series_id)
+    place = {"table": "roll_up", "run_id": row["run_id"], **series, "from": at, "to": at}
+    where = f"toUnixTimestamp(starts_at) = {row['at_s']} AND run_id = {row['run_id']}"
+    return f"{_own(world)} AND grain = {grain} AND {where}", place
+
+
 def _own(world: World) -> str:
     return f"series_id = {world.series_id}"
 
@@ -810,6 +859,11 @@ PLANTS: tuple[Plant, ...] = (
     reads_of_another_organisation,
     day_of_an_unknown_run,
     day_said_twice,
+    flipped_older_day,
+    recounted_older_month,
+    older_day_of_other_numbers,
+    lost_older_day,
+    lost_older_sums,
     day_of_too_few_intervals,
     month_of_too_many_intervals,
     changed_multiplier,

@@ -7,6 +7,7 @@ from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.rollups import RollUpRows
 from wattkeeper.data.collection import queries
 from wattkeeper.store.api import ReadingStore
+from wattkeeper.store.run_mixes import roll_ups_mix
 
 
 class StoreRollUps:
@@ -30,4 +31,9 @@ class StoreRollUps:
     def append(self, run_id: int, rows: RollUpRows) -> None:
         """Append the roll-ups of a run, which is known from then on."""
         self._store.insert_roll_ups(self._tenant_id, run_id, rows)
-        queries.end_run(run_id=run_id, values_count=0, stored_at=self._now())
+        queries.end_run(
+            run_id=run_id,
+            roll_ups_count=len(rows),
+            roll_ups_mix=roll_ups_mix(self._tenant_id, rows),
+            stored_at=self._now(),
+        )

@@ -7,7 +7,7 @@ from wattkeeper.core.kernel.quality import Flag
 from wattkeeper.store.queries import integers
 from wattkeeper.store.rate_days import FIGURES, SUMS
 from wattkeeper.store.receipts import EARLIER_FRAME_MIX, FRAME_MIX, READ_MIX
-from wattkeeper.store.run_mixes import MIX_MODULUS, VALUE_MIX
+from wattkeeper.store.run_mixes import MIX_MODULUS, ROLL_UP_MIX, ROLLED, VALUE_MIX
 
 _ARROW = " FORMAT ArrowStream"
 _READ = "tenant_id, channel_id, measured_at, source, value, flags"
@@ -31,10 +31,13 @@ RUNS = (
 )
 SUMS_RUNS = " UNION ALL ".join(
     f"SELECT '{table}' AS table, run_id, toInt64(count()) AS rows_count,"
-    f" toInt64(uniqExact({key})) AS distinct_count FROM {table} GROUP BY run_id"
-    for table, key in (
-        ("roll_up", "tenant_id, grain, series_id, starts_at"),
-        ("rate_day", "tenant_id, series_id, starts_at, calendar_id, rate_index"),
+    f" toInt64(uniqExact({key})) AS distinct_count, {mix} AS rows_mix,"
+    " min(series_id) AS first_series_id, max(series_id) AS last_series_id,"
+    " toInt64(toUnixTimestamp(min(starts_at))) AS first_at_s,"
+    f" toInt64(toUnixTimestamp(max(starts_at))) AS last_at_s FROM {table} GROUP BY run_id"
+    for table, key, mix in (
+        ("roll_up", "tenant_id, grain, series_id, starts_at", f"sum({ROLL_UP_MIX}) % {MIX_MODULUS}"),
+        ("rate_day", "tenant_id, series_id, starts_at, calendar_id, rate_index", "toUInt64(0)"),
     )
 )
 SUMS_RUNS += _ARROW
@@ -105,6 +108,16 @@ def values_of(run_id: int, part: int, parts_count: int) -> str:
         "SELECT tenant_id, series_id, toInt64(toUnixTimestamp(starts_at)) AS starts_at_s, value_milliwh,"
         " toInt64(provenance) AS provenance, toInt64(flags) AS flags, toInt64(method) AS method"
         f" FROM measurement WHERE run_id = {int(run_id)}"
+        f" AND cityHash64(series_id, starts_at) % {int(parts_count)} = {int(part)}{_ARROW}"
+    )
+
+
+def roll_ups_of(run_id: int, part: int, parts_count: int) -> str:
+    """The roll-ups of a run, one part of several, as the sums over them are made of them."""
+    columns = ", ".join(f"toInt64({name}) AS {name}" for name in ROLLED if name != "starts_at_s")
+    return (
+        f"SELECT {columns}, toInt64(toUnixTimestamp(starts_at)) AS starts_at_s"
+        f" FROM roll_up WHERE roll_up.run_id = {int(run_id)}"
         f" AND cityHash64(series_id, starts_at) % {int(parts_count)} = {int(part)}{_ARROW}"
     )
 

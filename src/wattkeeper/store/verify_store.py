@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wattkeeper.store import verify_queries
-from wattkeeper.store.run_mixes import MIX_MODULUS, MIXED, find_changed
+from wattkeeper.store.run_mixes import MIX_MODULUS, MIXED, ROLLED, find_changed
 from wattkeeper.store.schema import TABLES
 from wattkeeper.store.transport import StoreRefused
 from wattkeeper.store.verify import Check, Examine, OnDone, SqlStore, span
@@ -27,14 +27,21 @@ _OWNED = (
 _ON_SHARDS = "not supported for Distributed"  # as the engine says that a table lies elsewhere
 
 
+class Rows(NamedTuple):
+    """How many rows a run says that it wrote, and their sum (`run_mixes`) where that is known."""
+
+    rows_count: int
+    rows_mix: int | None
+
+
 class Written(NamedTuple):
-    """What a run says that it wrote: how many values, and their sum (`run_mixes`) where that is known."""
+    """What a run says that it wrote: values, and days and months."""
 
-    values_count: int
-    values_mix: int | None
+    values: Rows
+    roll_ups: Rows
 
 
-_NOTHING = Written(0, None)
+_NOTHING = Written(Rows(0, None), Rows(0, None))
 
 
 def store_checks(
@@ -92,50 +99,92 @@ def _check_runs(store: SqlStore, check: Check, written: Callable[[], Mapping[int
     known = written()
     check.examined_count = sum(row["rows_count"] for row in rows_of_runs)
     doubted = [
-        row for row in rows_of_runs if (row["rows_count"], row["values_mix"]) != runs.get(row["run_id"])
+        row
+        for row in rows_of_runs
+        if (row["rows_count"], row["values_mix"]) != runs.get(row["run_id"], _NOTHING).values
     ]
     distinct_of = _distinct_values(store, [row["run_id"] for row in doubted])
     unsummed = 0
     for row in doubted:
         run_id, rows = row["run_id"], row["rows_count"]
-        distinct, told = distinct_of[run_id], runs.get(run_id, _NOTHING)
+        distinct, told = distinct_of[run_id], runs.get(run_id, _NOTHING).values
         if run_id not in known:
             check.fault("verify.run-unknown", run_id=run_id, found=distinct)
         elif rows != distinct:
             (place,) = store.select(verify_queries.doubled(run_id)).to_pylist()
             check.fault("verify.run-twice", run_id=run_id, doubled=rows - distinct, **_where(place))
-        elif distinct < told.values_count:
-            check.fault("verify.run-short", run_id=run_id, found=distinct, of=told.values_count, **span(row))
-        elif told != known[run_id]:
+        elif distinct < told.rows_count:
+            check.fault("verify.run-short", run_id=run_id, found=distinct, of=told.rows_count, **span(row))
+        elif told != known[run_id].values:
             continue
-        elif distinct > told.values_count or told.values_mix is None:
+        elif distinct > told.rows_count or told.rows_mix is None:
             unsummed += 1
         else:
-            place = _changed_value(store, row, told.values_mix) or row
+            difference = (told.rows_mix - row["values_mix"]) % MIX_MODULUS
+            place = _changed_row(store, row, difference, verify_queries.values_of, MIXED) or row
             check.fault("verify.run-changed", run_id=run_id, **_where(place))
     if unsummed:
         check.cannot("verify.runs-unsummed", runs=unsummed, of=len(rows_of_runs))
-    for row in sums_of_runs:
-        place = {"table": row["table"], "run_id": row["run_id"]}
-        if row["run_id"] not in known:
-            check.fault("verify.sums-unknown", found=row["rows_count"], **place)
-        elif doubled := row["rows_count"] - row["distinct_count"]:
-            check.fault("verify.sums-twice", doubled=doubled, **place)
+    _check_sums(store, check, sums_of_runs, runs, known)
     found = {row["run_id"] for row in rows_of_runs}
-    for run_id, told in sorted(runs.items()):
-        if told.values_count and run_id not in found:
-            check.fault("verify.run-short", run_id=run_id, found=0, of=told.values_count)
+    for run_id, wrote in sorted(runs.items()):
+        if wrote.values.rows_count and run_id not in found:
+            check.fault("verify.run-short", run_id=run_id, found=0, of=wrote.values.rows_count)
 
 
-def _changed_value(store: SqlStore, row: Mapping[str, Any], told_mix: int) -> dict[str, int] | None:
-    """Return where the value of a run lies that is another, None where not just one of them is."""
+def _check_sums(
+    store: SqlStore,
+    check: Check,
+    sums_of_runs: Sequence[Mapping[str, Any]],
+    runs: Mapping[int, Written],
+    known: Mapping[int, Written],
+) -> None:
+    """Each run's sums are there once, and its days and months are all there and the same."""
+    unsummed, found = 0, set()
+    for row in sums_of_runs:
+        table, run_id, rows = row["table"], row["run_id"], row["rows_count"]
+        place, told = {"table": table, "run_id": run_id}, runs.get(run_id, _NOTHING).roll_ups
+        if run_id not in known:
+            check.fault("verify.sums-unknown", found=rows, **place)
+        elif doubled := rows - row["distinct_count"]:
+            check.fault("verify.sums-twice", doubled=doubled, **place)
+        if table != "roll_up":
+            continue
+        found.add(run_id)
+        if (rows, row["rows_mix"]) == told or rows > row["distinct_count"] or run_id not in known:
+            continue
+        if rows < told.rows_count:
+            check.fault("verify.sums-short", found=rows, of=told.rows_count, **place)
+        elif told != known[run_id].roll_ups:
+            continue
+        elif rows > told.rows_count or told.rows_mix is None:
+            unsummed += 1
+        else:
+            difference = (told.rows_mix - row["rows_mix"]) % MIX_MODULUS
+            where = _changed_row(store, row, difference, verify_queries.roll_ups_of, ROLLED) or row
+            check.fault("verify.sums-changed", **place, **_where(where))
+    for run_id, wrote in sorted(runs.items()):
+        if wrote.roll_ups.rows_count and run_id not in found:
+            place = {"table": "roll_up", "run_id": run_id}
+            check.fault("verify.sums-short", found=0, of=wrote.roll_ups.rows_count, **place)
+    if unsummed:
+        check.cannot("verify.sums-unsummed", runs=unsummed, of=len(found))
+
+
+def _changed_row(
+    store: SqlStore,
+    row: Mapping[str, Any],
+    difference: int,
+    rows_of: Callable[[int, int, int], str],
+    names: Sequence[str],
+) -> dict[str, int] | None:
+    """Return where the row of a run lies that is another, None where not just one of them is."""
     parts_count = -(-row["rows_count"] // _VALUES_COUNT)
     found: list[dict[str, int]] = []
     for part in range(parts_count):
-        values = store.select(verify_queries.values_of(row["run_id"], part, parts_count))
-        columns = [values[name].to_numpy() for name in MIXED]
-        changed = find_changed(columns, (told_mix - row["values_mix"]) % MIX_MODULUS)
-        found += values.take(changed).to_pylist()
+        rows = store.select(rows_of(row["run_id"], part, parts_count))
+        changed = find_changed([rows[name].to_numpy() for name in names], difference)
+        found += rows.take(changed).to_pylist()
     if len(found) != 1:
         return None
     (only,) = found

@@ -1,4 +1,4 @@
-"""The sum over the values of a run: whatever slices it is added up from, and of no other values."""
+"""Sums over what a run wrote: whatever slices they are added up from, and of nothing else."""
 
 from dataclasses import replace
 
@@ -6,9 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wattkeeper.core.readings.rollups import RollUpRows
 from wattkeeper.store.api import Measurements
 from wattkeeper.store.conformance_data import measured
-from wattkeeper.store.run_mixes import MIX_MODULUS, MIXED, find_changed, values_mix
+from wattkeeper.store.run_mixes import MIX_MODULUS, MIXED, ROLLED, find_changed, roll_ups_mix, values_mix
 
 ROWS = st.lists(
     st.tuples(st.integers(1, 50), st.integers(0, 2**32 - 1), st.integers(-(2**62), 2**62), st.just(7)),
@@ -52,3 +53,19 @@ def _flipped(values: Measurements, name: str, place: int, bit: int) -> Measureme
     column = np.array(getattr(values, name))
     column[place] ^= 1 << bit
     return replace(values, **{name: column})
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2**15)] * 10), min_size=1, max_size=20, unique=True), st.data())
+def test_the_one_day_that_is_another_is_found_by_the_sum_alone(
+    rows: list[tuple[int, ...]], data: st.DataObject
+) -> None:
+    days = RollUpRows(*np.array(rows, dtype=np.int64).T, np.full(len(rows), 7))
+    name = data.draw(st.sampled_from(ROLLED[2:]))
+    place, bit = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.integers(0, 14))
+    column = getattr(days, name).copy()
+    column[place] ^= 1 << bit
+    found = replace(days, **{name: column})
+    assert roll_ups_mix(3, days) != roll_ups_mix(4, days)
+    difference = (roll_ups_mix(3, days) - roll_ups_mix(3, found)) % MIX_MODULUS
+    columns = [np.full(len(rows), 3), *(getattr(found, each) for each in ROLLED[1:])]
+    assert place in find_changed(columns, difference).tolist()

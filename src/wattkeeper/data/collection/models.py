@@ -152,6 +152,8 @@ class Run(models.Model):
     code_version = models.CharField(max_length=40)
     values_count = models.BigIntegerField(default=0)
     values_mix = models.BigIntegerField(null=True)  # sum over its values (`store.run_mixes`); null: not kept
+    roll_ups_count = models.BigIntegerField(default=0, db_default=0)
+    roll_ups_mix = models.BigIntegerField(null=True)  # as `values_mix`, over its days and months
     stored_at = models.DateTimeField(null=True)  # when its newest values could be read; null: it wrote none
     record_mix = models.BigIntegerField(
         null=True

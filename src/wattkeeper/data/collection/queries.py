@@ -120,20 +120,35 @@ def get_job(*, tenant_id: int, job_id: int) -> JobRow | None:
 def begin_run(*, tenant_id: int, now: datetime, rule_set: str, code_version: str) -> int:
     """Write down a run of the pipeline and return its id: the version of what it writes."""
     run = Run(
-        tenant_id=tenant_id, recorded_at=now, rule_set=rule_set, code_version=code_version, values_mix=0
+        tenant_id=tenant_id,
+        recorded_at=now,
+        rule_set=rule_set,
+        code_version=code_version,
+        values_mix=0,
+        roll_ups_mix=0,
     )
     run.record_mix = record_mix(run)
     run.save(force_insert=True)
     return run.id
 
 
-def end_run(*, run_id: int, values_count: int, stored_at: datetime, values_mix: int = 0) -> None:
-    """Add to how many values a run wrote and to their sum, and say when they could be read."""
+def end_run(
+    *,
+    run_id: int,
+    stored_at: datetime,
+    values_count: int = 0,
+    values_mix: int = 0,
+    roll_ups_count: int = 0,
+    roll_ups_mix: int = 0,
+) -> None:
+    """Add to how many values and roll-ups a run wrote and to their sums, and say when they could be read."""
     run = Run.objects.get(id=run_id)
     run.stored_at = stored_at
     Run.objects.filter(id=run_id).update(
         values_count=F("values_count") + values_count,
         values_mix=(F("values_mix") + values_mix) % MIX_MODULUS,
+        roll_ups_count=F("roll_ups_count") + roll_ups_count,
+        roll_ups_mix=(F("roll_ups_mix") + roll_ups_mix) % MIX_MODULUS,
         stored_at=stored_at,
         record_mix=record_mix(run),
     )
