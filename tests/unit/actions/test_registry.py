@@ -298,6 +298,38 @@ def test_a_pulse_meter_needs_its_constant(ours: People, street: Street, services
     assert not Meter.objects.filter(serial_number="P1").exists()
 
 
+@pytest.mark.parametrize(
+    ("family", "own_settings", "phases"),
+    [
+        ("dlt645_2007", {}, {1}),
+        ("dlt645_2007", {"phases": 3}, {1, 2, 3}),
+        ("dlms_three_phase", {}, {1, 2, 3}),
+    ],
+)
+def test_a_three_phase_meter_has_voltage_and_current_of_each(
+    ours: People,
+    street: Street,
+    services: Services,
+    family: str,
+    own_settings: dict[str, Any],
+    phases: set[int],
+) -> None:
+    meter_id = add_meter(
+        actor=ours.operator,
+        now=NOW,
+        services=services,
+        site_id=street.site_id,
+        serial_number="100000000003",
+        family=family,
+        settings=own_settings,
+    )
+    types = set(Channel.objects.filter(meter_id=meter_id).values_list("reading_type", flat=True))
+    wanted = {
+        f"{name}_l{phase}_{unit}" for phase in phases for name, unit in (("voltage", "v"), ("current", "a"))
+    }
+    assert {name for name in types if name.startswith(("voltage", "current"))} == wanted
+
+
 def test_another_tenants_things_are_as_if_absent(
     ours: People,
     theirs: People,

@@ -40,7 +40,7 @@ def add_meter(
     entry.detail = {"site_id": site.id, **change(meter, fields, allowed=METER_FIELDS)}
     check_meter(meter, actor=actor)
     entry.subject = f"meter:{meter.id}"
-    specs = channels or usual_channels(meter.family, has_relay=meter.has_relay)
+    specs = channels or usual_channels(meter.family, meter.settings, has_relay=meter.has_relay)
     make_channels(meter, specs)
     for name, secret in (keys or {}).items():
         keep_key(meter_id=meter.id, name=name, secret=secret)

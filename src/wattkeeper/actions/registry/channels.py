@@ -1,6 +1,6 @@
 """Channels of a meter: given, or what its family usually has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -53,12 +53,24 @@ USUAL_CHANNELS: dict[str, tuple[ChannelSpec, ...]] = {
     ),
     "pulse_counter": (ChannelSpec("pulses_imp", Fraction(1), 9, is_profiled=True),),
 }
+OTHER_PHASES = tuple(
+    ChannelSpec(name, step)
+    for phase in (2, 3)
+    for name, step in (
+        (f"voltage_l{phase}_v", Fraction(1, 10)),
+        (f"current_l{phase}_a", Fraction(1, 1000)),
+    )
+)
 RELAY_CHANNEL = ChannelSpec("relay_state_code", Fraction(1))
 
 
-def usual_channels(family: str, *, has_relay: bool) -> tuple[ChannelSpec, ...]:
-    """Return the channels a meter of this family usually has."""
+def usual_channels(
+    family: str, settings: Mapping[str, object], *, has_relay: bool
+) -> tuple[ChannelSpec, ...]:
+    """Return the channels a meter of this family and these settings of its driver usually has."""
     usual = USUAL_CHANNELS.get(family, OTHER_CHANNELS)
+    if family == "dlms_three_phase" or settings.get("phases") == 3:
+        usual += OTHER_PHASES
     return (*usual, RELAY_CHANNEL) if has_relay else usual
 
 
