@@ -7,17 +7,14 @@ What few series hold is sorted here: to plan a sorted answer takes the engine lo
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from wattkeeper.store.api import NO_ORIGIN, Int64s, Measurements, RawReads
 from wattkeeper.store.columns import MEASURED, READS, column_of
+from wattkeeper.store.native import Columns
 from wattkeeper.store.queries import between, integers
 
-PLAIN = (
-    " SETTINGS output_format_arrow_compression_method = 'none', max_block_size = 1048576,"
-    " preferred_block_size_bytes = 0 FORMAT ArrowStream"
-)
+PLAIN = " SETTINGS max_block_size = 65536, preferred_block_size_bytes = 0 FORMAT Native"
 _FEW_COUNT = 16
 _SPARSE_MAX = 2  # so many times as many ids in a range as were asked for are read along
 _REST_OF_KEY = ("channel_id", "source", "value", "flags")  # beside the instant, which tells most apart
@@ -73,10 +70,10 @@ def method_query(
     )
 
 
-def distinct_reads(tables: Sequence[pa.Table], channel_ids: Sequence[int]) -> RawReads:
+def distinct_reads(blocks: Sequence[Columns], channel_ids: Sequence[int]) -> RawReads:
     """Return the reads of the channels, each once, from answers to `read_query`."""
-    told = set(READS).intersection(*(table.column_names for table in tables))
-    columns = {name: column_of(tables, name) for name in told}
+    told = set(READS).intersection(*blocks)
+    columns = {name: column_of(blocks, name) for name in told}
     for name in NO_ORIGIN.keys() - told:
         columns[name] = np.broadcast_to(np.int64(NO_ORIGIN[name]), len(columns["channel_id"]))
     is_kept = is_asked(columns["channel_id"], channel_ids)
@@ -91,12 +88,12 @@ def distinct_reads(tables: Sequence[pa.Table], channel_ids: Sequence[int]) -> Ra
     return RawReads(**{name: column[is_kept] for name, column in columns.items()})
 
 
-def newest_measured(tables: Sequence[pa.Table], series_ids: Sequence[int]) -> Measurements:
+def newest_measured(blocks: Sequence[Columns], series_ids: Sequence[int]) -> Measurements:
     """Return the value of the highest run for each series and start, from answers to `measured_query`.
 
     Answers are ordered unless the series are few (`are_few`).
     """
-    columns = {name: column_of(tables, name) for name in MEASURED}
+    columns = {name: column_of(blocks, name) for name in MEASURED}
     if are_few(series_ids):
         order = np.lexsort([columns[name] for name in ("run_id", "starts_at_s", "series_id")])
         columns = {name: column[order] for name, column in columns.items()}

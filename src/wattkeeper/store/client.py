@@ -33,7 +33,7 @@ from wattkeeper.store.columns import (
     reads_of,
     to_stream,
 )
-from wattkeeper.store.native import Columns, encode_block
+from wattkeeper.store.native import Columns, decode_blocks, encode_block
 from wattkeeper.store.ranges import INSTANT_MAX_S, check_batch, check_measurements
 from wattkeeper.store.receipts import receipt_table, receipts_of
 from wattkeeper.store.schema import INSERT_SETTINGS, TABLES, TABLES_NOW, retunings
@@ -134,11 +134,10 @@ class HttpReadingStore:
     ) -> RawReads:
         """Return the distinct reads with from_s <= measured_at_s < to_s."""
         slices = _slices(channel_ids)
-        tables = [
-            self._select(bulk.read_query(tenant_id, ids, from_s, to_s, has_origins=has_origins))
-            for ids in slices
-        ]
-        return bulk.distinct_reads(tables, list(chain.from_iterable(slices)))
+        blocks = self._blocks(
+            *(bulk.read_query(tenant_id, ids, from_s, to_s, has_origins=has_origins) for ids in slices)
+        )
+        return bulk.distinct_reads(blocks, list(chain.from_iterable(slices)))
 
     def nearest_reads(
         self, tenant_id: int, channel_ids: Sequence[int], at_s: int, *, before: bool, sources: Sequence[int]
@@ -171,23 +170,22 @@ class HttpReadingStore:
         slices = _slices(series_ids)
         asked = list(chain.from_iterable(slices))
         is_ordered = not bulk.are_few(asked)
-        tables = [
-            self._select(
+        blocks = self._blocks(
+            *(
                 bulk.measured_query(tenant_id, ids, from_s, to_s, as_of_run_id, is_ordered=is_ordered)
+                for ids in slices
             )
-            for ids in slices
-        ]
-        return bulk.newest_measured(tables, asked)
+        )
+        return bulk.newest_measured(blocks, asked)
 
     def series_with_methods(
         self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, methods: Sequence[int]
     ) -> Int64s:
         """Return the series, rising, that any run gave a value of one of `methods` in the span."""
-        tables = [
-            self._select(bulk.method_query(tenant_id, ids, from_s, to_s, methods))
-            for ids in _slices(series_ids)
-        ]
-        found = np.unique(column_of(tables, "series_id"))
+        blocks = self._blocks(
+            *(bulk.method_query(tenant_id, ids, from_s, to_s, methods) for ids in _slices(series_ids))
+        )
+        found = np.unique(column_of(blocks, "series_id"))
         return found[np.isin(found, series_ids)]
 
     def daily_energy(
@@ -207,11 +205,9 @@ class HttpReadingStore:
         self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int], provenances: Sequence[int]
     ) -> Peaks:
         """Return, per series, the highest current value of some provenances between consecutive bounds."""
-        tables = [
-            self._select(queries.peaks(tenant_id, ids, bounds_s, provenances))
-            for ids in _slices(series_ids, _SEARCHED_COUNT)
-        ]
-        return Peaks(*(column_of(tables, name) for name in Peaks.__slots__))
+        slices = _slices(series_ids, _SEARCHED_COUNT)
+        blocks = self._blocks(*(queries.peaks(tenant_id, ids, bounds_s, provenances) for ids in slices))
+        return Peaks(*(column_of(blocks, name) for name in Peaks.__slots__))
 
     def insert_roll_ups(self, tenant_id: int, run_id: int, rows: RollUpRows) -> None:
         """Append the days and months of one run durably."""
@@ -226,8 +222,8 @@ class HttpReadingStore:
     def rate_days(self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> RateDayRows:
         """Return the current determinants of days that start in the span, in order of their key."""
         slices = _slices(series_ids)
-        tables = [self._select(rate_days.rate_day_query(tenant_id, ids, from_s, to_s)) for ids in slices]
-        return rate_days.newest_rate_days(tables, list(chain.from_iterable(slices)))
+        blocks = self._blocks(*(rate_days.rate_day_query(tenant_id, ids, from_s, to_s) for ids in slices))
+        return rate_days.newest_rate_days(blocks, list(chain.from_iterable(slices)))
 
     def roll_ups(
         self,
@@ -240,10 +236,10 @@ class HttpReadingStore:
     ) -> RollUpRows:
         """Return days that start in half-open spans and months that start at `months_s`."""
         slices = _slices(series_ids)
-        tables = [
-            self._select(rollup_queries.read(tenant_id, ids, days, months_s, as_of_run_id)) for ids in slices
-        ]
-        return rollup_queries.only(rollup_queries.rows_of(tables), list(chain.from_iterable(slices)))
+        blocks = self._blocks(
+            *(rollup_queries.read(tenant_id, ids, days, months_s, as_of_run_id) for ids in slices)
+        )
+        return rollup_queries.only(rollup_queries.rows_of(blocks), list(chain.from_iterable(slices)))
 
     def sum_days(
         self,
@@ -253,9 +249,9 @@ class HttpReadingStore:
         without: Sequence[Window] = (),
     ) -> RollUpRows:
         """Return, per series, sums of current days between rising bounds, those of spans left out."""
+        slices = _slices(series_ids)
         return rollup_queries.rows_of(
-            self._select(rollup_queries.sum_days(tenant_id, ids, bounds_s, without))
-            for ids in _slices(series_ids)
+            self._blocks(*(rollup_queries.sum_days(tenant_id, ids, bounds_s, without) for ids in slices))
         )
 
     def latest(self, tenant_id: int, channel_ids: Sequence[int]) -> dict[int, LatestRead]:
@@ -277,11 +273,10 @@ class HttpReadingStore:
         self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, *, sources: Sequence[int]
     ) -> dict[int, Int64s]:
         """Return, per channel, the instants held from these sources."""
-        tables = [
-            self._select(queries.stamps_held(tenant_id, ids, from_s, to_s, sources))
-            for ids in _slices(channel_ids)
-        ]
-        channels, stamps = column_of(tables, "channel_id"), column_of(tables, "measured_at_s")
+        blocks = self._blocks(
+            *(queries.stamps_held(tenant_id, ids, from_s, to_s, sources) for ids in _slices(channel_ids))
+        )
+        channels, stamps = column_of(blocks, "channel_id"), column_of(blocks, "measured_at_s")
         ids = np.array(channel_ids, np.int64)
         starts, ends = (np.searchsorted(channels, ids, side=side) for side in ("left", "right"))
         return {int(id_): stamps[start:end] for id_, start, end in zip(ids, starts, ends, strict=True)}
@@ -323,8 +318,10 @@ class HttpReadingStore:
         self._insert(table_name, table)
 
     def _windows(self, from_s: int, to_s: int, *, newest_first: bool) -> Iterator[Window]:
-        months = self._select(queries.MONTHS).column("month").to_pylist()
-        yield from windows(months, from_s, to_s, newest_first=newest_first)
+        yield from windows(self._months(), from_s, to_s, newest_first=newest_first)
+
+    def _months(self) -> list[int]:
+        return [int(month) for month in column_of(self._blocks(queries.MONTHS), "month")]
 
     def _nearest(
         self,
@@ -334,14 +331,15 @@ class HttpReadingStore:
     ) -> RawReads:
         """Look for one read per channel, window after window; only missing channels are asked for again."""
         missing = {int(channel_id) for channel_id in channel_ids}
-        tables: list[pa.Table] = []
+        blocks: list[Columns] = []
         for window in windows_ if missing else ():
             for ids in _slices(list(missing)):
-                tables.append(self._select(query(ids, window)))
-                missing.difference_update(tables[-1].column("channel_id").to_pylist())
+                answer = self._blocks(query(ids, window))
+                missing.difference_update(column_of(answer, "channel_id").tolist())
+                blocks += answer
             if not missing:
                 break
-        found = reads_of(tables)
+        found = reads_of(blocks)
         order = np.argsort(found.channel_id)
         return RawReads(*(getattr(found, name)[order] for name in READS))
 
@@ -350,6 +348,15 @@ class HttpReadingStore:
         try:
             return pa.ipc.open_stream(content).read_all()
         except pa.ArrowException as error:
+            raise StoreRefused("store.refused", is_permanent=False, reason="answer") from error
+
+    def _blocks(self, *questions: str) -> list[Columns]:
+        """Return the answers to questions that end in ``FORMAT Native``, block after block."""
+        try:
+            return [
+                block for question in questions for block in decode_blocks(self._ask(question, form="Native"))
+            ]
+        except ValueError as error:
             raise StoreRefused("store.refused", is_permanent=False, reason="answer") from error
 
     def _append(self, table_name: str, columns: Columns) -> None:
@@ -362,8 +369,8 @@ class HttpReadingStore:
         for start in range(0, table.num_rows, _ROWS_COUNT):
             self._transport.ask([to_stream(table.slice(start, _ROWS_COUNT))], path)
 
-    def _ask(self, query: str, *, patience_s: float = PATIENCE_S) -> bytes:
-        return self._transport.ask([query.encode()], "/", patience_s=patience_s)
+    def _ask(self, query: str, *, patience_s: float = PATIENCE_S, form: str = "") -> bytes:
+        return self._transport.ask([query.encode()], "/", patience_s=patience_s, form=form)
 
 
 def _insert_path(table_name: str, column_names: Sequence[str], format_name: str) -> str:

@@ -1,6 +1,6 @@
 """Between the store's columns and the engine's. Ranges were checked before: nothing here may wrap around."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,19 +14,15 @@ READS = ("channel_id", "measured_at_s", "value", "flags", "source", "batch_id", 
 MEASURED = ("series_id", "starts_at_s", "value_milliwh", "provenance", "flags", "method", "run_id")
 
 
-def reads_of(tables: Iterable[pa.Table]) -> RawReads:
-    """Return the reads of the tables, one after the other."""
-    known = list(tables)
-    return RawReads(*(column_of(known, name) for name in READS))
+def reads_of(blocks: Sequence[Columns]) -> RawReads:
+    """Return the reads of the blocks, one after the other."""
+    return RawReads(*(column_of(blocks, name) for name in READS))
 
 
-def column_of(tables: Sequence[pa.Table], name: str) -> Int64s:
-    """Return one column of the tables, one after the other; it may be the answer's own memory, not to be
-    written."""
-    columns: list[Int64s] = [table[name].to_numpy() for table in tables]
-    if len(columns) == 1:
-        return columns[0].astype(np.int64, copy=False)
-    return np.concatenate(columns or [np.empty(0, np.int64)], dtype=np.int64, casting="unsafe")
+def column_of(blocks: Sequence[Columns], name: str) -> Int64s:
+    """Return one column of the blocks, one after the other."""
+    columns = [block[name] for block in blocks] or [np.empty(0, np.int64)]
+    return np.concatenate(columns, dtype=np.int64, casting="unsafe")
 
 
 def read_columns(batches: Sequence[RawBatch]) -> Columns:

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import pyarrow as pa
-
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.readings.rollups import COUNTED, DAY, FIGURES, RollUpRows
-from wattkeeper.store.columns import column_of
+from wattkeeper.store.native import Columns
 from wattkeeper.store.queries import integers
+from wattkeeper.store.rollup_queries import rows_of
 from wattkeeper.store.verify import SqlStore
 
 _SLICE_COUNT = 2_000
@@ -32,11 +31,10 @@ def day_figures(
         store.select(_query(tenant_id, ids[start : start + _SLICE_COUNT], bounds_s))
         for start in range(0, len(ids), _SLICE_COUNT)
     ]
-    return _rows(tables)
-
-
-def _rows(tables: Sequence[pa.Table]) -> RollUpRows:
-    return RollUpRows(*(column_of(tables, name) for name in RollUpRows.__slots__))
+    blocks: list[Columns] = [
+        {name: table[name].to_numpy() for name in table.column_names} for table in tables
+    ]
+    return rows_of(blocks)
 
 
 def _query(tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]) -> str:

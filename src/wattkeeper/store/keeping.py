@@ -121,10 +121,9 @@ class KeepingReadingStore(HttpReadingStore):
 
     def _stored(self) -> Iterator[Newest]:
         """Yield the newest read of each channel in each stored month, newest month first."""
-        months = self._select(queries.MONTHS).column("month").to_pylist()
-        for month in sorted(months, reverse=True):
-            table = self._select(queries.newest_of_month(month))
-            yield Newest(*(column_of([table], name) for name in Newest.__slots__))
+        for month in sorted(self._months(), reverse=True):
+            blocks = self._blocks(queries.newest_of_month(month))
+            yield Newest(*(column_of(blocks, name) for name in Newest.__slots__))
 
     def _try_rebuild(self) -> None:
         try:

@@ -39,11 +39,13 @@ from chdb.state.sqlitelike import Connection, connect
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store.schema import INSERT_SETTINGS, TABLES, TABLES_NOW, retunings
+from wattkeeper.store.transport import FORM_HEADER
 
 BODY_MAX_BYTES = 1 << 30
 _INSERT = re.compile(r"(?s)\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)\s*$", re.IGNORECASE)
 _PLAIN = re.compile(r"\s*[(A-Za-z][\t\n\r -~]*")  # the engine takes other text for nothing, and says "done"
 _FREEZE = re.compile(r"ALTER TABLE \w+ FREEZE ")
+_FORM = re.compile(r"\sFORMAT (\w+)\s*\Z")
 _CODE = re.compile(r"Code: (\d+)")
 _LANES = {"interactive": 2, "bulk": 1, "insert": 1}  # connections of each
 _PIECE_BYTES = 1 << 20
@@ -225,13 +227,16 @@ class _Handler(BaseHTTPRequestHandler):
             code = _CODE.search(text)
             self._answer(500, text.encode(), code[1] if code else "1000")
             return
-        self._answer(200, answer)
+        form = _FORM.search(query)
+        self._answer(200, answer, form=form[1] if form else "")
 
-    def _answer(self, status: int, content: bytes, exception_code: str = "") -> None:
+    def _answer(self, status: int, content: bytes, exception_code: str = "", form: str = "") -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         if exception_code:
             self.send_header("X-ClickHouse-Exception-Code", exception_code)
+        if form:
+            self.send_header(FORM_HEADER, form)
         self.end_headers()
         self.wfile.write(content)
 

@@ -7,7 +7,7 @@ _READ_COLUMNS = (
     " toInt64(source) AS source, batch_id, toInt64(frame_index) AS frame_index"
 )
 _INSTANTS = 2**32
-MONTHS = "SELECT toYYYYMM(measured_at) AS month FROM raw_read GROUP BY month FORMAT ArrowStream"
+MONTHS = "SELECT toYYYYMM(measured_at) AS month FROM raw_read GROUP BY month FORMAT Native"
 
 
 def held_months(tenant_id: int) -> str:
@@ -47,7 +47,7 @@ def nearest_reads(
         f" AND channel_id IN {integers(channel_ids)}{of_sources}"
         f" AND {between('measured_at', *window)}"
         f" ORDER BY channel_id, measured_at {order}, raw_read.source DESC, value, raw_read.flags, batch_id"
-        " LIMIT 1 BY channel_id FORMAT ArrowStream"
+        " LIMIT 1 BY channel_id FORMAT Native"
     )
 
 
@@ -59,7 +59,7 @@ def newest_of_month(month: int) -> str:
         " argMax((toInt64(toUnixTimestamp(measured_at)), value, toInt64(flags), toInt64(source)),"
         " (measured_at, source, bitNot(value), bitNot(flags))) AS newest FROM raw_read"
         f" WHERE toYYYYMM(measured_at) = {int(month)} GROUP BY tenant_id, channel_id)"
-        " SETTINGS optimize_aggregation_in_order = 1 FORMAT ArrowStream"
+        " SETTINGS optimize_aggregation_in_order = 1 FORMAT Native"
     )
 
 
@@ -72,7 +72,7 @@ def stamps_held(
         f" WHERE tenant_id = {int(tenant_id)} AND channel_id IN {integers(channel_ids)}"
         f" AND raw_read.source IN {integers(sources)}"
         f" AND {between('measured_at', from_s, to_s)}"
-        " ORDER BY channel_id, measured_at_s FORMAT ArrowStream"
+        " ORDER BY channel_id, measured_at_s FORMAT Native"
     )
 
 
@@ -113,7 +113,7 @@ def peaks(
     return (
         f"SELECT series_id, from_s, toInt64({_INSTANTS - 1} - rest) AS starts_at_s,"
         f" toInt64(intDiv(peak - rest, {_INSTANTS})) AS value_milliwh FROM ({highest})"
-        " ORDER BY series_id, from_s FORMAT ArrowStream"
+        " ORDER BY series_id, from_s FORMAT Native"
     )
 
 

@@ -1,16 +1,16 @@
 """Determinants in the store: rows of a run, the newest of each series, day, calendar and rate is current."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.store.api import Int64s
 from wattkeeper.store.bulk import PLAIN, among, is_asked
 from wattkeeper.store.columns import column_of
+from wattkeeper.store.native import Columns
 from wattkeeper.store.queries import between
 
 FIGURES = ("expected_count", "held_count", "estimated_count", "loose_count")
@@ -43,10 +43,9 @@ def rate_day_query(tenant_id: int, series_ids: Sequence[int], from_s: int, to_s:
     )
 
 
-def newest_rate_days(tables: Iterable[pa.Table], series_ids: Sequence[int]) -> RateDayRows:
+def newest_rate_days(blocks: Sequence[Columns], series_ids: Sequence[int]) -> RateDayRows:
     """Return the current rows of the series from answers to `rate_day_query`."""
-    known = list(tables)
-    columns: dict[str, Int64s] = {name: column_of(known, name) for name in RateDayRows.__slots__}
+    columns: dict[str, Int64s] = {name: column_of(blocks, name) for name in RateDayRows.__slots__}
     is_kept = is_asked(columns["series_id"], series_ids)
     is_same = columns["rate_index"][1:] == columns["rate_index"][:-1]
     for name in KEY[:-1]:

@@ -1,15 +1,15 @@
 """Questions about roll-ups as text, and their answers as columns. Every parameter is an integer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from wattkeeper.core.readings.rollups import DAY, FIGURES, MONTH, RollUpRows
 from wattkeeper.store.bulk import PLAIN, among
 from wattkeeper.store.columns import column_of
+from wattkeeper.store.native import Columns
 from wattkeeper.store.queries import between, integers
 
 Span = tuple[int, int]
@@ -54,7 +54,7 @@ def sum_days(
         f" toInt64(roundDown(toInt64(toUnixTimestamp(starts_at)), {bounds})) AS starts_at_s,"
         f" {_SUMS}, max(roll_up.run_id) AS run_id"
         f" FROM ({current}) AS roll_up GROUP BY series_id, starts_at_s"
-        " ORDER BY series_id, starts_at_s FORMAT ArrowStream"
+        " ORDER BY series_id, starts_at_s FORMAT Native"
     )
 
 
@@ -63,10 +63,9 @@ def only(rows: RollUpRows, series_ids: Sequence[int]) -> RollUpRows:
     return rows.take(np.isin(rows.series_id, np.asarray(series_ids, dtype=np.int64)))
 
 
-def rows_of(tables: Iterable[pa.Table]) -> RollUpRows:
+def rows_of(blocks: Sequence[Columns]) -> RollUpRows:
     """Return the answers' rows, one after the other."""
-    known = list(tables)
-    return RollUpRows(*(column_of(known, name) for name in RollUpRows.__slots__))
+    return RollUpRows(*(column_of(blocks, name) for name in RollUpRows.__slots__))
 
 
 def roll_up_columns(tenant_id: int, run_id: int, rows: RollUpRows) -> dict[str, NDArray[Any]]:

@@ -14,6 +14,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 
 PATIENCE_S = 120.0  # with a question, an insert
 PATIENCE_WITH_TABLES_S = 3600.0  # with what the engine does to whole tables: check, attach, rewrite
+FORM_HEADER = "X-ClickHouse-Format"
 _PORT, _TLS_PORT = 8123, 8443
 _DISK_FULL = ("NOT_ENOUGH_SPACE", "No space left on device")
 
@@ -112,14 +113,15 @@ class Transport:
         self._local = threading.local()
         self.address = locate()
 
-    def ask(self, body: Body, path: str, *, patience_s: float = PATIENCE_S) -> bytes:
+    def ask(self, body: Body, path: str, *, patience_s: float = PATIENCE_S, form: str = "") -> bytes:
         """Return the answer to a body, whole or in pieces.
 
-        :raises StoreRefused: if the engine answers with an error
+        :param form: the format that the answer has to be said to have; an empty one tells nothing by itself
+        :raises StoreRefused: if the engine answers with an error or in another format
         :raises StoreUnreachable: if it does not answer, or not in time
         """
         try:
-            status, content = self._exchange(body, path, patience_s)
+            status, said, content = self._exchange(body, path, patience_s)
         except SSLCertVerificationError as error:
             self._close()
             raise StoreUnreachable(
@@ -128,17 +130,17 @@ class Transport:
         except TimeoutError as error:
             raise self._unreachable() from error
         except (HTTPException, OSError):
-            status, content = self._ask_anew(body, path, patience_s)
+            status, said, content = self._ask_anew(body, path, patience_s)
         if status in (401, 403):
-            status, content = self._ask_anew(body, path, patience_s)
-        if status == 200:
+            status, said, content = self._ask_anew(body, path, patience_s)
+        if status == 200 and form in ("", said):
             return content
         text = content.decode("utf-8", "replace")
         if any(sign in text for sign in _DISK_FULL):
             raise StoreRefused("store.disk-full", is_permanent=False)
         raise StoreRefused("store.refused", is_permanent=False, status=status, reason=text[:500])
 
-    def _ask_anew(self, body: Body, path: str, patience_s: float) -> tuple[int, bytes]:
+    def _ask_anew(self, body: Body, path: str, patience_s: float) -> tuple[int, str, bytes]:
         self._close()
         self.address = self._locate()
         try:
@@ -146,7 +148,7 @@ class Transport:
         except (HTTPException, OSError) as error:
             raise self._unreachable() from error
 
-    def _exchange(self, body: Body, path: str, patience_s: float) -> tuple[int, bytes]:
+    def _exchange(self, body: Body, path: str, patience_s: float) -> tuple[int, str, bytes]:
         address, connection = self._connected()
         if connection.sock is None:
             connection.connect()
@@ -162,7 +164,7 @@ class Transport:
             headers["X-ClickHouse-Database"] = address.database
         connection.request("POST", path, body=body, headers=headers)
         answer = connection.getresponse()
-        return answer.status, answer.read()
+        return answer.status, answer.getheader(FORM_HEADER, ""), answer.read()
 
     def _connected(self) -> tuple[Address, HTTPConnection]:
         """The thread's connection; another one where the address changed since."""
