@@ -39,7 +39,8 @@ def later_file(texts: Sequence[str]) -> str:
         from_at, to_at = (
             f"{EXCHANGED_AT + (i + k) * TEN_DAYS + timedelta(hours=10):%Y%m%d%H%M%S}" for k in (0, 1)
         )
-        advance = (Decimal(last) - Decimal(first)) % 100_000
+        modulus = 10 ** max(len(first.partition(".")[0]), 5)
+        advance = (Decimal(last) - Decimal(first)) % modulus
         reads = f"{first},{from_at},A,,,{last},{to_at},A,,,{advance}"
         rows.append(f"250,VABC005890,11,1,11,11,M2,E,{reads},kWh,20270101,20261103100333,20261103091133\r\n")
     return nem13("".join(rows))
@@ -134,8 +135,53 @@ def test_a_meter_in_stock_takes_a_finer_file(
     assert Channel.objects.get().shown_count == 1000
 
 
-def test_steps_that_no_file_has_are_noticed(
-    ours: People, services: Services, store: MemoryReadingStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def of_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meters that people add have steps of 0.01 kWh and eight digits, as in an earlier release."""
     monkeypatch.setitem(channels.USUAL_CHANNELS, "", channels.OTHER_CHANNELS)
-    assert exchange(ours, services, store) == ["imports.step-differs"]
+
+
+SIX_DIGITS = ("999905.25", "000017.75", "000999.7")
+
+
+@pytest.mark.usefixtures("of_earlier")
+@pytest.mark.parametrize("later", [later_file, later_table])
+@pytest.mark.parametrize(
+    ("texts", "rise_wh"), [(SIX_DIGITS, 1_094_450), (("5.25", "17.75", "999.75"), 994_500)]
+)
+def test_a_meter_of_an_earlier_release_takes_files_in_its_own_steps(
+    ours: People,
+    services: Services,
+    store: MemoryReadingStore,
+    texts: Sequence[str],
+    later: Callable[[Sequence[str]], str],
+    rise_wh: int,
+) -> None:
+    if later is later_file:
+        texts = [f"{Decimal(text):09.2f}" for text in texts]
+    assert exchange(ours, services, store, texts, later) == []
+    own = {"actor": ours.operator, "now": NOW, "services": services}
+    new = Meter.objects.get(serial_number="M2")
+    remove_meter(**own, meter_id=new.id, at=EXCHANGED_AT + 2 * TEN_DAYS)
+    derive(ours, store)
+    assert sum_until(ours, store, to_seconds(NOW)) == (66_000 - 63_428) * MILLIWH + rise_wh * 1000
+    shown = store.raw_reads(ours.tenant.id, [new.channels.get().id], 0, 2**40).value.tolist()
+    assert sorted(set(shown)) == sorted(int(Decimal(text) * 100) for text in texts)
+
+
+@pytest.mark.usefixtures("of_earlier")
+@pytest.mark.parametrize(
+    ("texts", "later"),
+    [(("5.255", "17.75", "999.75"), later_table), (FIVE_DIGITS, later_file), (SEVEN_DIGITS, later_table)],
+    ids=["finer", "of five digits", "of seven digits"],
+)
+def test_what_a_meter_of_an_earlier_release_can_not_hold_is_refused(
+    ours: People,
+    services: Services,
+    store: MemoryReadingStore,
+    texts: Sequence[str],
+    later: Callable[[Sequence[str]], str],
+) -> None:
+    initial = ("5.25", *texts[1:]) if texts[0] == "5.255" else texts
+    held = tuple(text if len(text) < 9 else "0" for text in initial)
+    assert exchange(ours, services, store, held, lambda _texts: later(texts)) == ["imports.step-differs"]

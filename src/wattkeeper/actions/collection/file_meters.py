@@ -52,11 +52,12 @@ _UNITS = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
 
 @dataclass(frozen=True, slots=True)
 class BlockTarget:
-    """Where one block goes."""
+    """Where one block goes; `step_milli`: how many of its thousandths a count of the channel is."""
 
     block: IntervalBlock
     serial_number: str
     channel_id: int
+    step_milli: int = 1
 
 
 class Refused(Exception):
@@ -344,10 +345,10 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
         learn_steps(channel, block)
     elif learn_steps(channel, block):
         _derive_again(channel, now)
-    _check_step(channel)
+    step_milli = _step_milli(channel, block)
     _cover(meter, point, block, now, known)
     ensure_series(point, meter)
-    return BlockTarget(block, meter.serial_number, channel.id)
+    return BlockTarget(block, meter.serial_number, channel.id, step_milli)
 
 
 def _derive_again(channel: Channel, now: datetime) -> None:
@@ -419,9 +420,23 @@ def _meter(block: IntervalBlock, point: UsagePoint, site: Site) -> Meter:
     return meter
 
 
-def _check_step(channel: Channel) -> None:
-    if Fraction(channel.step_numerator, channel.step_denominator) != STEP_KWH:
+def _step_milli(channel: Channel, block: IntervalBlock) -> int:
+    """Return how many thousandths a count of a channel is: one, of what files made.
+
+    One that a person made coarser takes what it can hold to the last digit, and begins at 0 where the file
+    says, if that says it.
+
+    :raises WattkeeperError: ``imports.step-differs``
+    """
+    step = Fraction(channel.step_numerator, channel.step_denominator) / STEP_KWH
+    if step == 1:
+        return 1
+    modulus_milli = 0 if channel.register_digits is None else int(10**channel.register_digits * step)
+    is_held = step.denominator == 1 and not (block.value_milli % step.numerator).any()
+    is_held = is_held and block.modulus_milli in (0, modulus_milli)
+    if not is_held or (modulus_milli and int(block.value_milli.max()) >= modulus_milli):
         raise WattkeeperError("imports.step-differs", serial_number=channel.meter.serial_number)
+    return step.numerator
 
 
 def _check_length(block: IntervalBlock, point: UsagePoint, meter: Meter, reading_type: str) -> None:

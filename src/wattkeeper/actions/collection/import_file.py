@@ -203,7 +203,7 @@ def _batches(tenant_id: int, target: BlockTarget, now: datetime) -> Iterator[Raw
     """
     block = target.block
     is_there = _is_there(block)
-    measured_at_s, value = block.starts_at_s[is_there], block.value_milli[is_there]
+    measured_at_s, value = block.starts_at_s[is_there], block.value_milli[is_there] // target.step_milli
     flags = mark_told(Told(block.provenance, block.flags, block.method))[is_there]
     for start in range(0, len(value), CHUNK_COUNT):
         part = slice(start, start + CHUNK_COUNT)
