@@ -35,7 +35,8 @@ _RANK_OF = {
 }
 _RANKS = np.array([_RANK_OF[Provenance(code)] for code in range(len(Provenance))], dtype=np.int64)
 _OF_RANK = np.array([Provenance.DERIVED, Provenance.EDITED, Provenance.ESTIMATED, Provenance.PROJECTED])
-_KNOWN_ZERO = (_RANK_OF[Provenance.ESTIMATED] << 8) + int(Method.KNOWN_ZERO)
+_ESTIMATED = _RANK_OF[Provenance.ESTIMATED]
+_KNOWN_ZERO = (_ESTIMATED << 8) + int(Method.KNOWN_ZERO)
 _METHOD_MASK = 255
 
 Integers = NDArray[np.signedinteger[Any]]
@@ -189,7 +190,7 @@ def evaluate(
     `day_first_index` (n,): the index of the first interval of each one's local day. A finer member is summed
     upward and missing where a part is; an interval is missing where a term in force is, unless that term
     counts what is missing as zero and anything at all is there. Its quality is that of its worst part:
-    DERIVED where all were measured.
+    DERIVED where all were measured. Where all estimates among the parts are REGISTER_BRACKETED, so is it.
 
     :raises WattkeeperError: ``formulas.overflow`` for energies beyond 62 bits
     """
@@ -202,9 +203,13 @@ def evaluate(
     is_covered: Mask = np.logical_or.reduce(in_force, axis=0)
     is_used = in_force & (is_there | (parts.is_begun[of_term] & may_fill))
     is_known = (~in_force | is_there | may_fill).all(axis=0) & is_used.any(axis=0)
+    is_filled = in_force & ~is_there
     quality = np.where(is_used, parts.quality[of_term], 0)
-    quality = np.where(in_force & ~is_there, _KNOWN_ZERO, quality).max(axis=0, initial=0)
+    quality = np.where(is_filled, _KNOWN_ZERO, quality).max(axis=0, initial=0)
     flags = np.bitwise_or.reduce(np.where(is_used, parts.flags[of_term], 0), axis=0)
+    is_held = (quality >> 8 == _ESTIMATED) & ~is_filled.any(axis=0)
+    is_held &= (~is_used | parts.is_held[of_term]).all(axis=0)
+    flags |= np.where(is_held, int(Flag.REGISTER_BRACKETED), 0)
     is_valid = (~is_used | parts.is_valid[of_term]).all(axis=0)
     value = _sum(facts.terms, np.where(is_used & is_known, parts.value[of_term], 0), day_first_index)
     provenance = np.where(is_known, _OF_RANK[quality >> 8], int(Provenance.MISSING))
@@ -226,6 +231,7 @@ class _Parts:
     quality: Int64s  # rank << 8 | method, the worst of the parts
     flags: Int64s
     is_valid: Mask
+    is_held: Mask  # registers hold each of its estimates
     is_there: Mask
     is_begun: Mask  # some of its finer intervals are there
 
@@ -241,7 +247,7 @@ def _gather(
     place = np.searchsorted(ids, rows.series_id[is_own])
     bins = (rows.starts_at_s[is_own] - from_s) // facts.interval_s
     at = (place, bins)
-    value, quality, flags, count, invalid = (np.zeros(shape, dtype=np.int64) for _ in range(5))
+    value, quality, flags, count, invalid, loose = np.zeros((6, *shape), dtype=np.int64)
     np.add.at(value, at, rows.value_milliwh[is_own])
     np.add.at(count, at, 1)
     rank = _RANKS[rows.provenance[is_own]]
@@ -250,9 +256,11 @@ def _gather(
     own_flags = rows.flags[is_own].astype(np.int64)
     np.bitwise_or.at(flags, at, own_flags & _KEPT_FLAGS)
     np.add.at(invalid, at, (own_flags & int(Flag.VALIDATED)) == 0)
+    is_loose = (own_flags & int(Flag.REGISTER_BRACKETED)) == 0
+    np.add.at(loose, at, is_loose & (rank == _ESTIMATED))
     expected = [facts.interval_s // interval_s_of.get(own, facts.interval_s) for own in ids.tolist()]
     is_there = (count == np.array(expected, dtype=np.int64)[:, None]) & (count > 0)
-    return _Parts(tuple(ids.tolist()), value, quality, flags, invalid == 0, is_there, count > 0)
+    return _Parts(tuple(ids.tolist()), value, quality, flags, invalid == 0, loose == 0, is_there, count > 0)
 
 
 def _in_force(terms: Sequence[Term], starts_at_s: Int64s) -> Mask:

@@ -86,6 +86,20 @@ def test_missing_is_never_zero_and_zero_only_where_the_formula_says_so() -> None
     assert set(values_of(nothing, []).provenance.tolist()) == {Provenance.MISSING}
 
 
+def test_estimates_are_held_by_registers_where_those_of_all_parts_are() -> None:
+    held = int(Flag.REGISTER_BRACKETED)
+    both = (Term(1, Fraction(1), 0, None), Term(2, Fraction(-1), 0, None))
+    parts = [(1, 2, held), (2, 1, VALID)], [(1, 2, held), (2, 2, held)], [(1, 2, held), (2, 2, 0)]
+    rows = [
+        (series_id, at * STEP_S, 7, provenance, flags, 0)
+        for at, part in enumerate((*parts, [(1, 1, VALID), (2, 1, VALID)]))
+        for series_id, provenance, flags in part
+    ]
+    assert values_of(both, rows).flags[:4].tolist() == [held, held, 0, VALID]
+    filled = (both[0], Term(2, Fraction(1), 0, None, is_zero_when_missing=True))
+    assert values_of(filled, rows[:1]).flags[0] == 0
+
+
 def test_outside_every_formula_nothing_is_expected() -> None:
     found = values_of((Term(1, Fraction(1), 900, 1800),), flat(1, 7))
     assert np.flatnonzero(found.is_covered).tolist() == [1]
