@@ -462,17 +462,22 @@ def _derive_window(
 
 
 def find_changes(series_id: int, intervals: Intervals, stored: MeasurementRows) -> MeasurementRows:
-    """Return the rows to append: what differs from the stored values, MISSING where one fell away."""
+    """Return the rows to append: what differs from the stored values, MISSING where one fell away.
+
+    `stored`: all of the span of `intervals`, also those that began where none of these does.
+    """
     is_held = np.isin(intervals.starts_at_s, stored.starts_at_s)
-    rows = np.flatnonzero(np.isin(stored.starts_at_s, intervals.starts_at_s))
+    is_on_grid = np.isin(stored.starts_at_s, intervals.starts_at_s)
+    rows = np.flatnonzero(is_on_grid)
     old = np.zeros((4, len(intervals)), dtype=np.int64)
     columns = (stored.value_milliwh, stored.provenance, stored.flags, stored.method)
     old[:, is_held] = [column[rows] for column in columns]
     new = np.stack((intervals.value_milliwh, intervals.provenance, intervals.flags, intervals.method))
     is_new = (intervals.provenance != Provenance.MISSING) | (intervals.method != Method.NONE)
     is_changed = np.where(is_held, (new != old).any(axis=0), is_new)
-    return MeasurementRows(
+    changed = MeasurementRows(
         np.full(int(is_changed.sum()), series_id, dtype=np.int64),
         intervals.starts_at_s[is_changed],
         *(column[is_changed] for column in new),
     )
+    return changed.writing_off(stored.where(~is_on_grid))

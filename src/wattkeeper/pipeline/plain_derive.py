@@ -341,15 +341,17 @@ def _derivation_findings(table: IntervalTable, span: Span) -> Iterator[Finding]:
 def find_table_changes(table: IntervalTable, stored: MeasurementRows) -> MeasurementRows:
     """Return the rows to append for a whole table: what differs from the stored values.
 
-    MISSING where one fell away. `stored` are current values of the same series, in any order.
+    MISSING where one fell away. `stored` are current values of the same series and span, in any order.
     """
     is_changed = (table.provenance != Provenance.MISSING) | (table.method != Method.NONE)
+    gone = stored
     if len(stored):
         row = np.searchsorted(table.series_id, stored.series_id)
         elapsed_s = stored.starts_at_s - table.from_s
         place = elapsed_s // table.interval_s
         on_grid = (place >= 0) & (place < len(table.starts_at_s)) & (place * table.interval_s == elapsed_s)
         row, place = row[on_grid], place[on_grid]
+        gone = stored.where(~on_grid)
         pairs = (
             (table.value_milliwh, stored.value_milliwh),
             (table.provenance, stored.provenance),
@@ -375,4 +377,4 @@ def find_table_changes(table: IntervalTable, stored: MeasurementRows) -> Measure
         table.provenance.ravel()[at],
         table.flags.ravel()[at],
         table.method.ravel()[at],
-    )
+    ).writing_off(gone)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from wattkeeper.core.billing.determinants import RateCalendar, RateDayRows
 from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.quality import NO_INTERVAL, Provenance
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.plain import PlainFacts
@@ -69,6 +70,15 @@ class MeasurementRows:
     def where(self, chosen: NDArray[np.bool_]) -> "MeasurementRows":
         """Return the rows of a mask."""
         return MeasurementRows(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+    def writing_off(self, gone: "MeasurementRows") -> "MeasurementRows":
+        """Return the rows, and for each one that is gone one that says so: no interval begins there now."""
+        if not len(gone):
+            return self
+        nothing = np.zeros(len(gone), dtype=np.int64)
+        quality = nothing + int(Provenance.MISSING), nothing, nothing + NO_INTERVAL
+        gone = MeasurementRows(gone.series_id, gone.starts_at_s, nothing, *quality)
+        return MeasurementRows.concatenate([self, gone])
 
     @classmethod
     def concatenate(cls, parts: "Sequence[MeasurementRows]") -> "MeasurementRows":

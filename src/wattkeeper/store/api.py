@@ -148,7 +148,10 @@ class ReadingStore(Protocol):
         *,
         as_of_run_id: int | None = None,
     ) -> Measurements:
-        """Return the current values (highest run per series and start), or those as of a run, ordered."""
+        """Return the current values (highest run per series and start), or those as of a run, ordered.
+
+        None where `NO_INTERVAL` says that none begins there.
+        """
         ...
 
     def series_with_methods(

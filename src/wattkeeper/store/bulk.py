@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.kernel.quality import NO_INTERVAL
 from wattkeeper.store.api import NO_ORIGIN, Int64s, Measurements, RawReads
 from wattkeeper.store.columns import MEASURED, READS, column_of
 from wattkeeper.store.native import Columns
@@ -101,6 +102,7 @@ def newest_measured(blocks: Sequence[Columns], series_ids: Sequence[int]) -> Mea
     is_same = columns["starts_at_s"][1:] == columns["starts_at_s"][:-1]
     is_same &= columns["series_id"][1:] == columns["series_id"][:-1]
     is_kept[:-1] &= ~is_same
+    is_kept &= columns["method"] != NO_INTERVAL
     if is_kept.all():
         return Measurements(**columns)
     return Measurements(**{name: column[is_kept] for name, column in columns.items()})

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from wattkeeper.core.kernel.quality import Flag, Method, Provenance
+from wattkeeper.core.kernel.quality import NO_INTERVAL, Flag, Method, Provenance
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.conformance_data import ALWAYS, INT64_MAX, MONTH_START_S, batch, measured
 
@@ -18,6 +18,20 @@ def check_a_correction_keeps_the_original(store: ReadingStore) -> None:
     assert (now.value_milliwh.tolist(), now.run_id.tolist()) == ([111, 200], [9, 5])
     assert then.value_milliwh.tolist() == [100, 200]
     assert not len(store.measurements(20, [1], *ALWAYS, as_of_run_id=4).value_milliwh)
+
+
+def check_what_is_no_interval_any_more_is_given_back_as_of_before(store: ReadingStore) -> None:
+    """Where a later run says that none begins, nothing is found, until one begins there again."""
+    first = measured([(1, MONTH_START_S, 100, 5), (1, MONTH_START_S + 900, 200, 5)])
+    gone = measured([(1, MONTH_START_S + 900, 0, 9)])
+    store.insert_measurements(25, first)
+    store.insert_measurements(25, replace(gone, provenance=gone.flags, method=gone.method + NO_INTERVAL))
+    assert store.measurements(25, [1], *ALWAYS).value_milliwh.tolist() == [100]
+    assert store.measurements(25, range(1, 41), *ALWAYS).value_milliwh.tolist() == [100]
+    assert store.measurements(25, [1], *ALWAYS, as_of_run_id=8).value_milliwh.tolist() == [100, 200]
+    assert store.daily_energy(25, [1], [MONTH_START_S, MONTH_START_S + 86_400]) == {1: [100]}
+    store.insert_measurements(25, measured([(1, MONTH_START_S + 900, 7, 11)]))
+    assert store.measurements(25, [1], *ALWAYS).value_milliwh.tolist() == [100, 7]
 
 
 def check_the_highest_run_wins_whenever_it_arrives(store: ReadingStore) -> None:

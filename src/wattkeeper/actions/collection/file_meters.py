@@ -8,24 +8,29 @@ from datetime import datetime
 from fractions import Fraction
 from itertools import compress
 from operator import not_
-from zoneinfo import ZoneInfo
 
-import numpy as np
 from django.db import transaction
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
+from wattkeeper.actions.collection.interval_lengths import fit_length, usual_length_s
 from wattkeeper.actions.collection.shown_steps import NOTHING_SHOWN, learn_steps
-from wattkeeper.actions.records import check_fits_days, keep, own
+from wattkeeper.actions.collection.storable import storable, zone_of
+from wattkeeper.actions.records import keep, own
 from wattkeeper.actions.registry.channels import ChannelSpec, make_channels
-from wattkeeper.actions.registry.installing import begin_installation, end_installation, ensure_series
+from wattkeeper.actions.registry.installing import (
+    begin_installation,
+    end_installation,
+    ensure_series,
+    mark_points_dirty,
+)
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import Period, from_seconds, local_midnight, to_seconds
+from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Provenance, Source
 from wattkeeper.core.readings.usual_power import carried_w
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.installed import keep_told
-from wattkeeper.data.registry.models import Channel, Installation, Meter, Series, Site, UsagePoint
+from wattkeeper.data.registry.models import Channel, Installation, Meter, Site, UsagePoint
 from wattkeeper.data.registry.quantities import QUANTITY_OF_RATE, QUANTITY_OF_READING_TYPE
 from wattkeeper.formats.api import IntervalBlock, RowError
 from wattkeeper.formats.channels import (
@@ -38,12 +43,10 @@ from wattkeeper.formats.channels import (
 )
 from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.store.api import ReadingStore
-from wattkeeper.store.ranges import INSTANT_MAX_S
 from wattkeeper.store.standing import latest_standing
 
 FILES_SITE_CODE = "FILES"
 PART_COUNT = 20  # blocks prepared in one transaction; tens of statements each
-INTERVAL_S = 900  # of a meter that only registers are known of
 STEP_KWH = Fraction(1, 1_000_000)
 _NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
 _TOTALS = ("energy_import_register_kwh", "energy_import_interval_kwh")
@@ -102,7 +105,7 @@ def prepare_file_meters(
     taken: dict[int, str] = {}  # channel -> what the file calls it; one name may come in several blocks
     for block in sorted(blocks, key=lambda block: int(block.starts_at_s[0])):
         try:
-            block, left_out = _storable(block, _zone_of(block, site))
+            block, left_out = storable(block, zone_of(block, site))
             errors.extend(left_out)
             if not len(block.starts_at_s):
                 continue
@@ -251,47 +254,6 @@ def _stream(block: IntervalBlock) -> tuple[object, ...]:
     return block.usage_point, block.meter_serial, block.unit, way, bool(block.interval_s)
 
 
-def _zone_of(block: IntervalBlock, site: Site) -> ZoneInfo:
-    """Return where a block's days begin: at its usage point, or where that one will be made."""
-    code = block.usage_point or block.meter_serial
-    there = Site.objects.filter(usage_points__tenant_id=site.tenant_id, usage_points__code=code).first()
-    return ZoneInfo((there or site).time_zone)
-
-
-def _storable(block: IntervalBlock, zone: ZoneInfo) -> tuple[IntervalBlock, list[RowError]]:
-    """Return what of a block can be a raw read, and an error for what can't.
-
-    :raises WattkeeperError: ``series.interval-not-kept``
-    """
-    is_off = np.zeros(len(block.starts_at_s), dtype=np.bool_)
-    if block.interval_s:
-        check_fits_days(block.interval_s, zone.key, usage_point=block.usage_point)
-        day = from_seconds(int(block.starts_at_s[0])).astimezone(zone).date()
-        is_off = (block.starts_at_s - to_seconds(local_midnight(day, zone))) % block.interval_s != 0
-    ends_at_s = block.starts_at_s + block.interval_s
-    is_kept = np.ones(len(ends_at_s), dtype=np.bool_)
-    errors = []
-    for code, is_out in (
-        ("imports.negative-value", block.value_milli < 0),
-        ("imports.time-not-kept", (block.starts_at_s < 0) | (ends_at_s > INSTANT_MAX_S)),
-        ("imports.off-grid", is_off),
-    ):
-        if is_out.any():
-            params = {
-                "usage_point": block.usage_point,
-                "channel": block.channel,
-                "count": int(is_out.sum()),
-                "first_at": from_seconds(int(block.starts_at_s[is_out][0])).isoformat(),
-                "interval_s": block.interval_s,
-                "zone": zone.key,
-            }
-            errors.append(RowError(0, 0, code, params))
-            is_kept &= ~is_out
-    if not errors:
-        return block, []
-    return block.where(is_kept), errors
-
-
 def _files_site(actor: Actor, zone: str) -> Site:
     code, name = FILES_SITE_CODE, "Imported files"
     if zone != "UTC":
@@ -335,7 +297,7 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
     if point.id in known.made_ids:
         _let_carry(point, block)
     meter = _meter(block, point, site)
-    _check_length(block, point, meter, reading_type)
+    fit_length(block, point, meter, quantity=QUANTITY_OF_READING_TYPE.get(reading_type), now=now)
     channel = meter.channels.filter(reading_type=reading_type).first()
     if channel is None:
         spec = ChannelSpec(reading_type, STEP_KWH, None, is_profiled=bool(block.interval_s))
@@ -411,7 +373,7 @@ def _meter(block: IntervalBlock, point: UsagePoint, site: Site) -> Meter:
             tenant_id=site.tenant_id,
             site_id=point.site_id,
             serial_number=serial_number,
-            interval_s=block.interval_s or INTERVAL_S,
+            interval_s=block.interval_s or usual_length_s(point),
             memory_days=0,
         )
         keep(meter)
@@ -437,18 +399,6 @@ def _step_milli(channel: Channel, block: IntervalBlock) -> int:
     if not is_held or (modulus_milli and int(block.value_milli.max()) >= modulus_milli):
         raise WattkeeperError("imports.step-differs", serial_number=channel.meter.serial_number)
     return step.numerator
-
-
-def _check_length(block: IntervalBlock, point: UsagePoint, meter: Meter, reading_type: str) -> None:
-    """Refuse intervals of another length than those of the series: of them each would be taken for one."""
-    if not block.interval_s:
-        return
-    series = Series.objects.filter(usage_point=point, quantity=QUANTITY_OF_READING_TYPE[reading_type]).first()
-    kept_s = series.interval_s if series else meter.interval_s
-    if block.interval_s != kept_s:
-        raise WattkeeperError(
-            "imports.interval-differs", channel=block.channel, interval_s=block.interval_s, kept_s=kept_s
-        )
 
 
 def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime, known: _Known) -> None:
@@ -480,6 +430,7 @@ def _cover(meter: Meter, point: UsagePoint, block: IntervalBlock, now: datetime,
         _let_go(point, starts_at, now, known, until=installation.starts_at)
         _check_free(point, meter, Period(starts_at, installation.starts_at))
         keep_told(installation, now=now)
+        _mark(point, starts_at, installation.starts_at, now)
         installation.starts_at = starts_at
         installation.save(update_fields=["starts_at"])
     if installation.ends_at is not None and ends_at > installation.ends_at:
@@ -500,6 +451,14 @@ def _let_go(point: UsagePoint, at: datetime, now: datetime, known: _Known, *, un
             keep_told(other, now=now)
             other.ends_at = at
             other.save(update_fields=["ends_at"])
+        _mark(point, at, until, now)
+
+
+def _mark(point: UsagePoint, from_at: datetime, to_at: datetime | None, now: datetime) -> None:
+    """Have all series of a usage point derived again where another meter is there now, read or not."""
+    mark_points_dirty(
+        [point.id], tenant_id=point.tenant_id, from_at=from_at, to_at=to_at, now=now, reason="import"
+    )
 
 
 def _followed_at(point: UsagePoint, at: datetime) -> datetime | None:

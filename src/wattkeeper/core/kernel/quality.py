@@ -57,6 +57,10 @@ class Method(IntEnum):
     UNFILLED = 13  # of a MISSING value: nothing to estimate it from yet; looked at again when there is
 
 
+NO_INTERVAL = 127
+"""Method of a MISSING row where no interval of its series begins any more: stores give none of these back."""
+
+
 class Source(IntEnum):
     """Which answer of a device, file or person a raw read is. A higher number wins at the same instant."""
 
