@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import LifoQueue
+from queue import Empty, LifoQueue
 from urllib.parse import parse_qs, urlsplit
 
 # memory is kept for a minute instead of five seconds, in huge pages and for all threads together, before the
@@ -49,6 +49,7 @@ _FORM = re.compile(r"\sFORMAT (\w+)\s*\Z")
 _CODE = re.compile(r"Code: (\d+)")
 _LANES = {"interactive": 2, "bulk": 1, "insert": 1}  # connections of each
 _PIECE_BYTES = 1 << 20
+_KEPT_LEAST_BYTES, _KEPT_MOST_BYTES = 8 << 20, 64 << 20  # of what is inserted
 
 
 class Lane:
@@ -144,13 +145,35 @@ def _connect(folder: Path, count: int) -> list[Connection]:
     return connections
 
 
-@contextmanager
-def _file_in_memory() -> Iterator[int]:
-    descriptor = os.memfd_create("insert", os.MFD_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+class Bodies:
+    """Files in memory for what is to be inserted. One for large ones is kept: its pages are what costs."""
+
+    def __init__(self) -> None:
+        self._kept: LifoQueue[int] = LifoQueue()
+        self._kept.put(_new_file())
+
+    @contextmanager
+    def lend(self, length: int) -> Iterator[int]:
+        """Yield the descriptor of a file of so many bytes, to be written from its start."""
+        try:
+            if not _KEPT_LEAST_BYTES <= length <= _KEPT_MOST_BYTES:
+                raise Empty
+            body, is_kept = self._kept.get_nowait(), True
+        except Empty:
+            body, is_kept = _new_file(), False
+        try:
+            os.truncate(body, length)
+            os.lseek(body, 0, os.SEEK_SET)
+            yield body
+        finally:
+            if is_kept:
+                self._kept.put(body)
+            else:
+                os.close(body)
+
+
+def _new_file() -> int:
+    return os.memfd_create("insert", os.MFD_CLOEXEC)
 
 
 class _Server(ThreadingHTTPServer):
@@ -161,6 +184,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.engine = engine
         self.secret = secret
+        self.bodies = Bodies()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Let go of a caller that went away; report anything else."""
@@ -191,32 +215,37 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(413, b"Code: 307. DB::Exception: the body has no length or is too long")
             return
         told = parse_qs(urlsplit(self.path).query).get("query", [""])[0]
-        with _file_in_memory() as body:
-            if not self._read_body(int(length), body):
-                self.close_connection = True
-                return
-            self._ask(told, body, int(length))
+        if told and int(length):
+            with self.server.bodies.lend(int(length)) as body:
+                if self._has_read(int(length), body):
+                    self._ask(told, body)
+            return
+        content = told.encode() or self.rfile.read(int(length))
+        if told or len(content) == int(length):
+            self._ask(content.decode("latin-1"))
+        else:
+            self.close_connection = True
 
-    def _read_body(self, length: int, body: int) -> bool:
+    def _has_read(self, length: int, body: int) -> bool:
         """Copy the body to a file by its descriptor; whether all of it came."""
         piece = memoryview(bytearray(min(length, _PIECE_BYTES)))
         left = length
         while left:
             count = self.rfile.readinto1(piece[: min(left, len(piece))])
             if not count or os.write(body, piece[:count]) != count:
+                self.close_connection = True
                 return False
             left -= count
         return True
 
-    def _ask(self, told: str, body: int, length: int) -> None:
-        query = told or os.pread(body, length, 0).decode("latin-1")
-        insert = _INSERT.fullmatch(query) if told and length else None
-        if not _PLAIN.fullmatch(query) or (told and length and not insert):
+    def _ask(self, query: str, body: int | None = None) -> None:
+        insert = None if body is None else _INSERT.fullmatch(query)
+        if not _PLAIN.fullmatch(query) or (insert is None and body is not None):
             self._answer(400, b"Code: 62. DB::Exception: not a query of this dialect", "62")
             return
         engine = self.server.engine
         try:
-            if insert is None:
+            if insert is None or body is None:
                 is_bulk = self.headers.get("X-Wattkeeper-Lane") == "bulk"
                 answer = engine.ask(query, is_bulk=is_bulk)
             else:

@@ -1,12 +1,14 @@
 """Lanes: as many at a time as there are connections, none lost after an error."""
 
+import os
 import threading
+from pathlib import Path
 from typing import cast
 
 import pytest
 from chdb.state.sqlitelike import Connection
 
-from wattkeeper.store.process import Engine, Lane
+from wattkeeper.store.process import Bodies, Engine, Lane
 
 
 class SlowConnection:
@@ -90,3 +92,22 @@ def test_to_freeze_a_table_waits_for_who_inserts() -> None:
     insert_gate.release(1)
     freezing.join(60)
     assert not freezing.is_alive()
+
+
+def test_a_kept_file_holds_what_was_written_last_and_no_more() -> None:
+    bodies = Bodies()
+    found = []
+    for number, length in enumerate((40 << 20, 9 << 20, 20 << 20, 100)):
+        with bodies.lend(length) as body:
+            os.write(body, bytes([number]) * length)
+            content = Path(f"/proc/self/fd/{body}").read_bytes()
+            found.append((body, content == bytes([number]) * length))
+    assert [is_right for _, is_right in found] == [True] * 4
+    assert len({body for body, _ in found[:3]}) == 1
+    assert found[3][0] != found[0][0]
+
+
+def test_a_file_that_is_lent_is_nobody_elses() -> None:
+    bodies = Bodies()
+    with bodies.lend(10 << 20) as first, bodies.lend(10 << 20) as second:
+        assert first != second
