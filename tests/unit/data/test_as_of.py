@@ -8,8 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
+from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -331,28 +330,6 @@ def test_what_is_due_by_what_is_told_now_is_seen(
     )
     with pytest.raises(AssertionError):
         test_what_is_due_as_of_is_of_the_meters_that_were_told_by_then(world)
-
-
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="plans are read from SQLite's words")
-def test_what_belonged_where_is_looked_up_not_looked_through(world: World) -> None:
-    """Of the records of a verb those since the instant are read, and those of what they are about."""
-    actor, point_id = world.people.operator, world.street.point_id
-    for minutes, parent_id in ((0, world.street.other_point_id), (10, None)):
-        now = NOW + minutes * MINUTE
-        set_topology(actor=actor, now=now, child_id=point_id, parent_id=parent_id, at=NOW)
-    own = {"tenant_id": world.people.tenant.id, "now": NOW + 20 * MINUTE, "as_of": NOW + 5 * MINUTE}
-    asked = Question("feeder", ROOT, "day", NOW.date(), NOW.date() + timedelta(days=1))
-    with CaptureQueriesContext(connection) as asking:
-        add_up(world.store, question=asked, **own)
-    with connection.cursor() as cursor:
-        plans = [
-            cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}").fetchall()
-            for query in asking.captured_queries
-            if "set-topology" in query["sql"]
-        ]
-    (since,), (before,) = plans
-    assert "audit_verb_at (verb=? AND recorded_at>?)" in since[-1]
-    assert "audit_verb_subject (verb=? AND subject=?)" in before[-1]
 
 
 def test_a_run_is_known_when_its_values_could_be_read(ours: People) -> None:

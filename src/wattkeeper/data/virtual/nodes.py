@@ -258,20 +258,25 @@ def _linked(
 ) -> Links:
     """Return dated links as of an instant: of parts of which more was told since, what the audit chain says
     of them up to then.
+
+    The chains of all tenants are asked: by the tenant SQLite would go over all of its chain.
     """
     links = _dated(model, tenant_id, from_s, names, only)
     if as_of is None:
         return links
     verbs, kind, whole_in = _TOLD_BY[model]
-    told = AuditRecord.objects.filter(tenant_id=tenant_id, verb__in=verbs)
+    told = AuditRecord.objects.filter(verb__in=verbs)
     later = told.filter(recorded_at__gt=as_of, subject__startswith=f"{kind}:")
-    since = sorted(set(later.values_list("subject", flat=True)))
+    since = sorted(
+        {subject for owner_id, subject in later.values_list("tenant_id", "subject") if owner_id == tenant_id}
+    )
     rows = [
         row
         for first in range(0, len(since), _SUBJECTS_AT_ONCE)
-        for row in told.filter(subject__in=since[first : first + _SUBJECTS_AT_ONCE]).values_list(
-            "sequence", "recorded_at", "subject", "detail"
+        for owner_id, *row in told.filter(subject__in=since[first : first + _SUBJECTS_AT_ONCE]).values_list(
+            "tenant_id", "sequence", "recorded_at", "subject", "detail"
         )
+        if owner_id == tenant_id
     ]
     then = links_told(
         (_id_in(subject), whole_in(detail), _seconds(_told_from(detail, recorded_at)))
