@@ -31,4 +31,4 @@ def test_the_allocator_does_as_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_an_allocator_that_was_told_nothing_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(NAME, "")
-    assert {"dirty_decay_ms", "narenas", "thp"} <= set(not_as_told(tmp_path))
+    assert {"dirty_decay_ms", "narenas"} <= set(not_as_told(tmp_path))
