@@ -1,6 +1,8 @@
 """A throw-away NATS server with JetStream: killed, started again, its store wiped, as a test asks."""
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -46,6 +48,17 @@ class NatsServer:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def pause(self) -> None:
+        """Let it stand still with its connections open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def wipe(self) -> None:
         """Take away all that it stored; only while it is dead."""

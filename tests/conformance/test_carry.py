@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from nats.aio.client import Client
+from nats.errors import FlushTimeoutError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js.errors import ServerError
 from structlog.testing import capture_logs
@@ -184,6 +187,9 @@ class FullServer:
     async def consumer_info(self) -> None:
         """It is there."""
 
+    async def unsubscribe(self) -> None:
+        """Nothing is subscribed."""
+
     async def close(self) -> None:
         """Nothing is held."""
 
@@ -239,6 +245,67 @@ async def test_a_server_that_is_wiped_and_comes_back_loses_nothing(server: NatsS
         server.start()
         await delivery
     assert shelf.values == values_of([batch_of(1), batch_of(2)])
+
+
+async def test_a_server_that_comes_back_without_what_it_had_is_sent_it_at_once(server: NatsServer) -> None:
+    async with writing(server.url, Shelf()):  # makes the stream
+        await asyncio.sleep(0.5)
+    shelf = Shelf()
+    async with carrying(server.url, resend_s=300.0, give_up_s=300.0) as carrier:
+        delivery = asyncio.create_task(asyncio.to_thread(carrier.deliver, [batch_of(1)]))
+        await asyncio.sleep(1.0)  # the server has it, and no writer is there
+        server.kill()
+        server.wipe()
+        server.start()
+        async with writing(server.url, shelf):
+            await asyncio.wait_for(delivery, 60)
+    assert shelf.values == values_of([batch_of(1)])
+
+
+async def test_a_server_that_stands_still_keeps_nobody_from_ending(server: NatsServer) -> None:
+    large = [batch_of(index, reads_count=2000, frame_bytes=4000) for index in range(4)]
+    async with asyncio.timeout(60), writing(server.url, Shelf()), carrying(server.url) as carrier:
+        await asyncio.to_thread(carrier.deliver, [batch_of(9)])
+        server.pause()
+        delivery = asyncio.create_task(asyncio.to_thread(carrier.deliver, large))
+        await asyncio.sleep(1.0)
+    with pytest.raises(CarrierFailed):
+        await delivery
+
+
+async def test_an_answer_that_comes_too_late_makes_nobody_deaf(server: NatsServer) -> None:
+    connection = await connect(parse_carrier(server.url), name="north")
+    server.pause()
+    with pytest.raises(FlushTimeoutError):
+        await connection.flush(1)
+    server.resume()
+    for _ in range(3):
+        await connection.flush(10)
+        assert connection._reading_task is not None
+        assert not connection._reading_task.done()
+    await connection.close()
+
+
+async def test_a_writer_takes_from_one_subscription_however_often_its_server_went(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Client] = []
+
+    async def note(*arguments: Any, **settings: Any) -> Client:
+        made.append(await connect(*arguments, **settings))
+        return made[-1]
+
+    monkeypatch.setattr(carry_writer, "connect", note)
+    shelf = Shelf()
+    async with writing(server.url, shelf), carrying(server.url) as carrier:
+        for index in range(4):
+            await asyncio.to_thread(carrier.deliver, [batch_of(index)])
+            server.kill()
+            server.wipe()
+            server.start()
+        await asyncio.to_thread(carrier.deliver, [batch_of(9)])
+        (connection,) = made
+        assert len(connection._subs) == 2, "one for answers, one for parcels"
 
 
 async def test_lost_confirmations_are_asked_for_again(server: NatsServer) -> None:

@@ -2,8 +2,8 @@
 
 `Carrier` is a `SinkPort`, so the drain deletes from the spool when `deliver` returns, and it returns only
 once a writer has confirmed every parcel by its checksum. That the carrier's server took a parcel proves
-nothing: it answers before its disk has it. What is not confirmed in time is sent again; writing twice
-changes nothing.
+nothing: it answers before its disk has it. What is not confirmed in time is sent again, and at once when the
+server comes back or takes parcels again; writing twice changes nothing.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from nats.errors import Error as NatsError
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.headend.carry_address import CarrierAddress
-from wattkeeper.headend.carry_link import check_name, connect, reads_subject, stored_subject
+from wattkeeper.headend.carry_link import check_name, close, connect, end, reads_subject, stored_subject
 from wattkeeper.headend.carry_parcel import REFUSED, Confirmation, Parcel, decode_confirmation, pack_parcels
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.store.api import RawBatch
@@ -72,15 +72,16 @@ class Carrier:
     async def start(self) -> None:
         """Begin to seek the server; returns at once."""
         self._loop = asyncio.get_running_loop()
+        self._back = self._loop.create_future()
         self._connection = asyncio.create_task(self._connect())
 
     async def close(self) -> None:
         """Let go; what was under way fails, to be carried another time."""
         self._is_closed = True
-        for task in self._deliveries:
-            task.cancel()
-        if not self._connection.cancel() and self._connection.exception() is None:
-            await self._connection.result().close()
+        await asyncio.gather(*(end(task) for task in self._deliveries))
+        await end(self._connection)
+        if not self._connection.cancelled() and self._connection.exception() is None:
+            await close(self._connection.result())
 
     def deliver(self, batches: Sequence[RawBatch]) -> None:
         """
@@ -107,13 +108,17 @@ class Carrier:
         task: asyncio.Task[Any] = asyncio.create_task(question)
         self._deliveries.add(task)
         try:
-            found: T = await asyncio.wait_for(task, self._give_up_s)
+            await asyncio.wait([task], timeout=self._give_up_s)
+            if not task.done():
+                await end(task)
+                raise TimeoutError
+            found: T = await task
             return found
         finally:
             self._deliveries.discard(task)
 
     async def _connect(self) -> Client:
-        connection = await connect(self._address, name=self._headend)
+        connection = await connect(self._address, name=self._headend, on_back=self._send_anew)
         await connection.subscribe(stored_subject(self._headend), cb=self._take_confirmation)
         return connection
 
@@ -146,9 +151,14 @@ class Carrier:
             try:
                 retry_s = _RETRY_S
                 while not future.done():
+                    back = self._back
                     is_taken = await self._publish(parcel)
-                    await asyncio.wait([future], timeout=self._resend_s if is_taken else retry_s)
-                    retry_s = _RETRY_S if is_taken else min(2 * retry_s, self._resend_s)
+                    if is_taken:
+                        back = self._back  # what came back meanwhile has it
+                    wait_s = self._resend_s if is_taken else retry_s
+                    await asyncio.wait([future, back], timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                    is_fresh = is_taken or back.done()
+                    retry_s = _RETRY_S if is_fresh else min(2 * retry_s, self._resend_s)
             finally:
                 del self._waiting[parcel.digest]
             return future.result()
@@ -166,10 +176,17 @@ class Carrier:
         self._note(is_taken=True)
         return True
 
+    def _send_anew(self) -> None:
+        """Wake whoever waits to send: the server may have lost what it had, and takes what it would not."""
+        self._back.set_result(None)
+        self._back = self._loop.create_future()
+
     def _note(self, *, is_taken: bool, reason: str = "") -> None:
         """Log when sending begins to fail, and when it works again."""
         if is_taken != self._is_sending:
             self._is_sending = is_taken
+            if is_taken:
+                self._send_anew()
             _log.warning("carry.sending" if is_taken else "carry.not-sent", reason=reason)
 
     async def _take_confirmation(self, message: Msg) -> None:

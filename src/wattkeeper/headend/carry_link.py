@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 from nats.aio.client import Client
@@ -19,6 +21,7 @@ _PENDING_BYTES = 16 * 1024 * 1024
 _RETRY_S = 0.5
 _PING_S = 10
 _FLUSH_WITHIN_S = 5.0
+_CANCEL_AGAIN_S = 0.2
 _log = structlog.get_logger(__name__)
 
 
@@ -48,13 +51,21 @@ def headend_of(subject: str) -> str:
     return subject.rpartition(".")[2]
 
 
-async def connect(address: CarrierAddress, *, name: str) -> Client:
+async def connect(
+    address: CarrierAddress, *, name: str, on_back: Callable[[], None] = lambda: None
+) -> Client:
     """
     Return a connection once there is one; it is sought again, without end, whenever it is lost.
 
-    Answers come to subjects of its own, ``_INBOX_<name>.…``, so that a server can keep others from them.
+    `on_back` is called each time it is there again. Answers come to subjects of its own,
+    ``_INBOX_<name>.…``, so that a server can keep others from them.
     """
     noted = Noted()
+
+    async def come_back() -> None:
+        await noted.forget()
+        on_back()
+
     while True:
         connection = _Client()
         try:
@@ -63,7 +74,7 @@ async def connect(address: CarrierAddress, *, name: str) -> Client:
                 name=f"wattkeeper {name}",
                 inbox_prefix=f"_INBOX_{name}",
                 error_cb=noted.note,
-                reconnected_cb=noted.forget,
+                reconnected_cb=come_back,
                 max_reconnect_attempts=-1,
                 ping_interval=_PING_S,  # a server that lost its power says nothing
                 reconnect_time_wait=_RETRY_S,  # type: ignore[arg-type]
@@ -79,12 +90,31 @@ async def connect(address: CarrierAddress, *, name: str) -> Client:
         return connection
 
 
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task until it ends: the library swallows a cancel that meets it while it sends."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
+
+
+async def close(connection: Client) -> None:
+    """Say goodbye; a server that takes nothing more is left without."""
+    closing = asyncio.create_task(connection.close())
+    await asyncio.wait([closing], timeout=_FLUSH_WITHIN_S)
+    await end(closing)
+
+
 class _Client(Client):
     """One that leaves a lost server at once, though that may never take what is on its way to it.
 
     The library waits for it: a quarter of an hour where the power is gone, for ever where only the program
-    stands still.
+    stands still. And it hears nothing more after an answer that came too late for who waited for it.
     """
+
+    async def _process_pong(self) -> None:
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.Future()
+        await super()._process_pong()
 
     async def _attempt_reconnect(self) -> None:
         if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:

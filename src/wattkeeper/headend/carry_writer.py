@@ -6,7 +6,6 @@ once more changes nothing. The carrier's stream may be lost with all it holds: h
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +24,9 @@ from wattkeeper.headend.carry_link import (
     DURABLE,
     READS_SUBJECTS,
     STREAM,
+    close,
     connect,
+    end,
     headend_of,
     stored_subject,
 )
@@ -67,9 +68,9 @@ class Writer:
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
+        await end(work)
+        if not work.cancelled():
+            work.result()
 
     async def _work_always(self) -> None:
         while True:
@@ -78,26 +79,33 @@ class Writer:
                 while not connection.is_closed:
                     await self._work(connection)
             finally:
-                await connection.close()
+                await close(connection)
 
     async def _work(self, connection: Client) -> None:
         """Take parcels until something fails; then wait a moment."""
         try:
             parcels = await _subscribe(connection.jetstream())
-            while True:
-                try:
-                    messages = await parcels.fetch(GROUP_COUNT, timeout=_FETCH_WITHIN_S)
-                except NatsTimeout:  # nothing came, or nobody is there to say so
-                    await parcels.consumer_info()
-                    messages = []
-                self._trouble = ""
-                await self._take(connection, messages)
+            try:
+                await self._take_all(connection, parcels)
+            finally:
+                await parcels.unsubscribe()
         except (NatsError, OSError, TimeoutError) as error:
             reason = f"{type(error).__name__}: {error}"[:200]
             if reason != self._trouble:
                 _log.warning("carry.unreachable", reason=reason)
             self._trouble = reason
             await asyncio.sleep(_RETRY_S)
+
+    async def _take_all(self, connection: Client, parcels: JetStreamContext.PullSubscription) -> None:
+        """Take parcels until something fails."""
+        while True:
+            try:
+                messages = await parcels.fetch(GROUP_COUNT, timeout=_FETCH_WITHIN_S)
+            except NatsTimeout:  # nothing came, or nobody is there to say so
+                await parcels.consumer_info()
+                messages = []
+            self._trouble = ""
+            await self._take(connection, messages)
 
     async def _take(self, connection: Client, messages: Sequence[Msg]) -> None:
         """Store a group of parcels in one insert, one by one where that is refused."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -48,6 +48,7 @@ class Drain:
         self._dice = random.Random()
         self._failures_count = 0
         self._refused_in_a_row_count = 0
+        self._tried_at = clock.now()
 
     def wake(self) -> None:
         """Say that there is something new."""
@@ -60,12 +61,13 @@ class Drain:
             if self._is_filling():
                 await asyncio.sleep(FILLING_PAUSE_REAL_S)
             is_drained = await self.drain()
-            until = FAR_FUTURE if is_drained else self._clock.now() + timedelta(seconds=self._wait_s())
+            until = FAR_FUTURE if is_drained else self._retry_at()
             await self._sleeper.sleep_until(until)
 
     async def drain(self) -> bool:
         """Deliver what waits; whether all of it is delivered."""
         while True:
+            self._tried_at = self._clock.now()
             try:
                 waiting = await asyncio.to_thread(self._spool.peek, GROUP_MAX_COUNT)
             except SpoolFailed as error:
@@ -147,10 +149,14 @@ class Drain:
         self._metrics.gauge("spool_bytes", self._spool.content_bytes)
         self._metrics.gauge("spool_batches", self._spool.batches_count)
 
-    def _wait_s(self) -> float:
-        return backoff_s(
+    def _retry_at(self) -> datetime:
+        """Return when to try again; a try that waited long itself has paid for its pause."""
+        pause_s = backoff_s(
             max(1, self._failures_count), least_s=_RETRY_MIN_S, most_s=_RETRY_MAX_S, dice=self._dice
         )
+        now = self._clock.now()
+        from_at = min(now, self._tried_at)  # a clock that was set back meanwhile makes no pause longer
+        return max(now + timedelta(seconds=_RETRY_MIN_S), from_at + timedelta(seconds=pause_s))
 
 
 def _decode_leading(waiting: Sequence[SpooledBatch]) -> list[RawBatch]:

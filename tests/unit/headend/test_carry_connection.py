@@ -48,8 +48,7 @@ async def test_a_connection_that_ended_as_it_was_made_is_sought_anew(monkeypatch
     await carrier.close()
 
 
-def large_batch() -> RawBatch:
-    """Return a batch of more than what lies between two sockets."""
+def batch_of(frame_bytes: int) -> RawBatch:
     numbers = np.arange(32, dtype=np.int64)
     dice = random.Random(1)
     return RawBatch(
@@ -62,7 +61,7 @@ def large_batch() -> RawBatch:
         flags=numbers * 0,
         source=numbers * 0 + 1,
         frame_index=numbers,
-        frames=tuple(RawFrame(1, 1, 1_700_000_000, dice.randbytes(500_000)) for _ in numbers),
+        frames=tuple(RawFrame(1, 1, 1_700_000_000, dice.randbytes(frame_bytes)) for _ in numbers),
     )
 
 
@@ -71,6 +70,7 @@ async def test_a_server_that_says_nothing_more_and_takes_nothing_more_is_left(
 ) -> None:
     """Its power is gone: what waits to be sent to it will never go, and the other one is not kept waiting."""
     monkeypatch.setattr(carry_link, "_PING_S", 0.2)
+    large = batch_of(500_000)  # more than what lies between two sockets
     greeted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,7 +87,7 @@ async def test_a_server_that_says_nothing_more_and_takes_nothing_more_is_left(
     url = f"nats://127.0.0.1:{listening.getsockname()[1]}"
     carrier = carry.Carrier(parse_carrier(url), "north", HeadendMetrics(), resend_s=0.2)
     await carrier.start()
-    delivery = asyncio.create_task(asyncio.to_thread(carrier.deliver, [large_batch()]))
+    delivery = asyncio.create_task(asyncio.to_thread(carrier.deliver, [large]))
     taken = [await asyncio.wait_for(greeted.get(), 60) for _ in range(2)]
     for writer in taken:
         writer.transport.abort()
@@ -95,3 +95,46 @@ async def test_a_server_that_says_nothing_more_and_takes_nothing_more_is_left(
     await carrier.close()
     with pytest.raises(carry.CarrierFailed):
         await delivery
+
+
+class Deaf(Connection):
+    """One that swallows the first cancel that meets it while it sends, as the library does."""
+
+    def __init__(self) -> None:
+        super().__init__(is_lost=False)
+        self.swallowed_count = 0
+
+    def jetstream(self, **_: object) -> "Deaf":
+        return self
+
+    async def publish(self, *_: object) -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            if self.swallowed_count:
+                raise
+            self.swallowed_count += 1
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+async def test_a_hand_over_ends_in_time_though_a_cancel_is_swallowed(
+    monkeypatch: pytest.MonkeyPatch, *, is_closed: bool
+) -> None:
+    connection = Deaf()
+
+    async def connect(*_: object, **__: object) -> Deaf:
+        return connection
+
+    monkeypatch.setattr(carry, "connect", connect)
+    address, give_up_s = parse_carrier("nats://127.0.0.1:1"), 3600.0 if is_closed else 0.5
+    carrier = carry.Carrier(address, "north", HeadendMetrics(), give_up_s=give_up_s)
+    await carrier.start()
+    delivery = asyncio.create_task(asyncio.to_thread(carrier.deliver, [batch_of(10)]))
+    if is_closed:
+        await asyncio.sleep(0.5)
+        await carrier.close()
+    with pytest.raises(carry.CarrierFailed) as caught:
+        await asyncio.wait_for(asyncio.shield(delivery), 30)
+    assert caught.value.code == ("carry.closed" if is_closed else "carry.unconfirmed")
+    assert connection.swallowed_count == 1
+    await carrier.close()
