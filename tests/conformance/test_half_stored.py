@@ -164,6 +164,24 @@ def test_what_merges_left_under_another_batch_stays(tmp_path: Path) -> None:
         assert held(store, "raw_read") == [2], "the first delivered it too"
 
 
+@pytest.mark.parametrize("batch_id", [2, 3])
+def test_what_was_half_there_before_is_healed_by_the_spool_or_the_meter(
+    tmp_path: Path, batch_id: int
+) -> None:
+    """Its receipt was stored just before all was copied, its reads just after: they are delivered again.
+
+    By the spool, which the backup holds as it was then, or anew from the meter's memory where a head-end
+    elsewhere has forgotten them meanwhile.
+    """
+    with made_store(tmp_path) as store:
+        store.insert_raw([whole(1), whole(2)])
+        leave(store, "raw_read", 2)
+        forget_half_stored(store, [], set())
+        assert faults(store) == {("verify.batch-short", 2)}, "nothing is hidden until then"
+        store.insert_raw([replace(whole(2), batch_id=batch_id)])
+        assert faults(store) == set()
+
+
 def test_many_batches_go_at_once(tmp_path: Path) -> None:
     with made_store(tmp_path) as store:
         came = range(HIGH, HIGH + 14_000)
