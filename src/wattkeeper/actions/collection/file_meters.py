@@ -14,6 +14,7 @@ from django.db import transaction
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.collection.interval_lengths import fit_length, usual_length_s
+from wattkeeper.actions.collection.phases import keep_phase
 from wattkeeper.actions.collection.shown_steps import NOTHING_SHOWN, learn_steps
 from wattkeeper.actions.collection.storable import storable, zone_of
 from wattkeeper.actions.records import keep, own
@@ -307,6 +308,7 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
         learn_steps(channel, block)
     elif learn_steps(channel, block):
         _derive_again(channel, now)
+    keep_phase(channel, block)
     step_milli = _step_milli(channel, block)
     _cover(meter, point, block, now, known)
     ensure_series(point, meter)

@@ -137,6 +137,7 @@ class Channel(models.Model):
 
     `shown_count`: how many counts its reads move by at least, of one that files made; null: by one. Where
     none of them told it is 0, or minus what each interval took that took any: one value tells no step.
+    `phase_code`: which phase (PhaseCodeKind) files said that it counts, 0 all of them; null: nothing said it.
     """
 
     tenant = models.ForeignKey(Tenant, models.PROTECT)
@@ -145,6 +146,7 @@ class Channel(models.Model):
     step_numerator = models.BigIntegerField()
     step_denominator = models.BigIntegerField()
     shown_count = models.BigIntegerField(null=True, blank=True)
+    phase_code = models.PositiveSmallIntegerField(null=True, blank=True)
     register_digits = models.PositiveSmallIntegerField(null=True, blank=True)
     is_profiled = models.BooleanField(default=False)
     has_reads = models.BooleanField(default=False)  # set with the first read; such a meter is never deleted
