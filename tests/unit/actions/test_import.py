@@ -582,6 +582,19 @@ def send_nem13(ours: People, services: Services, *advances: str) -> tuple[int, l
     return result.rows_count, [error.code for error in result.errors]
 
 
+def test_all_or_nothing_names_each_row_and_each_channel_that_is_wrong(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    """At once, as a dry run does: who mended the rows was told of the channels next time."""
+    rows = (row(2, 0, "x"), row(2, 1, "1"), row(2, 0, "1", channel="1-0:1.6.0"))
+    own = {"actor": ours.operator, "now": NOW, "services": services, "label": "a.csv"}
+    content = (HEAD + "".join(rows)).encode()
+    told = import_file(**own, content=content, is_whole=True)
+    assert (told.rows_count, told.errors) == (0, try_import(**own, content=content)[0].errors)
+    assert [error.code for error in told.errors] == ["formats.not-a-number", "imports.not-counted-now"]
+    assert not Meter.objects.exists()
+
+
 def test_the_reads_of_nem13_are_a_register(
     ours: People, services: Services, store: MemoryReadingStore
 ) -> None:

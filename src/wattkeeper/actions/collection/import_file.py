@@ -71,11 +71,9 @@ def import_file(
         raise WattkeeperError("store.not-running", is_permanent=False, folder=str(services.data_folder))
     options = options or CsvOptions()
     parsed = read_file(content, options)
-    if is_whole and parsed.errors:
-        return ImportResult(0, 0, tuple(parsed.errors))
     if is_whole:
         _, refused = _prepare(parsed.blocks, actor, now, services, label, site_id, options.zone, is_dry=True)
-        if refused:
+        if parsed.errors or refused:
             return ImportResult(0, 0, (*parsed.errors, *refused))
     targets, refused = _prepare(parsed.blocks, actor, now, services, label, site_id, options.zone)
     if is_whole and refused:  # something changed since
