@@ -26,7 +26,7 @@ def blocks_for(
     """Return what is stored of usage points from the first local day to the last, for a writer of a format.
 
     :raises WattkeeperError: ``registry.not-found``, ``registry.instant-naive``; ``exports.as-of-registers``:
-        of a read that was delivered again nobody knows since when, so an accumulation file has no past version
+        since when a read that came again was known nobody can say, so such a file has no past version
     """
     if form == "nem13":
         if as_of is not None:
