@@ -10,7 +10,8 @@ something else.
 
 Of a Green Button or IEC 61968-9 reading whose direction is neither forward nor reverse the channel is named
 by it (espi.py): both directions together, their difference, a quadrant. One phase is named by `of_phase`, a
-register of one rate by `of_rate`, what is no electricity by `of_commodity`.
+register of one rate by `of_rate`, what is no electricity by `of_commodity`, a maximum, a mean and the like by
+`of_statistic`.
 """
 
 import re
@@ -34,7 +35,9 @@ _ONE_PHASE = (
     "272",
 )  # A, B, C, S
 _ELECTRICITY = ("", "0", "1", "2")  # CommodityKind: none, electricity, electricity before the transformer
-_COMMODITY = re.compile(r".+-commodity-(\d+)(?:-phase-\d+)?(?: .+)?", re.ASCII)
+_COMMODITY = re.compile(r".+-commodity-(\d+)(?:-statistic-\d+)?(?:-phase-\d+)?(?: .+)?", re.ASCII)
+_TOTAL = ("", "0", "12", "26")  # DataQualifierKind: none, normal, a sum
+_STATISTIC = re.compile(r".+-statistic-(\d+)(?:-phase-\d+)?(?: .+)?", re.ASCII)
 _OTHER_MEDIUM = re.compile(
     r"0{0,2}(?:[4-9]|1[5-9])[-.]\d{1,3}[:.]\d{1,3}\.\d{1,3}\.\d{1,3}(?:[*&.]\d{1,3})?", re.ASCII
 )  # heat, cold, gas, water, oil, air
@@ -86,6 +89,18 @@ def commodity_of(channel: str) -> str:
     return found[1] if found else ""
 
 
+def of_statistic(channel: str, qualifier: str) -> str:
+    """Return what a maximum, a mean or the like is called (DataQualifierKind): a total needs no word."""
+    is_named = qualifier in _TOTAL or statistic_of(channel)
+    return channel if is_named else f"{channel}-statistic-{qualifier}"
+
+
+def statistic_of(channel: str) -> str:
+    """Return the qualifier that `of_statistic` named a channel by; "" for a total."""
+    found = _STATISTIC.fullmatch(channel)
+    return found[1] if found else ""
+
+
 def is_electricity(channel: str) -> bool:
     """Whether nothing in a channel's name says that it is of gas, heat or water."""
     return not commodity_of(channel) and not _OTHER_MEDIUM.fullmatch(channel)
@@ -124,8 +139,10 @@ def is_part(channel: str, unit: str) -> bool:
 
 def is_counted_now(channel: str, *, is_register: bool) -> bool:
     """Whether a channel's OBIS code, where it is one, is of the energy of intervals, or of a register up to
-    now: neither that of one billing period nor up to the end of an earlier one.
+    now: neither that of one billing period nor up to the end of an earlier one; and it is no maximum or mean.
     """
+    if statistic_of(channel):
+        return False
     code = _OBIS.fullmatch(channel)
     kinds = _EVER if is_register else _INTEGRALS
     return code is None or (int(code["d"]) in kinds and (code["f"] or code["g"] or "") in _NOW)

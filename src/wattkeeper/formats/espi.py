@@ -18,8 +18,10 @@ from wattkeeper.formats.channels import (
     of_commodity,
     of_phase,
     of_rate,
+    of_statistic,
     phase_of,
     split_rate,
+    statistic_of,
 )
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.notes import pack_note
@@ -99,7 +101,7 @@ def default_type(channel: str, unit: str, interval_s: int) -> dict[str, str]:
     return {
         "accumulationBehaviour": "4" if interval_s else "3",
         "commodity": commodity_of(channel) or "1",
-        "dataQualifier": "12",
+        "dataQualifier": statistic_of(channel) or "12",
         "flowDirection": direction or ("19" if is_export(channel) else "1"),
         "kind": "12" if unit in ("Wh", "varh", "VAh") else "0",
         "timeAttribute": "0",
@@ -298,14 +300,15 @@ class _Feed:
         which commodity where it is no electricity, of which phase, and of which time of use a register.
         """
         own = path.partition("/MeterReading/")[2].split("/")[0]
-        commodity = kind.get("commodity", "") or self._served(path)
+        commodity, qualifier = kind.get("commodity", "") or self._served(path), kind.get("dataQualifier", "")
         if self._is_ours:
-            name = unquote(own.partition(":")[0]) or "import"
-            return of_commodity(name, commodity), meter_reading.title if meter_reading else ""
+            name = of_commodity(unquote(own.partition(":")[0]) or "import", commodity)
+            return of_statistic(name, qualifier), meter_reading.title if meter_reading else ""
         direction = kind.get("flowDirection") or "1"
         name = DIRECTIONS.get(direction, f"direction-{direction}")
         name = name if len(self._of["MeterReading"]) <= 1 else f"{name}-{unquote(own)}"
-        name = of_phase(of_commodity(name, commodity), kind.get("phase", ""))
+        name = of_statistic(of_commodity(name, commodity), qualifier)
+        name = of_phase(name, kind.get("phase", ""))
         return of_rate(name, kind.get("tou", "")) if is_register else name, ""
 
 

@@ -21,8 +21,10 @@ from wattkeeper.formats.channels import (
     of_commodity,
     of_phase,
     of_rate,
+    of_statistic,
     phase_of,
     split_rate,
+    statistic_of,
 )
 from wattkeeper.formats.espi import DIRECTIONS, REGISTER_BEHAVIOURS, UNITS
 from wattkeeper.formats.intervals import IntervalCollector
@@ -46,7 +48,7 @@ OWN_DETAILS = ("iec.type", "iec.quality")
 CHANNEL_NAME_TYPE = "channel"
 DELTA, CUMULATIVE, SUMMATION = "4", "3", "9"
 TYPE_LENGTH = 18
-MEASURING_PERIOD, ACCUMULATION, DIRECTION, COMMODITY, KIND, TOU = 2, 3, 4, 5, 6, 11
+AGGREGATE, MEASURING_PERIOD, ACCUMULATION, DIRECTION, COMMODITY, KIND, TOU = 1, 2, 3, 4, 5, 6, 11
 PHASES, MULTIPLIER, UNIT = 14, 15, 16
 _WANTED = frozenset({"MeterReading", "IntervalBlocks", "IntervalReadings", "Readings"})
 _NO_QUALITY = "none"
@@ -133,6 +135,7 @@ def usual_type(channel: str, unit: str, interval_s: int) -> list[str]:
     named = next((code for code, name in DIRECTIONS.items() if name == channel.lower()), None)
     numbers[DIRECTION] = named or ("19" if is_export(channel) else "1")
     numbers[COMMODITY] = commodity_of(channel) or "1"
+    numbers[AGGREGATE] = statistic_of(channel) or "0"
     numbers[TOU], numbers[PHASES] = split_rate(channel)[1] or "0", phase_of(channel) or "0"
     numbers[KIND] = "12" if unit in ("Wh", "varh", "VAh") else "0"
     numbers[UNIT] = next(code for code, name in UNITS.items() if name == unit)
@@ -190,9 +193,10 @@ def _take(
         at_s, interval_s = _when(reading, 0 if is_register else kind.interval_s, is_register=is_register)
         numbers = kind.text.split(".")
         direction = DIRECTIONS.get(kind.direction, f"direction-{kind.direction}")
-        named = of_phase(of_commodity(direction, numbers[COMMODITY]), numbers[PHASES])
+        named = of_statistic(of_commodity(direction, numbers[COMMODITY]), numbers[AGGREGATE])
+        named = of_phase(named, numbers[PHASES])
         channel = whose.channel or (of_rate(named, numbers[TOU]) if is_register else named)
-        channel = of_commodity(channel, numbers[COMMODITY])
+        channel = of_statistic(of_commodity(channel, numbers[COMMODITY]), numbers[AGGREGATE])
         quality, note = _quality(reading)
         usual = usual_type(channel, kind.unit, interval_s)
         usual[MEASURING_PERIOD], usual[MULTIPLIER] = numbers[MEASURING_PERIOD], numbers[MULTIPLIER]

@@ -203,15 +203,47 @@ def test_gas_of_a_message_is_refused(
 
 
 def check_commodity(ours: People, services: Services, content: bytes, *, is_kept: bool) -> None:
+    check_kept(ours, services, content, [] if is_kept else ["imports.commodity-not-kept"])
+
+
+def check_kept(ours: People, services: Services, content: bytes, refused: list[str]) -> None:
+    """One reading of a file is kept or refused, and so it is through any other format."""
     check_round_trips(content)
     forms: tuple[Format, ...] = ("csv", "greenbutton", "iec61968", "xlsx")
     blocks = read_file(content, CsvOptions()).blocks
     written = (b"".join(write_file(form, blocks, LossList())) for form in forms)
     for each in (content, *written):
         told = import_file(actor=ours.operator, now=NOW, services=services, content=each, label="f")
-        assert [error.code for error in told.errors] == ([] if is_kept else ["imports.commodity-not-kept"])
-        assert told.rows_count == is_kept
-        assert Series.objects.count() == is_kept
+        assert [error.code for error in told.errors] == refused
+        assert told.rows_count == Series.objects.count() == (not refused)
+
+
+@pytest.mark.parametrize("qualifier", ["", "0", "12", "26", "2", "8", "9"])
+@pytest.mark.parametrize("form", ["espi", "iec61968"])
+def test_a_maximum_or_a_mean_is_no_energy(
+    ours: People, services: Services, form: str, qualifier: str
+) -> None:
+    if form == "espi":
+        kind = f"<dataQualifier>{qualifier}</dataQualifier><uom>72</uom>"
+        content = feed(reading(1_793_577_600), kind=kind)
+    else:
+        content = message(interval_reading(), kind=f"0.{qualifier or 0}.2.4.1.1.12.0.0.0.0.0.0.0.0.3.72.0")
+    refused = ["imports.not-counted-now"] if qualifier in ("2", "8", "9") else []
+    check_kept(ours, services, content, refused)
+
+
+def test_a_maximum_beside_the_total_and_one_phase_stands_in_nobodys_place(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    types = ("0.8.2.4.1.1.12.0.0.0.0.0.0.0.0.0.72.0", "0.0.2.4.1.1.12.0.0.0.0.0.0.0.128.3.72.0")
+    parts = [
+        f"<IntervalBlocks>{interval_reading()}<ReadingType ref='{kind}'/></IntervalBlocks>" for kind in types
+    ]
+    content = MESSAGE.format(inner="".join(parts), point=POINT).encode()
+    told = import_file(actor=ours.operator, now=NOW, services=services, content=content, label="f")
+    assert [error.code for error in told.errors] == ["imports.not-counted-now"]
+    (channel_id,) = Channel.objects.values_list("id", flat=True)
+    assert store.raw_reads(ours.tenant.id, [channel_id], 0, 2**40).value.tolist() == [1_250_000]
 
 
 def test_gas_and_electricity_of_one_message_are_told_apart(

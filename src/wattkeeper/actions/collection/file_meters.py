@@ -41,6 +41,7 @@ from wattkeeper.formats.channels import (
     is_part,
     phase_of,
     split_rate,
+    statistic_of,
 )
 from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.store.api import ReadingStore
@@ -252,7 +253,8 @@ def _without_phases(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock
 def _stream(block: IntervalBlock) -> tuple[object, ...]:
     """Return what tells the registers, or the intervals, of a meter that count one way from the others."""
     way = is_export(block.channel)
-    return block.usage_point, block.meter_serial, block.unit, way, bool(block.interval_s)
+    kind = bool(block.interval_s), statistic_of(block.channel)
+    return block.usage_point, block.meter_serial, block.unit, way, *kind
 
 
 def _files_site(actor: Actor, zone: str) -> Site:
