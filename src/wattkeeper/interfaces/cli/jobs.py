@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.shell import JsonOption, Shell, TenantOption, open_shell, print_one, print_rows
@@ -36,28 +36,25 @@ def show(job_id: int, tenant: TenantOption = "") -> None:
 def do_job(shell: Shell, job_id: int, title: str) -> "JobRow":
     """Do a queued job here with a progress bar, or watch the worker that took it first; return how it ended.
 
-    Interrupted here, it goes on in the worker.
+    What has to be tried again is tried here too, where no worker comes first. Interrupted here, it goes on in
+    the worker.
     """
     from wattkeeper.actions.jobs.run_job import run_job
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=None)
-        run_job(
-            services=shell.services,
-            job_id=job_id,
-            on_progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-        return _watch(shell, job_id, bar, task)
-
-
-def _watch(shell: Shell, job_id: int, bar: Progress, task: TaskID) -> "JobRow":
-    while True:
-        row = _get(shell, job_id)
-        bar.update(task, completed=row.done_count, total=row.total_count or None)
-        if not row.is_open:
-            return row
-        time.sleep(LOOK_PERIOD_S)
+        while True:
+            run_job(
+                services=shell.services,
+                job_id=job_id,
+                on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+            row = _get(shell, job_id)
+            bar.update(task, completed=row.done_count, total=row.total_count or None)
+            if not row.is_open:
+                return row
+            time.sleep(LOOK_PERIOD_S)
 
 
 def _get(shell: Shell, job_id: int) -> "JobRow":

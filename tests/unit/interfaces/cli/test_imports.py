@@ -1,5 +1,6 @@
 """`wattkeeper import` and `wattkeeper mapping`: tried, whole or in part, by saved mappings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,14 @@ from relational import People
 from shell_runner import refused, run
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.audit.models import AuditRecord
+from wattkeeper.data.collection import job_queue
 from wattkeeper.data.collection.models import ImportMapping, Job
 from wattkeeper.data.registry.models import Meter, UsagePoint
+from wattkeeper.interfaces.cli import jobs
 from wattkeeper.interfaces.cli.main import app
+from wattkeeper.store.api import RawBatch
 from wattkeeper.store.memory import MemoryReadingStore
+from wattkeeper.store.transport import StoreUnreachable
 
 HEAD = "usage_point,channel,starts_at,interval_s,value,unit,quality\n"
 GOOD = "P1,import,2026-11-01T00:00:00Z,3600,1.5,kWh,raw\nP1,import,2026-11-01T01:00:00Z,3600,2,kWh,raw\n"
@@ -70,6 +75,33 @@ def test_a_block_that_can_not_go_in_holds_a_whole_file_back(
     result = CliRunner().invoke(app, ["import", str(file)], catch_exceptions=False)
     assert "Intervals of 7000 seconds are not kept at P2" in result.stderr
     assert result.stdout.strip().endswith("rows 2, meters 1, errors 1")
+
+
+@pytest.mark.parametrize("failures_count", [1, job_queue.FAILURES_MAX_COUNT])
+def test_a_store_that_went_away_is_tried_again_without_a_worker(
+    ours: People,
+    tmp_path: Path,
+    store: MemoryReadingStore,
+    monkeypatch: pytest.MonkeyPatch,
+    failures_count: int,
+) -> None:
+    """Where no worker ran, the shell watched the job for ever."""
+    monkeypatch.setattr(job_queue, "RETRY_WAIT_S", 0)
+    monkeypatch.setattr(jobs, "LOOK_PERIOD_S", 0)
+    insert_raw, left = store.insert_raw, iter(range(failures_count))
+
+    def insert(batches: Sequence[RawBatch]) -> None:
+        if next(left, None) is not None:
+            raise StoreUnreachable("store.not-running", is_permanent=False, folder="x")
+        insert_raw(batches)
+
+    monkeypatch.setattr(store, "insert_raw", insert)
+    file = tmp_path / "a.csv"
+    file.write_text(HEAD + GOOD)
+    result = CliRunner().invoke(app, ["import", str(file)], catch_exceptions=False)
+    is_stored = failures_count == 1
+    assert store.counts(ours.tenant.id).raw_reads == 2 * is_stored
+    assert (result.exit_code, "store.not-running" in result.stderr) == (not is_stored, not is_stored)
 
 
 def test_negative_values_are_left_out(ours: People, tmp_path: Path, store: MemoryReadingStore) -> None:
