@@ -157,7 +157,8 @@ def widen_to_brackets(
     Each step goes to the day of the nearest read outside, and at least twice as far as the step before; it
     ends where there is no read further out. A gap that no read has ended yet reaches as far as anything
     stands in it; in the midst of a long one the span begins no later than what stands ends, and the intervals
-    are what `fold` returns. Beside a profile the registers alone say how far that is.
+    are what `fold` returns. Beside a profile the registers alone say how far that is, as far as there are
+    reads of them; beyond, the profile does.
     """
     registers, step_s = replace(facts, profiles=()), DAY_S
     while True:
@@ -175,6 +176,10 @@ def widen_to_brackets(
             if is_open_after
             else None
         )
+        if facts.profiles and ((is_open_before and before_s is None) or (is_open_after and after_s is None)):
+            beside = find_beside(ports, facts, span, advance_rule)
+            before_s = beside[0] if before_s is None and is_open_before else before_s
+            after_s = beside[1] if after_s is None and is_open_after else after_s
         if is_open_after and (after_s is None or after_s > now_s):
             standing_s = find_standing(ports, facts, span[1], now_s)
             after_s = int(standing_s[-1]) if len(standing_s) else None
@@ -190,6 +195,19 @@ def widen_to_brackets(
         if wider == span:
             return span, derive_span(ports, facts, span, advance_rule) if facts.profiles else derived
         span, step_s = wider, 2 * step_s
+
+
+def find_beside(
+    ports: Ports, facts: SeriesFacts, span: Span, advance_rule: AdvanceRule
+) -> tuple[int | None, int | None]:
+    """Return the nearest reads of a profile before and after a span whose ends lie in gaps of both."""
+    derived = derive_span(ports, facts, span, advance_rule)
+    channel_ids = [each.channel_id for each in facts.profiles]
+    is_open = derived.position_chain[[0, -1]] < 0
+    return (
+        ports.raw_reads.find_nearest(channel_ids, span[0], is_before=True) if is_open[0] else None,
+        ports.raw_reads.find_nearest(channel_ids, span[1], is_before=False) if is_open[1] else None,
+    )
 
 
 def _unread_changes(derived: Intervals) -> list[Span]:
@@ -218,7 +236,8 @@ def fold(
     next_s = reads.find_nearest(facts.channel_ids, span[1], is_before=False)
     if read_s is None or not is_far(read_s, span) or (next_s is not None and next_s <= now_s):
         return None
-    lasts_s = facts.interval_s if facts.kind is Kind.INTERVAL else 0  # the gap begins when its interval ends
+    is_of_interval = facts.kind is Kind.INTERVAL or bool(facts.profiles)
+    lasts_s = facts.interval_s if is_of_interval else 0  # the gap begins when its interval ends
     head_span = align((read_s - FAR_S, read_s + lasts_s + 1), facts, now_s)
     if head_span is None or not _is_plain(facts, head_span, span[1]):
         return None

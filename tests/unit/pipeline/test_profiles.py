@@ -98,6 +98,32 @@ def test_any_order_ends_in_the_same_values_and_findings(seed: int) -> None:
         assert other.recorded == plain.recorded
 
 
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("is_read_once", [False, True], ids=["never", "once"])
+def test_beside_registers_that_nobody_reads_each_window_reaches_the_profile(
+    seed: int, is_read_once: bool
+) -> None:
+    facts, rows, _ = make_world(seed)
+    reads = sorted(row for row in rows if row[0] == REGISTER)
+    rows = sorted(row for row in rows if row[0] == PROFILE) + reads[: int(is_read_once)]
+    now_s = start_of(facts.zone) + (DAYS + 30 + 40 * (seed % 2)) * DAY_S
+    whole, piecewise = (Street([facts], is_many=False) for _ in range(2))
+    for channel_id, row in rows:
+        whole.deliver(1, channel_id, [row])
+    whole.run(now_s)
+    pieces = [rows[first : first + 7] for first in range(0, len(rows), 7)]
+    Random(seed).shuffle(pieces)
+    for piece in pieces:
+        for channel_id, row in piece:
+            piecewise.deliver(1, channel_id, [row])
+        piecewise.run(now_s)
+    for street in (whole, piecewise):
+        street.mark(1, now_s - 2 * DAY_S, now_s)
+        street.run(now_s)
+    assert {value[1] for value in whole.current()[1].values()} >= {Provenance.ESTIMATED}
+    assert piecewise.current() == whole.current()
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_between_two_register_reads_the_intervals_are_their_advance(seed: int) -> None:
     facts, rows, truth = make_world(seed)
