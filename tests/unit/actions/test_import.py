@@ -133,7 +133,7 @@ def test_intervals_of_another_length_are_refused_not_mixed(
     assert send(ours, services, *other_way) == (0, 0, ["imports.interval-differs"])  # of the same meter
     assert store.counts(ours.tenant.id).raw_reads == 1
     assert send(ours, services, *[line.replace("P1", "P2") for line in quarters]) == (4, 1, [])
-    monkeypatch.setattr(file_meters, "fit_length", lambda *_, **__: None)  # the planted fault
+    monkeypatch.setattr(file_meters, "fit_length", lambda *_, **__: {})  # the planted fault
     assert send(ours, services, *quarters) == (4, 1, [])
 
 

@@ -20,6 +20,7 @@ from wattkeeper.bootstrap.measured import measured_by
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.queries import get_run_as_of
 from wattkeeper.data.registry.models import Meter, Series, Site, Tenant
+from wattkeeper.interfaces.reads.export import export_blocks
 from wattkeeper.pipeline import ports
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.memory import MemoryReadingStore
@@ -52,9 +53,9 @@ REGISTERS, HALVES = file_of(0), file_of(1800)
 LATER = file_of(3600, meter="M2", first_at=FIRST_AT + 5 * DAY)
 
 
-def bring(ours: People, services: Services, content: str) -> list[str]:
+def bring(ours: People, services: Services, content: str, *, now: datetime = NOW) -> list[str]:
     told = import_file(
-        actor=ours.operator, now=NOW, services=services, content=content.encode(), label="a.csv"
+        actor=ours.operator, now=now, services=services, content=content.encode(), label="a.csv"
     )
     return [error.code for error in told.errors]
 
@@ -139,12 +140,17 @@ def test_what_was_known_before_is_told_as_of_then(
     derive(ours, store)
     series_id, run_id = Series.objects.get().id, get_run_as_of(tenant_id=ours.tenant.id, at=NOW)
     before = store.measurements(ours.tenant.id, [series_id], *ALWAYS)
-    bring(ours, services, HALVES)
+    assert bring(ours, services, HALVES, now=NOW + DAY) == []
     derive(ours, store)
     assert len(store.measurements(ours.tenant.id, [series_id], *ALWAYS).run_id) != len(before.run_id)
     again = store.measurements(ours.tenant.id, [series_id], *ALWAYS, as_of_run_id=run_id)
     assert again.starts_at_s.tolist() == before.starts_at_s.tolist()
     assert again.value_milliwh.tolist() == before.value_milliwh.tolist()
+    given = {"tenant_id": ours.tenant.id, "codes": [], "first": FIRST_AT.date(), "last": FIRST_AT.date()}
+    (then,) = export_blocks(store, **given, as_of_run_id=run_id, as_of=NOW)
+    (now,) = export_blocks(store, **given)
+    assert (then.interval_s, len(then.starts_at_s)) == (900, 96)
+    assert (now.interval_s, len(now.starts_at_s)) == (1800, 48)
 
 
 def by_edit(ours: People, services: Services) -> None:

@@ -29,6 +29,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
 from wattkeeper.core.kernel.quality import Provenance, Source
 from wattkeeper.core.readings.usual_power import carried_w
+from wattkeeper.data.audit.former_lengths import FORMER_LENGTHS
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.installed import keep_told
 from wattkeeper.data.registry.models import Channel, Installation, Meter, Site, UsagePoint
@@ -125,6 +126,8 @@ def prepare_file_meters(
     if is_dry or not targets:
         raise Refused(targets, errors)
     entry.detail = {"label": label, "blocks": len(targets), "refused": len(errors)}
+    if known.former_s:
+        entry.detail[FORMER_LENGTHS] = known.former_s
     return targets, errors
 
 
@@ -280,11 +283,15 @@ def _ends_s(blocks: Sequence[IntervalBlock]) -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Until when meters are known of: by the file, and by the files before it; which points the file made."""
+    """Until when meters are known of: by the file, and by the files before it; which points the file made.
+
+    `former_s`: how long the intervals of series were that the file changed.
+    """
 
     ends_s: Mapping[str, int]
     stored_s: Mapping[int, int | None]
     made_ids: set[int] = field(default_factory=set)
+    former_s: dict[int, int] = field(default_factory=dict)
 
     def until_s(self, meter: Meter) -> int | None:
         """Return the instant; None of a meter that no file speaks for, or not only files."""
@@ -300,7 +307,7 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
     if point.id in known.made_ids:
         _let_carry(point, block)
     meter = _meter(block, point, site)
-    fit_length(block, point, meter, quantity=QUANTITY_OF_READING_TYPE.get(reading_type), now=now)
+    former_s = fit_length(block, point, meter, quantity=QUANTITY_OF_READING_TYPE.get(reading_type), now=now)
     channel = meter.channels.filter(reading_type=reading_type).first()
     if channel is None:
         spec = ChannelSpec(reading_type, STEP_KWH, None, is_profiled=bool(block.interval_s))
@@ -314,6 +321,7 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
     step_milli = _step_milli(channel, block)
     _cover(meter, point, block, now, known)
     ensure_series(point, meter)
+    known.former_s.update(former_s | known.former_s)
     return BlockTarget(block, meter.serial_number, channel.id, step_milli)
 
 

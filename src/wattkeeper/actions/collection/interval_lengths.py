@@ -28,10 +28,10 @@ def usual_length_s(point: UsagePoint) -> int:
 
 def fit_length(
     block: IntervalBlock, point: UsagePoint, meter: Meter, *, quantity: str | None, now: datetime
-) -> None:
+) -> dict[int, int]:
     """Let a usage point have intervals as long as a profile's, if no other profile told their length.
 
-    What was derived of registers alone is derived again.
+    What was derived of registers alone is derived again. Return how long those of each changed series were.
 
     :raises WattkeeperError: ``imports.interval-differs`` where a profile of the meter or of the same quantity
         told otherwise, of which each would be taken for one; or where an edit or a virtual meter rests on
@@ -39,7 +39,7 @@ def fit_length(
     """
     rows = list(Series.objects.filter(usage_point=point))
     if not block.interval_s or {meter.interval_s, *(row.interval_s for row in rows)} == {block.interval_s}:
-        return
+        return {}
     told = _told(point, meter)
     for meter_id, of, kept_s in told:
         if (meter_id == meter.id or of == quantity) and kept_s != block.interval_s:
@@ -49,6 +49,7 @@ def fit_length(
     wanted_s |= {row: block.interval_s for row in rows if row.quantity == quantity}
     changed_s = {row: length_s for row, length_s in wanted_s.items() if row.interval_s != length_s}
     _check_free(block, changed_s, point.tenant_id)
+    former_s = {row.id: row.interval_s for row in changed_s}
     for row, length_s in changed_s.items():
         row.interval_s = length_s
         row.save(update_fields=["interval_s"])
@@ -65,6 +66,7 @@ def fit_length(
             now=now,
             reason="import",
         )
+    return former_s
 
 
 def _at(point: UsagePoint, meter: Meter) -> QuerySet[Meter]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import local_midnight, to_seconds
+from wattkeeper.data.audit.former_lengths import former_lengths_s
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.registry.installed import told_otherwise
 from wattkeeper.data.registry.models import Installation, InstallationPast, Series
@@ -49,6 +50,7 @@ def export_blocks(
     for row in rows:
         by_zone[row.usage_point.site.time_zone].append(row)
     serials = _serials(tenant_id, sorted({row.usage_point_id for row in rows}), as_of)
+    former_s = former_lengths_s(tenant_id, as_of)
     found: dict[int, list[IntervalBlock]] = {}
     for zone_name, own in by_zone.items():
         zone = ZoneInfo(zone_name)
@@ -57,6 +59,7 @@ def export_blocks(
             tenant_id, [row.id for row in own], span[0], span[1], as_of_run_id=as_of_run_id
         )
         for row in own:
+            row.interval_s = former_s.get(row.id, row.interval_s)
             found[row.id] = _blocks(row, values, serials.get(row.usage_point_id, []))
     return [block for row in rows for block in found[row.id]]
 

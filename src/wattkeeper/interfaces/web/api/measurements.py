@@ -16,6 +16,7 @@ from wattkeeper.core.kernel.instants import from_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reading_types import READING_TYPES
 from wattkeeper.core.readings.told import flags_of_device
+from wattkeeper.data.audit.former_lengths import former_lengths_s
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.registry.meters import ChannelRow, get_meter
 from wattkeeper.formats.detect import Format
@@ -49,14 +50,15 @@ def list_values(
     rows = require_store(get_services()).measurements(
         actor.tenant_id, [series_id], from_s, to_s, as_of_run_id=run_id
     )
+    interval_s = former_lengths_s(actor.tenant_id, as_of).get(series_id, facts.interval_s)
     rules = rules_between(
-        actor.tenant_id, series_id, facts.interval_s, ZoneInfo(facts.time_zone), from_s, to_s, as_of
+        actor.tenant_id, series_id, interval_s, ZoneInfo(facts.time_zone), from_s, to_s, as_of
     )
     told = {
         "series_id": series_id,
         "usage_point_id": facts.usage_point_id,
         "quantity": facts.quantity,
-        "interval_s": facts.interval_s,
+        "interval_s": interval_s,
         "time_zone": facts.time_zone,
         "as_of_run_id": run_id,
         "values": _values(rows, rules),

@@ -8,6 +8,7 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
 from wattkeeper.core.kernel.instants import local_day, to_seconds
+from wattkeeper.data.audit.former_lengths import former_lengths_s
 from wattkeeper.data.registry.models import Series
 from wattkeeper.data.registry.quantities import unit_of
 from wattkeeper.interfaces.reads.intervals import (
@@ -57,7 +58,8 @@ def intervals(visit: Visit, series_id: int) -> HttpResponse:
         )
     )
     span = to_seconds(period.starts_at), to_seconds(ends_at)
-    rules = rules_between(visit.tenant_id, series_id, series.interval_s, zone, *span, as_of)
+    interval_s = former_lengths_s(visit.tenant_id, as_of).get(series_id, series.interval_s)
+    rules = rules_between(visit.tenant_id, series_id, interval_s, zone, *span, as_of)
     if is_export(visit):
         header = [
             _("Starts"),
