@@ -9,6 +9,7 @@ import pytest
 
 from relational import NOW, People, Street
 from vee_world import AT, FIRST, KWH, World
+from wattkeeper.actions.registry.change_multiplier import change_multiplier
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.decide_edit import approve_edit, reject_edit, set_edit_threshold, withdraw_edit
 from wattkeeper.actions.vee.edit_values import spread_evenly
@@ -116,6 +117,22 @@ def test_an_edit_of_a_measured_value_stands_when_the_same_comes_again(world: Wor
     world.run()
     world.deliver()
     assert world.at() == (31_000, Provenance.EDITED)
+
+
+def test_another_multiplier_measures_another_value_until_it_is_changed_back(
+    world: World, ours: People
+) -> None:
+    """An edit says primary energy: nobody knows whether it was meant under the new one. A person is asked."""
+    world.deliver()
+    world.edit(ours.operator, 31_000)
+    world.run()
+    told = Finding.objects.filter(rule="vee.edit-overtaken", state="OPEN")
+    for numerator, wanted in ((40, (1_200_000, Provenance.MEASURED)), (1, (31_000, Provenance.EDITED))):
+        point_id = world.series.usage_point_id
+        given = {"usage_point_id": point_id, "at": FIRST, "numerator": numerator}
+        change_multiplier(actor=ours.operator, now=NOW, **given)
+        world.run()
+        assert (world.at(), told.count()) == (wanted, int(numerator == 40))
 
 
 @pytest.mark.parametrize(
