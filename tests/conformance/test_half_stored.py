@@ -127,7 +127,7 @@ def test_a_batch_that_came_while_the_tables_were_copied_is_there_or_not(
             leave(store, table, batch_id)  # of an insert after its first step; and lost
         before = known_batches(store)
         copy(store, new, tmp_path)
-        came, _ = came_between(before, known_batches(store))
+        came, _ = came_between(store, before)
         assert {100, 101, 102} <= set(came)
         half_there = {code for code, batch_id in faults(new) - LOST}
         assert {"verify.batch-short", "verify.frames-missing"} <= half_there
@@ -193,10 +193,32 @@ def test_many_batches_go_at_once(tmp_path: Path) -> None:
         assert held(store, "raw_frame") == [1]
 
 
-def test_a_batch_that_is_told_of_twice_did_not_come_between() -> None:
-    before, after = (
-        pa.table({"batch_id": ids, "received_at_s": received_at_s})
-        for ids, received_at_s in (([1, 1, 2], [50, 50, 60]), ([9, 1, 2, 8, 9], [70, 50, 60, 40, 70]))
-    )
-    assert came_between(before, after) == ([8, 9], 40)
-    assert came_between(after, before) == ([], None)
+class Counted(HttpReadingStore):
+    """A store that notes how many rows the largest answer had."""
+
+    rows_max_count = 0
+
+    def select(self, query: str) -> pa.Table:
+        found = super().select(query)
+        self.rows_max_count = max(self.rows_max_count, found.num_rows)
+        return found
+
+
+def test_what_came_is_found_by_months_of_receipts(tmp_path: Path) -> None:
+    """Never are all receipts of years in memory; one that is told of twice did not come between."""
+    with made_store(tmp_path) as running:
+        store = Counted.__new__(Counted)
+        store._transport = running._transport
+        assert came_between(store, known_batches(store)) == ([], None)
+        for month in range(6):
+            store.insert_raw([_at(10 * month + i, NOW_S - month * 31 * 86_400) for i in range(4)])
+        before = known_batches(store)
+        assert before.tolist() == [10 * month + i for month in range(6) for i in range(4)]
+        late = replace(of_two_months(71), received_at_s=NOW_S - 500)
+        store.insert_raw([_at(0, NOW_S), of_two_months(72), late])
+        assert came_between(store, before) == ([71, 72], NOW_S - 500)
+        assert store.rows_max_count < len(before) / 2
+
+
+def _at(batch_id: int, measured_at_s: int) -> RawBatch:
+    return _came([(1, measured_at_s, batch_id)], batch_id)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from wattkeeper.store import archive
+from wattkeeper.store.api import Int64s
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.queries import integers
 from wattkeeper.store.verify_raw import IDS_COUNT, agree, find_half, read_batches
@@ -18,19 +20,40 @@ from wattkeeper.store.verify_raw import IDS_COUNT, agree, find_half, read_batche
 _TABLES = ("raw_read", "raw_frame", "raw_receipt")
 
 
-def known_batches(store: HttpReadingStore) -> pa.Table:
-    """Return `batch_id` and `received_at_s` of all receipts, as often as one was stored."""
+def known_batches(store: HttpReadingStore) -> Int64s:
+    """Return the batches of which a receipt is stored, rising; one of several months as often."""
+    months = [_told(store, month, "batch_id")["batch_id"].to_numpy() for month in _months(store)]
+    known = np.concatenate([np.empty(0, np.int64), *months])
+    known.sort()
+    return known
+
+
+def came_between(store: HttpReadingStore, before: Int64s) -> tuple[list[int], int | None]:
+    """Return the batches known only now, rising, and when the first was received: maybe days ago.
+
+    A month at a time: of all receipts of years only the ids of `before` are held.
+    """
+    came: set[int] = set()
+    oldest_s = None
+    for month in _months(store):
+        told = _told(store, month, "batch_id, toInt64(toUnixTimestamp(received_at)) AS received_at_s")
+        batch_ids, received_at_s = (told[name].to_numpy() for name in ("batch_id", "received_at_s"))
+        is_new = np.searchsorted(before, batch_ids) == np.searchsorted(before, batch_ids, "right")
+        if is_new.any():
+            came.update(batch_ids[is_new].tolist())
+            first_s = int(received_at_s[is_new].min())
+            oldest_s = first_s if oldest_s is None else min(oldest_s, first_s)
+    return sorted(came), oldest_s
+
+
+def _months(store: HttpReadingStore) -> list[int]:
+    return archive.months_of(store, "raw_receipt")
+
+
+def _told(store: HttpReadingStore, month: int, columns: str) -> pa.Table:
     return store.select(
-        "SELECT batch_id, toInt64(toUnixTimestamp(received_at)) AS received_at_s FROM raw_receipt"
-        " FORMAT ArrowStream"
+        f"SELECT DISTINCT {columns} FROM raw_receipt WHERE toYYYYMM(first_at) = {month} FORMAT ArrowStream"
     )
-
-
-def came_between(before: pa.Table, after: pa.Table) -> tuple[list[int], int | None]:
-    """Return the batches known only later, rising, and when the first was received: maybe days ago."""
-    is_new = ~np.isin(after["batch_id"].to_numpy(), before["batch_id"].to_numpy())
-    batch_ids, received_at_s = (after[name].to_numpy()[is_new] for name in ("batch_id", "received_at_s"))
-    return np.unique(batch_ids).tolist(), int(received_at_s.min()) if is_new.any() else None
 
 
 def forget_half_stored(store: HttpReadingStore, came: Sequence[int], archived: Set[int]) -> None:

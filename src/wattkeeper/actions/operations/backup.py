@@ -120,7 +120,7 @@ def _write(
         if has_keys:
             for found in sorted(path for pattern in KEY_FILES for path in data_folder.glob(pattern)):
                 tar.add(found, f"keys/{found.relative_to(data_folder)}")
-        came, received_since_s = came_between(before, known_batches(store))
+        came, received_since_s = came_between(store, before)
         manifest = {
             "format_version": FORMAT_VERSION,
             "backed_up_at": now.isoformat(),
