@@ -55,9 +55,7 @@ class DataMany:
 
     def read_raw(self, channel_id: Int64s, from_s: int, to_s: int) -> ManyReads:
         """Return the reads of the channels in a span."""
-        found = standing_reads(
-            self._store, self._tenant_id, channel_id.tolist(), from_s, to_s, has_origins=False
-        )
+        found = standing_reads(self._store, self._tenant_id, channel_id, from_s, to_s, has_origins=False)
         return ManyReads(
             found.channel_id,
             found.measured_at_s,
@@ -68,18 +66,18 @@ class DataMany:
 
     def find_nearest(self, channel_id: Int64s, at_s: int, *, is_before: bool) -> tuple[Int64s, Int64s]:
         """Return channels and the instants of their nearest reads."""
-        found = nearest_standing(self._store, self._tenant_id, channel_id.tolist(), at_s, before=is_before)
+        found = nearest_standing(self._store, self._tenant_id, channel_id, at_s, before=is_before)
         return found.channel_id, found.measured_at_s
 
     def read_measurements(self, series_id: Int64s, from_s: int, to_s: int) -> MeasurementRows:
         """Return the current values of a span."""
-        return current_rows(self._store, self._tenant_id, series_id.tolist(), from_s, to_s)
+        return current_rows(self._store, self._tenant_id, series_id, from_s, to_s)
 
     def find_methods(
         self, series_id: Int64s, from_s: int, to_s: int, methods: Sequence[int]
     ) -> MeasurementRows:
         """Return the current values of a span that were made by some methods."""
-        ids = self._store.series_with_methods(self._tenant_id, series_id.tolist(), from_s, to_s, methods)
+        ids = self._store.series_with_methods(self._tenant_id, series_id, from_s, to_s, methods)
         if not len(ids):
             return MeasurementRows.concatenate([])
         rows = self.read_measurements(ids, from_s, to_s)

@@ -20,13 +20,13 @@ class StoreRollUps:
 
     def read(self, series_id: Int64s, days: Sequence[tuple[int, int]], months_s: Sequence[int]) -> RollUpRows:
         """Return the current days that start in the spans, and the months that start at `months_s`."""
-        return self._store.roll_ups(self._tenant_id, series_id.tolist(), days, months_s)
+        return self._store.roll_ups(self._tenant_id, series_id, days, months_s)
 
     def sum_days(
         self, series_id: Int64s, bounds_s: Sequence[int], without: Sequence[tuple[int, int]]
     ) -> RollUpRows:
         """Return sums of current days between consecutive bounds, those of spans left out."""
-        return self._store.sum_days(self._tenant_id, series_id.tolist(), bounds_s, without)
+        return self._store.sum_days(self._tenant_id, series_id, bounds_s, without)
 
     def append(self, run_id: int, rows: RollUpRows) -> None:
         """Append the roll-ups of a run, which is known from then on."""

@@ -23,7 +23,7 @@ from wattkeeper.data.registry.facts import SeriesFacts as StoredFacts
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.vee.queries import edits_in_force
 from wattkeeper.pipeline.ports import MeasurementRows, SeriesFacts
-from wattkeeper.store.api import Measurements, RawReads, ReadingStore
+from wattkeeper.store.api import Ids, Measurements, RawReads, ReadingStore
 from wattkeeper.store.run_mixes import values_mix
 from wattkeeper.store.standing import nearest_standing, standing_reads
 
@@ -127,7 +127,7 @@ def _by_channel(reads: RawReads) -> dict[int, ReadColumns]:
 
 
 def current_rows(
-    store: ReadingStore, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int
+    store: ReadingStore, tenant_id: int, series_ids: Ids, from_s: int, to_s: int
 ) -> MeasurementRows:
     """Return the current values of a span."""
     found = store.measurements(tenant_id, series_ids, from_s, to_s)

@@ -19,6 +19,7 @@ from wattkeeper.core.kernel.instants import Span, merge_spans, to_seconds
 from wattkeeper.core.kernel.quality import Method, Provenance
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.kernel.rising import rising
 from wattkeeper.core.readings.advance import AdvanceRule, register_advance
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.readings.rollups import SpanDays, find_days
@@ -249,7 +250,7 @@ def _derive_slice(
     virtual: VirtualSet,
 ) -> None:
     groups: list[DerivedGroup] = []
-    rest = np.unique(windows.series_id)
+    rest = rising(windows.series_id)
     if many is not None:
         groups, rest = _derive_many(many, windows, now_s, rules, ports.hints)
     results: list[_Result] = []

@@ -154,9 +154,8 @@ def _differing(new: RollUpRows, stored: RollUpRows, series_id: Int64s) -> RollUp
 
 def _gone(new: RollUpRows, stored: RollUpRows, series_id: Int64s) -> RollUpRows:
     """Return stored days that begin where none begins any more, counting nothing now."""
-    is_stale = (stored.grain == DAY) & (_counted(stored) > 0)
-    is_stale &= ~np.isin(_keys(stored, series_id), _keys(new, series_id))
-    stale = stored.take(is_stale)
+    stale = stored.take((stored.grain == DAY) & (_counted(stored) > 0))
+    stale = stale.take(~np.isin(_keys(stale, series_id), _keys(new, series_id))) if len(stale) else stale
     nothing = np.zeros(len(stale), dtype=np.int64)
     kept = [stale.grain, stale.series_id, stale.starts_at_s, stale.expected_count]
     return RollUpRows(*kept, *([nothing] * (len(FIGURES) + 1)))

@@ -16,6 +16,7 @@ from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.core.readings.rollups import Peaks, RollUpRows
 
 Int64s = NDArray[np.int64]
+Ids = Sequence[int] | Int64s
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,10 @@ class RawReads:
     source: Int64s
     batch_id: Int64s
     frame_index: Int64s
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "RawReads":
+        """Return the reads of a mask or at some places."""
+        return RawReads(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +123,7 @@ class ReadingStore(Protocol):
     def raw_reads(
         self,
         tenant_id: int,
-        channel_ids: Sequence[int],
+        channel_ids: Ids,
         from_s: int,
         to_s: int,
         *,
@@ -131,7 +136,7 @@ class ReadingStore(Protocol):
         ...
 
     def nearest_reads(
-        self, tenant_id: int, channel_ids: Sequence[int], at_s: int, *, before: bool, sources: Sequence[int]
+        self, tenant_id: int, channel_ids: Ids, at_s: int, *, before: bool, sources: Sequence[int]
     ) -> RawReads:
         """Return, per channel, the newest read strictly before `at_s` (or the oldest at or after it).
 
@@ -142,7 +147,7 @@ class ReadingStore(Protocol):
     def measurements(
         self,
         tenant_id: int,
-        series_ids: Sequence[int],
+        series_ids: Ids,
         from_s: int,
         to_s: int,
         *,
@@ -155,19 +160,17 @@ class ReadingStore(Protocol):
         ...
 
     def series_with_methods(
-        self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, methods: Sequence[int]
+        self, tenant_id: int, series_ids: Ids, from_s: int, to_s: int, methods: Sequence[int]
     ) -> Int64s:
         """Return the series, rising, that any run, superseded or not, gave a value of one of `methods`."""
         ...
 
-    def daily_energy(
-        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]
-    ) -> dict[int, list[int]]:
+    def daily_energy(self, tenant_id: int, series_ids: Ids, bounds_s: Sequence[int]) -> dict[int, list[int]]:
         """Return, per series, the sum of current values (milliwatt-hours) between consecutive `bounds_s`."""
         ...
 
     def peaks(
-        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int], provenances: Sequence[int]
+        self, tenant_id: int, series_ids: Ids, bounds_s: Sequence[int], provenances: Sequence[int]
     ) -> Peaks:
         """Return, per series, the highest current value of some provenances between consecutive bounds.
 
@@ -183,14 +186,14 @@ class ReadingStore(Protocol):
         """Append the determinants of one run durably."""
         ...
 
-    def rate_days(self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> RateDayRows:
+    def rate_days(self, tenant_id: int, series_ids: Ids, from_s: int, to_s: int) -> RateDayRows:
         """Return the determinants of days that start in the span: those of the highest run, in order."""
         ...
 
     def roll_ups(
         self,
         tenant_id: int,
-        series_ids: Sequence[int],
+        series_ids: Ids,
         days: Sequence[tuple[int, int]],
         months_s: Sequence[int] = (),
         *,
@@ -205,7 +208,7 @@ class ReadingStore(Protocol):
     def sum_days(
         self,
         tenant_id: int,
-        series_ids: Sequence[int],
+        series_ids: Ids,
         bounds_s: Sequence[int],
         without: Sequence[tuple[int, int]] = (),
     ) -> RollUpRows:
@@ -220,7 +223,7 @@ class ReadingStore(Protocol):
         ...
 
     def stamps_held(
-        self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, *, sources: Sequence[int]
+        self, tenant_id: int, channel_ids: Ids, from_s: int, to_s: int, *, sources: Sequence[int]
     ) -> dict[int, Int64s]:
         """Return, per channel, the instants held from these sources: what a backfill need not ask for."""
         ...

@@ -10,20 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.quality import NO_INTERVAL
-from wattkeeper.store.api import NO_ORIGIN, Int64s, Measurements, RawReads
+from wattkeeper.store.api import NO_ORIGIN, Ids, Int64s, Measurements, RawReads
 from wattkeeper.store.columns import MEASURED, READS, column_of
 from wattkeeper.store.native import Columns
-from wattkeeper.store.queries import between, integers
+from wattkeeper.store.queries import SPARSE_MAX, among, between, integers
 
 PLAIN = " SETTINGS max_block_size = 65536, preferred_block_size_bytes = 0 FORMAT Native"
 _FEW_COUNT = 16
-_SPARSE_MAX = 2  # so many times as many ids in a range as were asked for are read along
 _REST_OF_KEY = ("channel_id", "source", "value", "flags")  # beside the instant, which tells most apart
 
 
-def read_query(
-    tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, *, has_origins: bool
-) -> str:
+def read_query(tenant_id: int, channel_ids: Ids, from_s: int, to_s: int, *, has_origins: bool) -> str:
     """Stored reads with from_s <= measured_at < to_s in order of their key; re-deliveries still among them.
 
     Reads of channels that were not asked for may be among them too.
@@ -39,7 +36,7 @@ def read_query(
 
 def measured_query(
     tenant_id: int,
-    series_ids: Sequence[int],
+    series_ids: Ids,
     from_s: int,
     to_s: int,
     as_of_run_id: int | None,
@@ -60,9 +57,7 @@ def measured_query(
     )
 
 
-def method_query(
-    tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, methods: Sequence[int]
-) -> str:
+def method_query(tenant_id: int, series_ids: Ids, from_s: int, to_s: int, methods: Sequence[int]) -> str:
     """Series that any run gave a value of one of `methods` in the span."""
     return (
         f"SELECT DISTINCT series_id FROM measurement WHERE tenant_id = {int(tenant_id)}"
@@ -71,7 +66,7 @@ def method_query(
     )
 
 
-def distinct_reads(blocks: Sequence[Columns], channel_ids: Sequence[int]) -> RawReads:
+def distinct_reads(blocks: Sequence[Columns], channel_ids: Ids) -> RawReads:
     """Return the reads of the channels, each once, from answers to `read_query`."""
     told = set(READS).intersection(*blocks)
     columns = {name: column_of(blocks, name) for name in told}
@@ -89,7 +84,7 @@ def distinct_reads(blocks: Sequence[Columns], channel_ids: Sequence[int]) -> Raw
     return RawReads(**{name: column[is_kept] for name, column in columns.items()})
 
 
-def newest_measured(blocks: Sequence[Columns], series_ids: Sequence[int]) -> Measurements:
+def newest_measured(blocks: Sequence[Columns], series_ids: Ids) -> Measurements:
     """Return the value of the highest run for each series and start, from answers to `measured_query`.
 
     Answers are ordered unless the series are few (`are_few`).
@@ -108,17 +103,17 @@ def newest_measured(blocks: Sequence[Columns], series_ids: Sequence[int]) -> Mea
     return Measurements(**{name: column[is_kept] for name, column in columns.items()})
 
 
-def are_few(ids: Sequence[int]) -> bool:
+def are_few(ids: Ids) -> bool:
     """Whether what is stored of so many series is sorted sooner here than by the engine."""
     return len(ids) <= _FEW_COUNT
 
 
-def is_asked(found: Int64s, ids: Sequence[int]) -> NDArray[np.bool_]:
+def is_asked(found: Int64s, ids: Ids) -> NDArray[np.bool_]:
     """Which of the ids found were asked for, shape (found,)."""
     if not len(found):
         return np.zeros(0, dtype=np.bool_)
     least, most = int(found.min()), int(found.max())
-    if most - least > _SPARSE_MAX * (len(ids) + len(found)):
+    if most - least > SPARSE_MAX * (len(ids) + len(found)):
         return np.isin(found, ids)
     wanted = np.zeros(most - least + 1, dtype=np.bool_)
     rising = np.asarray(ids, dtype=np.int64)
@@ -127,15 +122,3 @@ def is_asked(found: Int64s, ids: Sequence[int]) -> NDArray[np.bool_]:
         return np.ones(len(found), dtype=np.bool_)
     result: NDArray[np.bool_] = wanted[found - least]
     return result
-
-
-def among(column: str, ids: Sequence[int]) -> str:
-    if not len(ids):
-        return "0"
-    least, most = min(ids), max(ids)
-    if least == most:
-        return f"{column} = {int(least)}"
-    inside = f"{column} BETWEEN {int(least)} AND {int(most)}"
-    if most - least < _SPARSE_MAX * len(ids):
-        return inside
-    return f"{inside} AND {column} IN {integers(ids)}"

@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from wattkeeper.core.billing.determinants import RateDayRows
+from wattkeeper.core.kernel.rising import rising
 from wattkeeper.core.readings.rollups import Peaks, RollUpRows
 from wattkeeper.store import bulk, queries, rate_days, rollup_queries
 from wattkeeper.store.api import (
+    Ids,
     Int64s,
     LatestRead,
     Measurements,
@@ -126,21 +128,24 @@ class HttpReadingStore:
     def raw_reads(
         self,
         tenant_id: int,
-        channel_ids: Sequence[int],
+        channel_ids: Ids,
         from_s: int,
         to_s: int,
         *,
         has_origins: bool = True,
     ) -> RawReads:
         """Return the distinct reads with from_s <= measured_at_s < to_s."""
-        slices = _slices(channel_ids)
+        asked = rising(channel_ids)
         blocks = self._blocks(
-            *(bulk.read_query(tenant_id, ids, from_s, to_s, has_origins=has_origins) for ids in slices)
+            *(
+                bulk.read_query(tenant_id, ids, from_s, to_s, has_origins=has_origins)
+                for ids in _slices(asked)
+            )
         )
-        return bulk.distinct_reads(blocks, list(chain.from_iterable(slices)))
+        return bulk.distinct_reads(blocks, asked)
 
     def nearest_reads(
-        self, tenant_id: int, channel_ids: Sequence[int], at_s: int, *, before: bool, sources: Sequence[int]
+        self, tenant_id: int, channel_ids: Ids, at_s: int, *, before: bool, sources: Sequence[int]
     ) -> RawReads:
         """Return, per channel, the newest read strictly before `at_s` (or the oldest at or after it)."""
         if before:
@@ -160,26 +165,25 @@ class HttpReadingStore:
     def measurements(
         self,
         tenant_id: int,
-        series_ids: Sequence[int],
+        series_ids: Ids,
         from_s: int,
         to_s: int,
         *,
         as_of_run_id: int | None = None,
     ) -> Measurements:
         """Return the current values, or those as of a run, ordered by series and start."""
-        slices = _slices(series_ids)
-        asked = list(chain.from_iterable(slices))
+        asked = rising(series_ids)
         is_ordered = not bulk.are_few(asked)
         blocks = self._blocks(
             *(
                 bulk.measured_query(tenant_id, ids, from_s, to_s, as_of_run_id, is_ordered=is_ordered)
-                for ids in slices
+                for ids in _slices(asked)
             )
         )
         return bulk.newest_measured(blocks, asked)
 
     def series_with_methods(
-        self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, methods: Sequence[int]
+        self, tenant_id: int, series_ids: Ids, from_s: int, to_s: int, methods: Sequence[int]
     ) -> Int64s:
         """Return the series, rising, that any run gave a value of one of `methods` in the span."""
         blocks = self._blocks(
@@ -188,9 +192,7 @@ class HttpReadingStore:
         found = np.unique(column_of(blocks, "series_id"))
         return found[np.isin(found, series_ids)]
 
-    def daily_energy(
-        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]
-    ) -> dict[int, list[int]]:
+    def daily_energy(self, tenant_id: int, series_ids: Ids, bounds_s: Sequence[int]) -> dict[int, list[int]]:
         """Return, per series, the sums of current values (milliwatt-hours) between consecutive bounds."""
         sums = {int(series_id): [0] * (len(bounds_s) - 1) for series_id in series_ids}
         if len(bounds_s) < 2:
@@ -202,7 +204,7 @@ class HttpReadingStore:
         return sums
 
     def peaks(
-        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int], provenances: Sequence[int]
+        self, tenant_id: int, series_ids: Ids, bounds_s: Sequence[int], provenances: Sequence[int]
     ) -> Peaks:
         """Return, per series, the highest current value of some provenances between consecutive bounds."""
         slices = _slices(series_ids, _SEARCHED_COUNT)
@@ -219,32 +221,34 @@ class HttpReadingStore:
         if len(rows):
             self._append("rate_day", rate_days.rate_day_columns(tenant_id, run_id, rows))
 
-    def rate_days(self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> RateDayRows:
+    def rate_days(self, tenant_id: int, series_ids: Ids, from_s: int, to_s: int) -> RateDayRows:
         """Return the current determinants of days that start in the span, in order of their key."""
-        slices = _slices(series_ids)
-        blocks = self._blocks(*(rate_days.rate_day_query(tenant_id, ids, from_s, to_s) for ids in slices))
-        return rate_days.newest_rate_days(blocks, list(chain.from_iterable(slices)))
+        asked = rising(series_ids)
+        blocks = self._blocks(
+            *(rate_days.rate_day_query(tenant_id, ids, from_s, to_s) for ids in _slices(asked))
+        )
+        return rate_days.newest_rate_days(blocks, asked)
 
     def roll_ups(
         self,
         tenant_id: int,
-        series_ids: Sequence[int],
+        series_ids: Ids,
         days: Sequence[Window],
         months_s: Sequence[int] = (),
         *,
         as_of_run_id: int | None = None,
     ) -> RollUpRows:
         """Return days that start in half-open spans and months that start at `months_s`."""
-        slices = _slices(series_ids)
+        asked = rising(series_ids)
         blocks = self._blocks(
-            *(rollup_queries.read(tenant_id, ids, days, months_s, as_of_run_id) for ids in slices)
+            *(rollup_queries.read(tenant_id, ids, days, months_s, as_of_run_id) for ids in _slices(asked))
         )
-        return rollup_queries.only(rollup_queries.rows_of(blocks), list(chain.from_iterable(slices)))
+        return rollup_queries.only(rollup_queries.rows_of(blocks), asked)
 
     def sum_days(
         self,
         tenant_id: int,
-        series_ids: Sequence[int],
+        series_ids: Ids,
         bounds_s: Sequence[int],
         without: Sequence[Window] = (),
     ) -> RollUpRows:
@@ -270,14 +274,14 @@ class HttpReadingStore:
         return {row[0]: LatestRead(*row) for row in rows}
 
     def stamps_held(
-        self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, *, sources: Sequence[int]
+        self, tenant_id: int, channel_ids: Ids, from_s: int, to_s: int, *, sources: Sequence[int]
     ) -> dict[int, Int64s]:
         """Return, per channel, the instants held from these sources."""
         blocks = self._blocks(
             *(queries.stamps_held(tenant_id, ids, from_s, to_s, sources) for ids in _slices(channel_ids))
         )
         channels, stamps = column_of(blocks, "channel_id"), column_of(blocks, "measured_at_s")
-        ids = np.array(channel_ids, np.int64)
+        ids = np.asarray(channel_ids, np.int64)
         starts, ends = (np.searchsorted(channels, ids, side=side) for side in ("left", "right"))
         return {int(id_): stamps[start:end] for id_, start, end in zip(ids, starts, ends, strict=True)}
 
@@ -325,23 +329,21 @@ class HttpReadingStore:
 
     def _nearest(
         self,
-        channel_ids: Sequence[int],
+        channel_ids: Ids,
         windows_: Iterable[Window],
-        query: Callable[[Sequence[int], Window], str],
+        query: Callable[[Ids, Window], str],
     ) -> RawReads:
         """Look for one read per channel, window after window; only missing channels are asked for again."""
-        missing = {int(channel_id) for channel_id in channel_ids}
-        blocks: list[Columns] = []
-        for window in windows_ if missing else ():
-            for ids in _slices(list(missing)):
-                answer = self._blocks(query(ids, window))
-                missing.difference_update(column_of(answer, "channel_id").tolist())
-                blocks += answer
-            if not missing:
+        missing = rising(channel_ids)
+        parts = [reads_of(())]
+        for window in windows_ if len(missing) else ():
+            found = reads_of(self._blocks(*(query(ids, window) for ids in _slices(missing))))
+            parts.append(found.take(bulk.is_asked(found.channel_id, missing)))
+            missing = missing[~np.isin(missing, found.channel_id)]
+            if not len(missing):
                 break
-        found = reads_of(blocks)
-        order = np.argsort(found.channel_id)
-        return RawReads(*(getattr(found, name)[order] for name in READS))
+        found = RawReads(*(np.concatenate([getattr(part, name) for part in parts]) for name in READS))
+        return found.take(np.argsort(found.channel_id))
 
     def _select(self, query: str, *, patience_s: float = PATIENCE_S) -> pa.Table:
         content = self._ask(query, patience_s=patience_s)
@@ -379,10 +381,10 @@ def _insert_path(table_name: str, column_names: Sequence[str], format_name: str)
     return f"/?{settings}&query={quote(statement)}"
 
 
-def _slices(ids: Sequence[int], count: int | None = None) -> list[list[int]]:
-    """The distinct ids in rising order, in lists short enough for a query."""
-    rising = np.unique(np.asarray(ids, np.int64)).tolist()
-    if not rising:
+def _slices(ids: Ids, count: int | None = None) -> list[Int64s]:
+    """The distinct ids in rising order, in parts short enough for a query."""
+    distinct = rising(ids)
+    if not len(distinct):
         return []
-    count = count or _IDS_BYTES // (len(str(rising[-1])) + len(", "))
-    return [rising[start : start + count] for start in range(0, len(rising), count)]
+    count = count or _IDS_BYTES // (len(str(distinct[-1])) + len(", "))
+    return [distinct[start : start + count] for start in range(0, len(distinct), count)]

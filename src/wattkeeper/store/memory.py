@@ -9,6 +9,7 @@ from wattkeeper.core.kernel.quality import NO_INTERVAL
 from wattkeeper.core.readings.rollups import DAY, MONTH, Peaks, RollUpRows
 from wattkeeper.store.api import (
     NO_ORIGIN,
+    Ids,
     Int64s,
     LatestRead,
     Measurements,
@@ -76,7 +77,7 @@ class MemoryReadingStore:
     def raw_reads(
         self,
         tenant_id: int,
-        channel_ids: Sequence[int],
+        channel_ids: Ids,
         from_s: int,
         to_s: int,
         *,
@@ -95,7 +96,7 @@ class MemoryReadingStore:
         return reads
 
     def nearest_reads(
-        self, tenant_id: int, channel_ids: Sequence[int], at_s: int, *, before: bool, sources: Sequence[int]
+        self, tenant_id: int, channel_ids: Ids, at_s: int, *, before: bool, sources: Sequence[int]
     ) -> RawReads:
         """Return, per channel, the newest read strictly before `at_s` (or the oldest at or after it)."""
         found = []
@@ -112,7 +113,7 @@ class MemoryReadingStore:
     def measurements(
         self,
         tenant_id: int,
-        series_ids: Sequence[int],
+        series_ids: Ids,
         from_s: int,
         to_s: int,
         *,
@@ -131,7 +132,7 @@ class MemoryReadingStore:
         return Measurements(*(np.ascontiguousarray(table[:, index]) for index in range(7)))
 
     def series_with_methods(
-        self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, methods: Sequence[int]
+        self, tenant_id: int, series_ids: Ids, from_s: int, to_s: int, methods: Sequence[int]
     ) -> Int64s:
         """Return the series, rising, that any run gave a value of one of `methods` in the span."""
         wanted = {int(series_id) for series_id in series_ids}
@@ -144,9 +145,7 @@ class MemoryReadingStore:
         }
         return np.array(sorted(found), np.int64)
 
-    def daily_energy(
-        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]
-    ) -> dict[int, list[int]]:
+    def daily_energy(self, tenant_id: int, series_ids: Ids, bounds_s: Sequence[int]) -> dict[int, list[int]]:
         """Return, per series, the sums of current values (milliwatt-hours) between consecutive bounds."""
         sums = {int(series_id): [0] * max(len(bounds_s) - 1, 0) for series_id in series_ids}
         if len(bounds_s) < 2:
@@ -158,7 +157,7 @@ class MemoryReadingStore:
         return sums
 
     def peaks(
-        self, tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int], provenances: Sequence[int]
+        self, tenant_id: int, series_ids: Ids, bounds_s: Sequence[int], provenances: Sequence[int]
     ) -> Peaks:
         """Return, per series, the highest current value of some provenances between consecutive bounds."""
         current = self.measurements(tenant_id, series_ids, bounds_s[0], bounds_s[-1])
@@ -185,7 +184,7 @@ class MemoryReadingStore:
         for key in zip(*(getattr(rows, name).tolist() for name in RateDayRows.__slots__), strict=True):
             own.setdefault(key[:4], {})[run_id] = key
 
-    def rate_days(self, tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> RateDayRows:
+    def rate_days(self, tenant_id: int, series_ids: Ids, from_s: int, to_s: int) -> RateDayRows:
         """Return the current determinants of days that start in the span."""
         wanted = {int(series_id) for series_id in series_ids}
         held = self._rate_days.get(tenant_id, {})
@@ -197,7 +196,7 @@ class MemoryReadingStore:
     def roll_ups(
         self,
         tenant_id: int,
-        series_ids: Sequence[int],
+        series_ids: Ids,
         days: Sequence[tuple[int, int]],
         months_s: Sequence[int] = (),
         *,
@@ -218,7 +217,7 @@ class MemoryReadingStore:
     def sum_days(
         self,
         tenant_id: int,
-        series_ids: Sequence[int],
+        series_ids: Ids,
         bounds_s: Sequence[int],
         without: Sequence[tuple[int, int]] = (),
     ) -> RollUpRows:
@@ -247,7 +246,7 @@ class MemoryReadingStore:
         return found
 
     def stamps_held(
-        self, tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, *, sources: Sequence[int]
+        self, tenant_id: int, channel_ids: Ids, from_s: int, to_s: int, *, sources: Sequence[int]
     ) -> dict[int, Int64s]:
         """Return, per channel, the instants held from these sources."""
         held = {}
@@ -289,7 +288,7 @@ def _roll_up_rows(rows: list[tuple[int, ...]]) -> RollUpRows:
     return RollUpRows(*(np.ascontiguousarray(column) for column in table.T))
 
 
-def _rising(ids: Sequence[int]) -> list[int]:
+def _rising(ids: Ids) -> list[int]:
     return sorted({int(id_) for id_ in ids})
 
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+from wattkeeper.store.api import Ids
+
 _READ_COLUMNS = (
     "channel_id, toInt64(toUnixTimestamp(measured_at)) AS measured_at_s, value, toInt64(flags) AS flags,"
     " toInt64(source) AS source, batch_id, toInt64(frame_index) AS frame_index"
 )
 _INSTANTS = 2**32
+SPARSE_MAX = 2  # so many times as many ids in a range as were asked for are read along
 MONTHS = "SELECT toYYYYMM(measured_at) AS month FROM raw_read GROUP BY month FORMAT Native"
 
 
@@ -20,9 +23,22 @@ def held_months(tenant_id: int) -> str:
     )
 
 
-def integers(values: Sequence[int]) -> str:
+def integers(values: Ids) -> str:
     """Return the list as ``(1, 2, 3)``; an empty one matches nothing."""
     return "(" + (", ".join(str(int(value)) for value in values) or "NULL") + ")"
+
+
+def among(column: str, ids: Ids) -> str:
+    """Return the condition that a column is one of the rising ids, or near them: a range where it may be."""
+    if not len(ids):
+        return "0"
+    least, most = int(ids[0]), int(ids[-1])
+    if least == most:
+        return f"{column} = {least}"
+    inside = f"{column} BETWEEN {least} AND {most}"
+    if most - least < SPARSE_MAX * len(ids):
+        return inside
+    return f"{inside} AND {column} IN {integers(ids)}"
 
 
 def between(column: str, from_s: int, to_s: int) -> str:
@@ -33,18 +49,21 @@ def between(column: str, from_s: int, to_s: int) -> str:
 
 def nearest_reads(
     tenant_id: int,
-    channel_ids: Sequence[int],
+    channel_ids: Ids,
     window: tuple[int, int],
     *,
     newest_first: bool,
     sources: Sequence[int] | None = None,
 ) -> str:
-    """Per channel the newest (or oldest) read of the half-open window; of any source where none is named."""
+    """Per channel the newest (or oldest) read of the half-open window; of any source where none is named.
+
+    Channels that were not asked for may be among them.
+    """
     order = "DESC" if newest_first else "ASC"
     of_sources = "" if sources is None else f" AND raw_read.source IN {integers(sources)}"
     return (
         f"SELECT {_READ_COLUMNS} FROM raw_read WHERE tenant_id = {int(tenant_id)}"
-        f" AND channel_id IN {integers(channel_ids)}{of_sources}"
+        f" AND {among('channel_id', channel_ids)}{of_sources}"
         f" AND {between('measured_at', *window)}"
         f" ORDER BY channel_id, measured_at {order}, raw_read.source DESC, value, raw_read.flags, batch_id"
         " LIMIT 1 BY channel_id FORMAT Native"
@@ -63,9 +82,7 @@ def newest_of_month(month: int) -> str:
     )
 
 
-def stamps_held(
-    tenant_id: int, channel_ids: Sequence[int], from_s: int, to_s: int, sources: Sequence[int]
-) -> str:
+def stamps_held(tenant_id: int, channel_ids: Ids, from_s: int, to_s: int, sources: Sequence[int]) -> str:
     """Distinct instants held per channel."""
     return (
         "SELECT DISTINCT channel_id, toInt64(toUnixTimestamp(measured_at)) AS measured_at_s FROM raw_read"
@@ -76,7 +93,7 @@ def stamps_held(
     )
 
 
-def daily_energy(tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]) -> str:
+def daily_energy(tenant_id: int, series_ids: Ids, bounds_s: Sequence[int]) -> str:
     """Sums of current values between consecutive bounds."""
     inner = (
         "SELECT series_id, starts_at, argMax(value_milliwh, run_id) AS energy_milliwh FROM measurement"
@@ -91,9 +108,7 @@ def daily_energy(tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[i
     )
 
 
-def peaks(
-    tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int], provenances: Sequence[int]
-) -> str:
+def peaks(tenant_id: int, series_ids: Ids, bounds_s: Sequence[int], provenances: Sequence[int]) -> str:
     """The highest current value between consecutive bounds and the first start of it.
 
     Value and start are compared as one number: to compare pairs takes the engine ten times as long.
@@ -143,9 +158,7 @@ def counts(tenant_id: int) -> str:
     )
 
 
-def _measured(
-    tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int, as_of_run_id: int | None
-) -> str:
+def _measured(tenant_id: int, series_ids: Ids, from_s: int, to_s: int, as_of_run_id: int | None) -> str:
     until = "" if as_of_run_id is None else f" AND run_id <= {int(as_of_run_id)}"
     return (
         f"tenant_id = {int(tenant_id)} AND series_id IN {integers(series_ids)}"

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.billing.determinants import RateDayRows
-from wattkeeper.store.api import Int64s
-from wattkeeper.store.bulk import PLAIN, among, is_asked
+from wattkeeper.store.api import Ids, Int64s
+from wattkeeper.store.bulk import PLAIN, is_asked
 from wattkeeper.store.columns import column_of
 from wattkeeper.store.native import Columns
-from wattkeeper.store.queries import between
+from wattkeeper.store.queries import among, between
 
 FIGURES = ("expected_count", "held_count", "estimated_count", "loose_count")
 SUMS = ("energy_milliwh", "estimated_milliwh")
@@ -33,7 +33,7 @@ def rate_day_columns(tenant_id: int, run_id: int, rows: RateDayRows) -> dict[str
     }
 
 
-def rate_day_query(tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int) -> str:
+def rate_day_query(tenant_id: int, series_ids: Ids, from_s: int, to_s: int) -> str:
     """Stored rows of days that start in the span, in order of their key and run."""
     return (
         "SELECT series_id, toUnixTimestamp(starts_at) AS starts_at_s, calendar_id, rate_index,"
@@ -43,7 +43,7 @@ def rate_day_query(tenant_id: int, series_ids: Sequence[int], from_s: int, to_s:
     )
 
 
-def newest_rate_days(blocks: Sequence[Columns], series_ids: Sequence[int]) -> RateDayRows:
+def newest_rate_days(blocks: Sequence[Columns], series_ids: Ids) -> RateDayRows:
     """Return the current rows of the series from answers to `rate_day_query`."""
     columns: dict[str, Int64s] = {name: column_of(blocks, name) for name in RateDayRows.__slots__}
     is_kept = is_asked(columns["series_id"], series_ids)

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.readings.rollups import DAY, FIGURES, MONTH, RollUpRows
-from wattkeeper.store.bulk import PLAIN, among
+from wattkeeper.store.api import Ids
+from wattkeeper.store.bulk import PLAIN
 from wattkeeper.store.columns import column_of
 from wattkeeper.store.native import Columns
-from wattkeeper.store.queries import between, integers
+from wattkeeper.store.queries import among, between, integers
 
 Span = tuple[int, int]
 _STORED = ("expected_count", *FIGURES)
@@ -20,7 +21,7 @@ _SUMS = ", ".join(f"sum(toInt64({name})) AS {name}" for name in _STORED)
 
 def read(
     tenant_id: int,
-    series_ids: Sequence[int],
+    series_ids: Ids,
     days: Sequence[Span],
     months_s: Sequence[int],
     until: int | None,
@@ -38,9 +39,7 @@ def read(
     )
 
 
-def sum_days(
-    tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int], without: Sequence[Span]
-) -> str:
+def sum_days(tenant_id: int, series_ids: Ids, bounds_s: Sequence[int], without: Sequence[Span]) -> str:
     """Sums of current days between consecutive bounds, those of spans left out."""
     bounds = "[" + ", ".join(str(int(bound)) for bound in bounds_s) + "]"
     current = (
@@ -58,7 +57,7 @@ def sum_days(
     )
 
 
-def only(rows: RollUpRows, series_ids: Sequence[int]) -> RollUpRows:
+def only(rows: RollUpRows, series_ids: Ids) -> RollUpRows:
     """Return the rows of the series: a range of ids may have held others."""
     return rows.take(np.isin(rows.series_id, np.asarray(series_ids, dtype=np.int64)))
 

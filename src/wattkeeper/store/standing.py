@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.core.readings.told import find_withdrawn, is_withdrawal
-from wattkeeper.store.api import LatestRead, RawReads, ReadingStore
+from wattkeeper.store.api import Ids, LatestRead, RawReads, ReadingStore
 from wattkeeper.store.ranges import INSTANT_MAX_S
 
 ALL_SOURCES = tuple(int(source) for source in Source)
@@ -25,7 +25,7 @@ def tellers_of(reads: RawReads) -> NDArray[np.int64]:
 def standing_reads(
     store: ReadingStore,
     tenant_id: int,
-    channel_ids: Sequence[int],
+    channel_ids: Ids,
     from_s: int,
     to_s: int,
     *,
@@ -35,20 +35,20 @@ def standing_reads(
     reads = store.raw_reads(tenant_id, channel_ids, from_s, to_s, has_origins=has_origins)
     if not is_withdrawal(reads.flags).any():
         return reads
-    return _take(reads, ~find_withdrawn(reads.measured_at_s, reads.flags, tellers_of(reads)))
+    return reads.take(~find_withdrawn(reads.measured_at_s, reads.flags, tellers_of(reads)))
 
 
 def best_reads(reads: RawReads, sources: Sequence[int] = ALL_SOURCES) -> RawReads:
     """Return of each channel's standing reads at one instant that of the highest source, corrected last."""
-    reads = _take(reads, np.isin(reads.source, list(sources)))
+    reads = reads.take(np.isin(reads.source, list(sources)))
     order = np.lexsort((reads.value, -reads.flags, -reads.source, reads.channel_id))
-    return _take(reads, order[np.diff(reads.channel_id[order], prepend=-1) != 0])
+    return reads.take(order[np.diff(reads.channel_id[order], prepend=-1) != 0])
 
 
 def nearest_standing(
     store: ReadingStore,
     tenant_id: int,
-    channel_ids: Sequence[int],
+    channel_ids: Ids,
     at_s: int,
     *,
     before: bool,
@@ -59,7 +59,7 @@ def nearest_standing(
     is_gone = is_withdrawal(found.flags)
     if not is_gone.any():
         return found
-    parts = [_take(found, ~is_gone)]
+    parts = [found.take(~is_gone)]
     for instant_s in np.unique(found.measured_at_s[is_gone]).tolist():
         own = found.channel_id[is_gone & (found.measured_at_s == instant_s)].tolist()
         there = best_reads(standing_reads(store, tenant_id, own, instant_s, instant_s + 1), sources)
@@ -99,10 +99,6 @@ def _as_latest(reads: RawReads) -> dict[int, LatestRead]:
     columns = (reads.channel_id, reads.measured_at_s, reads.value, reads.flags, reads.source)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return {row[0]: LatestRead(*row) for row in rows}
-
-
-def _take(reads: RawReads, rows: NDArray[np.bool_] | NDArray[np.intp]) -> RawReads:
-    return RawReads(*(getattr(reads, name)[rows] for name in RawReads.__slots__))
 
 
 def _join(parts: Sequence[RawReads]) -> RawReads:

@@ -27,7 +27,7 @@ from wattkeeper.actions.vee.withdraw_read import withdraw_read
 from wattkeeper.bootstrap.headend_ports import StoreSink
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
-from wattkeeper.core.kernel.quality import Source
+from wattkeeper.core.kernel.quality import Method, Provenance, Source
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Bill
@@ -102,9 +102,13 @@ class Twins:
             assert not run_once(ports, NOW).failures
 
     def state(self, place: int) -> tuple[Any, ...]:
-        """Return all that is derived of one of them, and what its register shows last."""
+        """Return all that is derived of one of them, and what its register shows last.
+
+        Where a value stood, a row says that none is known now: it says no more than no row.
+        """
         tenant_id, series_id, channel_id = self.people.tenant.id, self.series[place], self.channels[place]
         rows = self.store.measurements(tenant_id, [series_id], 0, 2**32 - 1)
+        says = (rows.provenance != Provenance.MISSING) | (rows.method != Method.NONE)
         values = (rows.starts_at_s, rows.value_milliwh, rows.provenance, rows.flags, rows.method)
         sums = self.store.roll_ups(tenant_id, [series_id], [(0, 2**32 - 1)])
         figures = [
@@ -113,7 +117,7 @@ class Twins:
         found = Finding.objects.filter(subject_key=f"series:{series_id}", state="OPEN")
         latest = latest_standing(self.store, tenant_id, [channel_id])
         return (
-            [column.tolist() for column in values],
+            [column[says].tolist() for column in values],
             figures,
             sorted((row.rule, row.starts_at, row.ends_at, str(row.evidence)) for row in found),
             [replace(read, channel_id=0) for read in latest.values()],

@@ -13,6 +13,7 @@ from django.db.models import F
 from wattkeeper.core.kernel.claims import ClaimedWindow, ClaimedWindows
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds
+from wattkeeper.core.kernel.rising import rising
 from wattkeeper.data.collection.models import Counter, DirtyWindow
 from wattkeeper.data.collection.spans import Spans
 from wattkeeper.data.collection.touched import series_of_channels
@@ -51,7 +52,7 @@ def mark_dirty(
     with transaction.atomic():
         for shard_index in np.unique(shard).tolist():
             _put(tenant_id, shard_index, spans.where(shard == shard_index), reason, now)
-    return len(np.unique(spans.series_id))
+    return len(rising(spans.series_id))
 
 
 def _reads_of(channels: Mapping[int, tuple[int, int]]) -> Spans:
@@ -239,8 +240,10 @@ def _windows_of(row: DirtyWindow, fence_id: int) -> ClaimedWindows:
 
 def _rows_of(claimed: ClaimedWindows) -> list[tuple[int, int]]:
     """Return the rows that windows are part of, each with the fence of their claim."""
-    pairs = np.unique(np.stack((claimed.window_id, claimed.fence_id)), axis=1).T.tolist()
-    return [(window_id, fence_id) for window_id, fence_id in pairs]
+    is_first = np.diff(claimed.window_id, prepend=-1) != 0
+    is_first |= np.diff(claimed.fence_id, prepend=-1) != 0
+    pairs = zip(claimed.window_id[is_first].tolist(), claimed.fence_id[is_first].tolist(), strict=True)
+    return sorted(set(pairs))
 
 
 def _spans_of(claimed: ClaimedWindows, window_id: int) -> Spans:

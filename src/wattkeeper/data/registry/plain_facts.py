@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.kinds import find_kinds
 from wattkeeper.core.kernel.reading_types import READING_TYPES, Kind
+from wattkeeper.core.kernel.rising import rising
 from wattkeeper.core.readings.plain import PlainFacts
 from wattkeeper.data.registry.integer_rows import NOTHING, integer_rows
 from wattkeeper.data.registry.models import Multiplier, Series, Site
@@ -81,8 +82,8 @@ def get_plain_rows(series_id: Int64s, *, since: datetime, with_profiles: bool = 
     `with_profiles`: a channel that tells the energy of intervals is none of these.
     """
     types = _CUMULATIVE_TYPES if with_profiles else tuple(QUANTITY_OF_READING_TYPE)
-    rising = np.unique(series_id)
-    chunks = [rising[start : start + CHUNK_COUNT] for start in range(0, len(rising), CHUNK_COUNT)]
+    ids = rising(series_id)
+    chunks = [ids[start : start + CHUNK_COUNT] for start in range(0, len(ids), CHUNK_COUNT)]
     tables = [_plain_table(chunk, since, types) for chunk in chunks]
     table = np.concatenate([np.zeros((0, 11), dtype=np.int64), *tables])
     sites, zone_of = np.unique(table[:, 5], return_inverse=True)
