@@ -107,7 +107,10 @@ class Rig:
         self.store = self._open(address)
         from wattkeeper.bootstrap.headend_ports import StoreSink
 
+        from wattkeeper.headend.metrics import HeadendMetrics
+
         self._sink = StoreSink(self.store, lambda: datetime.now(UTC))
+        self._metrics = HeadendMetrics()
         self._loop = (
             asyncio.Runner()
         )  # one for all drains, as in a head-end: each has threads and connections
@@ -169,10 +172,10 @@ class Rig:
 
     def drain(self, spool: Any) -> None:
         """Hand over all that waits in the spool, as the head-end does."""
+        from wattkeeper.bootstrap.engines import SystemClock
         from wattkeeper.headend.drain import Drain
-        from wattkeeper.headend.metrics import HeadendMetrics
 
-        drain = Drain(spool, self._sink, None, None, HeadendMetrics())  # type: ignore[arg-type]
+        drain = Drain(spool, self._sink, SystemClock(), None, self._metrics)  # type: ignore[arg-type]
         if not self._loop.run(drain.drain()):
             raise RuntimeError("the spool was not drained")
 

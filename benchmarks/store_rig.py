@@ -13,6 +13,7 @@ import numpy as np
 from mdm_rig import STORE_CODE, calib, cpu_s
 
 from wattkeeper.headend.batch import new_batch_id
+from wattkeeper.bootstrap.engines import SystemClock
 from wattkeeper.headend.drain import Drain
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.spool import Spool
@@ -128,7 +129,7 @@ def spool_and_drain(spool: Spool, store: HttpReadingStore, batches: Sequence[Raw
     """Take the batches the head-end's way: group commit to the spool, then into the store, then forgotten."""
     metrics = HeadendMetrics()
     asyncio.run(_spool(SpoolWriter(spool, metrics, on_stored=lambda: None), batches))
-    drain = Drain(spool, Sink(store), None, None, metrics)  # type: ignore[arg-type]
+    drain = Drain(spool, Sink(store), SystemClock(), None, metrics)  # type: ignore[arg-type]
     if not asyncio.run(drain.drain()):
         raise RuntimeError("the spool was not drained")
 

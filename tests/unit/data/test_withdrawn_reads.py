@@ -28,6 +28,7 @@ from wattkeeper.bootstrap.headend_ports import StoreSink
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Method, Provenance, Source
+from wattkeeper.core.readings.rollups import FIGURES
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.billing.models import Bill
@@ -104,13 +105,15 @@ class Twins:
     def state(self, place: int) -> tuple[Any, ...]:
         """Return all that is derived of one of them, and what its register shows last.
 
-        Where a value stood, a row says that none is known now: it says no more than no row.
+        Where a value stood, a row says that none is known now: it says no more than no row. Nor does a day
+        that counts nothing.
         """
         tenant_id, series_id, channel_id = self.people.tenant.id, self.series[place], self.channels[place]
         rows = self.store.measurements(tenant_id, [series_id], 0, 2**32 - 1)
         says = (rows.provenance != Provenance.MISSING) | (rows.method != Method.NONE)
         values = (rows.starts_at_s, rows.value_milliwh, rows.provenance, rows.flags, rows.method)
         sums = self.store.roll_ups(tenant_id, [series_id], [(0, 2**32 - 1)])
+        sums = sums.take(np.any([getattr(sums, name) for name in FIGURES[1:]], axis=0))
         figures = [
             getattr(sums, name).tolist() for name in sums.__slots__ if name not in {"series_id", "run_id"}
         ]
