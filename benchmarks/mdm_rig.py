@@ -106,7 +106,6 @@ class Rig:
         self._process = subprocess.Popen(command, env={**_keep_memory(), **os.environ})
         self.store = self._open(address)
         from wattkeeper.bootstrap.headend_ports import StoreSink
-
         from wattkeeper.headend.metrics import HeadendMetrics
 
         self._sink = StoreSink(self.store, lambda: datetime.now(UTC))

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from mdm_rig import STORE_CODE, calib, cpu_s
 
-from wattkeeper.headend.batch import new_batch_id
 from wattkeeper.bootstrap.engines import SystemClock
+from wattkeeper.headend.batch import new_batch_id
 from wattkeeper.headend.drain import Drain
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.headend.spool import Spool

@@ -72,7 +72,8 @@ class Carrier:
     async def start(self) -> None:
         """Begin to seek the server; returns at once."""
         self._loop = asyncio.get_running_loop()
-        self._back = self._loop.create_future()
+        self._back = self._loop.create_future()  # done once the server is back
+        self._taking = self._loop.create_future()  # done once it takes parcels again
         self._connection = asyncio.create_task(self._connect())
 
     async def close(self) -> None:
@@ -151,13 +152,13 @@ class Carrier:
             try:
                 retry_s = _RETRY_S
                 while not future.done():
-                    back = self._back
+                    wakes = {future, self._back, self._taking}
                     is_taken = await self._publish(parcel)
-                    if is_taken:
-                        back = self._back  # what came back meanwhile has it
+                    if is_taken:  # what came back meanwhile has it
+                        wakes = {future, self._back}
                     wait_s = self._resend_s if is_taken else retry_s
-                    await asyncio.wait([future, back], timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-                    is_fresh = is_taken or back.done()
+                    await asyncio.wait(wakes, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                    is_fresh = is_taken or any(wake.done() for wake in wakes)
                     retry_s = _RETRY_S if is_fresh else min(2 * retry_s, self._resend_s)
             finally:
                 del self._waiting[parcel.digest]
@@ -177,7 +178,7 @@ class Carrier:
         return True
 
     def _send_anew(self) -> None:
-        """Wake whoever waits to send: the server may have lost what it had, and takes what it would not."""
+        """Wake all that wait to send: the server is back, and may have lost what it had."""
         self._back.set_result(None)
         self._back = self._loop.create_future()
 
@@ -185,8 +186,9 @@ class Carrier:
         """Log when sending begins to fail, and when it works again."""
         if is_taken != self._is_sending:
             self._is_sending = is_taken
-            if is_taken:
-                self._send_anew()
+            if is_taken:  # it takes what it would not take; what it has it keeps
+                self._taking.set_result(None)
+                self._taking = self._loop.create_future()
             _log.warning("carry.sending" if is_taken else "carry.not-sent", reason=reason)
 
     async def _take_confirmation(self, message: Msg) -> None:

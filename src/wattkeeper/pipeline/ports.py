@@ -76,7 +76,7 @@ class MeasurementRows:
         if not len(gone):
             return self
         nothing = np.zeros(len(gone), dtype=np.int64)
-        quality = nothing + int(Provenance.MISSING), nothing, nothing + NO_INTERVAL
+        quality = nothing + int(Provenance.MISSING), nothing + NO_INTERVAL, nothing
         gone = MeasurementRows(gone.series_id, gone.starts_at_s, nothing, *quality)
         return MeasurementRows.concatenate([self, gone])
 

@@ -97,7 +97,7 @@ def newest_measured(blocks: Sequence[Columns], series_ids: Ids) -> Measurements:
     is_same = columns["starts_at_s"][1:] == columns["starts_at_s"][:-1]
     is_same &= columns["series_id"][1:] == columns["series_id"][:-1]
     is_kept[:-1] &= ~is_same
-    is_kept &= columns["method"] != NO_INTERVAL
+    is_kept &= columns["flags"] != NO_INTERVAL
     if is_kept.all():
         return Measurements(**columns)
     return Measurements(**{name: column[is_kept] for name, column in columns.items()})

@@ -25,7 +25,7 @@ def check_what_is_no_interval_any_more_is_given_back_as_of_before(store: Reading
     first = measured([(1, MONTH_START_S, 100, 5), (1, MONTH_START_S + 900, 200, 5)])
     gone = measured([(1, MONTH_START_S + 900, 0, 9)])
     store.insert_measurements(25, first)
-    store.insert_measurements(25, replace(gone, provenance=gone.flags, method=gone.method + NO_INTERVAL))
+    store.insert_measurements(25, replace(gone, provenance=gone.flags, flags=gone.flags + NO_INTERVAL))
     assert store.measurements(25, [1], *ALWAYS).value_milliwh.tolist() == [100]
     assert store.measurements(25, range(1, 41), *ALWAYS).value_milliwh.tolist() == [100]
     assert store.measurements(25, [1], *ALWAYS, as_of_run_id=8).value_milliwh.tolist() == [100, 200]

@@ -40,7 +40,7 @@ def day_figures(
 def _query(tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]) -> str:
     bounds = "[" + ", ".join(str(int(bound)) for bound in bounds_s) + "]"
     current = (
-        "SELECT series_id, starts_at, value_milliwh, provenance, method FROM measurement"
+        "SELECT series_id, starts_at, value_milliwh, provenance, flags FROM measurement"
         f" WHERE tenant_id = {int(tenant_id)} AND series_id IN {integers(series_ids)}"
         f" AND toUnixTimestamp(starts_at) >= {int(bounds_s[0])}"
         f" AND toUnixTimestamp(starts_at) < {int(bounds_s[-1])}"
@@ -51,7 +51,7 @@ def _query(tenant_id: int, series_ids: Sequence[int], bounds_s: Sequence[int]) -
         f" toInt64(roundDown(toInt64(toUnixTimestamp(starts_at)), {bounds})) AS starts_at_s,"
         " toInt64(count()) AS expected_count,"
         f" sumIf(value_milliwh, provenance != {int(Provenance.MISSING)}) AS energy_milliwh,"
-        f" {_COUNTS}, toInt64(0) AS run_id FROM ({current}) WHERE method != {NO_INTERVAL}"
+        f" {_COUNTS}, toInt64(0) AS run_id FROM ({current}) WHERE flags != {NO_INTERVAL}"
         " GROUP BY series_id, starts_at_s"
         " ORDER BY series_id, starts_at_s FORMAT ArrowStream"
     )

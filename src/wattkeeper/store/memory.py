@@ -126,7 +126,7 @@ class MemoryReadingStore:
             for starts_at_s in sorted(at_s for at_s in held if from_s <= at_s < to_s):
                 runs = held[starts_at_s]
                 known = runs if as_of_run_id is None else [each for each in runs if each <= as_of_run_id]
-                if known and runs[run_id := max(known)][3] != NO_INTERVAL:
+                if known and runs[run_id := max(known)][2] != NO_INTERVAL:
                     rows.append((series_id, starts_at_s, *runs[run_id], run_id))
         table = np.array(rows, np.int64).reshape(-1, 7)
         return Measurements(*(np.ascontiguousarray(table[:, index]) for index in range(7)))

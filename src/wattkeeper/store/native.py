@@ -52,6 +52,8 @@ def decode_blocks(content: bytes) -> Iterator[Columns]:
     while end < len(content):
         columns_count, end = _read_varint(content, end)
         rows_count, end = _read_varint(content, end)
+        if not columns_count:
+            raise ValueError("a block without columns")
         block: dict[str, NDArray[Any]] = {}
         for _ in range(columns_count):
             name, end = _read_text(content, end)

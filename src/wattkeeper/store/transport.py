@@ -116,7 +116,8 @@ class Transport:
     def ask(self, body: Body, path: str, *, patience_s: float = PATIENCE_S, form: str = "") -> bytes:
         """Return the answer to a body, whole or in pieces.
 
-        :param form: the format that the answer has to be said to have; an empty one tells nothing by itself
+        :param form: the format that an answer has to be said to have; one that is not empty may say nothing
+            of it, as from the store process of an earlier release
         :raises StoreRefused: if the engine answers with an error or in another format
         :raises StoreUnreachable: if it does not answer, or not in time
         """
@@ -133,7 +134,7 @@ class Transport:
             status, said, content = self._ask_anew(body, path, patience_s)
         if status in (401, 403):
             status, said, content = self._ask_anew(body, path, patience_s)
-        if status == 200 and form in ("", said):
+        if status == 200 and (form in ("", said) or (content and not said)):
             return content
         text = content.decode("utf-8", "replace")
         if any(sign in text for sign in _DISK_FULL):

@@ -3,14 +3,16 @@
 import asyncio
 import random
 import socket
+from collections import Counter
 from contextlib import suppress
 
 import numpy as np
 import pytest
-from nats.errors import ConnectionClosedError
+from nats.errors import ConnectionClosedError, MaxPayloadError
 
 from wattkeeper.headend import carry, carry_link
 from wattkeeper.headend.carry_address import parse_carrier
+from wattkeeper.headend.carry_parcel import Parcel
 from wattkeeper.headend.metrics import HeadendMetrics
 from wattkeeper.store.api import RawBatch, RawFrame
 
@@ -137,4 +139,44 @@ async def test_a_hand_over_ends_in_time_though_a_cancel_is_swallowed(
         await asyncio.wait_for(asyncio.shield(delivery), 30)
     assert caught.value.code == ("carry.closed" if is_closed else "carry.unconfirmed")
     assert connection.swallowed_count == 1
+    await carrier.close()
+
+
+class Choosy(Connection):
+    """One whose server takes every parcel but the first, and confirms none."""
+
+    def __init__(self, refused: Parcel) -> None:
+        super().__init__(is_lost=False)
+        self._refused = refused
+        self.sent: Counter[bytes] = Counter()
+
+    def jetstream(self, **_: object) -> "Choosy":
+        return self
+
+    async def publish(self, _subject: str, content: bytes) -> None:
+        self.sent[content] += 1
+        if content == self._refused.content:
+            await asyncio.sleep(0.012)
+            raise MaxPayloadError
+        await asyncio.sleep(0.003 * content[0])
+
+
+async def test_what_the_server_has_is_not_sent_again_for_what_it_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parcels = [Parcel(bytes([number]) * 64, 1) for number in range(8)]
+    connection = Choosy(parcels[0])
+
+    async def connect(*_: object, **__: object) -> Choosy:
+        return connection
+
+    monkeypatch.setattr(carry, "connect", connect)
+    carrier = carry.Carrier(parse_carrier("nats://127.0.0.1:1"), "north", HeadendMetrics(), give_up_s=60.0)
+    await carrier.start()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(carrier._carry_all(parcels), 2)
+    refused_count = connection.sent.pop(parcels[0].content)
+    assert refused_count > 1
+    assert refused_count < 16
+    assert set(connection.sent.values()) == {1}
     await carrier.close()

@@ -58,6 +58,7 @@ def test_an_answer_cut_within_a_block_is_refused(told: list[Columns], data: st.D
         b"Code: 241. DB::Exception: Memory limit exceeded",
         b"<html>a portal</html>",
         b"\xff" * 20,
+        bytes(2),
         b"\x01" + b"\xff" * 8 + b"\x7f" + b"\x01a\x05Int64" + bytes(64),
         b"\x01\x01\x01a\x06String\x01b",
         written([{"a": np.arange(3)}]) + b"Code: 241. DB::Exception: Memory limit exceeded",

@@ -12,7 +12,7 @@ import pytest
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.store.client import HttpReadingStore
-from wattkeeper.store.transport import Address, StoreUnreachable, Transport, address_in
+from wattkeeper.store.transport import Address, StoreRefused, StoreUnreachable, Transport, address_in
 
 
 class Script(ThreadingHTTPServer):
@@ -110,6 +110,14 @@ def test_every_failure_has_a_code_and_may_be_tried_again(
         store.raw_reads(1, [1], 0, 1)
     assert (failed.value.code, failed.value.is_permanent) == (code, False)
     assert secret not in str(failed.value)
+
+
+def test_a_store_of_an_earlier_release_says_no_format(script: Script) -> None:
+    script.answers = [(200, b"numbers"), (200, b"")]
+    transport = Transport(lambda: script.address, is_bulk=False)
+    assert transport.ask(b"q", "/", form="Native") == b"numbers"
+    with pytest.raises(StoreRefused):
+        transport.ask(b"q", "/", form="Native")
 
 
 def test_the_address_is_read_from_the_file(tmp_path: Path) -> None:

@@ -11,18 +11,14 @@ ALL_PHASES = 0
 def keep_phase(channel: Channel, block: IntervalBlock) -> None:
     """Keep which phase a block is of, in the first place that says one.
 
-    Intervals of all phases may come after those of one: each of them is no less, and the larger stands.
-
     :raises WattkeeperError: ``imports.part-not-kept`` for another phase than is kept, or one where all are;
-        ``imports.second-channel`` for a register of all phases after that of one
+        ``imports.second-channel`` for all phases after one
     """
     phase = int(phase_of(block.channel) or ALL_PHASES)
     if channel.phase_code == phase:
         return
     if channel.phase_code is not None:
-        if phase != ALL_PHASES:
-            raise WattkeeperError("imports.part-not-kept", channel=block.channel)
-        if not block.interval_s:
-            raise WattkeeperError("imports.second-channel", channel=block.channel)
+        code = "imports.part-not-kept" if phase != ALL_PHASES else "imports.second-channel"
+        raise WattkeeperError(code, channel=block.channel)
     channel.phase_code = phase
     channel.save(update_fields=["phase_code"])

@@ -57,8 +57,11 @@ class Method(IntEnum):
     UNFILLED = 13  # of a MISSING value: nothing to estimate it from yet; looked at again when there is
 
 
-NO_INTERVAL = 127
-"""Method of a MISSING row where no interval of its series begins any more: stores give none of these back."""
+NO_INTERVAL = 1023
+"""Flags of a MISSING row where no interval of its series begins any more: stores give none of these back.
+
+All the flags of the releases that did not know it: they read such a row as one that is missing.
+"""
 
 
 class Source(IntEnum):
