@@ -26,7 +26,7 @@ from pathlib import Path
 from queue import Empty, LifoQueue
 from urllib.parse import parse_qs, urlsplit
 
-# memory is kept for a minute instead of five seconds and for all threads together: fresh pages took a third
+# memory is kept for a minute instead of five seconds and for all threads together: fresh pages took up to a third
 # of the time, and huge ones, which are cleared whole, take more than they save
 os.environ.setdefault(  # before the engine and its allocator are loaded
     "JE_MALLOC_CONF",
