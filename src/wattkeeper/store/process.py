@@ -26,8 +26,8 @@ from pathlib import Path
 from queue import Empty, LifoQueue
 from urllib.parse import parse_qs, urlsplit
 
-# memory is kept for a minute instead of five seconds and for all threads together: fresh pages took up to a third
-# of the time, and huge ones, which are cleared whole, take more than they save
+# memory is kept for a minute instead of five seconds and for all threads together: fresh pages took up to a
+# third of the time, and huge ones, which are cleared whole, take more than they save
 os.environ.setdefault(  # before the engine and its allocator are loaded
     "JE_MALLOC_CONF",
     "dirty_decay_ms:60000,oversize_threshold:0,lg_extent_max_active_fit:20,percpu_arena:disabled,narenas:1",
