@@ -1,5 +1,6 @@
 """Head-ends, writers, a NATS server and a store as processes that a test kills; what is lost by it."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,12 +11,16 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from nats.errors import Error as NatsError
+
 from conformance.carry_gateway import BEGINS_AT_S, TENANT_ID
 from conformance.nats_server import NatsServer
 from conformance.spool_rig import Clients
 from conformance.stores import running_store
 from conformance.test_operations import environment, rig
 from schema_file import place_schema
+from wattkeeper.headend.carry_address import parse_carrier
+from wattkeeper.headend.carry_link import STREAM, connect
 from wattkeeper.store.client import HttpReadingStore
 
 GATEWAY = Path(__file__).with_name("carry_gateway.py")
@@ -154,6 +159,10 @@ class Plant:
             assert time.monotonic() < deadline_s, "nothing is acknowledged any more"
             time.sleep(0.02)
 
+    def wait_until_it_takes(self, count: int, within_s: float = 60.0) -> None:
+        """Wait until the carrier's server has taken so many parcels more, however slow it is."""
+        asyncio.run(asyncio.wait_for(_takes(self.nats.url, count), within_s))
+
     def _acknowledged_count(self) -> int:
         return sum(len(headend.snapshot()) for headend in self.headends)
 
@@ -175,3 +184,18 @@ class Plant:
     def acknowledged(self) -> set[int]:
         """What devices were told is safe."""
         return set().union(*(headend.acknowledged for headend in self.headends))
+
+
+async def _takes(url: str, count: int) -> None:
+    connection = await connect(parse_carrier(url), name="watcher")
+    first = None
+    while True:
+        try:
+            last = (await connection.jetstream().stream_info(STREAM)).state.last_seq
+        except NatsError:  # it starts, or no writer has made the stream
+            last = 0
+        first = last if first is None else first
+        if last >= first + count:
+            break
+        await asyncio.sleep(0.02)
+    await connection.close()
