@@ -17,10 +17,13 @@ from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.edit_values import edit_values
 from wattkeeper.actions.virtual.add_virtual_meter import add_virtual_meter
 from wattkeeper.bootstrap.measured import measured_by
+from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection.queries import get_run_as_of
-from wattkeeper.data.registry.models import Meter, Series, Site, Tenant
+from wattkeeper.data.registry.models import Channel, Meter, Series, Site, Tenant
 from wattkeeper.interfaces.reads.export import export_blocks
+from wattkeeper.interfaces.reads.trace import trace_interval
+from wattkeeper.interfaces.reads.versions import interval_history
 from wattkeeper.pipeline import ports
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.memory import MemoryReadingStore
@@ -151,6 +154,31 @@ def test_what_was_known_before_is_told_as_of_then(
     (now,) = export_blocks(store, **given)
     assert (then.interval_s, len(then.starts_at_s)) == (900, 96)
     assert (now.interval_s, len(now.starts_at_s)) == (1800, 48)
+
+
+def test_a_trace_and_versions_tell_the_length_of_then(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    bring(ours, services, REGISTERS)
+    derive(ours, store)
+    run_id = get_run_as_of(tenant_id=ours.tenant.id, at=NOW)
+    for days, interval_s in ((1, 1800), (2, 900)):
+        Channel.objects.update(is_profiled=False)  # as if no profile had told another length
+        assert bring(ours, services, file_of(interval_s), now=NOW + days * DAY) == []
+        derive(ours, store, now=NOW + days * DAY + DAY / 2)
+    series = Series.objects.select_related("usage_point__site").get()
+    lengths: dict[int, list[int]] = {}
+    traced: dict[int, list[int]] = {}
+    for minute in (0, 15):
+        at = {"series": series, "starts_at_s": to_seconds(FIRST_AT) + 60 * minute}
+        versions = interval_history(store, **at).versions
+        lengths[minute] = [version.interval_s for version in versions]
+        runs = [version.row.run_id for version in versions]
+        assert runs[-1] == run_id
+        traces = [trace_interval(store, **at, as_of_run_id=run) for run in (None, *runs)]
+        traced[minute] = [trace.interval_s for trace in traces if trace is not None]
+    assert lengths == {0: [900, 1800, 900], 15: [900, 900]}
+    assert traced == {0: [900, 900, 1800, 900], 15: [900, 900, 900]}
 
 
 def by_edit(ours: People, services: Services) -> None:

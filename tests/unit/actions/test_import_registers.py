@@ -54,9 +54,9 @@ def bring(
         derive(ours, store)
 
 
-def derive(ours: People, store: MemoryReadingStore) -> None:
+def derive(ours: People, store: MemoryReadingStore, *, now: datetime = NOW) -> None:
     while DirtyWindow.objects.exists():
-        assert not run_once(pipeline_ports(store, ours.tenant.id, lambda: NOW), NOW).failures
+        assert not run_once(pipeline_ports(store, ours.tenant.id, lambda: now), now).failures
 
 
 def sum_until(ours: People, store: MemoryReadingStore, end_s: int) -> int:

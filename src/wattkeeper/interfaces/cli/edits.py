@@ -163,6 +163,7 @@ def versions(
     rows = [
         {
             "energy_milliwh": None if version.row.is_missing else version.row.energy_milliwh,
+            "interval_s": version.interval_s,
             "quality": version.row.provenance.name,
             "method": version.row.method,
             "run_id": version.row.run_id,

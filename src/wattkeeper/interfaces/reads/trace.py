@@ -13,6 +13,7 @@ from wattkeeper.data.registry.facts import SeriesFacts, get_series_facts
 from wattkeeper.data.registry.models import Channel, Series
 from wattkeeper.interfaces.reads.figures import MILLIWH_PER_KWH, counts_text, unit_of
 from wattkeeper.interfaces.reads.intervals import IntervalRow, rows_of
+from wattkeeper.interfaces.reads.lengths import length_as_of_run_s
 from wattkeeper.store.api import RawFrame, RawReads, ReadingStore
 from wattkeeper.store.standing import nearest_standing, tellers_of
 
@@ -51,6 +52,7 @@ class Trace:
     """An interval, what it rests on, and the sum where one meter was read at both ends."""
 
     interval: IntervalRow
+    interval_s: int
     reads: tuple[TracedRead, ...]
     advance: Advance | None
 
@@ -69,7 +71,8 @@ def trace_interval(
     store: ReadingStore, *, series: Series, starts_at_s: int, as_of_run_id: int | None = None
 ) -> Trace | None:
     """Return an interval with the reads it rests on, None where the series has no value there."""
-    ends_at_s = starts_at_s + series.interval_s
+    interval_s = length_as_of_run_s(series, as_of_run_id)
+    ends_at_s = starts_at_s + interval_s
     values = store.measurements(
         series.tenant_id, [series.id], starts_at_s, starts_at_s + 1, as_of_run_id=as_of_run_id
     )
@@ -86,6 +89,7 @@ def trace_interval(
     )
     return Trace(
         interval=rows_of(values)[0],
+        interval_s=interval_s,
         reads=_with_frames(store, series.tenant_id, reads),
         advance=_advance(installed, reads, facts, starts_at_s, ends_at_s),
     )

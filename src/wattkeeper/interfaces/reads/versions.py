@@ -9,12 +9,14 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import from_seconds, interval_start_s, to_seconds
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.alarms.past import findings_as_of
+from wattkeeper.data.audit.former_lengths import length_changes
 from wattkeeper.data.collection.queries import get_run_as_of, list_runs
 from wattkeeper.data.registry.models import Series
 from wattkeeper.data.vee.models import StoredEdit
 from wattkeeper.data.vee.queries import EditRow, list_edits
 from wattkeeper.data.vee.schedules import load_schedule
 from wattkeeper.interfaces.reads.intervals import IntervalRow, rows_of
+from wattkeeper.interfaces.reads.lengths import length_at_s
 from wattkeeper.store.api import ReadingStore
 
 VERSIONS_MAX_COUNT = 100
@@ -22,9 +24,10 @@ VERSIONS_MAX_COUNT = 100
 
 @dataclass(frozen=True, slots=True)
 class IntervalVersion:
-    """One version of a value: from when on it was known, and by which rule set it was judged."""
+    """One version of a value: how long the interval was, from when on it was known, by which rule set judged."""
 
     row: IntervalRow
+    interval_s: int
     recorded_at: datetime | None
     known_from: datetime | None
     rule_set: str
@@ -54,25 +57,26 @@ def run_as_of(*, tenant_id: int, at: datetime | None) -> int | None:
 
 def interval_history(store: ReadingStore, *, series: Series, starts_at_s: int) -> IntervalHistory:
     """Return what was ever known of one interval, its newest `VERSIONS_MAX_COUNT` versions first."""
+    changes = length_changes(series.tenant_id, series.id)
     rows: list[IntervalRow] = []
     run_id: int | None = None
     while len(rows) < VERSIONS_MAX_COUNT:
         values = store.measurements(
             series.tenant_id, [series.id], starts_at_s, starts_at_s + 1, as_of_run_id=run_id
         )
-        if not len(values.run_id):
-            break
         rows += rows_of(values)
-        run_id = int(values.run_id[0]) - 1
+        run_id = int(values.run_id[0]) - 1 if len(values.run_id) else _run_before(series, changes, run_id)
+        if run_id is None:
+            break
     return IntervalHistory(
-        tuple(_versions(rows, series)),
+        tuple(_versions(rows, series, changes)),
         tuple(rules_at(series, starts_at_s)),
         tuple(_edits(series, starts_at_s)),
     )
 
 
 def rules_at(series: Series, starts_at_s: int) -> list[str]:
-    """Return the codes of open findings about an interval."""
+    """Return the codes of open findings about an interval as long as one is now."""
     span = starts_at_s, starts_at_s + series.interval_s
     zone = ZoneInfo(series.usage_point.site.time_zone)
     found = rules_between(series.tenant_id, series.id, series.interval_s, zone, *span)
@@ -113,7 +117,15 @@ def rules_between(
     return found
 
 
-def _versions(rows: Sequence[IntervalRow], series: Series) -> list[IntervalVersion]:
+def _run_before(series: Series, changes: Sequence[tuple[datetime, int]], run_id: int | None) -> int | None:
+    """Return the newest run before `run_id` that was known when the length changed: none begins there since."""
+    known = [get_run_as_of(tenant_id=series.tenant_id, at=changed_at) for changed_at, _ in changes]
+    return next((each for each in known if each is not None and (run_id is None or each < run_id)), None)
+
+
+def _versions(
+    rows: Sequence[IntervalRow], series: Series, changes: Sequence[tuple[datetime, int]]
+) -> list[IntervalVersion]:
     runs = list_runs(row.run_id for row in rows)
     found = []
     for row in rows:
@@ -121,6 +133,7 @@ def _versions(rows: Sequence[IntervalRow], series: Series) -> list[IntervalVersi
         found.append(
             IntervalVersion(
                 row=row,
+                interval_s=length_at_s(series, changes, run.recorded_at if run else None),
                 recorded_at=run.recorded_at if run else None,
                 known_from=run.stored_at if run else None,
                 rule_set=_rule_set(series, row.starts_at_s, run.recorded_at if run else None),

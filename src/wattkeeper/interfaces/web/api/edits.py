@@ -120,6 +120,7 @@ def _version(version: IntervalVersion) -> dict[str, Any]:
     row = version.row
     return {
         "value_milliwh": None if row.is_missing else row.energy_milliwh,
+        "interval_s": version.interval_s,
         "provenance": int(row.provenance),
         "flags": row.flags_code,
         "method": row.method,

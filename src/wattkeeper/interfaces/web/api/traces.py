@@ -53,6 +53,7 @@ def trace(request: HttpRequest, series_id: int, starts_at: datetime, run_id: int
     traced = found(traced, "interval", starts_at_s)
     return {
         "interval": _interval(traced.interval),
+        "interval_s": traced.interval_s,
         "reads": [_read(row) for row in traced.reads],
         "advance": _advance(traced.advance) if traced.advance else None,
     }

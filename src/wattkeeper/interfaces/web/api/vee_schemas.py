@@ -133,9 +133,10 @@ class EditSettings(In):
 
 
 class VersionOut(Schema):
-    """One version of a value: known from when on, by which run and rule set."""
+    """One version of a value: of how long an interval, known from when on, by which run and rule set."""
 
     value_milliwh: int | None
+    interval_s: int
     provenance: int
     flags: int
     method: int

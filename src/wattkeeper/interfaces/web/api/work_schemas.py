@@ -193,9 +193,10 @@ class AdvanceOut(Schema):
 
 
 class IntervalTraceOut(Schema):
-    """An interval and what it rests on."""
+    """An interval and what it rests on; `interval_s`: its length as of the run."""
 
     interval: LineIntervalOut
+    interval_s: int
     reads: list[TracedReadOut]
     advance: AdvanceOut | None
 
