@@ -20,7 +20,7 @@ def former_lengths_s(tenant_id: int, as_of: datetime | None) -> dict[int, int]:
 
 
 def length_changes(tenant_id: int, series_id: int) -> list[tuple[datetime, int]]:
-    """Return when files changed how long the intervals of a series are, and how long they were: newest first."""
+    """Return when files changed how long intervals of a series are, and how long they were: newest first."""
     name = str(series_id)
     own = _changes(tenant_id).filter(**{f"detail__{FORMER_LENGTHS}__has_key": name})
     return [(changed_at, lengths_s[name]) for changed_at, lengths_s in own]

@@ -24,7 +24,7 @@ VERSIONS_MAX_COUNT = 100
 
 @dataclass(frozen=True, slots=True)
 class IntervalVersion:
-    """One version of a value: how long the interval was, from when on it was known, by which rule set judged."""
+    """One version of a value: of how long an interval, known from when on, judged by which rule set."""
 
     row: IntervalRow
     interval_s: int
@@ -118,7 +118,7 @@ def rules_between(
 
 
 def _run_before(series: Series, changes: Sequence[tuple[datetime, int]], run_id: int | None) -> int | None:
-    """Return the newest run before `run_id` that was known when the length changed: none begins there since."""
+    """Return the newest run before `run_id` that was known when the length changed."""
     known = [get_run_as_of(tenant_id=series.tenant_id, at=changed_at) for changed_at, _ in changes]
     return next((each for each in known if each is not None and (run_id is None or each < run_id)), None)
 
