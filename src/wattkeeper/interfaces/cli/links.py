@@ -4,10 +4,22 @@ from typing import Annotated
 
 import typer
 
-from wattkeeper.interfaces.cli.shell import JsonOption, TenantOption, given, open_shell, print_rows
+from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.interfaces.cli.shell import (
+    JsonOption,
+    TenantOption,
+    given,
+    open_shell,
+    print_rows,
+    read_secret,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Lines to devices.")
 Name = Annotated[str, typer.Argument(help="the link's name")]
+_ENDPOINT_HELP = (
+    "host:port; mqtts://host:port; listen://host:port?token=PACKET or ?from=…;"
+    " with a password: @FILE that holds it all, or - for standard input"
+)
 HeadendOption = Annotated[str, typer.Option(help="the head-end process that reads it")]
 
 
@@ -24,10 +36,7 @@ def list_(tenant: TenantOption = "", as_json: JsonOption = False) -> None:
 @app.command()
 def add(
     name: Name,
-    endpoint: Annotated[
-        str,
-        typer.Argument(help="host:port; mqtts://host:port; listen://host:port?token=PACKET or ?from=…"),
-    ],
+    endpoint: Annotated[str, typer.Argument(help=_ENDPOINT_HELP)],
     site: Annotated[str, typer.Option(help="the site's code")],
     transport: Annotated[str, typer.Option(help="TCP, MQTT or PULSE_TCP")] = "TCP",
     timeout_ms: int = 2000,
@@ -47,7 +56,7 @@ def add(
         site_id=find_site_id(shell.tenant_id, site),
         name=name,
         transport=transport,
-        endpoint=endpoint,
+        endpoint=_endpoint(endpoint),
         timeout_ms=timeout_ms,
         retries_count=retries,
         poll_s=poll_s,
@@ -60,7 +69,7 @@ def add(
 def edit(
     name: Name,
     new_name: str | None = None,
-    endpoint: str | None = None,
+    endpoint: Annotated[str | None, typer.Option(help=_ENDPOINT_HELP)] = None,
     transport: str | None = None,
     timeout_ms: int | None = None,
     retries: int | None = None,
@@ -75,7 +84,7 @@ def edit(
 
     fields = given(
         name=new_name,
-        endpoint=endpoint,
+        endpoint=None if endpoint is None else _endpoint(endpoint),
         transport=transport,
         timeout_ms=timeout_ms,
         retries_count=retries,
@@ -86,14 +95,20 @@ def edit(
 
 
 @app.command()
-def copy(name: Name, new_name: str, endpoint: str, tenant: TenantOption = "") -> None:
+def copy(
+    name: Name,
+    new_name: str,
+    endpoint: Annotated[str, typer.Argument(help=_ENDPOINT_HELP)],
+    tenant: TenantOption = "",
+) -> None:
     """Copy a link without its meters."""
     shell = open_shell(tenant)
     from wattkeeper.actions.registry.copy_link import copy_link
     from wattkeeper.data.lookups import find_link_id
 
     link_id = find_link_id(shell.tenant_id, name)
-    typer.echo(copy_link(actor=shell.actor, now=shell.now, link_id=link_id, name=new_name, endpoint=endpoint))
+    to = _endpoint(endpoint)
+    typer.echo(copy_link(actor=shell.actor, now=shell.now, link_id=link_id, name=new_name, endpoint=to))
 
 
 @app.command()
@@ -104,3 +119,16 @@ def retire(name: Name, tenant: TenantOption = "") -> None:
     from wattkeeper.data.lookups import find_link_id
 
     retire_link(actor=shell.actor, now=shell.now, link_id=find_link_id(shell.tenant_id, name))
+
+
+def _endpoint(text: str) -> str:
+    """Return an endpoint; one with a password is not taken from the command, which others of the machine see.
+
+    :raises WattkeeperError: ``shell.password-in-command``; ``shell.file-unreadable``
+    """
+    if text == "-" or text.startswith("@"):
+        return read_secret(text.removeprefix("@"))
+    name, at, _ = text.partition("?")[0].rpartition("@")
+    if at and ":" in name.rpartition("://")[2]:
+        raise WattkeeperError("shell.password-in-command")
+    return text

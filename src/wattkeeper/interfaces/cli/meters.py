@@ -1,7 +1,6 @@
 """`wattkeeper meter`: add, edit, copy, retire, delete; install, remove, exchange; reads; list and show."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +19,7 @@ from wattkeeper.interfaces.cli.shell import (
     parse_pairs,
     print_one,
     print_rows,
+    read_secret,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Meters.")
@@ -353,15 +353,16 @@ def _settings(texts: list[str] | None) -> dict[str, Any]:
 def _secrets(texts: list[str] | None) -> dict[str, bytes] | None:
     """Return keys by name; from files, since others of the machine see what stands in a command.
 
-    :raises WattkeeperError: ``shell.not-a-pair``, which repeats none of it
+    :raises WattkeeperError: ``shell.not-a-pair``, which repeats none of it; ``shell.file-unreadable``
     """
     if texts is None:
         return None
     try:
-        return {name: bytes.fromhex(_digits(text)) for name, text in parse_pairs(texts).items()}
-    except (WattkeeperError, ValueError) as error:
+        pairs = parse_pairs(texts)
+    except WattkeeperError as error:
         raise WattkeeperError("shell.not-a-pair", text="--key") from error
-
-
-def _digits(text: str) -> str:
-    return Path(text[1:]).read_text() if text.startswith("@") else text
+    digits = {name: read_secret(text[1:]) if text.startswith("@") else text for name, text in pairs.items()}
+    try:
+        return {name: bytes.fromhex(text) for name, text in digits.items()}
+    except ValueError as error:
+        raise WattkeeperError("shell.not-a-pair", text="--key") from error

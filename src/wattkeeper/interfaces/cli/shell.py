@@ -3,10 +3,12 @@
 import getpass
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import date, datetime
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -155,6 +157,18 @@ def parse_pairs(texts: Sequence[str]) -> dict[str, str]:
             raise WattkeeperError("shell.not-a-pair", text=text)
         pairs[name] = value
     return pairs
+
+
+def read_secret(name: str) -> str:
+    """Return what a file says that others of the machine must not see in a command; ``-``: standard input.
+
+    :raises WattkeeperError: ``shell.file-unreadable``
+    """
+    try:
+        return (sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")).strip()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "reason", "")
+        raise WattkeeperError("shell.file-unreadable", file=name, reason=reason) from error
 
 
 def print_rows(rows: Sequence[object], columns: Sequence[str], *, as_json: bool, nothing: str = "") -> None:

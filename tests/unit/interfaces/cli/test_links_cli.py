@@ -1,0 +1,65 @@
+"""A broker's password reaches a link by a file or standard input, never by the command itself."""
+
+from pathlib import Path
+
+import pytest
+
+from relational import People, Street
+from shell_runner import refused, run
+from wattkeeper.data.collection.models import Link
+
+ENDPOINT = "mqtts://me:geheim@broker.example:8883"
+
+
+def endpoint_of(name: str) -> str:
+    return Link.objects.get(name=name).endpoint
+
+
+def test_an_endpoint_with_a_password_comes_from_a_file_or_is_typed(
+    ours: People, street: Street, tmp_path: Path
+) -> None:
+    file = tmp_path / "broker"
+    file.write_text(ENDPOINT + "\n")
+    run("link", "add", "a", f"@{file}", "--site", "S1", "--transport", "MQTT")
+    run("link", "add", "b", "-", "--site", "S1", "--transport", "MQTT", typed=ENDPOINT + "\n")
+    assert endpoint_of("a") == endpoint_of("b") == ENDPOINT
+    run("link", "edit", "a", "--endpoint", "-", typed=ENDPOINT.replace("geheim", "neu"))
+    run("link", "copy", "a", "c", f"@{file}")
+    assert (endpoint_of("a"), endpoint_of("c")) == (ENDPOINT.replace("geheim", "neu"), ENDPOINT)
+
+
+@pytest.mark.parametrize(
+    "endpoint", [ENDPOINT, "me:geheim@broker.example:8883", "mqtt://:geheim@127.0.0.1:1883"]
+)
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("add", "a", "{}", "--site", "S1", "--transport", "MQTT"),
+        ("edit", "line", "--endpoint", "{}"),
+        ("copy", "line", "b", "{}"),
+    ],
+    ids=lambda verb: verb[0],
+)
+def test_a_password_in_the_command_is_refused(
+    ours: People, street: Street, verb: tuple[str, ...], endpoint: str
+) -> None:
+    before = list(Link.objects.values_list("name", "endpoint"))
+    assert refused("link", *(part.format(endpoint) for part in verb)) == "shell.password-in-command"
+    assert list(Link.objects.values_list("name", "endpoint")) == before
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["mqtts://me@broker.example:8883", "mqtts://broker.example:8883?ca=/a:b@c", "mqtts://[::1]:8883"],
+)
+def test_an_endpoint_without_one_is_taken(ours: People, street: Street, endpoint: str) -> None:
+    run("link", "add", "a", endpoint, "--site", "S1", "--transport", "MQTT")
+    assert endpoint_of("a") == endpoint
+
+
+def test_a_file_that_says_nothing_is_told(ours: People, street: Street, tmp_path: Path) -> None:
+    (other := tmp_path / "other").write_bytes(b"\xff\xfe")
+    for file in (tmp_path / "none", other):
+        assert refused("link", "add", "a", f"@{file}", "--site", "S1") == "shell.file-unreadable"
+        key = ("--key", f"password=@{file}")
+        assert refused("meter", "add", "M9", "--site", "S1", *key) == "shell.file-unreadable"
