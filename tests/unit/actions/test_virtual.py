@@ -203,6 +203,16 @@ def test_intervals_that_do_not_fit_are_refused(measured: Measured) -> None:
     assert (error.code, error.params["common"]) == ("formulas.interval", 900)
 
 
+def test_a_sub_meter_that_moves_within_an_interval_counts_by_its_own(measured: Measured) -> None:
+    """Quarters belong where they start, in the rest as in the sums over the network, so that these add up."""
+    main_id, sub_id = measured.street.point_id, measured.street.other_point_id
+    point_id = measured.add("[U1] - subs([U1])", interval_s=1800)
+    measured.feed(sub_id, main_id, FIRST_AT + timedelta(hours=6, minutes=10))
+    measured.feed(sub_id, None, FIRST_AT + timedelta(hours=18, minutes=40))
+    measured.settle()
+    assert measured.steps(point_id) == [200] * 12 + [170] + [140] * 24 + [170] + [200] * 58
+
+
 def test_cycles_are_refused_through_formulas_and_through_the_network(measured: Measured) -> None:
     first = measured.add("[U1]")
     measured.add("[V1] + [U2]", code="V2")

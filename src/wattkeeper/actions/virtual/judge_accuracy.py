@@ -151,7 +151,9 @@ def _measured(
     interval_s: int,
 ) -> tuple[Int64s, NDArray[np.bool_], NDArray[np.bool_]]:
     """Return a meter's energies, where nothing of it that counts is unmeasured, and where it counts."""
-    terms = tuple(Term(part.series_id, Fraction(1), part.from_s, part.to_s) for part in parts)
+    terms = tuple(
+        Term(part.series_id, Fraction(1), 0, None, from_s=part.from_s, to_s=part.to_s) for part in parts
+    )
     virtual = VirtualFacts(0, terms, interval_s, ZoneInfo("UTC"))
     grids = {part.series_id: facts[part.series_id].interval_s for part in parts}
     found = evaluate(virtual, rows, starts_at_s, np.zeros(len(starts_at_s), dtype=np.int64), grids)

@@ -45,13 +45,23 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """`coefficient` times a series, in force over ``[starts_at_s, ends_at_s)``."""
+    """`coefficient` times a series, in force over ``[starts_at_s, ends_at_s)`` of the virtual series.
+
+    Of the series itself count the intervals that start in ``[from_s, to_s)``: those in which a main meter
+    feeds it, also where its intervals are finer.
+    """
 
     series_id: int
     coefficient: Fraction
     starts_at_s: int
     ends_at_s: int | None
     is_zero_when_missing: bool = False
+    from_s: int = 0
+    to_s: int | None = None
+
+    def counts(self, at_s: int) -> bool:
+        """Whether the interval of the series that starts at `at_s` counts."""
+        return self.from_s <= at_s and (self.to_s is None or at_s < self.to_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,24 +204,23 @@ def evaluate(
 
     :raises WattkeeperError: ``formulas.overflow`` for energies beyond 62 bits
     """
-    parts = _gather(facts, rows, starts_at_s, interval_s_of)
-    in_force = _in_force(facts.terms, starts_at_s)
-    index_of = {series_id: index for index, series_id in enumerate(parts.series_ids)}
-    of_term = np.array([index_of[term.series_id] for term in facts.terms], dtype=np.intp)
-    is_there = parts.is_there[of_term]
+    expected = count_expected(facts, starts_at_s, interval_s_of)
+    parts = _gather(facts, rows, starts_at_s)
+    in_force = expected > 0
+    is_there = parts.count == expected
     may_fill = np.array([term.is_zero_when_missing for term in facts.terms], dtype=np.bool_)[:, None]
     is_covered: Mask = np.logical_or.reduce(in_force, axis=0)
-    is_used = in_force & (is_there | (parts.is_begun[of_term] & may_fill))
+    is_used = in_force & (is_there | ((parts.count > 0) & may_fill))
     is_known = (~in_force | is_there | may_fill).all(axis=0) & is_used.any(axis=0)
     is_filled = in_force & ~is_there
-    quality = np.where(is_used, parts.quality[of_term], 0)
+    quality = np.where(is_used, parts.quality, 0)
     quality = np.where(is_filled, _KNOWN_ZERO, quality).max(axis=0, initial=0)
-    flags = np.bitwise_or.reduce(np.where(is_used, parts.flags[of_term], 0), axis=0)
+    flags = np.bitwise_or.reduce(np.where(is_used, parts.flags, 0), axis=0)
     is_held = (quality >> 8 == _ESTIMATED) & ~is_filled.any(axis=0)
-    is_held &= (~is_used | parts.is_held[of_term]).all(axis=0)
+    is_held &= (~is_used | parts.is_held).all(axis=0)
     flags |= np.where(is_held, int(Flag.REGISTER_BRACKETED), 0)
-    is_valid = (~is_used | parts.is_valid[of_term]).all(axis=0)
-    value = _sum(facts.terms, np.where(is_used & is_known, parts.value[of_term], 0), day_first_index)
+    is_valid = (~is_used | parts.is_valid).all(axis=0)
+    value = _sum(facts.terms, np.where(is_used & is_known, parts.value, 0), day_first_index)
     provenance = np.where(is_known, _OF_RANK[quality >> 8], int(Provenance.MISSING))
     return VirtualValues(
         value_milliwh=value,
@@ -224,51 +233,69 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Parts:
-    """Members on the grid of the virtual series; arrays of shape (members, n)."""
+    """What each term adds up, on the grid of the virtual series; arrays of shape (terms, n)."""
 
-    series_ids: tuple[int, ...]
     value: Int64s
+    count: Int64s  # of the intervals that are there
     quality: Int64s  # rank << 8 | method, the worst of the parts
     flags: Int64s
     is_valid: Mask
     is_held: Mask  # registers hold each of its estimates
-    is_there: Mask
-    is_begun: Mask  # some of its finer intervals are there
 
 
-def _gather(
-    facts: VirtualFacts, rows: MemberRows, starts_at_s: Int64s, interval_s_of: Mapping[int, int]
-) -> _Parts:
-    ids = np.array(sorted(facts.member_ids), dtype=np.int64)
-    shape = (len(ids), len(starts_at_s))
+def _gather(facts: VirtualFacts, rows: MemberRows, starts_at_s: Int64s) -> _Parts:
+    shape = (len(facts.terms), len(starts_at_s))
     from_s, to_s = int(starts_at_s[0]), int(starts_at_s[-1]) + facts.interval_s
-    is_own = np.isin(rows.series_id, ids) & (rows.starts_at_s >= from_s) & (rows.starts_at_s < to_s)
-    is_own &= rows.provenance != Provenance.MISSING
-    place = np.searchsorted(ids, rows.series_id[is_own])
-    bins = (rows.starts_at_s[is_own] - from_s) // facts.interval_s
-    at = (place, bins)
+    is_own = (rows.starts_at_s >= from_s) & (rows.starts_at_s < to_s)
+    own = np.flatnonzero(is_own & (rows.provenance != Provenance.MISSING))
+    term, row = _terms_of_rows(facts.terms, rows.series_id[own])
+    row = own[row]
+    first, end = _bounds([(each.from_s, each.to_s) for each in facts.terms])
+    counts = (rows.starts_at_s[row] >= first[term]) & (rows.starts_at_s[row] < end[term])
+    term, row = term[counts], row[counts]
+    at = (term, (rows.starts_at_s[row] - from_s) // facts.interval_s)
     value, quality, flags, count, invalid, loose = np.zeros((6, *shape), dtype=np.int64)
-    np.add.at(value, at, rows.value_milliwh[is_own])
+    np.add.at(value, at, rows.value_milliwh[row])
     np.add.at(count, at, 1)
-    rank = _RANKS[rows.provenance[is_own]]
-    method = np.where(rank > 0, rows.method[is_own], int(Method.NONE))
+    rank = _RANKS[rows.provenance[row]]
+    method = np.where(rank > 0, rows.method[row], int(Method.NONE))
     np.maximum.at(quality, at, (rank << 8) + method)
-    own_flags = rows.flags[is_own].astype(np.int64)
+    own_flags = rows.flags[row].astype(np.int64)
     np.bitwise_or.at(flags, at, own_flags & _KEPT_FLAGS)
     np.add.at(invalid, at, (own_flags & int(Flag.VALIDATED)) == 0)
     is_loose = (own_flags & int(Flag.REGISTER_BRACKETED)) == 0
     np.add.at(loose, at, is_loose & (rank == _ESTIMATED))
-    expected = [facts.interval_s // interval_s_of.get(own, facts.interval_s) for own in ids.tolist()]
-    is_there = (count == np.array(expected, dtype=np.int64)[:, None]) & (count > 0)
-    return _Parts(tuple(ids.tolist()), value, quality, flags, invalid == 0, loose == 0, is_there, count > 0)
+    return _Parts(value, count, quality, flags, invalid == 0, loose == 0)
 
 
-def _in_force(terms: Sequence[Term], starts_at_s: Int64s) -> Mask:
-    """Return which term holds at the start of which interval, shape (terms, n)."""
-    first = np.array([term.starts_at_s for term in terms], dtype=np.int64)
-    end = np.array([MILLIWH_MAX if t.ends_at_s is None else t.ends_at_s for t in terms], dtype=np.int64)
-    found: Mask = (starts_at_s >= first[:, None]) & (starts_at_s < end[:, None])
-    return found
+def _terms_of_rows(terms: Sequence[Term], series_id: Int64s) -> tuple[Int64s, Int64s]:
+    """Return each pair of a term and a row of its series, by their indexes."""
+    of_term = np.array([term.series_id for term in terms], dtype=np.int64)
+    order = np.argsort(of_term, kind="stable")
+    first, end = (np.searchsorted(of_term[order], series_id, side=side) for side in ("left", "right"))
+    row = np.repeat(np.arange(len(series_id)), end - first)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(end - first) - end, end - first)
+    return order[place], row
+
+
+def count_expected(facts: VirtualFacts, starts_at_s: Int64s, interval_s_of: Mapping[int, int]) -> Int64s:
+    """Return how many intervals of its series each term adds up, shape (terms, n)."""
+    first, end = _bounds([(term.starts_at_s, term.ends_at_s) for term in facts.terms])
+    in_force = (starts_at_s >= first[:, None]) & (starts_at_s < end[:, None])
+    grids = [interval_s_of.get(term.series_id, facts.interval_s) for term in facts.terms]
+    grid_s = np.array(grids, dtype=np.int64)[:, None]
+    before = [
+        np.clip(-((starts_at_s - bound_s[:, None]) // grid_s), 0, facts.interval_s // grid_s)
+        for bound_s in _bounds([(term.from_s, term.to_s) for term in facts.terms])
+    ]
+    return np.where(in_force, before[1] - before[0], 0)
+
+
+def _bounds(periods: Sequence[tuple[int, int | None]]) -> tuple[Int64s, Int64s]:
+    """Return where periods begin and where they end, each of shape (periods,)."""
+    first = np.array([from_s for from_s, _ in periods], dtype=np.int64)
+    end = np.array([MILLIWH_MAX if to_s is None else to_s for _, to_s in periods], dtype=np.int64)
+    return first, end
 
 
 def _sum(terms: Sequence[Term], value: Int64s, day_first_index: Int64s) -> Int64s:

@@ -94,25 +94,19 @@ def resolve(
     """
     for term in stored:
         coefficient = Fraction(term["numerator"], term["denominator"])
-        for point_id, from_s, to_s in _points(term, known.links, starts_at_s, ends_at_s):
+        for point_id, from_s, to_s in _points(term, known.links):
             series_id = known.series_of.get((point_id, term["quantity"]))
             if series_id is not None:
-                yield Term(series_id, coefficient, from_s, to_s, term["zero"])
+                yield Term(series_id, coefficient, starts_at_s, ends_at_s, term["zero"], from_s, to_s)
 
 
-def _points(
-    term: Mapping[str, Any], links: Sequence[TopologyLink], starts_at_s: int, ends_at_s: int | None
-) -> Iterator[tuple[int, int, int | None]]:
+def _points(term: Mapping[str, Any], links: Sequence[TopologyLink]) -> Iterator[tuple[int, int, int | None]]:
     if term["kind"] != SUBS:
-        yield term["point"], starts_at_s, ends_at_s
+        yield term["point"], 0, None
         return
     for link in links:
-        if link.parent_id != term["point"]:
-            continue
-        from_s = max(starts_at_s, link.starts_at_s)
-        ends = [at_s for at_s in (ends_at_s, link.ends_at_s) if at_s is not None]
-        if not ends or from_s < min(ends):
-            yield link.child_id, from_s, min(ends, default=None)
+        if link.parent_id == term["point"]:
+            yield link.child_id, link.starts_at_s, link.ends_at_s
 
 
 def to_stored(tenant_id: int, terms: Linear) -> StoredTerms:

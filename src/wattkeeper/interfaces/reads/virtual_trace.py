@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from wattkeeper.core.billing.document import exact_text
 from wattkeeper.core.kernel.quality import Provenance
-from wattkeeper.core.registry.virtual_series import Term
+from wattkeeper.core.registry.virtual_series import Term, count_expected
 from wattkeeper.data.registry.models import Series
 from wattkeeper.data.virtual.formulas import load_virtual
 from wattkeeper.interfaces.reads.intervals import IntervalRow, rows_of
@@ -32,14 +34,12 @@ def trace_parts(
     store: ReadingStore, *, series: Series, starts_at_s: int, as_of_run_id: int | None = None
 ) -> list[TracedPart]:
     """Return the parts that a virtual meter's formula, in force then, adds up; none for a measured series."""
-    facts = load_virtual(series.tenant_id).facts.get(series.id)
+    known = load_virtual(series.tenant_id)
+    facts = known.facts.get(series.id)
     if facts is None:
         return []
-    terms = [
-        term
-        for term in facts.terms
-        if term.starts_at_s <= starts_at_s and (term.ends_at_s is None or starts_at_s < term.ends_at_s)
-    ]
+    expected = count_expected(facts, np.array([starts_at_s], dtype=np.int64), known.interval_s_of)
+    terms = [facts.terms[index] for index in np.flatnonzero(expected).tolist()]
     ids = sorted({term.series_id for term in terms})
     codes = dict(Series.objects.filter(id__in=ids).values_list("id", "usage_point__code"))
     ends_at_s = starts_at_s + series.interval_s
@@ -53,5 +53,7 @@ def _part(term: Term, code: str, rows: list[IntervalRow]) -> TracedPart:
         code=code,
         factor_text=exact_text(term.coefficient),
         is_zero_when_missing=term.is_zero_when_missing,
-        intervals=tuple(row for row in rows if row.series_id == term.series_id),
+        intervals=tuple(
+            row for row in rows if row.series_id == term.series_id and term.counts(row.starts_at_s)
+        ),
     )

@@ -74,6 +74,32 @@ def test_finer_members_are_summed_upward_and_a_missing_part_is_missing() -> None
     assert (found.provenance[-1], found.method[-1]) == (Provenance.ESTIMATED, Method.KNOWN_ZERO)
 
 
+def test_a_finer_member_that_moves_within_an_interval_counts_for_its_own_intervals() -> None:
+    """Fed from ten past the hour until 25 to the next: of each half-hour those quarters that start then."""
+    main, sub, coarse = (
+        flat(1, 1000),
+        [(2, at * STEP_S, 1 << at, 1, VALID, 0) for at in range(8)],
+        flat(3, 50, count=48, step_s=1800),
+    )
+    terms = (
+        Term(1, Fraction(1), 0, None),
+        Term(2, Fraction(-1), 0, None, from_s=600, to_s=5700),
+        Term(3, Fraction(-1), 0, None, from_s=2400),
+    )
+    grids = {1: 900, 2: 900, 3: 1800}
+    found = values_of(terms, main + sub + coarse, interval_s=1800, grids=grids)
+    assert found.value_milliwh[:4].tolist() == [2000 - 2, 2000 - 4 - 8, 2000 - 16 - 32 - 50, 2000 - 64 - 50]
+    lacking = values_of(
+        terms, main + [row for row in sub if row[1] not in {0, 900}] + coarse, interval_s=1800, grids=grids
+    )
+    assert lacking.provenance[:2].tolist() == [Provenance.MISSING, Provenance.DERIVED]
+    outside = values_of(
+        terms, main + [row for row in sub if row[1] not in {0, 6300}] + coarse, interval_s=1800, grids=grids
+    )
+    assert outside.value_milliwh.tolist() == found.value_milliwh.tolist()
+    assert set(outside.provenance.tolist()) == {Provenance.DERIVED}
+
+
 def test_missing_is_never_zero_and_zero_only_where_the_formula_says_so() -> None:
     plain = (Term(1, Fraction(1), 0, None), Term(2, Fraction(1), 0, None))
     rows = flat(1, 7, count=10)
