@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.billing.request_billing import period_text, request_billing
@@ -332,6 +334,18 @@ def test_a_clock_that_jumps_takes_no_job_from_who_lives(
         steady.at_s += job_queue.LEASE_S / LOOKS_COUNT
     look_on(steady)  # now it is silent
     assert job_queue.claim_job(now=clock()) is not None
+
+
+def test_who_watches_a_job_holds_up_nobody_who_writes(ours: People, clock: Clock) -> None:
+    """A shell asks twice a second for hours: where nothing is to be claimed it only reads."""
+    job_id = ask(ours)
+    held = job_queue.claim_job(now=clock())
+    assert held is not None
+    for named in (job_id, None):
+        with CaptureQueriesContext(connection) as asked:
+            assert job_queue.claim_job(now=clock(), job_id=named) is None
+        assert asked.captured_queries
+        assert {query["sql"].split()[0] for query in asked.captured_queries} == {"SELECT"}
 
 
 def test_a_retry_does_not_wait_for_a_clock_that_was_set_back(ours: People, clock: Clock) -> None:
