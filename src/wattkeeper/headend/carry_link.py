@@ -91,17 +91,35 @@ async def connect(
 
 
 async def end(task: asyncio.Task[Any]) -> None:
-    """Cancel a task until it ends: the library swallows a cancel that meets it while it sends."""
+    """Cancel a task until it ends: the library swallows a cancel that meets it while it sends.
+
+    Who ends it waits for nothing that comes of it, so an error that it fails with meanwhile is no news.
+    """
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
+    if not task.cancelled():
+        task.exception()
 
 
 async def close(connection: Client) -> None:
-    """Say goodbye; a server that takes nothing more is left without."""
+    """Say goodbye; a server that takes nothing more, or is lost meanwhile, is left without."""
     closing = asyncio.create_task(connection.close())
-    await asyncio.wait([closing], timeout=_FLUSH_WITHIN_S)
-    await end(closing)
+    closing.add_done_callback(_tell_failure)
+    try:
+        await asyncio.wait([closing], timeout=_FLUSH_WITHIN_S)
+    finally:
+        await end(closing)
+
+
+def _tell_failure(closing: asyncio.Task[None]) -> None:
+    if not closing.cancelled() and (error := closing.exception()) is not None:
+        _log.warning("carry.unreachable", reason=reason_of(error))
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error as a log says it."""
+    return f"{type(error).__name__}: {error}"[:200]
 
 
 class _Client(Client):
@@ -130,7 +148,7 @@ class Noted:
 
     async def note(self, error: Exception) -> None:
         """Log an error that is not the latest."""
-        reason = f"{type(error).__name__}: {error}"[:200]
+        reason = reason_of(error)
         if reason != self._latest:
             _log.warning("carry.unreachable", reason=reason)
         self._latest = reason

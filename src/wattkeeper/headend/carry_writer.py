@@ -28,6 +28,7 @@ from wattkeeper.headend.carry_link import (
     connect,
     end,
     headend_of,
+    reason_of,
     stored_subject,
 )
 from wattkeeper.headend.carry_parcel import REFUSED, STORED, Confirmation, unpack_parcel
@@ -90,7 +91,7 @@ class Writer:
             finally:
                 await parcels.unsubscribe()
         except (NatsError, OSError, TimeoutError) as error:
-            reason = f"{type(error).__name__}: {error}"[:200]
+            reason = reason_of(error)
             if reason != self._trouble:
                 _log.warning("carry.unreachable", reason=reason)
             self._trouble = reason
