@@ -25,6 +25,20 @@ def uses_of(ask: Callable[[], object], what: str) -> list[list[Use]]:
     return [list(_uses(query["sql"])) for query in asked.captured_queries if what in query["sql"]]
 
 
+def rows_fetched(ask: Callable[[], object], what: str) -> int:
+    """Return how many rows the database hands over for the statements of `ask` that have `what` in them."""
+    with CaptureQueriesContext(connection) as asked:
+        ask()
+    statements = [query["sql"] for query in asked.captured_queries if what in query["sql"]]
+    assert statements
+    rows_count = 0
+    with connection.cursor() as cursor:
+        for sql in statements:
+            cursor.execute(sql)
+            rows_count += len(cursor.fetchall())
+    return rows_count
+
+
 def is_found_by(uses: list[Use], index: str, *columns: str) -> bool:
     """Whether rows are found by an index, searched for by these of its columns."""
     return any(use.index == index and all(name in use.searched for name in columns) for use in uses)

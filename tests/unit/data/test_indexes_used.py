@@ -1,16 +1,25 @@
 """What is told as of a moment is looked up, not looked through, on whatever engine the registry lies."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from plans import is_found_by, learn, uses_of
+from plans import is_found_by, learn, rows_fetched, uses_of
 from relational import NOW, People
 from wattkeeper.data.alarms.groups import list_finding_groups
 from wattkeeper.data.alarms.models import Finding, FindingPast
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.registry.installed import told_otherwise
-from wattkeeper.data.registry.models import Installation, InstallationPast, Meter, Site, UsagePoint
+from wattkeeper.data.registry.models import (
+    Installation,
+    InstallationPast,
+    Meter,
+    Site,
+    ToldMultiplier,
+    UsagePoint,
+)
+from wattkeeper.data.registry.told import list_told_otherwise
 from wattkeeper.data.virtual.nodes import ROOT
 from wattkeeper.interfaces.reads.aggregation import Question, add_up
 from wattkeeper.store.memory import MemoryReadingStore
@@ -42,15 +51,18 @@ def audit(ours: People) -> People:
     return ours
 
 
-def test_what_belonged_where_is_looked_up(audit: People) -> None:
+def test_what_belonged_where_is_looked_up(audit: People, theirs: People) -> None:
     """Of the records of a verb those since the instant are read, and those of what they are about."""
     asked = Question("feeder", ROOT, "day", NOW.date(), NOW.date() + DAY)
-    own = {"tenant_id": audit.tenant.id, "now": NOW, "as_of": AS_OF}
-    since, before = uses_of(
-        lambda: add_up(MemoryReadingStore(), question=asked, **own), "registry.set-topology"
-    )
+
+    def ask(tenant_id: int) -> None:
+        add_up(MemoryReadingStore(), question=asked, tenant_id=tenant_id, now=NOW, as_of=AS_OF)
+
+    since, before = uses_of(lambda: ask(audit.tenant.id), "registry.set-topology")
     assert is_found_by(since, "audit_verb_at", "verb", "recorded_at")
     assert is_found_by(before, "audit_verb_subject", "verb", "subject")
+    assert rows_fetched(lambda: ask(audit.tenant.id), "registry.set-topology") == 2 * 2  # subjects, records
+    assert rows_fetched(lambda: ask(theirs.tenant.id), "registry.set-topology") == 0
 
 
 def test_how_findings_stood_is_looked_up(ours: People) -> None:
@@ -84,8 +96,18 @@ def test_when_meters_were_said_to_be_installed_is_looked_up(ours: People) -> Non
     (uses,) = uses_of(lambda: told_otherwise(ours.tenant.id, AS_OF), "registry_installationpast")
     assert is_found_by(uses, "installation_past_until", "until_at")
     assert set(told_otherwise(ours.tenant.id, AS_OF)) == {installed.id}
-    assert told_otherwise(ours.tenant.id + 1, AS_OF) == {}
-    assert told_otherwise(ours.tenant.id, NOW - 10 * DAY) == {}
+    for tenant_id, as_of in ((ours.tenant.id + 1, AS_OF), (ours.tenant.id, NOW - 10 * DAY)):
+        assert told_otherwise(tenant_id, as_of) == {}
+        assert rows_fetched(partial(told_otherwise, tenant_id, as_of), "registry_installationpast") == 0
+
+
+def test_what_meters_of_others_told_is_not_fetched(ours: People) -> None:
+    own = {"tenant": ours.tenant}
+    site = Site.objects.create(code="S", name="S", kind="COMMERCIAL", time_zone="UTC", **own)
+    meter = Meter.objects.create(site=site, serial_number="M", **own)
+    ToldMultiplier.objects.create(meter=meter, told_at=NOW, numerator=40, denominator=1)
+    for tenant_id, rows_count in ((ours.tenant.id, 1), (ours.tenant.id + 1, 0)):
+        assert rows_fetched(partial(list_told_otherwise, tenant_id), "registry_toldmultiplier") == rows_count
 
 
 def test_a_search_that_no_index_is_for_is_seen(audit: People) -> None:

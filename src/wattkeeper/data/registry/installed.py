@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from wattkeeper.data.registry.models import Installation, InstallationPast
+from wattkeeper.data.registry.owned import owned_by
 
 
 def keep_told(installation: Installation, *, now: datetime) -> None:
@@ -16,13 +17,11 @@ def keep_told(installation: Installation, *, now: datetime) -> None:
 
 
 def told_otherwise(tenant_id: int, as_of: datetime) -> dict[int, InstallationPast]:
-    """Return over what time installations were told to be as of an instant, of those told otherwise since.
-
-    Those of all tenants are asked for: by the tenant SQLite would go over all of its installations.
-    """
-    later = InstallationPast.objects.filter(until_at__gt=as_of).select_related("installation")
-    return {
-        row.installation_id: row
-        for row in later.order_by("-until_at", "-id")
-        if row.installation.tenant_id == tenant_id and row.installation.recorded_at <= as_of
-    }
+    """Return over what time installations were told to be as of an instant, of those told otherwise since."""
+    later = InstallationPast.objects.filter(
+        owned_by("installation__tenant_id", tenant_id),
+        until_at__gt=as_of,
+        installation__recorded_at__lte=as_of,
+    )
+    rows = later.select_related("installation").order_by("-until_at", "-id")
+    return {row.installation_id: row for row in rows}

@@ -10,6 +10,7 @@ from django.db.models import F
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.registry.installations import ToldRatio
 from wattkeeper.data.registry.models import Series, ToldMultiplier
+from wattkeeper.data.registry.owned import owned_by
 
 NUMBER_MAX = 2**31 - 1  # products of two stay whole numbers of 64 bits
 
@@ -43,16 +44,16 @@ def list_told_otherwise(tenant_id: int) -> list[int]:
     """
     point = "meter__installations__usage_point"
     known = (f"{point}__multipliers__numerator", f"{point}__multipliers__denominator")
-    rows = ToldMultiplier.objects.exclude(
+    told = ToldMultiplier.objects.exclude(
         numerator=F("denominator")
-    ).values_list(  # few: all meters are not to be searched
-        "meter__tenant_id", f"{point}_id", "numerator", "denominator", *known
+    )  # few: all meters are not to be searched
+    rows = told.filter(owned_by("meter__tenant_id", tenant_id)).values_list(
+        f"{point}_id", "numerator", "denominator", *known
     )
     points = {
         point_id
-        for owner_id, point_id, numerator, denominator, *registered in rows
-        if owner_id == tenant_id
-        and Fraction(numerator, denominator) != Fraction(registered[0] or 1, registered[1] or 1)
+        for point_id, numerator, denominator, *registered in rows
+        if Fraction(numerator, denominator) != Fraction(registered[0] or 1, registered[1] or 1)
     }
     if not points:
         return []

@@ -22,6 +22,7 @@ from wattkeeper.core.registry.aggregation import OPEN_S, Links, fill_gaps, links
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.registry.installed import told_otherwise
 from wattkeeper.data.registry.models import Installation, Series, Site, Topology, UsagePoint
+from wattkeeper.data.registry.owned import owned_by
 from wattkeeper.data.virtual.models import (
     AreaInArea,
     Formula,
@@ -258,25 +259,20 @@ def _linked(
 ) -> Links:
     """Return dated links as of an instant: of parts of which more was told since, what the audit chain says
     of them up to then.
-
-    The chains of all tenants are asked: by the tenant SQLite would go over all of its chain.
     """
     links = _dated(model, tenant_id, from_s, names, only)
     if as_of is None:
         return links
     verbs, kind, whole_in = _TOLD_BY[model]
-    told = AuditRecord.objects.filter(verb__in=verbs)
+    told = AuditRecord.objects.filter(owned_by("tenant_id", tenant_id), verb__in=verbs)
     later = told.filter(recorded_at__gt=as_of, subject__startswith=f"{kind}:")
-    since = sorted(
-        {subject for owner_id, subject in later.values_list("tenant_id", "subject") if owner_id == tenant_id}
-    )
+    since = sorted(set(later.values_list("subject", flat=True)))
     rows = [
         row
         for first in range(0, len(since), _SUBJECTS_AT_ONCE)
-        for owner_id, *row in told.filter(subject__in=since[first : first + _SUBJECTS_AT_ONCE]).values_list(
-            "tenant_id", "sequence", "recorded_at", "subject", "detail"
+        for row in told.filter(subject__in=since[first : first + _SUBJECTS_AT_ONCE]).values_list(
+            "sequence", "recorded_at", "subject", "detail"
         )
-        if owner_id == tenant_id
     ]
     then = links_told(
         (_id_in(subject), whole_in(detail), _seconds(_told_from(detail, recorded_at)))
