@@ -188,6 +188,17 @@ def test_one_row_beside_the_grid_is_named_and_the_others_go_in(ours: People, ser
     assert (error.params["count"], error.params["first_at"]) == (1, "2026-11-02T09:07:00+00:00")
 
 
+def test_rows_of_a_unit_that_is_no_energy_are_told_with_their_place(ours: People, services: Services) -> None:
+    rows = [row(2, hour, "1") for hour in range(4)]
+    rows[1:3] = [each.replace("kWh", "kW") for each in rows[1:3]]
+    content = (HEAD + "".join(rows)).encode()
+    result = import_file(actor=ours.operator, now=NOW, services=services, content=content, label="a.csv")
+    (error,) = result.errors
+    assert (result.rows_count, error.code) == (2, "imports.unit-not-kept")
+    place = {"channel": "import", "unit": "kW", "count": 2, "first_at": "2026-11-02T01:00:00+00:00"}
+    assert error.params == {"usage_point": "P1", **place}
+
+
 def test_a_block_that_is_refused_leaves_nothing_behind(
     ours: People, services: Services, store: MemoryReadingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.collection.interval_lengths import fit_length, usual_length_s
 from wattkeeper.actions.collection.phases import keep_phase
 from wattkeeper.actions.collection.shown_steps import NOTHING_SHOWN, learn_steps
-from wattkeeper.actions.collection.storable import storable, zone_of
+from wattkeeper.actions.collection.storable import ENERGY_OF_UNIT, storable, zone_of
 from wattkeeper.actions.records import keep, own
 from wattkeeper.actions.registry.channels import ChannelSpec, make_channels
 from wattkeeper.actions.registry.installing import (
@@ -53,7 +53,6 @@ PART_COUNT = 20  # blocks prepared in one transaction; tens of statements each
 STEP_KWH = Fraction(1, 1_000_000)
 _NEM12_LATER = re.compile(r"[EBQK]([02-9A-Z])", re.ASCII | re.IGNORECASE)  # E1, B1, Q1, K1 are the first
 _TOTALS = ("energy_import_register_kwh", "energy_import_interval_kwh")
-_UNITS = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,14 +338,12 @@ def _reading_type(block: IntervalBlock) -> str:
 
     Of registers that count one rate alone those of imported active energy are kept apart.
 
-    :raises WattkeeperError: ``imports.unit-not-kept`` and ``imports.not-counted-now`` for what is no energy,
-        ``imports.part-not-kept`` for what is some of it, as of another rate or of one phase
+    :raises WattkeeperError: ``imports.not-counted-now`` for what is no energy, ``imports.part-not-kept`` for
+        what is some of it, as of another rate or of one phase
     """
-    if block.unit not in _UNITS:
-        raise WattkeeperError("imports.unit-not-kept", unit=block.unit, channel=block.channel)
     if not is_counted_now(block.channel, is_register=not block.interval_s):
         raise WattkeeperError("imports.not-counted-now", channel=block.channel)
-    quantity, unit = _UNITS[block.unit]
+    quantity, unit = ENERGY_OF_UNIT[block.unit]
     kind = "interval" if block.interval_s else "register"
     name = f"{quantity}_{'export' if is_export(block.channel) else 'import'}"
     rate = split_rate(block.channel)[1]

@@ -5,10 +5,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from wattkeeper.actions.records import check_fits_days
+from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import from_seconds, local_midnight, to_seconds
 from wattkeeper.data.registry.models import Site
 from wattkeeper.formats.api import IntervalBlock, RowError
+from wattkeeper.formats.units import written_unit
 from wattkeeper.store.ranges import INSTANT_MAX_S
+
+ENERGY_OF_UNIT = {"Wh": ("energy", "kwh"), "varh": ("energy_reactive", "kvarh")}
 
 
 def zone_of(block: IntervalBlock, site: Site) -> ZoneInfo:
@@ -21,8 +25,16 @@ def zone_of(block: IntervalBlock, site: Site) -> ZoneInfo:
 def storable(block: IntervalBlock, zone: ZoneInfo) -> tuple[IntervalBlock, list[RowError]]:
     """Return what of a block can be a raw read, and an error for what can't.
 
-    :raises WattkeeperError: ``series.interval-not-kept``
+    :raises WattkeeperError: ``imports.unit-not-kept`` for what is no energy, ``series.interval-not-kept``
     """
+    if block.unit not in ENERGY_OF_UNIT:
+        raise WattkeeperError(
+            "imports.unit-not-kept",
+            channel=block.channel,
+            unit=written_unit(block.unit)[0],
+            count=len(block.starts_at_s),
+            first_at=from_seconds(int(block.starts_at_s[0])).isoformat(),
+        )
     is_off = np.zeros(len(block.starts_at_s), dtype=np.bool_)
     if block.interval_s:
         check_fits_days(block.interval_s, zone.key, usage_point=block.usage_point)
