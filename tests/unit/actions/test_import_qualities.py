@@ -26,10 +26,10 @@ from wattkeeper.store.memory import MemoryReadingStore
 FIRST_S = to_seconds(datetime(2026, 10, 29, 14, tzinfo=UTC))  # a market day of NEM12
 POINT = "VABC005890"
 NAMES = [row.name for row in ROWS if row.name != "missing"] + ["est.linear+suspect", "est+power_lost"]
-NAMES += ["raw+rollover", "raw+clock_adjusted+late", "raw.exchange"]
+NAMES += ["valid+suspect", "raw+rollover", "raw+clock_adjusted+late", "raw.exchange"]
 BECOME = {
     "raw": "valid",
-    "verified": "valid",
+    "valid+suspect": "verified",
     **{name: name.replace("raw", "valid") for name in NAMES[-3:]},
 }  # once the rules have looked at them
 FORMATS: tuple[Format, ...] = ("csv", "xlsx", "nem12", "greenbutton", "iec61968", "mscons")
@@ -144,4 +144,4 @@ def test_a_quality_fits_the_flags_of_a_read(name: str) -> None:
     assert int(flags_of_device(flags)[0]) <= sum(Flag)
     back = [int(part[0]) for part in read_told(flags)]
     found = Quality(Provenance(back[0]), Flag(back[1]), Method(back[2]))
-    assert quality_name(found) == {"verified": "valid"}.get(name, name)
+    assert quality_name(found) == {"valid+suspect": "verified"}.get(name, name)

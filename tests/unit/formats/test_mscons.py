@@ -134,7 +134,7 @@ def test_releases() -> None:
         ("220", "", Provenance.MEASURED, Flag.NONE, Method.NONE),
         ("67", "STS+Z32++Z92'", Provenance.ESTIMATED, Flag.NONE, Method.LINEAR),
         ("67", "STS+Z32++Z95'STS+Z40++Z76'", Provenance.ESTIMATED, Flag.POWER_LOST, Method.LIKE_DAY),
-        ("220", "STS+Z33++Z87'", Provenance.MEASURED, Flag.VALIDATED | Flag.SUSPECT, Method.NONE),
+        ("220", "STS+Z33++Z87'", Provenance.MEASURED, Flag.VALIDATED | Flag.ACCEPTED, Method.NONE),
         ("Z30", "", Provenance.MISSING, Flag.NONE, Method.NONE),
     ],
 )

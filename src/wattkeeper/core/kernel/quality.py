@@ -32,6 +32,7 @@ class Flag(IntFlag):
     LATE = 128
     DUPLICATE = 256
     REGISTER_BRACKETED = 512  # an estimate scaled to the advance between two actual register reads
+    ACCEPTED = 1024  # failed a check and was shown to be real: *verified*, where it is VALIDATED too
 
 
 UNTRUSTED = Flag.SUSPECT | Flag.CLOCK_INVALID

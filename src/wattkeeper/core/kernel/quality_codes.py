@@ -37,8 +37,8 @@ class Row(NamedTuple):
     uk: str
 
 
-_VERIFIED = Flag.VALIDATED | Flag.SUSPECT
-_GRADES = {Flag.NONE: "raw", Flag.VALIDATED: "valid", _VERIFIED: "verified", Flag.SUSPECT: "suspect"}
+_VERIFIED = Flag.VALIDATED | Flag.ACCEPTED
+_GRADES = {_VERIFIED: "verified", Flag.VALIDATED: "valid", Flag.SUSPECT: "suspect", Flag.NONE: "raw"}
 
 
 def _measured(grade: Flag, aemo: str, espi: int, iec: str, mscons: tuple[str, ...], uk: str) -> Row:
@@ -91,12 +91,17 @@ _ALSO_NAMED = {"measured": "raw", "estimated": "est", "projected": "forecast"}
 _NAMES = {provenance: name for name, provenance in _NAMED.items()}
 
 
+def _grade_of(flags: Flag) -> Flag:
+    """Return the flags that grade a measured value; others stand beside them."""
+    return next(grade for grade in _GRADES if grade in flags)
+
+
 @cache
 def row_of(quality: Quality) -> Row:
     """Return the line of the table nearest to a quality: for every quality there is one."""
     provenance, flags, method = quality
     if provenance is Provenance.MEASURED:
-        return _BY_QUALITY[Quality(provenance, flags & _VERIFIED)]
+        return _BY_QUALITY[Quality(provenance, _grade_of(flags))]
     if provenance is not Provenance.ESTIMATED:
         return _BY_QUALITY[Quality(provenance)]
     if method is Method.NONE and Flag.REGISTER_BRACKETED in flags:
@@ -109,7 +114,8 @@ def quality_name(quality: Quality) -> str:
     """Return the name of a quality: ``base[.method][+flag...]``, another one for every other quality."""
     provenance, flags, method = quality
     if provenance is Provenance.MEASURED:
-        base, rest = _GRADES[flags & _VERIFIED], flags & ~_VERIFIED
+        grade = _grade_of(flags)
+        base, rest = _GRADES[grade], flags & ~grade
     else:
         base, rest = _NAMES[provenance], flags
     tail = "" if method is Method.NONE else f".{method.name.lower()}"
@@ -178,7 +184,7 @@ def encode_aemo(quality: Quality) -> str:
     code = row_of(quality).aemo
     if quality.provenance is Provenance.PROJECTED:
         return f"E{_AEMO_FORECASTS.get(quality.method, 52)}"
-    is_final = quality.flags & _VERIFIED == Flag.VALIDATED
+    is_final = Flag.VALIDATED in quality.flags and Flag.SUSPECT not in quality.flags
     return "F" + code[1:] if code[0] == "S" and is_final else code
 
 
@@ -234,8 +240,8 @@ def encode_espi(quality: Quality) -> tuple[int, ...]:
     codes = row_of(quality).espi
     if quality.provenance in (Provenance.MEASURED, Provenance.MISSING):
         return codes
-    grades = {Flag.VALIDATED: (17,), Flag.SUSPECT: (10,), _VERIFIED: (18,)}
-    return codes + grades.get(quality.flags & _VERIFIED, ())
+    grades = {_VERIFIED: (18,), Flag.VALIDATED: (17,), Flag.SUSPECT: (10,), Flag.NONE: ()}
+    return codes + grades[_grade_of(quality.flags)]
 
 
 def decode_espi(codes: Iterable[int]) -> Quality | None:
@@ -259,6 +265,7 @@ _IEC_FLAGS = {
     "5.4.128": Flag.LATE,
     "5.4.256": Flag.DUPLICATE,
     "5.4.512": Flag.REGISTER_BRACKETED,
+    "5.4.1024": Flag.ACCEPTED,
 }
 _IEC_READ_FLAGS = {
     (1, 9): Flag.CLOCK_INVALID,
@@ -291,8 +298,9 @@ def encode_iec(quality: Quality) -> tuple[str, ...]:
     """Return the reading quality codes of a quality: other codes for every other quality."""
     provenance, flags, method = quality
     codes = row_of(quality).iec
-    if provenance is not Provenance.MEASURED:
-        codes += ("3.0.1",) * (Flag.VALIDATED in flags) + ("3.5.258",) * (Flag.SUSPECT in flags)
+    if provenance is Provenance.MEASURED:
+        flags &= ~_grade_of(flags)
+    codes += ("3.0.1",) * (Flag.VALIDATED in flags) + ("3.5.258",) * (Flag.SUSPECT in flags)
     if provenance is Provenance.PROJECTED:
         codes = (f"3.12.{int(method)}", *codes[1:])
     elif provenance is not Provenance.ESTIMATED and method is not Method.NONE:

@@ -28,7 +28,7 @@ from wattkeeper.core.readings.rollups import find_day_firsts
 from wattkeeper.core.readings.settle import take
 from wattkeeper.core.readings.told import read_told
 
-_KEPT_FLAGS = int(INTERVAL_FLAGS | Flag.ROLLOVER)
+_KEPT_FLAGS = int(INTERVAL_FLAGS | Flag.ROLLOVER | Flag.ACCEPTED)
 
 
 def collect_intervals(

@@ -33,21 +33,21 @@ def settle_reads(
 
     The result depends on the set of the reads only. At one instant the better quality wins (`rank_told`:
     actual, final substitute, estimate, forecast, suspect), then the higher `Source`, then what its teller
-    validated, then the larger value: a register only grows, so it is the later one where a clock was set back
-    and instants came twice. Of equal values the one that tells of the clock wins, then the smaller flag set.
-    A LIVE read counts only where no profile, freeze, push or file read lies within one
+    verified, or else validated, then the larger value: a register only grows, so it is the later one where a
+    clock was set back and instants came twice. Of equal values the one that tells of the clock wins, then the
+    smaller flag set. A LIVE read counts only where no profile, freeze, push or file read lies within one
     interval of it: its stamp comes from another clock. A read that was corrected counts nowhere.
     """
     reads = take(reads, ~find_corrected(reads.measured_at_s, reads.flags, reads.source))
     reads = take(reads, ~_is_live_beside_stored(reads, interval_s))
     is_calm = (reads.flags & Flag.CLOCK_ADJUSTED) == 0
-    is_unchecked = (reads.flags & Flag.VALIDATED) == 0
+    checked = reads.flags & int(Flag.VALIDATED | Flag.ACCEPTED)
     order = np.lexsort(
         (
             reads.flags,
             is_calm,
             -reads.value,
-            is_unchecked,
+            -checked,
             -reads.source,
             rank_told(reads.flags),
             reads.measured_at_s,

@@ -24,7 +24,7 @@ _WITHDRAWAL = int(UNTRUSTED)
 CORRECTIONS_MAX_COUNT = 63  # flags are 32 bits
 WITHDRAWN_COUNT = -1  # no register shows less: of all that is told of an instant a store tells it first
 _Flags = TypeVar("_Flags", int, Int64s)
-_SUSPECT, _VERIFIED = int(Flag.SUSPECT), int(Flag.SUSPECT | Flag.VALIDATED)
+_SUSPECT, _BOTH = int(Flag.SUSPECT), int(Flag.SUSPECT | Flag.VALIDATED)
 
 
 class Told(NamedTuple):
@@ -36,11 +36,11 @@ class Told(NamedTuple):
 
 
 def mark_told(told: Told) -> Int64s:
-    """Return the flags of raw reads of such values; one that failed a check and is real is not SUSPECT."""
+    """Return the flags of raw reads of such values; one SUSPECT and yet VALIDATED was shown to be real."""
     provenance, flags, method = told
     is_measured = provenance == Provenance.MEASURED
-    is_verified = (flags & _VERIFIED) == _VERIFIED
-    flags = np.where(is_measured & is_verified, flags & ~_SUSPECT, flags)
+    is_real = is_measured & ((flags & _BOTH) == _BOTH)
+    flags = np.where(is_real, flags & ~_SUSPECT | int(Flag.ACCEPTED), flags)
     own = np.where(flags & _SUSPECT, _OWN_SUSPECT, 0)
     own |= (provenance << _PROVENANCE_AT) | (method << _METHOD_AT) | np.where(is_measured, 0, _SUSPECT)
     return np.where(is_measured & (method == Method.NONE), flags, flags | own)
@@ -70,7 +70,7 @@ def rank_told(flags: Int64s) -> Int64s:
     is_final = (provenance == Provenance.EDITED) | ((own & Flag.VALIDATED) != 0)
     rank = np.where(is_final, 1, np.where(provenance == Provenance.PROJECTED, 3, 2))
     rank = np.where(provenance == Provenance.MEASURED, 0, rank)
-    return np.where((own & _VERIFIED) == _SUSPECT, 4, rank)
+    return np.where((own & _BOTH) == _SUSPECT, 4, rank)
 
 
 def mark_correction(correction_index: int, *, is_withdrawal: bool = False) -> int:

@@ -15,7 +15,8 @@ from wattkeeper.core.readings.settle import settle_reads
 from wattkeeper.core.readings.told import Told, find_corrected, mark_correction, mark_told
 
 RANKS = [  # best first
-    ["valid", "verified"],
+    ["verified", "valid+suspect"],
+    ["valid"],
     ["raw", "raw+late", "raw+power_lost"],
     ["edited", "est.linear+validated", "derived+validated"],
     ["est.linear", "est", "derived"],

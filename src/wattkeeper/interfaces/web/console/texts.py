@@ -57,6 +57,7 @@ FLAGS = {
     Flag.LATE: _("Late"),
     Flag.DUPLICATE: _("Duplicate"),
     Flag.REGISTER_BRACKETED: _("Sum held by registers"),
+    Flag.ACCEPTED: _("Shown to be real"),
 }
 METHODS = {
     Method.NONE: _("Read"),
