@@ -61,6 +61,7 @@ from wattkeeper.pipeline.window import (
     resolution_milliwh,
     widen_to_brackets,
     widen_to_estimates,
+    widen_to_near,
 )
 
 LEASE_S = 300
@@ -390,7 +391,8 @@ def _derive_series(
     advance_rule: AdvanceRule,
 ) -> list[_Result]:
     facts = ports.registry.get_facts(series_id)
-    aligned = [align((window.from_s, window.to_s), facts, now_s) for window in windows]
+    changed = [widen_to_near(ports, facts, (window.from_s, window.to_s), now_s) for window in windows]
+    aligned = [align(span, facts, now_s) for span in changed]
     results: list[_Result] = []
     for span in merge_spans(span for span in aligned if span is not None):
         if results and span[1] <= results[-1].span[1]:

@@ -26,7 +26,7 @@ from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.series import estimate_window
 from wattkeeper.pipeline.hints import calendars_with, has_hints
 from wattkeeper.pipeline.later import LAST_METHODS, find_later
-from wattkeeper.pipeline.plain_groups import Group
+from wattkeeper.pipeline.plain_groups import Group, move_to_near
 from wattkeeper.pipeline.ports import Hints, ManyReads, ManySeries, MeasurementRows, PlainSeries
 from wattkeeper.pipeline.read_rules import judge_table
 from wattkeeper.pipeline.window import CONTEXT_S, LEARNT_METHODS, history_span, is_far, span_to_nearest
@@ -58,6 +58,12 @@ def derive_groups(
     while waiting:
         group = waiting.pop()
         rows = _read_rows(many, group.series, group.span)
+        near = move_to_near(many, group, rows, now_s)
+        if near:
+            yield from _move(waiting, near)
+            group, rows = _keep_others(group, rows, np.concatenate([places for _, places in near]))
+            if not len(group.series):
+                continue
         table = _derive_rows(group.series, rows, group.span, group.grid.interval_s)
         in_reads = judge_table(
             rows, group.series.facts, group.span, group.grid, group.grid.rules or rules, now_s
@@ -67,14 +73,26 @@ def derive_groups(
         if wider or len(inside):
             yield group.series.facts.series_id[inside]
             table, group = _leave_out(table, group, np.concatenate([inside, *(rows for _, rows in wider)]))
-            for moved, _ in wider:
-                held = moved.holds_over(moved.span)
-                if not held.all():
-                    yield moved.series.facts.series_id[~held]
-                if held.any():
-                    waiting.append(moved.take(held))
+            yield from _move(waiting, wider)
         if len(group.series):
             yield from _finish(many, group, table, now_s, group.grid.rules or rules, hints, in_reads)
+
+
+def _move(waiting: list[Group], moved: Sequence[tuple[Group, Rows]]) -> Iterator[Int64s]:
+    """Let groups wait to be derived; yield the ids of series that cannot be derived together any more."""
+    for group, _ in moved:
+        held = group.holds_over(group.span)
+        if not held.all():
+            yield group.series.facts.series_id[~held]
+        if held.any():
+            waiting.append(group.take(held))
+
+
+def _keep_others(group: Group, reads: ReadTable, rows: Rows) -> tuple[Group, ReadTable]:
+    is_kept = np.ones(len(group.series), dtype=np.bool_)
+    is_kept[rows] = False
+    others = reads.where(is_kept[reads.row])
+    return group.take(is_kept), replace(others, row=(np.cumsum(is_kept) - 1)[others.row])
 
 
 def _leave_out(table: IntervalTable, group: Group, rows: Rows) -> tuple[IntervalTable, Group]:

@@ -1,7 +1,7 @@
 """Which dirty windows can be derived together: plain series of one grid, place and span."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,6 +11,8 @@ from wattkeeper.core.kernel.claims import ClaimedWindows
 from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.kinds import find_kinds
 from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.readings.near import find_near
+from wattkeeper.core.readings.plain import ReadTable
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.core.vee.rule_set import RuleSet
@@ -46,16 +48,22 @@ class PlainGrid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
-    """Plain series to derive over one span; `step_s`: how far the next step outwards goes at least."""
+    """Plain series to derive over one span; `step_s`: how far the next step outwards goes at least.
+
+    `changed_s`: first instant and end of what changed of each, shape (2, series); None once the span holds
+    the reads beside it.
+    """
 
     series: PlainSeries
     grid: PlainGrid
     span: Span
     step_s: int = DAY_S
+    changed_s: Int64s | None = None
 
     def take(self, rows: "NDArray[np.intp] | NDArray[np.bool_]") -> "Group":
         """Return the group of some of its series."""
-        return Group(self.series.take(rows), self.grid, self.span, self.step_s)
+        changed_s = None if self.changed_s is None else self.changed_s[:, rows]
+        return replace(self, series=self.series.take(rows), changed_s=changed_s)
 
     def holds_over(self, span: Span) -> NDArray[np.bool_]:
         """Which series have the same facts throughout a span and the reads around it, shape (series,)."""
@@ -80,13 +88,17 @@ def group_windows(many: ManySeries, windows: ClaimedWindows, now_s: int) -> tupl
     row = place[row_of]
     is_plain = row >= 0
     row, from_s, to_s = row[is_plain], windows.from_s[is_plain], windows.to_s[is_plain]
+    changed_s = np.full((2, len(plain)), np.iinfo(np.int64).max)
+    np.minimum.at(changed_s[0], row, from_s)
+    changed_s[1] = 0
+    np.maximum.at(changed_s[1], row, to_s)
     from_s, to_s = _align_all(plain, row, from_s, to_s, now_s)
     first_s, end_s, is_scattered = _join(len(plain), row, from_s, to_s)
     is_rest = is_scattered.copy()
     groups: list[Group] = []
     for group, rows in _split(plain, first_s, end_s, ~is_scattered & (end_s > first_s)):
-        wider = widen_to_learnt(many, group, now_s)
-        for each, inside in _by_span(group, wider):
+        own = replace(group, changed_s=changed_s[:, rows])
+        for each, inside in by_span(own, widen_to_learnt(many, own, now_s)):
             held = each.holds_over(each.span)
             is_rest[rows[inside[~held]]] = True
             groups += _in_parts(each, np.flatnonzero(held))
@@ -177,14 +189,45 @@ def widen_to_learnt(many: ManySeries, group: Group, now_s: int) -> list[Span]:
     return spans
 
 
-def _by_span(group: Group, spans: list[Span]) -> Iterator[tuple[Group, NDArray[np.intp]]]:
+def by_span(group: Group, spans: list[Span]) -> Iterator[tuple[Group, NDArray[np.intp]]]:
     """Yield the group cut by the span of each of its series, with the places of those."""
     distinct = set(spans)
     if len(distinct) == 1:
-        span = distinct.pop()
-        yield Group(group.series, group.grid, span), np.arange(len(spans))
+        yield replace(group, span=distinct.pop()), np.arange(len(spans))
         return
     table = np.array(spans)
     for span in sorted(distinct):
         inside = np.flatnonzero((table == span).all(axis=1))
-        yield Group(group.series.take(inside), group.grid, span), inside
+        yield replace(group.take(inside), span=span), inside
+
+
+def move_to_near(
+    many: ManySeries, group: Group, reads: ReadTable, now_s: int
+) -> list[tuple[Group, NDArray[np.intp]]]:
+    """Return the series of which register reads beside what changed lie beyond the span, by their next span.
+
+    What such reads say may change with it. With their places among those of the group.
+    """
+    if group.changed_s is None or not len(reads):
+        return []
+    firsts = np.flatnonzero(np.diff(reads.row, prepend=NOTHING))
+    ends = np.append(firsts[1:], len(reads))
+    own = reads.row[firsts]
+    changed_s = group.changed_s[:, own]
+    before_s, after_s = find_near(reads.measured_at_s, firsts, ends, (changed_s[0], changed_s[1]), now_s)
+    is_beyond = (before_s < group.span[0]) | (after_s >= group.span[1])
+    first_s = np.minimum(changed_s[0], before_s + group.grid.interval_s)[is_beyond]
+    keys = np.stack((first_s, after_s[is_beyond] + 1))
+    kinds, kind_of = find_kinds(keys)
+    moved: list[tuple[Group, NDArray[np.intp]]] = []
+    for i, span in enumerate(keys[:, kinds].T.tolist()):
+        aligned = align((span[0], span[1]), group.grid, now_s) or group.span
+        hull = min(aligned[0], group.span[0]), max(aligned[1], group.span[1])
+        if hull == group.span:
+            continue
+        rows = own[is_beyond][kind_of == i]
+        wider = replace(group.take(rows), span=hull, changed_s=None)
+        moved += [
+            (each, rows[inside]) for each, inside in by_span(wider, widen_to_learnt(many, wider, now_s))
+        ]
+    return moved

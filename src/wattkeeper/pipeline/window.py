@@ -22,6 +22,7 @@ from wattkeeper.core.readings.between import Between, ByProfile, by_time
 from wattkeeper.core.readings.both import combine_intervals
 from wattkeeper.core.readings.interval_reads import collect_intervals
 from wattkeeper.core.readings.intervals import Intervals, derive_intervals, join_at_gap
+from wattkeeper.core.readings.near import find_near
 from wattkeeper.core.readings.profile_grid import ProfileGrid
 from wattkeeper.core.readings.rollups import day_bounds
 from wattkeeper.core.registry.installations import ChannelInstallation
@@ -75,6 +76,24 @@ def align(span: Span, facts: Grid, now_s: int) -> Span | None:
     to_s = min(to_seconds(local_midnight(next_day, facts.zone)), now_s)
     to_s -= (to_s - from_s) % facts.interval_s
     return (from_s, to_s) if to_s > from_s else None
+
+
+def widen_to_near(ports: Ports, facts: SeriesFacts, changed: Span, now_s: int) -> Span:
+    """Return what changed with the register reads beside it, of which what they say may change with it."""
+    span = align(changed, facts, now_s)
+    if span is None or facts.kind is Kind.INTERVAL:
+        return changed
+    ids = [each.channel_id for each in facts.installations]
+    reads = ports.raw_reads.read(ids, span[0] - CONTEXT_S, span[1] + CONTEXT_S)
+    at_s = [own.measured_at_s for own in reads.values() if len(own)]
+    if not at_s:
+        return changed
+    ends = np.cumsum([len(own) for own in at_s])
+    firsts = np.append(0, ends[:-1])
+    each = np.full(len(at_s), changed[0]), np.full(len(at_s), changed[1])
+    before_s, after_s = find_near(np.concatenate(at_s), firsts, ends, each, now_s)
+    first_s = int(before_s.min()) + facts.interval_s  # the interval that ends with a read before stays
+    return min(changed[0], first_s), int(after_s.max()) + 1
 
 
 def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: AdvanceRule) -> Intervals:
@@ -187,10 +206,6 @@ def widen_to_brackets(
                 before_s = find_standing_until(ports, facts, before_s, span[0])
                 if before_s >= span[0]:
                     return span, folded
-        if facts.profiles:
-            for from_s, to_s in _unread_changes(derived):
-                before_s = min(before_s or from_s, from_s) if from_s < span[0] else before_s
-                after_s = max(after_s or to_s, to_s) if to_s > span[1] else after_s
         wider = span_to_nearest(span, before_s, after_s, step_s, facts, now_s)
         if wider == span:
             return span, derive_span(ports, facts, span, advance_rule) if facts.profiles else derived
@@ -208,18 +223,6 @@ def find_beside(
         ports.raw_reads.find_nearest(channel_ids, span[0], is_before=True) if is_open[0] else None,
         ports.raw_reads.find_nearest(channel_ids, span[1], is_before=False) if is_open[1] else None,
     )
-
-
-def _unread_changes(derived: Intervals) -> list[Span]:
-    """Return from which read to which no register was read at a change of its multiplier.
-
-    What a profile holds on one side of it decides what is left for the other.
-    """
-    return [
-        (each.starts_at_s, each.ends_at_s)
-        for each in derived.findings
-        if each.rule == "readings.multiplier-read-missing"
-    ]
 
 
 def fold(

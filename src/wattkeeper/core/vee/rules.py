@@ -96,15 +96,17 @@ def find_demand_over_limit(
 def find_jumps(
     table: EnergyTable,
     *,
+    day_bounds_s: Int64s,
     power_max_w: Int64s,
     jump_pct: int = JUMP_PCT,
     jump_floor_pct: int = JUMP_FLOOR_PCT,
 ) -> list[Finding]:
-    """V10 ``vee.jump``: an interval differs from the one before by more than `jump_pct` of that.
+    """V10 ``vee.jump``: an interval differs from the one before in its local day by more than `jump_pct`.
 
     Itron Demand Tolerance Consecutive Intervals, whose threshold the user sets; default 500 %. A kettle does
     as much, so the step must also exceed `jump_floor_pct` (default 50) of what the service carries,
-    `power_max_w` (series,), and the rule is off until a rule set asks for it.
+    `power_max_w` (series,), and the rule is off until a rule set asks for it. The first of a day has none
+    before it: what is found of a day is the same whether the day before is looked at with it or not.
     """
     floor_milliwh = carried_milliwh(power_max_w, table.interval_s, jump_floor_pct)
     before = table.energy_milliwh[:, :-1]
@@ -114,6 +116,7 @@ def find_jumps(
         return []
     is_jump &= table.is_present[:, 1:] & table.is_present[:, :-1]
     is_jump &= step * 100 > np.abs(before) * jump_pct
+    is_jump &= ~np.isin(table.starts_at_s[1:], day_bounds_s)
     return [
         table.finding(
             "vee.jump",

@@ -32,11 +32,13 @@ ONE = np.array([1])
 
 def test_a_jump_is_large_against_the_interval_before_and_the_service() -> None:
     energy = table([[10, 10, 200, 190, 10]])
-    found = find_jumps(energy, power_max_w=np.array([0]))
+    day: dict[str, Any] = {"day_bounds_s": np.array([0, DAY_S]), "power_max_w": np.array([0])}
+    found = find_jumps(energy, **day)
     assert [(f.starts_at_s // 900, f.evidence["before_milliwh"]) for f in found] == [(2, 10)]
-    assert not find_jumps(energy, power_max_w=np.array([10**6]))
+    assert not find_jumps(energy, **{**day, "power_max_w": np.array([10**6])})
+    assert not find_jumps(energy, **{**day, "day_bounds_s": np.array([0, 1800])})
     energy.is_present[0, 1] = False
-    assert not find_jumps(energy, power_max_w=np.array([0]))
+    assert not find_jumps(energy, **day)
 
 
 def low(reference: int, **changed: Any) -> list[str]:

@@ -1,0 +1,45 @@
+"""How far a change of reads reaches: what reads beside it say depends on it, and a stray may be among them.
+
+A position between two reads lies on the line between them, and whether a read follows is judged from the one
+before it: so a read that comes, goes or changes may change the interval and the finding of the next one, on
+the next local day, too.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wattkeeper.core.kernel.reads import Int64s
+
+NEAR_COUNT = 2  # instants on each side: the nearer of two may be that of a read that is rejected
+
+Places = NDArray[np.intp]
+
+
+def find_near(
+    at_s: Int64s, firsts: Places, ends: Places, changed_s: tuple[Int64s, Int64s], now_s: int
+) -> tuple[Int64s, Int64s]:
+    """Return the instants of the reads beside what changed, each of shape (series,): before it and after it.
+
+    The reads of a series are at ``at_s[first:end]``, in order of time; those in the half-open span
+    `changed_s` came, went or changed. Each is the farther one of `NEAR_COUNT`; where there is none the first
+    or last instant of what changed. Reads after `now_s` are none.
+    """
+    before_s, after_s = changed_s[0], changed_s[1] - 1
+    for _ in range(NEAR_COUNT):
+        place = _places_of(before_s, at_s, firsts, ends) - 1
+        before_s = np.where(place >= firsts, at_s[place], before_s)
+        place = _places_of(after_s + 1, at_s, firsts, ends)
+        next_s = at_s[np.minimum(place, len(at_s) - 1)]
+        after_s = np.where((place < ends) & (next_s <= now_s), next_s, after_s)
+    return before_s, after_s
+
+
+def _places_of(sought: Int64s, values: Int64s, firsts: Places, ends: Places) -> Places:
+    """Return in each ``values[first:end]``, which rise, the first place of no less than what is sought."""
+    low, high = firsts, ends
+    while (is_open := low < high).any():
+        middle = (low + high) // 2
+        is_less = is_open & (values[np.minimum(middle, len(values) - 1)] < sought)
+        low = np.where(is_less, middle + 1, low)
+        high = np.where(is_open & ~is_less, middle, high)
+    return low
