@@ -40,6 +40,11 @@ HALF_BILLED = BILL_AGAIN.replace("2026-02-01", "2026-01-16")
 BILLED_AFTER = BILL_AGAIN.replace(NOW, "'2026-02-01 00:00:00'", 1).replace(
     ", '2026-02-01 00:00:00', 'CNY'", ", '2026-03-01 00:00:00', 'CNY'"
 )
+KEY_AGAIN = BILLED_AFTER.replace("'k2'", "'k1'")
+KEY_OF_OTHERS = (
+    f"INSERT INTO registry_tenant (id, name, created_at) VALUES (2, 'Two', {NOW});"
+    + KEY_AGAIN.replace("(9, 1, 1, 1, 'k1'", "(9, 2, 1, 1, 'k1'")
+)
 PROPOSE_AGAIN = f"""INSERT INTO billing_rebillproposal (id, tenant_id, bill_id, state, data_version,
   tier_used_milliwh, energy_milliwh, held_code, raised_at, looked_at, decided_by, note)
   VALUES (9, 1, 1, {{state}}, 'w', 0, 5, '', {NOW}, {NOW}, '', '')"""
@@ -136,6 +141,7 @@ NONSENSE = {
     ),
     "bill removed": ("DELETE FROM billing_billline; DELETE FROM billing_bill", "bill_line_immutable"),
     "second bill of a period": (BILL_AGAIN, "bill_one_issued_a_period"),
+    "one document twice": (KEY_AGAIN, "bill_document_key"),
     "bill of a part of a billed period": (HALF_BILLED, "bill_no_overlap"),
     "tariff rewritten": (
         "UPDATE billing_tariffversion SET valid_from_date = '2026-02-01'",
@@ -181,6 +187,7 @@ SENSE = {
     "another point": f"{INSTALL} VALUES (9, 1, 2, 2, '2026-01-01 00:00:00', NULL, {NOW})",
     "a bill reversed, then billed again": f"UPDATE billing_bill SET state = 'REVERSED'; {BILL_AGAIN}",
     "the bill of the next period": BILLED_AFTER,
+    "a document that others have too": KEY_OF_OTHERS,
     "a meter without reads deleted": (
         "DELETE FROM registry_channel WHERE id = 2; DELETE FROM registry_meter WHERE id = 2"
     ),
@@ -262,6 +269,7 @@ UNIQUE_ON_SQLITE = {  # there the columns of a unique index are named
     "vee_member_once": "vee_groupmember.series_id",
     "vee_assignment_once": "vee_assignment.group_id",
     "rebill_one_open": "billing_rebillproposal.bill_id",
+    "bill_document_key": "billing_bill.document_key",
 }
 
 

@@ -22,6 +22,10 @@ LABELS = frozenset(
 # a constraint on rows that the release before writes as well, and why it can't break them
 EXPLAINED: dict[tuple[str, str], str] = {
     ("accounts", "0003_sealed"): "contacts of the framework's user stay empty: no release ever wrote one",
+    (
+        "billing",
+        "0013_key_of_a_tenant",
+    ): "in place of one that allowed less: no key twice in any organisation",
 }
 
 

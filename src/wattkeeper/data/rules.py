@@ -3,7 +3,7 @@
 Each is installed by a migration (`enforce`) as triggers, or as an exclusion constraint where PostgreSQL has
 ``btree_gist``. A refused statement raises an IntegrityError whose text holds the rule's name; `actions` turns
 the name into a code. A later migration that rebuilds a table on SQLite loses its triggers and must end with
-the same `enforce` again: the violation suite (tests/conformance/test_relational.py) notices.
+`enforce_on_sqlite`: the violation suite (tests/conformance/test_relational.py) notices.
 """
 
 from collections.abc import Sequence
@@ -145,6 +145,18 @@ def enforce(rules: Sequence[NoOverlap | Refusal]) -> migrations.RunPython:
             remove(schema_editor, rule)
 
     return migrations.RunPython(forwards, backwards, atomic=False)  # MariaDB commits each rule by itself
+
+
+def enforce_on_sqlite(rules: Sequence[NoOverlap | Refusal]) -> migrations.RunPython:
+    """Return the operation that installs `rules` again where the steps before it made their table anew."""
+
+    def forwards(_apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        if schema_editor.connection.vendor == "sqlite":
+            for rule in rules:
+                remove(schema_editor, rule)
+                install(schema_editor, rule, use_gist=False)
+
+    return migrations.RunPython(forwards, forwards)
 
 
 def _with_comparisons(condition: str, vendor: str) -> str:

@@ -60,7 +60,7 @@ class Bill(models.Model):
     tenant = models.ForeignKey(Tenant, models.PROTECT)
     usage_point = models.ForeignKey(UsagePoint, models.PROTECT, related_name="bills")
     tariff_version = models.ForeignKey(TariffVersion, models.PROTECT)
-    document_key = models.CharField(max_length=64, unique=True)
+    document_key = models.CharField(max_length=64)
     state = models.CharField(max_length=12, choices=State.choices, default=State.ISSUED)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
@@ -83,6 +83,7 @@ class Bill(models.Model):
                 condition=Q(state="ISSUED"),
                 name="bill_one_issued_a_period",
             ),
+            models.UniqueConstraint(fields=["tenant", "document_key"], name="bill_document_key"),
         ]
 
 

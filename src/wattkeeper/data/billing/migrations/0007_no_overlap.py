@@ -9,8 +9,9 @@ _TAKEN = """NEW.state = 'ISSUED' AND EXISTS (SELECT 1 FROM billing_bill other
     AND other.starts_at < NEW.ends_at AND other.ends_at > NEW.starts_at
     AND NOT (other.starts_at = NEW.starts_at AND other.ends_at = NEW.ends_at))"""
 
+RULES = [Refusal("bill_no_overlap", "billing_bill", "INSERT", _TAKEN)]
+
 
 class Migration(migrations.Migration):
-
     dependencies = [("billing", "0006_shown_figures")]
-    operations = [enforce([Refusal("bill_no_overlap", "billing_bill", "INSERT", _TAKEN)])]
+    operations = [enforce(RULES)]
