@@ -53,7 +53,7 @@ class Spool:
         self.capacity_bytes = capacity_bytes
         self.quarantined_count = 0
         self.failures_count = 0
-        self.is_refusing = False  # the newest batch did not fit
+        self.is_refusing = False  # a batch did not fit, and the spool is not below its alarm again
         self.is_failing = False  # the newest batch could not be made durable
         self.dead_letters = DeadLetters(folder)
         self._folder = folder
@@ -100,7 +100,8 @@ class Spool:
                 self.failures_count += 1
                 self.is_failing = True
                 raise
-            self.is_refusing = self.is_failing = False
+            self.is_failing = False
+            self.is_refusing &= self.is_alarmed
             self._watch_level()
 
     def peek(self, limit_count: int, limit_bytes: int = PEEK_MAX_BYTES) -> list[SpooledBatch]:

@@ -50,13 +50,17 @@ def test_a_fresh_spool_has_nothing_to_tell(tmp_path: Path) -> None:
     assert flags(Spool(tmp_path)) == (False, False, 0)
 
 
-def test_a_refusal_shows_until_something_fits_again(tmp_path: Path) -> None:
+def test_a_refusal_shows_until_the_level_falls_and_something_fits_again(tmp_path: Path) -> None:
+    """A smaller batch that still fits does not end it: the next larger one would be refused again."""
     spool = Spool(tmp_path, capacity_bytes=10)
     spool.append([b"x" * 8])
     with pytest.raises(SpoolFull) as refusal:
         spool.append([b"y" * 8])
     assert not refusal.value.is_permanent
     assert flags(spool) == (True, False, 0)
+    spool.append([b"y"])
+    assert flags(spool) == (True, False, 0)
+    spool.delete(spool.peek(1))
     spool.append([b"y"])
     assert flags(spool) == (False, False, 0)
 
