@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.data.sealing.fields import SealedRow, SealedTextField
 
+POWER_MAX_W = 20_000  # of a usage point of which nobody says more
+
 
 class Tenant(models.Model):
     """An organisation whose data nobody else sees."""
@@ -78,7 +80,10 @@ class UsagePoint(SealedRow):
     plain_name = models.CharField(max_length=120, blank=True, default="", db_column="name")
     plain_customer_name = models.CharField(max_length=120, blank=True, default="", db_column="customer_name")
     is_protected = models.BooleanField(_("protected supply"), default=False)
-    power_max_w = models.BigIntegerField(_("largest power, W"), default=20_000)
+    power_max_w = models.BigIntegerField(_("largest power, W"), default=POWER_MAX_W)
+    power_told = models.JSONField(
+        null=True, blank=True
+    )  # of one that files made: what they tell, by quantity
     retired_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
