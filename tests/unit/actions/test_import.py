@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from relational import NOW, People, Street, install_first
-from wattkeeper.actions.collection import file_meters
+from wattkeeper.actions.collection import carried_power, file_meters
 from wattkeeper.actions.collection.import_file import import_file, try_import
 from wattkeeper.actions.registry.add_site import add_site
 from wattkeeper.actions.services import Services
@@ -422,25 +422,20 @@ def limits_w(ours: People, services: Services) -> tuple[int, int, int]:
 FACTORY_AND_HOME_W = (40_000_000, 40_000_000, 20_000)
 
 
-class EveryId(set[int]):
-    """Holds every id: as if each file had made the points that it meets."""
-
-    def __contains__(self, _id: object) -> bool:
-        return True
-
-
 def test_a_limit_that_goes_by_one_slip_is_caught(
     ours: People, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     highest_w: Any = lambda energy_milliwh, _interval_s: int(energy_milliwh.max()) // 1000  # noqa: E731
-    monkeypatch.setattr(file_meters, "carried_w", highest_w)
+    monkeypatch.setattr(carried_power, "carried_w", highest_w)
     assert limits_w(ours, services)[0] > FACTORY_AND_HOME_W[0]
 
 
 def test_a_limit_that_rises_with_each_file_is_caught(
     ours: People, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_meters, "_Known", lambda ends_s, store: KNOWN(ends_s, store, EveryId()))
+    monkeypatch.setattr(
+        carried_power, "_is_news", lambda told, name, known: told[-1] < known.get(name, [0])[-1]
+    )
     assert limits_w(ours, services)[1] > FACTORY_AND_HOME_W[1]
 
 

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
+from wattkeeper.actions.collection.carried_power import let_carry
 from wattkeeper.actions.collection.interval_lengths import fit_length, usual_length_s
 from wattkeeper.actions.collection.phases import keep_phase
 from wattkeeper.actions.collection.shown_steps import NOTHING_SHOWN, learn_steps
@@ -27,8 +28,7 @@ from wattkeeper.actions.registry.installing import (
 )
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
-from wattkeeper.core.kernel.quality import Provenance, Source
-from wattkeeper.core.readings.usual_power import carried_w
+from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.audit.former_lengths import FORMER_LENGTHS
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.installed import keep_told
@@ -282,14 +282,13 @@ def _ends_s(blocks: Sequence[IntervalBlock]) -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Until when meters are known of: by the file, and by the files before it; which points the file made.
+    """Until when meters are known of: by the file, and by the files before it.
 
     `former_s`: how long the intervals of series were that the file changed.
     """
 
     ends_s: Mapping[str, int]
     stored_s: Mapping[int, int | None]
-    made_ids: set[int] = field(default_factory=set)
     former_s: dict[int, int] = field(default_factory=dict)
 
     def until_s(self, meter: Meter) -> int | None:
@@ -302,9 +301,7 @@ class _Known:
 
 def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -> BlockTarget:
     reading_type = _reading_type(block)
-    point = _usage_point(block, site, known)
-    if point.id in known.made_ids:
-        _let_carry(point, block)
+    point = _usage_point(block, site)
     meter = _meter(block, point, site)
     former_s = fit_length(block, point, meter, quantity=QUANTITY_OF_READING_TYPE.get(reading_type), now=now)
     channel = meter.channels.filter(reading_type=reading_type).first()
@@ -320,6 +317,7 @@ def _target(block: IntervalBlock, *, site: Site, now: datetime, known: _Known) -
     step_milli = _step_milli(channel, block)
     _cover(meter, point, block, now, known)
     ensure_series(point, meter)
+    let_carry(point, block, reading_type, now=now)
     known.former_s.update(former_s | known.former_s)
     return BlockTarget(block, meter.serial_number, channel.id, step_milli)
 
@@ -353,25 +351,13 @@ def _reading_type(block: IntervalBlock) -> str:
     return rated if rate else f"{name}_{kind}_{unit}"
 
 
-def _usage_point(block: IntervalBlock, site: Site, known: _Known) -> UsagePoint:
+def _usage_point(block: IntervalBlock, site: Site) -> UsagePoint:
     code = block.usage_point or block.meter_serial
     point = UsagePoint.objects.filter(tenant_id=site.tenant_id, code=code).first()
     if point is None:
-        point = UsagePoint(tenant_id=site.tenant_id, site=site, code=code, name=code)
+        point = UsagePoint(tenant_id=site.tenant_id, site=site, code=code, name=code, power_told={})
         keep(point)
-        known.made_ids.add(point.id)
     return point
-
-
-def _let_carry(point: UsagePoint, block: IntervalBlock) -> None:
-    """Let a usage point carry what its first file says that it used."""
-    is_there = block.provenance != int(Provenance.MISSING)
-    if not block.interval_s or not is_there.any():
-        return
-    power_w = carried_w(block.value_milli[is_there], block.interval_s)
-    if power_w > point.power_max_w:
-        point.power_max_w = power_w
-        point.save(update_fields=["power_max_w"])
 
 
 def _meter(block: IntervalBlock, point: UsagePoint, site: Site) -> Meter:
