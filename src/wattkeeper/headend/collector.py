@@ -150,7 +150,7 @@ class LinkCollector:
         for state in list(self.devices.values()):
             is_set_back = state.cadence.is_beyond(now)
             if is_set_back:
-                state.forget_dues()
+                state.forget_dues(whole_seconds(now))
             if (is_set_back or state.cadence.due_at() <= now) and state.cadence.begin(now):
                 if state.is_installed(whole_seconds(now)):
                     return state

@@ -18,8 +18,9 @@ class DeviceState:
     here were missed because its link was down. `unripe_s`: the newest stamp, when the device did not have it
     yet. `clock_offset_s`: its clock less ours. `expected_count`: stamps of the first fetch still to come.
     `heard_at_s`: when it last sent something by itself. `asked_s`: stamps asked for and not yet got.
-    `multiplier_due_s`: when to ask again what it knows of its transformers. `ahead_s`: stamps held by reads
-    from ahead of our clock alone, which nobody vouches for; `ahead_at_s`: when the last of them came.
+    `frozen_s`: the newest stamp of a frozen register that came. `multiplier_due_s`: when to ask again what it
+    knows of its transformers. `ahead_s`: stamps held by reads from ahead of our clock alone, which nobody
+    vouches for; `ahead_at_s`: when the last of them came.
     """
 
     plan: DevicePlan
@@ -33,6 +34,7 @@ class DeviceState:
     clock_offset_s: int | None = None
     has_work_left: bool = False
     freezes_until_s: int = 0
+    frozen_s: int = 0
     multiplier_due_s: int = 0
     expected_count: int = 0
     heard_at_s: int = 0
@@ -93,9 +95,14 @@ class DeviceState:
         period_s = max(self.cadence.poll_s, self.plan.interval_s)
         return 2 * period_s if Capability.PUSH in self.driver.capabilities else period_s
 
-    def forget_dues(self) -> None:
-        """Forget what was done when by a clock of ours that was ahead and is set back."""
-        self.freezes_until_s = self.multiplier_due_s = self.heard_at_s = 0
+    def forget_dues(self, now_s: int) -> None:
+        """Forget what was done when by a clock of ours that was ahead and is set back.
+
+        What it froze is asked for from the newest that came: all of its memory once more would be kept twice
+        where its clock seemed to be off in between.
+        """
+        self.freezes_until_s = self.frozen_s if self.frozen_s <= now_s else 0
+        self.multiplier_due_s = self.heard_at_s = 0
 
     def hold(self, stamps_s: Sequence[int], now_s: int) -> None:
         """Note stamps as held: not asked for again; those from ahead of our clock until its own is right."""

@@ -102,6 +102,7 @@ class Session:
         reads = await self._attempt(lambda: state.driver.read_freezes(from_s, until_s))
         if reads is not None and self._add(reads, flags=self._clock_flags()) and await self.store():
             state.freezes_until_s = until_s - 3600
+            state.frozen_s = max(read.measured_at_s or 0 for read in reads) if reads else state.frozen_s
 
     async def read_multiplier(self) -> None:
         """Note by what the device says that its transformers multiply, once a day.

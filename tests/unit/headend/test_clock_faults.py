@@ -195,6 +195,34 @@ async def test_devices_are_read_on_time_when_our_own_clock_is_set_back(back_s: i
     assert set(range(NOW_S + HOUR_S + 900 - back_s, NOW_S + 2 * HOUR_S + 1 - back_s, 900)) <= again
 
 
+@pytest.mark.parametrize(("back_s", "asked_days"), [(HOUR_S, [62]), (3 * DAY_S, [62, 62])])
+async def test_what_was_frozen_is_not_asked_again_when_our_clock_was_set_back(
+    back_s: int, asked_days: list[int], tmp_path: Path
+) -> None:
+    """Its clock seems to be off until it is read again: the whole memory would come twice, once in doubt."""
+    asked: list[int] = []
+
+    class Freezing(ToyDriver):
+        capabilities = ToyDriver.capabilities | {Capability.FREEZES}
+
+        def read_freezes(self, from_s: int, to_s: int) -> Steps[list[DeviceRead]]:
+            yield from ()
+            midnights = range(-(-from_s // DAY_S) * DAY_S, to_s + 1, DAY_S)
+            asked.append(len(midnights))
+            return [DeviceRead(REGISTER, Decimal(1), at_s, Source.FREEZE_DAILY, 0) for at_s in midnights]
+
+    clock = ManualClock()
+    bus = ToyBus([ToyMeter("M001")], clock)
+    await bus.start()
+    world = World([link(bus, [device(1, reads_from_s=0, memory_s=62 * DAY_S)])])
+    options = {"make_driver": lambda _family, config: Freezing(config)}
+    async with running_headend(world, clock, tmp_path, **options):
+        await clock.live_until(NOON + timedelta(hours=1), step_s=900)
+        clock.jump(-back_s)
+        await clock.live_until(NOON + timedelta(hours=3, seconds=-back_s), step_s=900)
+    assert asked == asked_days
+
+
 METER = ChannelInstallation(
     1, NOW_S - 400 * DAY_S, None, Fraction(1000), 10**6, (MultiplierPeriod(0, None, Fraction(1)),)
 )
