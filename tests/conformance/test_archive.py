@@ -200,9 +200,9 @@ def test_a_month_that_a_backup_found_set_aside_is_in_its_file(
     store.execute(f"ALTER TABLE raw_read DROP PARTITION ID '{MONTH}'")
     store.insert_raw([batch([(1, MONTH_START_S + 7, 7)], tenant_id=1, batch_id=9)])  # it came since
     archive.bring_back(store, tmp_path, "raw_read")
-    assert archive.list_away(tmp_path) == [manifest]
+    assert list(archive.iter_away(tmp_path)) == [manifest]
     archive.restore_month(store, tmp_path, manifest)
-    assert archive.list_away(tmp_path) == []
+    assert list(archive.iter_away(tmp_path)) == []
     store.execute("ALTER TABLE raw_read DELETE WHERE batch_id = 9 SETTINGS mutations_sync = 2")
     assert everything(store)[0] == before[0]
 

@@ -30,7 +30,7 @@ from relational import LONG_AGO, NOW
 from wattkeeper.actions.billing.replace_bill import replace_bill
 from wattkeeper.actions.billing.run_billing import run_billing
 from wattkeeper.actions.collection.import_file import import_file
-from wattkeeper.actions.operations import verify_bills
+from wattkeeper.actions.operations import told_runs, verify_bills
 from wattkeeper.actions.operations.archive_months import archive_months, restore_months
 from wattkeeper.actions.operations.keep_retention import keep_retention, list_due
 from wattkeeper.actions.operations.set_retention import set_retention
@@ -94,8 +94,9 @@ def made(
 
 
 @pytest.fixture
-def world(made: World, db: None, tmp_path: Path) -> World:
-    """The installation as it was made; whatever a test does to it is undone."""
+def world(made: World, db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The installation as it was made; whatever a test does to it is undone. Few runs are a part."""
+    monkeypatch.setattr(told_runs, "PART_COUNT", 2)
     for table in TABLES:
         made.store.execute(f"TRUNCATE TABLE {table}")
         made.store.execute(f"INSERT INTO {table} SELECT * FROM kept_{table}")

@@ -3,7 +3,8 @@
 Each is installed by a migration (`enforce`) as triggers, or as an exclusion constraint where PostgreSQL has
 ``btree_gist``. A refused statement raises an IntegrityError whose text holds the rule's name; `actions` turns
 the name into a code. A later migration that rebuilds a table on SQLite loses its triggers and must end with
-`enforce_on_sqlite`: the violation suite (tests/conformance/test_relational.py) notices.
+`enforce_on_sqlite`: the test that all steps lead to the first schema (tests/conformance/test_operations.py)
+notices.
 """
 
 from collections.abc import Sequence

@@ -188,9 +188,12 @@ def list_destroyed(folder: Path) -> list[Manifest]:
     return _list(folder, _DESTROYED.format("*"))
 
 
-def list_away(folder: Path) -> list[Manifest]:
-    """Return what is out of the engine: only in the archive, or destroyed."""
-    return [found for found in list_manifests(folder) if is_removed(folder, found)] + list_destroyed(folder)
+def iter_away(folder: Path) -> Iterator[Manifest]:
+    """Yield what is out of the engine, only in the archive or destroyed; one at a time, for they are long."""
+    for path in _files(folder, _MANIFEST):
+        if is_removed(folder, found := _read(path)):
+            yield found
+    yield from map(_read, _files(folder, _DESTROYED.format("*")))
 
 
 def months_written(folder: Path, table: str) -> set[int]:
@@ -246,7 +249,7 @@ def require_whole(folder: Path, manifest: Manifest) -> None:
 
 def away_months(folder: Path, tables: Sequence[str] = _DERIVED) -> set[int]:
     """Return the months (yyyymm) of which one of the tables is only in the archive, or destroyed."""
-    return {manifest.month for manifest in list_away(folder) if manifest.table in tables}
+    return {manifest.month for manifest in iter_away(folder) if manifest.table in tables}
 
 
 def horizon_s(folder: Path) -> int:
@@ -393,7 +396,11 @@ def _digest(path: Path) -> str:
 
 
 def _list(folder: Path, name: str) -> list[Manifest]:
-    return sorted(map(_read, folder.glob(f"*/*/{name}")), key=lambda found: (found.table, found.month))
+    return [_read(path) for path in _files(folder, name)]
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    return sorted(folder.glob(f"*/*/{name}"))  # by table and month, as the folders are named
 
 
 def _read(path: Path) -> Manifest:

@@ -22,25 +22,11 @@ ALL_COUNTS = (
     "SELECT (SELECT toInt64(count()) FROM raw_read) AS reads,"
     f" (SELECT toInt64(count()) FROM measurement) AS measured{_ARROW}"
 )
-RUNS = (
-    "SELECT run_id, toInt64(count()) AS rows_count,"
-    f" sum({VALUE_MIX}) % {MIX_MODULUS} AS values_mix,"
-    " min(series_id) AS first_series_id, max(series_id) AS last_series_id,"
+_SPAN = (
+    "min(series_id) AS first_series_id, max(series_id) AS last_series_id,"
     " toInt64(toUnixTimestamp(min(starts_at))) AS first_at_s,"
-    f" toInt64(toUnixTimestamp(max(starts_at))) AS last_at_s FROM measurement GROUP BY run_id{_ARROW}"
+    " toInt64(toUnixTimestamp(max(starts_at))) AS last_at_s"
 )
-SUMS_RUNS = " UNION ALL ".join(
-    f"SELECT '{table}' AS table, run_id, toInt64(count()) AS rows_count,"
-    f" toInt64(uniqExact({key})) AS distinct_count, {mix} AS rows_mix,"
-    " min(series_id) AS first_series_id, max(series_id) AS last_series_id,"
-    " toInt64(toUnixTimestamp(min(starts_at))) AS first_at_s,"
-    f" toInt64(toUnixTimestamp(max(starts_at))) AS last_at_s FROM {table} GROUP BY run_id"
-    for table, key, mix in (
-        ("roll_up", "tenant_id, grain, series_id, starts_at", f"sum({ROLL_UP_MIX}) % {MIX_MODULUS}"),
-        ("rate_day", "tenant_id, series_id, starts_at, calendar_id, rate_index", "toUInt64(0)"),
-    )
-)
-SUMS_RUNS += _ARROW
 
 
 def receipts(batch_ids: Sequence[int] | None) -> str:
@@ -91,6 +77,34 @@ def frames(batch_ids: Sequence[int] | None) -> str:
         " FROM (SELECT DISTINCT tenant_id, batch_id, frame_index, link_id, device_id, received_at, content"
         f" FROM raw_frame WHERE {own}) GROUP BY tenant_id, batch_id) GROUP BY tenant_id, batch_id"
         f" HAVING wanted_count > 0 OR found_count > 0 OR notEmpty(lost){_ARROW}"
+    )
+
+
+def runs(first_id: int, last_id: int) -> str:
+    """The values of each run of a span."""
+    return (
+        "SELECT run_id, toInt64(count()) AS rows_count,"
+        f" sum({VALUE_MIX}) % {MIX_MODULUS} AS rows_mix, {_SPAN}"
+        f" FROM measurement WHERE {_between(first_id, last_id)} GROUP BY run_id ORDER BY run_id{_ARROW}"
+    )
+
+
+def roll_up_runs(first_id: int, last_id: int) -> str:
+    """The days and months of each run of a span, and how many of them there are, each once."""
+    return (
+        "SELECT run_id, toInt64(count()) AS rows_count,"
+        " toInt64(uniqExact(tenant_id, grain, series_id, starts_at)) AS distinct_count,"
+        f" sum({ROLL_UP_MIX}) % {MIX_MODULUS} AS rows_mix, {_SPAN}"
+        f" FROM roll_up WHERE {_between(first_id, last_id)} GROUP BY run_id ORDER BY run_id{_ARROW}"
+    )
+
+
+def rate_day_runs(first_id: int, last_id: int) -> str:
+    """The rates of days of each run of a span, and how many of them there are, each once."""
+    return (
+        "SELECT run_id, toInt64(count()) AS rows_count,"
+        " toInt64(uniqExact(tenant_id, series_id, starts_at, calendar_id, rate_index)) AS distinct_count"
+        f" FROM rate_day WHERE {_between(first_id, last_id)} GROUP BY run_id ORDER BY run_id{_ARROW}"
     )
 
 
@@ -252,3 +266,7 @@ def rate_days(tenant_id: int, series_ids: Sequence[int], from_s: int, to_s: int)
 
 def _of(batch_ids: Sequence[int] | None) -> str:
     return "1" if batch_ids is None else f"batch_id IN {integers(batch_ids)}"
+
+
+def _between(first_id: int, last_id: int) -> str:
+    return f"run_id BETWEEN {int(first_id)} AND {int(last_id)}"

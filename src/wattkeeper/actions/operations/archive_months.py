@@ -120,7 +120,7 @@ def restore_months(
     note = partial(record_month, actor, now)
     with archive_lock(folder):
         settle(store, folder, note)  # else what an interrupted removal set aside would come back as well
-    away = [found for found in archive.list_away(folder) if from_month <= found.month <= to_month]
+    away = [found for found in archive.iter_away(folder) if from_month <= found.month <= to_month]
     returning = [found for found in away if archive.is_removed(folder, found)]
     if away and not returning:
         raise WattkeeperError("operations.months-destroyed", first=from_month, last=to_month)

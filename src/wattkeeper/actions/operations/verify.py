@@ -7,6 +7,7 @@ from pathlib import Path
 from wattkeeper.actions.operations.audit_heads import is_key_lost, seal_heads
 from wattkeeper.actions.operations.places import Places
 from wattkeeper.actions.operations.progress import Progress, unwatched
+from wattkeeper.actions.operations.told_runs import ToldRuns
 from wattkeeper.actions.operations.verify_bills import check_bills
 from wattkeeper.actions.operations.verify_days import check_balance, check_roll_ups
 from wattkeeper.actions.operations.verify_field_reads import check_field_reads
@@ -24,7 +25,6 @@ from wattkeeper.actions.operations.verify_scope import (
     count_series,
     known_owners,
     make_scope,
-    written,
 )
 from wattkeeper.actions.operations.verify_tariffs import check_tariffs
 from wattkeeper.actions.operations.verify_values import check_values
@@ -95,7 +95,7 @@ def _verify(
             store,
             away,
             now_s=lambda: to_seconds(services.now().replace(microsecond=0)),
-            written=lambda: written(places.archive),
+            runs=ToldRuns(places.archive),
             known_owners=known_owners,
         ),
         ("values.runs", lambda check, _: check_runs(check)),

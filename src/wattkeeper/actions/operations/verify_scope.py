@@ -19,10 +19,10 @@ from wattkeeper.data.collection.models import DirtyWindow, Run
 from wattkeeper.data.collection.spans import Spans
 from wattkeeper.data.registry.integer_rows import integer_rows
 from wattkeeper.data.registry.models import Channel, Series
-from wattkeeper.store.archive import away_months, list_away
+from wattkeeper.store.archive import away_months
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.verify import Check, instant
-from wattkeeper.store.verify_store import Owners, Rows, Written
+from wattkeeper.store.verify_store import Owners
 from wattkeeper.store.windows import month_span
 
 CHUNK_COUNT = 500  # series looked at together
@@ -180,20 +180,6 @@ def _owners(query: "QuerySet[Any, Any]") -> Owners:
 def away_spans(archive: Path) -> tuple[Span, ...]:
     """Return the spans that are away, in order, touching months joined."""
     return tuple(merge_spans(month_span(month) for month in away_months(archive)))
-
-
-def written(archive: Path) -> dict[int, Written]:
-    """Return what each run says that it wrote, without the values that left: the sum is not known then."""
-    rows = Run.objects.values_list("id", "values_count", "values_mix", "roll_ups_count", "roll_ups_mix")
-    told = {
-        run_id: Written(Rows(values_count, values_mix), Rows(roll_ups_count, roll_ups_mix))
-        for run_id, values_count, values_mix, roll_ups_count, roll_ups_mix in rows
-    }
-    for manifest in list_away(archive):
-        for run, count in manifest.runs.items():
-            if (of := told.get(int(run))) is not None:
-                told[int(run)] = of._replace(values=Rows(max(of.values.rows_count - count, 0), None))
-    return told
 
 
 def _dirty(tenant_id: int) -> Spans:
