@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from django.db import close_old_connections
 
+from wattkeeper.core.kernel.known_ids import KnownIds
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
 from wattkeeper.data.collection import plans, status
@@ -18,7 +19,7 @@ from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Meter
 from wattkeeper.headend.dial_in import SCHEME
 from wattkeeper.headend.ports import ChannelPlan, DevicePlan, LinkPlan, Transport
-from wattkeeper.store.api import Int64s, RawBatch, ReadingStore
+from wattkeeper.store.api import RawBatch, ReadingStore
 
 KEY_WORN_RULE = "collection.key-worn"
 KEY_WORN_AT_COUNT = 2_000_000_000  # of 2**32: time enough to change the key before it is used up
@@ -142,7 +143,7 @@ class StoreSink:
     def __init__(self, store: ReadingStore, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
-        self._known_channel_ids = np.zeros(0, np.int64)  # rising: a set of millions takes ten times as much
+        self._read_before = KnownIds()
 
     def deliver(self, batches: Sequence[RawBatch]) -> None:
         """Store the batches durably and mark their windows."""
@@ -152,19 +153,10 @@ class StoreSink:
             own[batch.tenant_id].append(batch)
         for tenant_id, delivered in own.items():
             channels = _spans_of(delivered)
-            self._learn(channels.series_id)
+            fresh = self._read_before.add(channels.series_id)
+            if len(fresh):
+                status.mark_read(fresh.tolist())
             mark_dirty(tenant_id=tenant_id, now=self._now(), reason="READS", channels=channels)
-
-    def _learn(self, channel_ids: Int64s) -> None:
-        """Mark those of the channels, rising, that had no read before."""
-        known = self._known_channel_ids
-        places = np.searchsorted(known, channel_ids)
-        is_fresh = np.ones(len(channel_ids), dtype=np.bool_)
-        is_inside = places < len(known)
-        is_fresh[is_inside] = known[places[is_inside]] != channel_ids[is_inside]
-        if is_fresh.any():
-            status.mark_read(channel_ids[is_fresh].tolist())
-            self._known_channel_ids = np.insert(known, places[is_fresh], channel_ids[is_fresh])
 
 
 def _spans_of(batches: Sequence[RawBatch]) -> Spans:
