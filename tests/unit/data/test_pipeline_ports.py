@@ -19,6 +19,7 @@ from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel import findings
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
+from wattkeeper.core.kernel.known_ids import KnownIds
 from wattkeeper.data.alarms.models import Finding
 from wattkeeper.data.collection import status
 from wattkeeper.data.collection.models import DirtyWindow
