@@ -13,3 +13,9 @@ pytestmark = [pytest.mark.first, pytest.mark.timeout(3600)]
 def test_queries_and_verbs_do_the_same(tmp_path: Path) -> None:
     with mariadb_server() as url:
         check_queries_and_verbs(url, tmp_path)
+
+
+@pytest.mark.soak
+def test_queries_and_verbs_that_take_long_do_the_same(tmp_path: Path) -> None:
+    with mariadb_server() as url:
+        check_queries_and_verbs(url, tmp_path, "slow and not soak")
