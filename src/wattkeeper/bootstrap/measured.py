@@ -1,6 +1,7 @@
 """What was measured of intervals, before rules and edits: derived from the raw reads, nothing written."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -10,6 +11,7 @@ from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.readings.advance import register_advance
+from wattkeeper.pipeline.read_rules import KeptReads
 from wattkeeper.pipeline.window import align, derive_span
 from wattkeeper.store.api import ReadingStore
 
@@ -21,10 +23,12 @@ def measured_by(store: ReadingStore, now: Callable[[], datetime]) -> Measured:
         ports = pipeline_ports(store, tenant_id, now)
         facts = ports.registry.get_facts(series_id)
         starts_at_s = np.arange(from_s, to_s, facts.interval_s, dtype=np.int64)
-        span = align((from_s, to_s), facts, to_seconds(now().replace(microsecond=0)))
+        now_s = to_seconds(now().replace(microsecond=0))
+        span = align((from_s, to_s), facts, now_s)
         if span is None:
             return [None] * len(starts_at_s)
-        derived = derive_span(ports, facts, span, register_advance)
+        believed = replace(ports, raw_reads=KeptReads(ports.raw_reads, now_s))
+        derived = derive_span(believed, facts, span, register_advance)
         known = dict(zip(derived.starts_at_s.tolist(), derived.value_milliwh.tolist(), strict=True))
         is_measured = derived.provenance == Provenance.MEASURED
         held = set(derived.starts_at_s[is_measured].tolist())

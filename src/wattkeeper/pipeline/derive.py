@@ -391,7 +391,8 @@ def _derive_series(
     advance_rule: AdvanceRule,
 ) -> list[_Result]:
     facts = ports.registry.get_facts(series_id)
-    changed = [widen_to_near(ports, facts, (window.from_s, window.to_s), now_s) for window in windows]
+    believed = replace(ports, raw_reads=KeptReads(ports.raw_reads, now_s))
+    changed = [widen_to_near(believed, facts, (window.from_s, window.to_s), now_s) for window in windows]
     aligned = [align(span, facts, now_s) for span in changed]
     results: list[_Result] = []
     for span in merge_spans(span for span in aligned if span is not None):
@@ -410,7 +411,7 @@ def _derive_series(
 def _derive_window(
     ports: Ports, facts: SeriesFacts, span: Span, now_s: int, rules: RuleSet, advance_rule: AdvanceRule
 ) -> _Result:
-    kept = KeptReads(ports.raw_reads)
+    kept = KeptReads(ports.raw_reads, now_s)
     keeping = replace(ports, raw_reads=kept)
     wider = widen_to_estimates(ports, facts, span, now_s)
     span, derived = widen_to_brackets(keeping, facts, wider, now_s, advance_rule)
@@ -428,7 +429,8 @@ def _derive_window(
     candidates = NO_CANDIDATES
     if derived.gaps or any(own.estimating_rules for _, _, own in plan.over(*span)):
         before = candidates_before(ports.hints, reader_of(ports), facts.series_id, derived, span[0])
-        after = candidates_after(ports, facts, derived, advance_rule) if has_history else ()
+        believed = replace(ports, raw_reads=KeptReads(ports.raw_reads, now_s))
+        after = candidates_after(believed, facts, derived, advance_rule) if has_history else ()
         candidates = Candidates(before, after)
     intervals, findings = validate_by_plan(
         derived,

@@ -16,6 +16,7 @@ from wattkeeper.core.readings.intervals import Intervals, derive_intervals
 from wattkeeper.core.readings.plain import NO_MODULUS, ReadTable, derive_plain
 from wattkeeper.core.readings.plain_table import IntervalTable, gaps_of, join_gaps
 from wattkeeper.core.readings.rollups import SpanDays, find_days
+from wattkeeper.core.readings.settle import is_early
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.core.vee.estimate import DayCalendar
 from wattkeeper.core.vee.like_days import DAY_S
@@ -57,18 +58,20 @@ def derive_groups(
     waiting = list(reversed(groups))
     while waiting:
         group = waiting.pop()
-        rows = _read_rows(many, group.series, group.span)
+        told = _read_rows(many, group.series, group.span)
+        rows = _believed(told, now_s)
         near = move_to_near(many, group, rows, now_s)
         if near:
             yield from _move(waiting, near)
-            group, rows = _keep_others(group, rows, np.concatenate([places for _, places in near]))
+            group, told = _keep_others(group, told, np.concatenate([places for _, places in near]))
             if not len(group.series):
                 continue
+            rows = _believed(told, now_s)
         table = _derive_rows(group.series, rows, group.span, group.grid.interval_s)
         in_reads = judge_table(
-            rows, group.series.facts, group.span, group.grid, group.grid.rules or rules, now_s
+            told, group.series.facts, group.span, group.grid, group.grid.rules or rules, now_s
         )
-        del rows
+        del told, rows
         wider, inside = _find_wider(many, group, table, now_s)
         if wider or len(inside):
             yield group.series.facts.series_id[inside]
@@ -101,9 +104,16 @@ def _leave_out(table: IntervalTable, group: Group, rows: Rows) -> tuple[Interval
     return table.take(np.flatnonzero(is_kept)), group.take(is_kept)
 
 
-def _derive_over(many: ManySeries, series: PlainSeries, span: Span, interval_s: int) -> IntervalTable:
+def _derive_over(
+    many: ManySeries, series: PlainSeries, span: Span, interval_s: int, now_s: int
+) -> IntervalTable:
     """Return the table of a span, every row derived: the plain ones together, the others one by one."""
-    return _derive_rows(series, _read_rows(many, series, span), span, interval_s)
+    return _derive_rows(series, _believed(_read_rows(many, series, span), now_s), span, interval_s)
+
+
+def _believed(told: ReadTable, now_s: int) -> ReadTable:
+    early = is_early(told, now_s)
+    return told.where(~early) if early.any() else told
 
 
 def _read_rows(many: ManySeries, series: PlainSeries, span: Span) -> ReadTable:
@@ -314,7 +324,7 @@ def _estimate_by_days(
     end = first + len(table.starts_at_s)
     for start in range(0, len(rows), step_count):
         some = rows[start : start + step_count]
-        around = _derive_over(many, group.series.take(some), outer, interval_s)
+        around = _derive_over(many, group.series.take(some), outer, interval_s, now_s)
         is_left = np.ones(len(some), dtype=np.bool_)
         if not rules.estimating_rules:
             is_left = estimate_gaps(around, first, end, calendar=calendar, now_s=now_s, rules=rules)

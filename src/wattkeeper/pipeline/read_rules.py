@@ -11,7 +11,7 @@ from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.plain import PlainFacts, ReadTable
 from wattkeeper.core.readings.rollups import day_bounds
-from wattkeeper.core.readings.settle import take
+from wattkeeper.core.readings.settle import is_early, take
 from wattkeeper.core.registry.installations import ChannelInstallation
 from wattkeeper.core.vee.read_rules import MULTIPLIER, judge_grid, judge_multipliers, judge_reads, ratios_of
 from wattkeeper.core.vee.rule_set import RuleSet
@@ -22,16 +22,21 @@ from wattkeeper.pipeline.window import Grid
 
 
 class KeptReads:
-    """Raw reads that remember the last answer: the widest, of every channel of the series."""
+    """Raw reads as they are believed at an instant, which remember the last answer as it was: the widest, of
+    every channel of the series.
+    """
 
-    def __init__(self, raw_reads: RawReads) -> None:
+    def __init__(self, raw_reads: RawReads, now_s: int) -> None:
         self._raw_reads = raw_reads
+        self._now_s = now_s
         self._last: Mapping[int, ReadColumns] = {}
 
     def read(self, channel_ids: Sequence[int], from_s: int, to_s: int) -> Mapping[int, ReadColumns]:
-        """Return the reads of a span, and remember them."""
+        """Return the reads of a span but those before their time, and remember all."""
         self._last = self._raw_reads.read(channel_ids, from_s, to_s)
-        return self._last
+        if to_s <= self._now_s:
+            return self._last
+        return {own: take(reads, ~is_early(reads, self._now_s)) for own, reads in self._last.items()}
 
     def find_nearest(self, channel_ids: Sequence[int], at_s: int, *, is_before: bool) -> int | None:
         """Return the instant of the nearest read."""

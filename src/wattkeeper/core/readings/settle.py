@@ -1,12 +1,23 @@
 """From the set of what was said about a channel to one value at each instant."""
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding, decided_by
 from wattkeeper.core.kernel.quality import UNTRUSTED, Flag, Source
-from wattkeeper.core.kernel.reads import ReadColumns
+from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.told import find_corrected, rank_told
+
+
+class Stamped(Protocol):
+    """Reads of which instant and source are known."""
+
+    @property
+    def measured_at_s(self) -> Int64s: ...
+    @property
+    def source(self) -> NDArray[np.integer]: ...
 
 
 def is_untrusted(flags: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -59,6 +70,15 @@ def settle_reads(
     if is_first.all():
         return reads, []
     return take(reads, is_first), _find_conflicts(channel_id, reads, is_first)
+
+
+def is_early(reads: Stamped, now_s: int) -> NDArray[np.bool_]:
+    """Which reads are before their time: LIVE, so stamped by our own clock, and after what it says now.
+
+    It was ahead then. What a meter showed an hour ago would make all that it recorded since look like a fall.
+    """
+    result: NDArray[np.bool_] = (reads.measured_at_s > now_s) & (reads.source == Source.LIVE)
+    return result
 
 
 def _is_live_beside_stored(reads: ReadColumns, interval_s: int) -> NDArray[np.bool_]:
