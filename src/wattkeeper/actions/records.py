@@ -56,7 +56,7 @@ def change(row: Model, changes: Mapping[str, Any], *, allowed: frozenset[str]) -
         setattr(row, name, value)
     keep(row)
     changed = {name: [before[name], getattr(row, name)] for name in changes}
-    sealed = {field.name for field in row.sealed_fields()} if isinstance(row, SealedRow) else set()
+    sealed = _sealed(row)
     return {
         name: [SEALED if value and name in sealed else value for value in values]
         for name, values in changed.items()
@@ -145,11 +145,20 @@ def _first_fault(row: Model, error: ValidationError) -> WattkeeperError:
                 kind=kind,
                 field=field_name,
                 reason=fault.code or "invalid",
-                value=str(getattr(row, field_name, ""))[:100],
+                value=_value(row, field_name),
             )
     name = _broken_field(row)
-    value = str(getattr(row, name, ""))[:100]
+    value = _value(row, name)
     return WattkeeperError("registry.invalid-field", kind=kind, field=name, reason="constraint", value=value)
+
+
+def _value(row: Model, name: str) -> str:
+    """Return the beginning of what stands in a field; of a sealed one, that it is sealed."""
+    return SEALED if name in _sealed(row) else str(getattr(row, name, ""))[:100]
+
+
+def _sealed(row: Model) -> set[str]:
+    return {field.name for field in row.sealed_fields()} if isinstance(row, SealedRow) else set()
 
 
 def _broken_field(row: Model) -> str:

@@ -51,9 +51,9 @@ def parse_dial_in(endpoint: str) -> DialIn:
         token = _token(binding.pop("token", ""))
         networks = tuple(ip_network(text.strip()) for text in _split(binding.pop("from", "")))
         if parts.scheme != SCHEME or not parts.hostname or not parts.port or binding:
-            raise ValueError(endpoint)
-    except ValueError as error:
-        raise LinkDown("headend.listen-endpoint-invalid") from error
+            raise ValueError("address")
+    except ValueError:  # which may quote the packet
+        raise LinkDown("headend.listen-endpoint-invalid") from None
     return DialIn(parts.hostname, parts.port, networks, token)
 
 

@@ -66,8 +66,8 @@ def _read(endpoint: str) -> tuple[SplitResult, int, dict[str, str]]:
         host, port = parts.hostname, parts.port
         if parts.scheme not in _KNOWN or not host or port is None or parts.path.strip("/") or parts.fragment:
             raise ValueError("address")
-    except ValueError as error:
-        raise LinkDown("headend.broker-invalid") from error
+    except ValueError:  # which may quote the password
+        raise LinkDown("headend.broker-invalid") from None
     if parts.scheme == "mqtt" and not is_loopback(host) and "insecure" not in options:
         raise LinkDown("headend.broker-insecure")
     return parts, port, options

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
+from wattkeeper.core.kernel.endpoints import shown_endpoint
 from wattkeeper.headend.errors import LinkDown
 
 BUFFER_MAX_BYTES = 128 * 1024  # twice the largest frame of any protocol here
@@ -103,14 +104,14 @@ def split_endpoint(endpoint: str) -> tuple[str, int]:
 
     :raises LinkDown: if there is no port
     """
-    parts = urlsplit(endpoint if "://" in endpoint else f"tcp://{endpoint}")
     try:
-        port = parts.port
+        parts = urlsplit(endpoint if "://" in endpoint else f"tcp://{endpoint}")
+        host, port = parts.hostname, parts.port
     except ValueError:
-        port = None
-    if not parts.hostname or port is None:
-        raise LinkDown("headend.endpoint-invalid", endpoint=endpoint)
-    return parts.hostname, port
+        host, port = None, None
+    if not host or port is None:
+        raise LinkDown("headend.endpoint-invalid", endpoint=shown_endpoint(endpoint))
+    return host, port
 
 
 def dial(endpoint: str) -> Connect:
@@ -123,7 +124,8 @@ def dial(endpoint: str) -> Connect:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 _, wire = await loop.create_connection(TcpWire, host, port)
         except (OSError, TimeoutError) as error:
-            raise LinkDown("headend.link-refused", is_permanent=False, endpoint=endpoint) from error
+            shown = shown_endpoint(endpoint)
+            raise LinkDown("headend.link-refused", is_permanent=False, endpoint=shown) from error
         return wire
 
     return connect

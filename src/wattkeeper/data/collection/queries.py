@@ -9,6 +9,7 @@ from zlib import crc32
 
 from django.db.models import F
 
+from wattkeeper.core.kernel.endpoints import shown_endpoint
 from wattkeeper.data.collection.job_errors import errors_of
 from wattkeeper.data.collection.models import DirtyWindow, Job, Link, Run
 from wattkeeper.data.registry.models import Meter
@@ -29,7 +30,7 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class LinkRow:
-    """A line and how it does; `is_up` None: not tried yet."""
+    """A line and how it does; `endpoint` without its secrets, `is_up` None: not tried yet."""
 
     link_id: int
     name: str
@@ -89,7 +90,7 @@ def list_links(*, tenant_id: int, site_id: int | None = None, link_id: int | Non
             link.site_id,
             link.site.code,
             link.transport,
-            link.endpoint,
+            shown_endpoint(link.endpoint),
             link.timeout_ms,
             link.retries_count,
             link.poll_s,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from wattkeeper.core.kernel.endpoints import MARK
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.shell import (
     JsonOption,
@@ -122,13 +123,15 @@ def retire(name: Name, tenant: TenantOption = "") -> None:
 
 
 def _endpoint(text: str) -> str:
-    """Return an endpoint; one with a password is not taken from the command, which others of the machine see.
+    """Return an endpoint; a password is not taken from the command, which others of the machine see.
+
+    Its mark is: what it stands for is stored.
 
     :raises WattkeeperError: ``shell.password-in-command``; ``shell.file-unreadable``
     """
     if text == "-" or text.startswith("@"):
         return read_secret(text.removeprefix("@"))
-    name, at, _ = text.partition("?")[0].rpartition("@")
-    if at and ":" in name.rpartition("://")[2]:
+    userinfo, _, _ = text.partition("?")[0].rpartition("@")
+    if userinfo.rpartition("://")[2].partition(":")[2] not in ("", MARK):
         raise WattkeeperError("shell.password-in-command")
     return text

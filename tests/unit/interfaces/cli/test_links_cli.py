@@ -1,5 +1,6 @@
 """A broker's password reaches a link by a file or standard input, never by the command itself."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from shell_runner import refused, run
 from wattkeeper.data.collection.models import Link
 
 ENDPOINT = "mqtts://me:geheim@broker.example:8883"
+SHOWN = "mqtts://me:***@broker.example:8883"
 
 
 def endpoint_of(name: str) -> str:
@@ -55,6 +57,27 @@ def test_a_password_in_the_command_is_refused(
 def test_an_endpoint_without_one_is_taken(ours: People, street: Street, endpoint: str) -> None:
     run("link", "add", "a", endpoint, "--site", "S1", "--transport", "MQTT")
     assert endpoint_of("a") == endpoint
+
+
+def test_a_list_shows_no_secret(ours: People, street: Street) -> None:
+    run("link", "add", "a", "-", "--site", "S1", "--transport", "MQTT", typed=ENDPOINT)
+    run("link", "add", "b", "listen://0.0.0.0:9000?token=geheim-1", "--site", "S1")
+    for arguments in (("list",), ("list", "--json")):
+        assert "geheim" not in run("link", *arguments)
+    shown = {row["name"]: row["endpoint"] for row in json.loads(run("link", "list", "--json"))}
+    assert shown["a"] == SHOWN
+    assert shown["b"] == "listen://0.0.0.0:9000?token=***"
+
+
+def test_a_mark_in_the_command_stands_for_the_password(ours: People, street: Street) -> None:
+    run("link", "add", "a", "-", "--site", "S1", "--transport", "MQTT", typed=ENDPOINT)
+    run("link", "edit", "a", "--endpoint", f"{SHOWN}?ca=/ca.pem")
+    run("link", "copy", "a", "b", SHOWN)
+    assert (endpoint_of("a"), endpoint_of("b")) == (f"{ENDPOINT}?ca=/ca.pem", ENDPOINT)
+    elsewhere = SHOWN.replace("broker.", "evil.")
+    assert refused("link", "edit", "a", "--endpoint", elsewhere) == "links.secret-elsewhere"
+    assert refused("link", "copy", "a", "c", elsewhere) == "links.secret-elsewhere"
+    assert endpoint_of("a") == f"{ENDPOINT}?ca=/ca.pem"
 
 
 def test_a_file_that_says_nothing_is_told(ours: People, street: Street, tmp_path: Path) -> None:

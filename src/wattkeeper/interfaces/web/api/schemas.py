@@ -172,7 +172,10 @@ class WithdrawIn(In):
 
 
 class LinkOut(Schema):
-    """A line and how it does."""
+    """A line and how it does; in its endpoint `***` stands for a password or registration packet.
+
+    Written back like that to the same user, host and scheme, the endpoint keeps what is stored.
+    """
 
     link_id: int
     name: str

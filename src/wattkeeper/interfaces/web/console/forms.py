@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from wattkeeper.actions.registry.channels import USUAL_CHANNELS
+from wattkeeper.core.kernel.endpoints import MARK, shown_endpoint
 from wattkeeper.data.collection.models import Link
 from wattkeeper.data.registry.models import Meter, Site, UsagePoint
 from wattkeeper.interfaces.web.console.texts import FAMILIES
@@ -87,6 +88,15 @@ class LinkForm(RowForm):
         model = Link
         fields = ("name", "transport", "endpoint", "timeout_ms", "retries_count", "poll_s")
         help_texts = {"endpoint": _("host:port; mqtts://host:port; listen://0.0.0.0:port?from=… or &token=…")}  # noqa: RUF012
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        stored = self.instance.endpoint
+        if stored != (shown := shown_endpoint(stored)):
+            self.initial["endpoint"] = shown
+            endpoint = self.fields["endpoint"]
+            stays = gettext("%(mark)s stands for the stored secret, which stays.") % {"mark": MARK}
+            endpoint.help_text = f"{stays} {endpoint.help_text}"
 
 
 class MeterForm(RowForm):

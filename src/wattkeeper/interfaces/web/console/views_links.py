@@ -56,8 +56,8 @@ def links(visit: Visit) -> HttpResponse:
 def link(visit: Visit, link_id: int) -> HttpResponse:
     """Show a link."""
     row = _own(visit, link_id)
-    known = list_links(tenant_id=visit.tenant_id, link_id=link_id)
-    context = {"link": row, "meters_count": known[0].meters_count}
+    known = list_links(tenant_id=visit.tenant_id, link_id=link_id)[0]
+    context = {"link": row, "endpoint": known.endpoint, "meters_count": known.meters_count}
     return show(visit, "link.html", context, zone=row.site.time_zone)
 
 
