@@ -53,8 +53,8 @@ def parse_carrier(url: str) -> CarrierAddress:
     try:
         parts = urlsplit(url)
         options = read_options(parts.query, _OPTIONS)
-    except ValueError as error:
-        raise WattkeeperError("carry.url") from error
+    except ValueError:  # which may quote the password
+        raise WattkeeperError("carry.url") from None
     userinfo, _, hosts_text = parts.netloc.rpartition("@")
     hosts = [host for host in hosts_text.split(",") if host]
     if parts.scheme not in ("nats", "tls") or parts.path.strip("/") or not hosts:
