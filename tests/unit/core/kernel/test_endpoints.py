@@ -145,3 +145,9 @@ def test_a_look_only_where_secrets_belong_would_be_caught(monkeypatch: pytest.Mo
     monkeypatch.setattr(endpoints, "_MAY_HIDE", endpoints.re.compile("(?!)"))
     assert not hides("a/", "", "broker.example", "")
     assert hides("", "", "broker.example", "")
+
+
+def test_a_secret_that_follows_any_mark_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: nobody compares where the endpoint leads."""
+    monkeypatch.setattr(endpoints, "_leads_alike", lambda _endpoint, _stored: True)
+    assert SECRET in kept_endpoint("mqtts://me:***@evil.example:8883", BROKER)

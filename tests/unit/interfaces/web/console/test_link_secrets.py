@@ -45,8 +45,9 @@ def stored(link_id: int) -> str:
     return Link.objects.get(id=link_id).endpoint
 
 
-def test_no_page_shows_a_secret(client: Client, street: Street, broker_id: int) -> None:
-    pages = [
+def pages_of(street: Street, broker_id: int) -> list[str]:
+    """Addresses of all pages that endpoints could be on."""
+    return [
         reverse("console:links"),
         reverse("console:links") + "?format=csv",
         reverse("console:site", args=[street.site_id]),
@@ -57,11 +58,26 @@ def test_no_page_shows_a_secret(client: Client, street: Street, broker_id: int) 
         ),
         reverse("console:audit"),
     ]
+
+
+def test_no_page_shows_a_secret(client: Client, street: Street, broker_id: int) -> None:
+    pages = pages_of(street, broker_id)
     answers = {page: client.get(page) for page in pages}
     assert {answer.status_code for answer in answers.values()} == {200}
     assert not [page for page, answer in answers.items() if SECRET.encode() in answer.content]
-    for page in (pages[0], pages[3], reverse("console:link", args=[broker_id])):
+    for page in (pages[0], pages[2], reverse("console:link", args=[broker_id])):
         assert SHOWN in answers[page].content.decode()
+
+
+def test_a_page_that_asks_for_whole_endpoints_would_be_caught(
+    client: Client, street: Street, broker_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: rows of links hold what is stored."""
+    monkeypatch.setattr("wattkeeper.data.collection.queries.shown_endpoint", lambda endpoint: endpoint)
+    pages = pages_of(street, broker_id)
+    shown = [page for page in pages if SECRET.encode() in client.get(page).content]
+    links = [reverse("console:link", args=[link_id]) for link_id in (broker_id, street.link_id)]
+    assert sorted(shown) == sorted([*pages[:3], *links])
 
 
 def test_a_search_by_the_password_finds_nothing(client: Client, broker_id: int) -> None:
