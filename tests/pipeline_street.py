@@ -178,7 +178,7 @@ class _Single:
         self.street.step("read")
         raw = self.street.raw
         return {
-            channel_id: ReadColumns.of([row for row in raw[channel_id] if from_s <= row[0] < to_s])
+            channel_id: ReadColumns.of(sorted(row for row in raw[channel_id] if from_s <= row[0] < to_s))
             for channel_id in channel_ids
         }
 

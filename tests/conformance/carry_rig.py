@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from conformance.carry_gateway import BEGINS_AT_S, TENANT_ID
@@ -188,14 +189,18 @@ class Plant:
 
 async def _takes(url: str, count: int) -> None:
     connection = await connect(parse_carrier(url), name="watcher")
-    first = None
-    while True:
-        try:
-            last = (await connection.jetstream().stream_info(STREAM)).state.last_seq
-        except NatsError:  # it starts, or no writer has made the stream
-            last = 0
-        first = last if first is None else first
-        if last >= first + count:
-            break
-        await asyncio.sleep(0.02)
-    await connection.close()
+    try:
+        first = await _taken_count(connection)
+        while True:
+            await asyncio.sleep(0.02)
+            if await _taken_count(connection) >= first + count:
+                return
+    finally:
+        await connection.close()
+
+
+async def _taken_count(connection: Client) -> int:
+    try:
+        return (await connection.jetstream().stream_info(STREAM)).state.last_seq
+    except NatsError:  # it starts, or no writer has made the stream
+        return 0

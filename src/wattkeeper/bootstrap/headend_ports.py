@@ -153,9 +153,10 @@ class StoreSink:
             own[batch.tenant_id].append(batch)
         for tenant_id, delivered in own.items():
             channels = _spans_of(delivered)
-            fresh = self._read_before.add(channels.series_id)
+            fresh = self._read_before.missing(channels.series_id)
             if len(fresh):
                 status.mark_read(fresh.tolist())
+                self._read_before.add(fresh)
             mark_dirty(tenant_id=tenant_id, now=self._now(), reason="READS", channels=channels)
 
 

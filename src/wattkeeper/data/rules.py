@@ -157,7 +157,7 @@ def enforce_on_sqlite(rules: Sequence[NoOverlap | Refusal]) -> migrations.RunPyt
                 remove(schema_editor, rule)
                 install(schema_editor, rule, use_gist=False)
 
-    return migrations.RunPython(forwards, forwards)
+    return migrations.RunPython(forwards)
 
 
 def _with_comparisons(condition: str, vendor: str) -> str:

@@ -46,9 +46,13 @@ def kind_columns(
 
 
 def quality_columns(provenance: Int64s, flags: Int64s, method: Int64s) -> tuple[Int32s, Int64s]:
-    """Return `kind_index` and `kinds` of a block without notes, from what each interval has, shape (n,)."""
+    """Return `kind_index` and `kinds` of a block without notes, from what each interval has, shape (n,).
+
+    Flags that a later release has set, before it was rolled back, are left out.
+    """
     sizes = (len(Provenance), 2 * max(Flag), len(Method), 1)
-    codes = np.ravel_multi_index((provenance, flags, method, np.zeros_like(flags)), sizes)
+    known = flags & (sizes[1] - 1)
+    codes = np.ravel_multi_index((provenance, known, method, np.zeros_like(flags)), sizes)
     unlike, place = np.unique(codes, return_inverse=True)
     return place.astype(np.int32), np.stack(np.unravel_index(unlike, sizes), axis=1)
 

@@ -100,9 +100,11 @@ class Session:
             return
         until_s = now_s // 3600 * 3600
         reads = await self._attempt(lambda: state.driver.read_freezes(from_s, until_s))
-        if reads is not None and self._add(reads, flags=self._clock_flags()) and await self.store():
+        flags = self._clock_flags()
+        if reads is not None and self._add(reads, flags=flags) and await self.store():
             state.freezes_until_s = until_s - 3600
-            state.frozen_s = max(read.measured_at_s or 0 for read in reads) if reads else state.frozen_s
+            if reads and not flags:  # what is in doubt is asked for again once a clock is put right
+                state.frozen_s = max(read.measured_at_s or 0 for read in reads)
 
     async def read_multiplier(self) -> None:
         """Note by what the device says that its transformers multiply, once a day.

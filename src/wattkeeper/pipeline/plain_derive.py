@@ -27,7 +27,7 @@ from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.series import estimate_window
 from wattkeeper.pipeline.hints import calendars_with, has_hints
 from wattkeeper.pipeline.later import LAST_METHODS, find_later
-from wattkeeper.pipeline.plain_groups import Group, move_to_near
+from wattkeeper.pipeline.plain_groups import Group, in_parts, move_to_near
 from wattkeeper.pipeline.ports import Hints, ManyReads, ManySeries, MeasurementRows, PlainSeries
 from wattkeeper.pipeline.read_rules import judge_table
 from wattkeeper.pipeline.window import CONTEXT_S, LEARNT_METHODS, history_span, is_far, span_to_nearest
@@ -87,8 +87,7 @@ def _move(waiting: list[Group], moved: Sequence[tuple[Group, Rows]]) -> Iterator
         held = group.holds_over(group.span)
         if not held.all():
             yield group.series.facts.series_id[~held]
-        if held.any():
-            waiting.append(group.take(held))
+        waiting += in_parts(group, np.flatnonzero(held))
 
 
 def _keep_others(group: Group, reads: ReadTable, rows: Rows) -> tuple[Group, ReadTable]:
@@ -112,7 +111,7 @@ def _derive_over(
 
 
 def _believed(told: ReadTable, now_s: int) -> ReadTable:
-    early = is_early(told, now_s)
+    early = is_early(told, told.row, now_s)
     return told.where(~early) if early.any() else told
 
 
@@ -144,11 +143,23 @@ def _derive_rows(series: PlainSeries, reads: ReadTable, span: Span, interval_s: 
 
 
 def _to_rows(found: ManyReads, channel_id: Int64s, order: Rows) -> ReadTable:
-    """Return the reads with the row of their series instead of their channel."""
+    """Return the reads with the row of their series instead of their channel, in order of it.
+
+    Channels rise as their meters were added, series as their usage points were: after an exchange neither in
+    the order of the other.
+    """
     firsts = np.flatnonzero(np.diff(found.channel_id, prepend=-1))
     counts = np.diff(firsts, append=len(found.channel_id))
     rows = order[np.searchsorted(channel_id, found.channel_id[firsts])]
-    return ReadTable(np.repeat(rows, counts), found.measured_at_s, found.value, found.flags, found.source)
+    columns = (found.measured_at_s, found.value, found.flags, found.source)
+    return in_order(ReadTable(np.repeat(rows, counts), *columns))
+
+
+def in_order(reads: ReadTable) -> ReadTable:
+    """Return reads in order of their rows; those of each row as they are."""
+    if (reads.row[1:] >= reads.row[:-1]).all():
+        return reads
+    return reads.where(np.argsort(reads.row, kind="stable"))
 
 
 def _reads_by_row(reads: ReadTable, rows: Rows) -> Iterator[tuple[int, ReadColumns]]:

@@ -29,6 +29,7 @@ from wattkeeper.pipeline.window import (
 SLACK_S = 3600  # an exchange this near to the reads around a window may lend it one
 REACH_S = CONTEXT_S + SLACK_S
 PART_DAYS_COUNT = 8192  # series times days of one matrix
+MINUTE_S = 60
 NOTHING = -1
 
 
@@ -101,12 +102,12 @@ def group_windows(many: ManySeries, windows: ClaimedWindows, now_s: int) -> tupl
         for each, inside in by_span(own, widen_to_learnt(many, own, now_s)):
             held = each.holds_over(each.span)
             is_rest[rows[inside[~held]]] = True
-            groups += _in_parts(each, np.flatnonzero(held))
+            groups += in_parts(each, np.flatnonzero(held))
     rest = np.concatenate((ids[place < 0], plain.facts.series_id[is_rest]))
     return groups, np.sort(rest)
 
 
-def _in_parts(group: Group, rows: NDArray[np.intp]) -> Iterator[Group]:
+def in_parts(group: Group, rows: NDArray[np.intp]) -> Iterator[Group]:
     """Yield some rows of a group, so many at a time that what the store says of them is less than 32 MiB.
 
     From there on the C library fetches fresh memory for every answer, which takes as long as to read it.
@@ -214,20 +215,25 @@ def move_to_near(
     ends = np.append(firsts[1:], len(reads))
     own = reads.row[firsts]
     changed_s = group.changed_s[:, own]
-    before_s, after_s = find_near(reads.measured_at_s, firsts, ends, (changed_s[0], changed_s[1]), now_s)
+    before_s, after_s = find_near(
+        reads.measured_at_s, firsts, ends, (changed_s[0], changed_s[1]), group.grid.interval_s, now_s
+    )
     is_beyond = (before_s < group.span[0]) | (after_s >= group.span[1])
-    first_s = np.minimum(changed_s[0], before_s + group.grid.interval_s)[is_beyond]
-    keys = np.stack((first_s, after_s[is_beyond] + 1))
-    kinds, kind_of = find_kinds(keys)
+    own = own[is_beyond]
+    keys = np.stack((before_s, after_s))[:, is_beyond]
+    kinds, kind_of = find_kinds(keys // MINUTE_S)  # no day begins within a minute
+    hulls = [_hull(group, int(first_s), int(last_s), now_s) for first_s, last_s in keys[:, kinds].T]
     moved: list[tuple[Group, NDArray[np.intp]]] = []
-    for i, span in enumerate(keys[:, kinds].T.tolist()):
-        aligned = align((span[0], span[1]), group.grid, now_s) or group.span
-        hull = min(aligned[0], group.span[0]), max(aligned[1], group.span[1])
-        if hull == group.span:
-            continue
-        rows = own[is_beyond][kind_of == i]
+    for hull in sorted(set(hulls) - {group.span}):
+        rows = own[np.array([each == hull for each in hulls])[kind_of]]
         wider = replace(group.take(rows), span=hull, changed_s=None)
         moved += [
             (each, rows[inside]) for each, inside in by_span(wider, widen_to_learnt(many, wider, now_s))
         ]
     return moved
+
+
+def _hull(group: Group, first_s: int, last_s: int, now_s: int) -> Span:
+    """Return the span of a group with the days of two instants; what ends with the first stays."""
+    outer = align((first_s + group.grid.interval_s, last_s + 1), group.grid, now_s) or group.span
+    return min(outer[0], group.span[0]), max(outer[1], group.span[1])

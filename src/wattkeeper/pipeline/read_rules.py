@@ -36,7 +36,10 @@ class KeptReads:
         self._last = self._raw_reads.read(channel_ids, from_s, to_s)
         if to_s <= self._now_s:
             return self._last
-        return {own: take(reads, ~is_early(reads, self._now_s)) for own, reads in self._last.items()}
+        return {
+            own: take(reads, ~is_early(reads, np.zeros(len(reads), dtype=np.int8), self._now_s))
+            for own, reads in self._last.items()
+        }
 
     def find_nearest(self, channel_ids: Sequence[int], at_s: int, *, is_before: bool) -> int | None:
         """Return the instant of the nearest read."""

@@ -82,3 +82,14 @@ def test_what_a_person_said_stays(ours: People, services: Services, store: Memor
     add_usage_point(actor=ours.operator, now=NOW, **own)
     bring(ours, services, NORMAL.replace("P1,M1", "P2,M2"))
     assert list(UsagePoint.objects.order_by("id").values_list("power_max_w", flat=True)) == [123_000, 20_000]
+
+
+def test_what_a_person_said_stays_if_it_is_what_files_tell(
+    ours: People, services: Services, store: MemoryReadingStore
+) -> None:
+    bring(ours, services, NORMAL)
+    point = UsagePoint.objects.get()
+    told_w = point.power_max_w
+    edit_usage_point(actor=ours.operator, now=NOW, usage_point_id=point.id, power_max_w=told_w)
+    bring(ours, services, used("10000000", first_at=FIRST_AT - DAY))
+    assert UsagePoint.objects.get().power_max_w == told_w

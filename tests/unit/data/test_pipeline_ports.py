@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import OperationalError
 from django.db.models import F
 
 from relational import LONG_AGO, NOW, People, Street
@@ -148,8 +149,24 @@ def test_a_channel_is_marked_at_its_first_reads_only(db: None, monkeypatch: pyte
     assert marked_by(100, monkeypatch) == FIRST_TIMES
 
 
+def test_a_channel_that_could_not_be_marked_is_marked_at_the_next_try(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_ids: list[int]) -> None:
+        raise OperationalError
+
+    sink = StoreSink(MemoryReadingStore(), lambda: NOW)
+    monkeypatch.setattr(status, "mark_read", fails)
+    with pytest.raises(OperationalError):
+        sink.deliver([batch_of(1, 100)])
+    marked: list[list[int]] = []
+    monkeypatch.setattr(status, "mark_read", marked.append)
+    sink.deliver([batch_of(1, 100)])
+    assert marked == [[100]]
+
+
 def test_who_marks_a_channel_again_is_caught(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(KnownIds, "add", lambda _self, ids: ids)  # the plant
+    monkeypatch.setattr(KnownIds, "add", lambda _self, _ids: None)  # the plant
     assert marked_by(100, monkeypatch) != FIRST_TIMES
 
 

@@ -223,6 +223,45 @@ async def test_what_was_frozen_is_not_asked_again_when_our_clock_was_set_back(
     assert asked == asked_days
 
 
+async def test_what_was_frozen_is_asked_again_when_it_came_while_our_clock_was_ahead(tmp_path: Path) -> None:
+    """Beside the meter's right clock it came in doubt: put right, it comes without."""
+    ahead_s = [HOUR_S]
+
+    class Freezing(ToyDriver):
+        capabilities = ToyDriver.capabilities | {Capability.FREEZES, Capability.CLOCK}
+
+        def read_clock(self) -> Steps[int]:
+            yield from ()
+            return to_seconds(clock.now().replace(microsecond=0)) - ahead_s[0]
+
+        def read_freezes(self, from_s: int, to_s: int) -> Steps[list[DeviceRead]]:
+            live = yield from super().read_live()
+            midnights = range(-(-from_s // DAY_S) * DAY_S, to_s + 1 - ahead_s[0], DAY_S)
+            frame_index = live[0].frame_index
+            return [
+                DeviceRead(REGISTER, Decimal(1), at_s, Source.FREEZE_DAILY, frame_index) for at_s in midnights
+            ]
+
+    clock = ManualClock()
+    bus = ToyBus([ToyMeter("M001")], clock)
+    await bus.start()
+    world = World([link(bus, [device(1, reads_from_s=0, memory_s=3 * DAY_S)])])
+    async with running_headend(world, clock, tmp_path, make_driver=lambda _family, config: Freezing(config)):
+        await clock.live_until(NOON + timedelta(hours=1), step_s=900)
+        ahead_s[0] = 0
+        clock.jump(-HOUR_S)
+        await clock.live_until(NOON + timedelta(hours=3), step_s=900)
+    flags: dict[int, set[int]] = {}
+    for batch in world.batches:
+        for at_s, own, source in zip(
+            batch.measured_at_s.tolist(), batch.flags.tolist(), batch.source.tolist(), strict=True
+        ):
+            if source == Source.FREEZE_DAILY:
+                flags.setdefault(at_s, set()).add(own)
+    assert flags
+    assert all(0 in own for own in flags.values())
+
+
 METER = ChannelInstallation(
     1, NOW_S - 400 * DAY_S, None, Fraction(1000), 10**6, (MultiplierPeriod(0, None, Fraction(1)),)
 )

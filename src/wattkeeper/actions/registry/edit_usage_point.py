@@ -16,12 +16,15 @@ def edit_usage_point(
     entry: Entry, *, actor: Actor, now: datetime, usage_point_id: int, **fields: Unpack[UsagePointFields]
 ) -> None:
     """
-    Change the given fields of a usage point. Another largest power judges anew all that was ever read there.
+    Change the given fields of a usage point. A largest power that is given is no more told by files; another
+    one judges anew all that was ever read there.
 
     :raises WattkeeperError: ``registry.not-found``, ``registry.taken``, ``registry.invalid-field``
     """
     point = own(UsagePoint, usage_point_id, actor=actor)
     entry.subject = f"usage-point:{point.id}"
+    if "power_max_w" in fields:
+        point.power_told = None
     entry.detail = change(point, fields, allowed=USAGE_POINT_FIELDS)
     first = point.installations.order_by("starts_at").first()
     if "power_max_w" in entry.detail and first is not None:

@@ -4,6 +4,7 @@ An array of the ids that grows is another array each time, and what the earlier 
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -24,13 +25,23 @@ class KnownIds:
     def __init__(self) -> None:
         self._pages: defaultdict[int, NDArray[np.bool_]] = defaultdict(_page)
 
-    def add(self, ids: Int64s) -> Int64s:
-        """Return those of some ids, which rise, that were not there; now they are."""
-        page, place = np.divmod(ids, _PAGE_COUNT)
-        is_fresh = np.zeros(len(ids), dtype=np.bool_)
-        edges = np.flatnonzero(np.diff(page, prepend=-1, append=-1)).tolist()
-        for first, end in pairwise(edges):
-            own, inside = self._pages[int(page[first])], place[first:end]
-            is_fresh[first:end] = ~own[inside]
-            own[inside] = True
-        return ids[is_fresh]
+    def missing(self, ids: Int64s) -> Int64s:
+        """Return those of some ids, which rise, that are not there."""
+        is_missing = np.ones(len(ids), dtype=np.bool_)
+        for page, run, place in _runs(ids):
+            if page in self._pages:
+                is_missing[run] = ~self._pages[page][place]
+        return ids[is_missing]
+
+    def add(self, ids: Int64s) -> None:
+        """Let some ids, which rise, be there."""
+        for page, _, place in _runs(ids):
+            self._pages[page][place] = True
+
+
+def _runs(ids: Int64s) -> Iterator[tuple[int, slice, Int64s]]:
+    """Yield the pages of ids that rise, which of the ids are in each, and their places there."""
+    page, place = np.divmod(ids, _PAGE_COUNT)
+    edges = np.flatnonzero(np.diff(page, prepend=-1, append=-1)).tolist()
+    for first, end in pairwise(edges):
+        yield int(page[first]), slice(first, end), place[first:end]

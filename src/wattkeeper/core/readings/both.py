@@ -177,6 +177,7 @@ def _scale(sheet: _Sheet, bracket: _Bracket, is_held: NDArray[np.bool_], *, is_s
     if not shape.any():
         sheet.method[places] = Method.EVEN_SPREAD
     sheet.provenance[places] = Provenance.ESTIMATED
+    sheet.flags[places] &= ~int(Flag.ACCEPTED)  # it was of what was measured
     sheet.flags[places] |= int(Flag.REGISTER_BRACKETED | (Flag.SUSPECT if is_suspect else Flag.NONE))
 
 

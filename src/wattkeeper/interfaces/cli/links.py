@@ -131,7 +131,7 @@ def _endpoint(text: str) -> str:
     """
     if text == "-" or text.startswith("@"):
         return read_secret(text.removeprefix("@"))
-    userinfo, _, _ = text.partition("?")[0].rpartition("@")
+    userinfo, _, _ = text.rpartition("@")
     if userinfo.rpartition("://")[2].partition(":")[2] not in ("", MARK):
         raise WattkeeperError("shell.password-in-command")
     return text

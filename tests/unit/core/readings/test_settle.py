@@ -56,6 +56,12 @@ def test_the_better_told_stands(better: str, worse: str) -> None:
         assert kept((3, flags_of(better), Source.FILE), (value, flags_of(worse), Source.FILE)) == 3
 
 
+def test_what_was_once_accepted_and_is_doubted_again_is_less_than_valid() -> None:
+    for name in ("raw+accepted", "raw"):
+        assert kept((100, flags_of("valid"), Source.FILE), (120, flags_of(name), Source.FILE)) == 100
+    assert kept((100, flags_of("verified"), Source.FILE), (120, flags_of("valid"), Source.FILE)) == 100
+
+
 def test_what_was_measured_at_the_meter_gives_way_to_no_estimate_and_a_better_source_decides() -> None:
     for name in ("edited", "est.linear", "forecast", "suspect"):
         assert kept((3, 0, Source.PROFILE), (5, flags_of(name), Source.FILE)) == 3
