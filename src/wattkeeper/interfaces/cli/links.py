@@ -131,7 +131,10 @@ def _endpoint(text: str) -> str:
     """
     if text == "-" or text.startswith("@"):
         return read_secret(text.removeprefix("@"))
-    userinfo, _, _ = text.rpartition("@")
-    if userinfo.rpartition("://")[2].partition(":")[2] not in ("", MARK):
+    head, _, options = text.partition("?")
+    userinfo, _, place = head.rpartition("@")
+    is_cut = not userinfo and "@" in options and not place.rpartition(":")[2].isdigit()  # a `?` in a password
+    secret = (head if is_cut else userinfo).rpartition("://")[2].partition(":")[2]
+    if secret not in ("", MARK):
         raise WattkeeperError("shell.password-in-command")
     return text

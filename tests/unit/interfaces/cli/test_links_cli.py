@@ -31,7 +31,13 @@ def test_an_endpoint_with_a_password_comes_from_a_file_or_is_typed(
 
 
 @pytest.mark.parametrize(
-    "endpoint", [ENDPOINT, "me:geheim@broker.example:8883", "mqtt://:geheim@127.0.0.1:1883"]
+    "endpoint",
+    [
+        ENDPOINT,
+        "me:geheim@broker.example:8883",
+        "mqtt://:geheim@127.0.0.1:1883",
+        "mqtts://me:ge?heim@h:8883",
+    ],
 )
 @pytest.mark.parametrize(
     "verb",
