@@ -11,6 +11,8 @@ from django.db import OperationalError
 from django.db.models import F
 
 from relational import LONG_AGO, NOW, People, Street
+from wattkeeper.actions.registry.add_meter import add_meter
+from wattkeeper.actions.registry.add_usage_point import add_usage_point
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
 from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.registry.note_read import note_read
@@ -99,6 +101,46 @@ def test_a_register_of_long_standing_that_was_set_is_followed_through_it(
     together, single = (left_behind(ours, channels, is_many=is_many) for is_many in (True, False))
     assert together == single
     assert "readings.register-reset" in {row[0] for row in together[1]}  # type: ignore[attr-defined]
+
+
+def test_registers_of_exchanged_meters_come_round_with_all_their_energy(
+    ours: People, street: Street, services: Services
+) -> None:
+    """The newest meter measures the second of three series: channels in another order than series."""
+    who: dict[str, Any] = {"actor": ours.operator, "now": NOW, "services": services}
+    site = {"site_id": street.site_id, "actor": ours.operator, "now": NOW}
+    serial = "260100000003"
+    third = {"serial_number": serial, "address": serial, "family": "dlt645_2007", "link_id": street.link_id}
+    meter_id = add_meter(services=services, **site, **third, keys={"password": b"0123"})
+    point_id = add_usage_point(**site, code="U3", name="U3")
+    pairs = (
+        (street.meter_id, street.point_id),
+        (meter_id, street.other_point_id),
+        (street.other_meter_id, point_id),
+    )
+    for meter_id, point_id in pairs:
+        install_meter(**who, meter_id=meter_id, usage_point_id=point_id, at=NOW - timedelta(days=62))
+    DirtyWindow.objects.all().delete()
+    store, at_s = MemoryReadingStore(), to_seconds(FIRST) + 900 * np.arange(190, dtype=np.int64)
+    nothing, ports = np.zeros(len(at_s), dtype=np.int64), pipeline_ports(store, ours.tenant.id, lambda: NOW)
+    series_ids = list(
+        Series.objects.filter(quantity="energy_import").order_by("id").values_list("id", flat=True)
+    )
+    ports.registry.load(series_ids)
+    installed = [ports.registry.get_facts(series_id).installations[0] for series_id in series_ids]
+    channel_ids = [own.channel_id for own in installed]
+    assert np.argsort(channel_ids).tolist() == [0, 2, 1]
+    for place, own in enumerate(installed):
+        assert own.register_modulus is not None
+        value = (own.register_modulus - 50 - 30 * place + 3 * np.arange(190)) % own.register_modulus
+        told = (nothing + own.channel_id, at_s, value, nothing, nothing + 5)
+        StoreSink(store, lambda: NOW).deliver(
+            [RawBatch(ours.tenant.id, own.channel_id, int(at_s[-1]), *told, nothing - 1)]
+        )
+    assert not run_once(ports, NOW).failures
+    values = store.measurements(ours.tenant.id, series_ids, int(at_s[0]), int(at_s[-1]))
+    assert len(values.value_milliwh) == 3 * 189
+    assert {int(3 * own.step_milliwh) for own in installed} == set(values.value_milliwh.tolist())
 
 
 @pytest.mark.usefixtures("channels")
