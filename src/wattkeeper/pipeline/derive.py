@@ -392,10 +392,18 @@ def _derive_series(
 ) -> list[_Result]:
     facts = ports.registry.get_facts(series_id)
     believed = replace(ports, raw_reads=KeptReads(ports.raw_reads, now_s))
-    changed = [widen_to_near(believed, facts, (window.from_s, window.to_s), now_s) for window in windows]
-    aligned = [align(span, facts, now_s) for span in changed]
+    aligned = [align((window.from_s, window.to_s), facts, now_s) for window in windows]
+    near: list[Span | None] = []
+    for first_s, end_s in merge_spans(span for span in aligned if span is not None):
+        own = [
+            window
+            for window, span in zip(windows, aligned, strict=True)
+            if span and first_s <= span[0] < end_s
+        ]
+        changed = min(each.from_s for each in own), max(each.to_s for each in own)
+        near.append(align(widen_to_near(believed, facts, changed, now_s), facts, now_s))
     results: list[_Result] = []
-    for span in merge_spans(span for span in aligned if span is not None):
+    for span in merge_spans(span for span in near if span is not None):
         if results and span[1] <= results[-1].span[1]:
             continue  # widening an earlier span has taken this one in
         result = _derive_window(ports, facts, span, now_s, rules, advance_rule)

@@ -85,15 +85,15 @@ def widen_to_near(ports: Ports, facts: SeriesFacts, changed: Span, now_s: int) -
         return changed
     ids = [each.channel_id for each in facts.installations]
     reads = ports.raw_reads.read(ids, span[0] - CONTEXT_S, span[1] + CONTEXT_S)
-    at_s = [np.sort(own.measured_at_s) for own in reads.values() if len(own)]
-    if not at_s:
-        return changed
-    ends = np.cumsum([len(own) for own in at_s])
-    firsts = np.append(0, ends[:-1])
-    each = np.full(len(at_s), changed[0]), np.full(len(at_s), changed[1])
-    before_s, after_s = find_near(np.concatenate(at_s), firsts, ends, each, facts.interval_s, now_s)
-    first_s = int(before_s.min()) + facts.interval_s  # the interval that ends with a read before stays
-    return min(changed[0], first_s), int(after_s.max()) + 1
+    first_s, last_s = changed[0], changed[1] - 1
+    for own in reads.values():
+        if len(own):
+            at_s, each = np.sort(own.measured_at_s), (np.array([changed[0]]), np.array([changed[1]]))
+            bounds = np.array([0]), np.array([len(own)])
+            before_s, after_s = find_near(at_s, *bounds, each, facts.interval_s, now_s)
+            first_s = min(first_s, int(before_s[0]) + facts.interval_s)  # what ends with it stays
+            last_s = max(last_s, int(after_s[0]))
+    return first_s, last_s + 1
 
 
 def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: AdvanceRule) -> Intervals:

@@ -39,11 +39,14 @@ def find_near(
 
 
 def _at(at_s: Int64s, place: Places) -> Int64s:
-    return at_s[np.clip(place, 0, len(at_s) - 1)]
+    result: Int64s = at_s.take(place, mode="clip")
+    return result
 
 
 def _places_of(sought: Int64s, values: Int64s, firsts: Places, ends: Places) -> Places:
     """Return in each ``values[first:end]``, which rise, the first place of no less than what is sought."""
+    if len(firsts) == 1:
+        return firsts + np.searchsorted(values[firsts[0] : ends[0]], sought)
     low, high = firsts, ends
     while (is_open := low < high).any():
         middle = (low + high) // 2
