@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from wattkeeper.actions.registry.installing import mark_points_dirty
+from wattkeeper.actions.registry.installing import mark_all_dirty
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.readings.usual_power import USED_LEAST_COUNT, carried_w
 from wattkeeper.data.registry.models import POWER_MAX_W, UsagePoint
@@ -37,16 +37,8 @@ def let_carry(point: UsagePoint, block: IntervalBlock, reading_type: str, *, now
     if former_w == _power_w(known):
         point.power_max_w = _power_w(point.power_told)
     point.save(update_fields=["power_told", "power_max_w"])
-    first = point.installations.order_by("starts_at").first()
-    if point.power_max_w != former_w and first is not None:
-        mark_points_dirty(
-            [point.id],
-            tenant_id=point.tenant_id,
-            from_at=first.starts_at,
-            to_at=None,
-            now=now,
-            reason="power",
-        )
+    if point.power_max_w != former_w:
+        mark_all_dirty(point, now=now, reason="power")
 
 
 def _told(block: IntervalBlock) -> Told | None:

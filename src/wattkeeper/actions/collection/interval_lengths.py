@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.db.models import Min, Q, QuerySet
 
-from wattkeeper.actions.registry.installing import mark_points_dirty
+from wattkeeper.actions.registry.installing import mark_all_dirty
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.registry.models import Channel, Meter, Series, UsagePoint
 from wattkeeper.data.registry.quantities import QUANTITY_OF_READING_TYPE
@@ -56,16 +56,8 @@ def fit_length(
     _at(point, meter).exclude(id__in={meter_id for meter_id, _, _ in told}).update(interval_s=usual_s)
     meter.interval_s = block.interval_s
     meter.save(update_fields=["interval_s"])
-    first = point.installations.order_by("starts_at").first()
-    if changed_s and first is not None:
-        mark_points_dirty(
-            [point.id],
-            tenant_id=point.tenant_id,
-            from_at=first.starts_at,
-            to_at=None,
-            now=now,
-            reason="import",
-        )
+    if changed_s:
+        mark_all_dirty(point, now=now, reason="import")
     return former_s
 
 

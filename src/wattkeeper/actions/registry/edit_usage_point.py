@@ -7,7 +7,7 @@ from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.audit import Entry, audited
 from wattkeeper.actions.records import change, own
 from wattkeeper.actions.registry.fields import USAGE_POINT_FIELDS, UsagePointFields
-from wattkeeper.actions.registry.installing import mark_points_dirty
+from wattkeeper.actions.registry.installing import mark_all_dirty
 from wattkeeper.data.registry.models import UsagePoint
 
 
@@ -26,13 +26,5 @@ def edit_usage_point(
     if "power_max_w" in fields:
         point.power_told = None
     entry.detail = change(point, fields, allowed=USAGE_POINT_FIELDS)
-    first = point.installations.order_by("starts_at").first()
-    if "power_max_w" in entry.detail and first is not None:
-        mark_points_dirty(
-            [point.id],
-            tenant_id=actor.tenant_id,
-            from_at=first.starts_at,
-            to_at=None,
-            now=now,
-            reason="power",
-        )
+    if "power_max_w" in entry.detail:
+        mark_all_dirty(point, now=now, reason="power")

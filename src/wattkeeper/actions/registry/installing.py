@@ -98,3 +98,12 @@ def mark_points_dirty(
     span = Period(from_at, max(ends_at, from_at + timedelta(seconds=1)))
     series_ids = Series.objects.filter(usage_point_id__in=list(point_ids)).values_list("id", flat=True)
     mark_dirty(tenant_id=tenant_id, now=now, reason=reason, series=dict.fromkeys(series_ids, span))
+
+
+def mark_all_dirty(point: UsagePoint, *, now: datetime, reason: str) -> None:
+    """Mark all dirty that was ever read at a usage point; nothing where no meter ever was."""
+    first = point.installations.order_by("starts_at").first()
+    if first is not None:
+        mark_points_dirty(
+            [point.id], tenant_id=point.tenant_id, from_at=first.starts_at, to_at=None, now=now, reason=reason
+        )
