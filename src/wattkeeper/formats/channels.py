@@ -10,15 +10,16 @@ something else.
 
 Of a Green Button or IEC 61968-9 reading whose direction is neither forward nor reverse the channel is named
 by it (espi.py): both directions together, their difference, a quadrant. One phase is named by `of_phase`, a
-register of one rate by `of_rate`, what is no electricity by `of_commodity`, a maximum, a mean and the like by
-`of_statistic`.
+register of one rate by `of_rate`, what is no electricity, a demand, a loss, a maximum, a mean and the like by
+`of_type`.
 """
 
 import re
 
+from wattkeeper.formats.commodity_words import names_other_commodity
+
 _NEM12_EXPORT = re.compile(r"[BK][0-9A-Z]?", re.ASCII | re.IGNORECASE)  # not "Bezug", which is import
 _RATE = re.compile(r"(.+) T([1-4])", re.ASCII)
-_PHASE = re.compile(r".+-phase-(\d+)(?: .+)?", re.ASCII)
 _ONE_PHASE = (
     "128",
     "129",
@@ -34,14 +35,25 @@ _ONE_PHASE = (
     "256",
     "272",
 )  # A, B, C, S
-_ELECTRICITY = ("", "0", "1", "2")  # CommodityKind: none, electricity, electricity before the transformer
-_COMMODITY = re.compile(r".+-commodity-(\d+)(?:-statistic-\d+)?(?:-phase-\d+)?(?: .+)?", re.ASCII)
-_TOTAL = ("", "0", "12", "26")  # DataQualifierKind: none, normal, a sum
-_STATISTIC = re.compile(r".+-statistic-(\d+)(?:-phase-\d+)?(?: .+)?", re.ASCII)
+_USUAL = {  # codes of a reading type that need no word: all of it is energy, of electricity
+    "commodity": ("", "1", "2", "26"),  # none; electricity, before the transformer, of transmission
+    "kind": ("", "12"),  # none, energy
+    "accumulation": ("", *"1234", "9", "13", "14"),  # all but indicating, delayed and instantaneous
+    "period": ("", *map(str, range(1, 16)), *map(str, range(17, 78))),  # all but the previous cycle
+    "harmonic": ("",),
+    "statistic": ("", "12", "26"),  # none, normal, a sum
+}
+_SAID = {
+    word: re.compile(rf".+-{word}-(\d+)(?:-(?:{'|'.join(_USUAL)}|phase)-\d+)*(?: .+)?", re.ASCII)
+    for word in (*_USUAL, "phase")
+}
+_UNKNOWN_CODE = "255"
+_ENERGIES = ("Wh", "varh", "VAh")
+_OF_ENERGY = ("kind", "accumulation", "period", "harmonic")  # words that others, as volts, do without
 _OTHER_MEDIUM = re.compile(
     r"0{0,2}(?:[4-9]|1[5-9])[-.]\d{1,3}[:.]\d{1,3}\.\d{1,3}\.\d{1,3}(?:[*&.]\d{1,3})?", re.ASCII
 )  # heat, cold, gas, water, oil, air
-_OTHER_RATE = re.compile(r".+ tou-.+")
+_OTHER_RATE = re.compile(r".+ (?:tou|cpp|tier)-.+")
 _OBIS = re.compile(
     r"(?P<stream>(?P<medium>0{0,2}1[-.]\d{1,3}[:.])?(?P<c>\d{1,3})\.(?P<d>\d{1,3})\.)(?P<e>\d{1,3})"
     r"(?:[*&](?P<f>\d{1,3})|(?(medium)\.(?P<g>\d{1,3})|\.255))?",  # "10.0.0.1" is a name
@@ -70,40 +82,57 @@ def split_rate(channel: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else (channel, "")
 
 
-def of_rate(channel: str, tou: str) -> str:
-    """Return what a register is called that counts one time of use alone; "" and "0" are all of them."""
+def of_rate(channel: str, tou: str, cpp: str = "", tier: str = "") -> str:
+    """Return what a register is called that counts one time of use, one critical peak or one tier of
+    consumption alone; "" and "0" are all of them.
+    """
     rate = tou.lstrip("0")
     name = f"{channel} T{rate}"
-    return name if _RATE.fullmatch(name) else f"{channel} tou-{rate}" if rate else channel
+    name = name if _RATE.fullmatch(name) else f"{channel} tou-{rate}" if rate else channel
+    return name + "".join(
+        f" {word}-{code}" for word, code in (("cpp", cpp), ("tier", tier)) if code.strip("0")
+    )
 
 
-def of_commodity(channel: str, commodity: str) -> str:
-    """Return what is measured of a commodity (CommodityKind): electricity needs no word."""
-    is_named = commodity in _ELECTRICITY or commodity_of(channel)
-    return channel if is_named else f"{channel}-commodity-{commodity}"
+def of_type(channel: str, unit: str, **codes: str) -> str:
+    """Return what is called so that by its reading type is not all energy of electricity up to now.
+
+    `codes`: ``commodity`` (CommodityKind), ``kind`` (MeasurementKind: a demand, a loss), ``accumulation`` (of
+    an interval), ``period`` (of a register: the previous cycle's), ``harmonic``, ``statistic``
+    (DataQualifierKind: a maximum, a mean). A usual one needs no word, nor does one that the name has.
+    """
+    for word, usual in _USUAL.items():
+        code = _plain(codes.get(word, ""))
+        is_told = code in usual or said_of(channel, word) or (word in _OF_ENERGY and unit not in _ENERGIES)
+        channel = channel if is_told else f"{channel}-{word}-{code}"
+    return channel
 
 
-def commodity_of(channel: str) -> str:
-    """Return the commodity that `of_commodity` named a channel by; "" for electricity."""
-    found = _COMMODITY.fullmatch(channel)
+def said_of(channel: str, word: str) -> str:
+    """Return the code that `of_type` or `of_phase` named a channel by; "" for a usual one."""
+    found = _SAID[word].fullmatch(channel)
     return found[1] if found else ""
 
 
-def of_statistic(channel: str, qualifier: str) -> str:
-    """Return what a maximum, a mean or the like is called (DataQualifierKind): a total needs no word."""
-    is_named = qualifier in _TOTAL or statistic_of(channel)
-    return channel if is_named else f"{channel}-statistic-{qualifier}"
+def type_codes(channel: str) -> dict[str, str]:
+    """Return all codes but the phase that a channel's name says."""
+    return {word: code for word in _USUAL if (code := said_of(channel, word))}
 
 
-def statistic_of(channel: str) -> str:
-    """Return the qualifier that `of_statistic` named a channel by; "" for a total."""
-    found = _STATISTIC.fullmatch(channel)
-    return found[1] if found else ""
+def is_electricity_code(commodity: str) -> bool:
+    """Whether a CommodityKind is one of electricity, or says nothing."""
+    return _plain(commodity) in _USUAL["commodity"]
+
+
+def _plain(code: str) -> str:
+    """Return a code without zeros before it; none is the code 0."""
+    return code.lstrip("0") if not code or (code.isascii() and code.isdecimal()) else _UNKNOWN_CODE
 
 
 def is_electricity(channel: str) -> bool:
-    """Whether nothing in a channel's name says that it is of gas, heat or water."""
-    return not commodity_of(channel) and not _OTHER_MEDIUM.fullmatch(channel)
+    """Whether nothing in a channel's name says that it is of gas, heat or water, by a code or in words."""
+    is_other = said_of(channel, "commodity") or _OTHER_MEDIUM.fullmatch(channel)
+    return not is_other and not names_other_commodity(channel)
 
 
 def of_phase(channel: str, phase: str) -> str:
@@ -113,8 +142,7 @@ def of_phase(channel: str, phase: str) -> str:
 
 def phase_of(channel: str) -> str:
     """Return the phase that `of_phase` named a channel by; "" for all."""
-    found = _PHASE.fullmatch(channel)
-    return found[1] if found else ""
+    return said_of(channel, "phase")
 
 
 def is_export(channel: str) -> bool:
@@ -134,14 +162,14 @@ def is_part(channel: str, unit: str) -> bool:
         return unit != "varh" or mixed[1].lower() not in (_REACTIVE_IMPORT, _REACTIVE_EXPORT)
     code = _OBIS.fullmatch(channel)
     is_of_phase = code is not None and int(code["c"]) not in _TOTALS.get(unit, ())
-    return is_of_phase or _OTHER_RATE.fullmatch(channel) is not None
+    return is_of_phase or bool(_OTHER_RATE.fullmatch(channel) or said_of(channel, "harmonic"))
 
 
 def is_counted_now(channel: str, *, is_register: bool) -> bool:
     """Whether a channel's OBIS code, where it is one, is of the energy of intervals, or of a register up to
-    now: neither that of one billing period nor up to the end of an earlier one; and it is no maximum or mean.
+    now: neither that of one billing period nor up to the end of an earlier one; no maximum, mean or demand.
     """
-    if statistic_of(channel):
+    if any(said_of(channel, word) for word in ("kind", "accumulation", "period", "statistic")):
         return False
     code = _OBIS.fullmatch(channel)
     kinds = _EVER if is_register else _INTEGRALS

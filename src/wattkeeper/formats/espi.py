@@ -13,15 +13,14 @@ from urllib.parse import unquote
 from wattkeeper.core.kernel.quality_codes import decode_espi, encode_espi
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
 from wattkeeper.formats.channels import (
-    commodity_of,
+    is_electricity_code,
     is_export,
-    of_commodity,
     of_phase,
     of_rate,
-    of_statistic,
+    of_type,
     phase_of,
+    said_of,
     split_rate,
-    statistic_of,
 )
 from wattkeeper.formats.intervals import IntervalCollector
 from wattkeeper.formats.notes import pack_note
@@ -62,11 +61,14 @@ TYPE_FIELDS = (
     "cpp",
     "measuringPeriod",
 )
+_ACCUMULATION = "accumulationBehaviour"
+_WORDS = {"commodity": "commodity", "kind": "kind", "dataQualifier": "statistic"}  # of_type's, by field
+NAMED_BY = frozenset({*_WORDS, _ACCUMULATION, "measuringPeriod"})
 READING_FIELDS = ("cost", "consumptionTier", "tou", "cpp")
 _RESOURCES = ("UsagePoint", "MeterReading", "ReadingType", "IntervalBlock")
 _KNOWN_FIELDS = frozenset({*TYPE_FIELDS, "uom", "powerOfTenMultiplier", "intervalLength", "defaultQuality"})
 _NO_QUALITY = "none"
-_COMMODITY_OF_SERVICE = {"1": "7", "2": "9", "4": "12", "6": "11"}  # gas, water, heat, sewerage
+_COMMODITY_OF_SERVICE = {"1": "7", "2": "9", "4": "12", "5": "25", "6": "11", "8": "23", "9": "24"}
 
 
 class _Reading(NamedTuple):
@@ -100,13 +102,21 @@ def default_type(channel: str, unit: str, interval_s: int) -> dict[str, str]:
     parts = {"phase": phase_of(channel), "tou": split_rate(channel)[1]}
     return {
         "accumulationBehaviour": "4" if interval_s else "3",
-        "commodity": commodity_of(channel) or "1",
-        "dataQualifier": statistic_of(channel) or "12",
+        "commodity": said_of(channel, "commodity") or "1",
+        "dataQualifier": said_of(channel, "statistic") or "12",
         "flowDirection": direction or ("19" if is_export(channel) else "1"),
-        "kind": "12" if unit in ("Wh", "varh", "VAh") else "0",
+        "kind": said_of(channel, "kind") or ("12" if unit in ("Wh", "varh", "VAh") else "0"),
         "timeAttribute": "0",
         **{name: code for name, code in parts.items() if code},
     }
+
+
+def codes_of(fields: dict[str, str], *, is_register: bool) -> dict[str, str]:
+    """Return the codes of a ReadingType that `of_type` names: how an interval's value came to be among them,
+    or of which cycle a register's is.
+    """
+    words = _WORDS | ({"measuringPeriod": "period"} if is_register else {_ACCUMULATION: "accumulation"})
+    return {word: fields.get(name, "") for name, word in words.items()}
 
 
 def read_espi(source: BinaryIO | bytes) -> ParsedIntervals:
@@ -200,7 +210,7 @@ class _Feed:
             return
         exponent = int(multiplier) + 3
         is_register = kind.get("accumulationBehaviour", "") in REGISTER_BEHAVIOURS
-        channel, serial = self._channel(meter_reading, path, kind, is_register=is_register)
+        channel, serial = self._channel(meter_reading, path, kind, unit, is_register=is_register)
         for reading in entry.readings:
             self._collect_one(
                 reading, (point, serial, channel, unit), exponent, kind, collector, errors, is_register
@@ -294,22 +304,24 @@ class _Feed:
         return next((one.fields["commodity"] for one in own), "")
 
     def _channel(
-        self, meter_reading: _Entry | None, path: str, kind: dict[str, str], *, is_register: bool
+        self, meter_reading: _Entry | None, path: str, kind: dict[str, str], unit: str, *, is_register: bool
     ) -> tuple[str, str]:
-        """Return channel and meter serial: our own files name both, others only which way energy flows, of
-        which commodity where it is no electricity, of which phase, and of which time of use a register.
+        """Return channel and meter serial: our own files name both, others only which way energy flows, what
+        else of it the type says, of which phase, and of which time of use a register.
         """
         own = path.partition("/MeterReading/")[2].split("/")[0]
-        commodity, qualifier = kind.get("commodity", "") or self._served(path), kind.get("dataQualifier", "")
+        codes = codes_of(kind, is_register=is_register)
+        if is_electricity_code(codes["commodity"]):
+            codes["commodity"] = self._served(path) or codes["commodity"]
         if self._is_ours:
-            name = of_commodity(unquote(own.partition(":")[0]) or "import", commodity)
-            return of_statistic(name, qualifier), meter_reading.title if meter_reading else ""
+            name = of_type(unquote(own.partition(":")[0]) or "import", unit, **codes)
+            return name, meter_reading.title if meter_reading else ""
         direction = kind.get("flowDirection") or "1"
         name = DIRECTIONS.get(direction, f"direction-{direction}")
         name = name if len(self._of["MeterReading"]) <= 1 else f"{name}-{unquote(own)}"
-        name = of_statistic(of_commodity(name, commodity), qualifier)
-        name = of_phase(name, kind.get("phase", ""))
-        return of_rate(name, kind.get("tou", "")) if is_register else name, ""
+        name = of_phase(of_type(name, unit, **codes), kind.get("phase", ""))
+        rates = [kind.get(field_name, "") for field_name in ("tou", "cpp", "consumptionTier")]
+        return of_rate(name, *rates) if is_register else name, ""
 
 
 def _is_whole(text: str) -> bool:

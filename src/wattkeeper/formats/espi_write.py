@@ -12,13 +12,16 @@ from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_espi, encode_espi
 from wattkeeper.formats.api import IntervalBlock, LossList
 from wattkeeper.formats.blocks import kinds_of, newest_end, note_folding
+from wattkeeper.formats.channels import of_type
 from wattkeeper.formats.espi import (
     AMOUNTS,
     GENERATOR,
+    NAMED_BY,
     READING_FIELDS,
     REGISTER_BEHAVIOURS,
     TYPE_FIELDS,
     UNITS,
+    codes_of,
     default_type,
 )
 from wattkeeper.formats.notes import unpack_note
@@ -141,12 +144,14 @@ def _exponent(block: IntervalBlock) -> int:
 
 
 def _type_fields(block: IntervalBlock, note: dict[str, str], exponent: int) -> tuple[tuple[str, str], ...]:
-    fields = default_type(block.channel, block.unit, block.interval_s)
-    usual = fields["accumulationBehaviour"]
-    fields |= {name: note[f"espi.{name}"] for name in TYPE_FIELDS if f"espi.{name}" in note}
+    usual = default_type(block.channel, block.unit, block.interval_s)
+    fields = usual | {name: note[f"espi.{name}"] for name in TYPE_FIELDS if f"espi.{name}" in note}
     is_register = fields["accumulationBehaviour"] in REGISTER_BEHAVIOURS
     if is_register if block.interval_s else not is_register and block.unit in AMOUNTS:
-        fields["accumulationBehaviour"] = usual  # the note is of other values than the block's
+        fields["accumulationBehaviour"] = usual["accumulationBehaviour"]  # the note is of other values
+    codes = codes_of(fields, is_register=not block.interval_s)
+    if of_type(block.channel, block.unit, **codes) != block.channel:  # and of another channel
+        fields = {name: text for name, text in fields.items() if name not in NAMED_BY} | usual
     fields["uom"] = _CODES[block.unit]
     fields["powerOfTenMultiplier"] = str(exponent - 3)
     if block.interval_s:

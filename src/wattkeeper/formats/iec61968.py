@@ -16,15 +16,13 @@ from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality_codes import Quality, decode_iec, encode_iec
 from wattkeeper.formats.api import ErrorList, ParsedIntervals
 from wattkeeper.formats.channels import (
-    commodity_of,
     is_export,
-    of_commodity,
     of_phase,
     of_rate,
-    of_statistic,
+    of_type,
     phase_of,
+    said_of,
     split_rate,
-    statistic_of,
 )
 from wattkeeper.formats.espi import DIRECTIONS, REGISTER_BEHAVIOURS, UNITS
 from wattkeeper.formats.intervals import IntervalCollector
@@ -48,8 +46,8 @@ OWN_DETAILS = ("iec.type", "iec.quality")
 CHANNEL_NAME_TYPE = "channel"
 DELTA, CUMULATIVE, SUMMATION = "4", "3", "9"
 TYPE_LENGTH = 18
-AGGREGATE, MEASURING_PERIOD, ACCUMULATION, DIRECTION, COMMODITY, KIND, TOU = 1, 2, 3, 4, 5, 6, 11
-PHASES, MULTIPLIER, UNIT = 14, 15, 16
+AGGREGATE, MEASURING_PERIOD, ACCUMULATION, DIRECTION, COMMODITY, KIND, HARMONIC = range(1, 8)
+TOU, CPP, TIER, PHASES, MULTIPLIER, UNIT = range(11, 17)
 _WANTED = frozenset({"MeterReading", "IntervalBlocks", "IntervalReadings", "Readings"})
 _NO_QUALITY = "none"
 
@@ -129,15 +127,16 @@ def read_iec61968(source: BinaryIO | bytes) -> ParsedIntervals:
 
 
 def usual_type(channel: str, unit: str, interval_s: int) -> list[str]:
-    """Return the 18 numbers of a reading type that nothing else is known of; multiplier and period are 0."""
+    """Return the 18 numbers of a reading type that nothing else is known of; the multiplier is 0."""
     numbers = ["0"] * TYPE_LENGTH
     numbers[ACCUMULATION] = DELTA if interval_s else CUMULATIVE
     named = next((code for code, name in DIRECTIONS.items() if name == channel.lower()), None)
     numbers[DIRECTION] = named or ("19" if is_export(channel) else "1")
-    numbers[COMMODITY] = commodity_of(channel) or "1"
-    numbers[AGGREGATE] = statistic_of(channel) or "0"
+    numbers[COMMODITY] = said_of(channel, "commodity") or "1"
+    numbers[AGGREGATE] = said_of(channel, "statistic") or "0"
+    numbers[MEASURING_PERIOD] = said_of(channel, "period") or "0"
     numbers[TOU], numbers[PHASES] = split_rate(channel)[1] or "0", phase_of(channel) or "0"
-    numbers[KIND] = "12" if unit in ("Wh", "varh", "VAh") else "0"
+    numbers[KIND] = said_of(channel, "kind") or ("12" if unit in ("Wh", "varh", "VAh") else "0")
     numbers[UNIT] = next(code for code, name in UNITS.items() if name == unit)
     return numbers
 
@@ -192,11 +191,7 @@ def _take(
         is_register = kind.is_register(is_moment=is_moment, has_period=has_period)
         at_s, interval_s = _when(reading, 0 if is_register else kind.interval_s, is_register=is_register)
         numbers = kind.text.split(".")
-        direction = DIRECTIONS.get(kind.direction, f"direction-{kind.direction}")
-        named = of_statistic(of_commodity(direction, numbers[COMMODITY]), numbers[AGGREGATE])
-        named = of_phase(named, numbers[PHASES])
-        channel = whose.channel or (of_rate(named, numbers[TOU]) if is_register else named)
-        channel = of_statistic(of_commodity(channel, numbers[COMMODITY]), numbers[AGGREGATE])
+        channel = _channel(whose.channel, kind, numbers, is_register=is_register)
         quality, note = _quality(reading)
         usual = usual_type(channel, kind.unit, interval_s)
         usual[MEASURING_PERIOD], usual[MULTIPLIER] = numbers[MEASURING_PERIOD], numbers[MULTIPLIER]
@@ -207,6 +202,23 @@ def _take(
         collector.add(key, reading.line, at_s, reading.value, kind.exponent, (quality, pack_note(note)))
     except _Wrong as wrong:
         errors.add(wrong.line, 0, wrong.code)
+
+
+def _channel(own: str, kind: ReadingKind, numbers: list[str], *, is_register: bool) -> str:
+    """Return what a channel is called, its own name or the way energy flows, with what else the type says."""
+    named = own or DIRECTIONS.get(kind.direction, f"direction-{kind.direction}")
+    named = of_type(named, kind.unit, **codes_of(numbers, is_register=is_register))
+    if own:
+        return named
+    named = of_phase(named, numbers[PHASES])
+    return of_rate(named, numbers[TOU], numbers[CPP], numbers[TIER]) if is_register else named
+
+
+def codes_of(numbers: list[str], *, is_register: bool) -> dict[str, str]:
+    """Return the codes of a reading type that `of_type` names."""
+    places = {"commodity": COMMODITY, "kind": KIND, "harmonic": HARMONIC, "statistic": AGGREGATE}
+    places |= {"period": MEASURING_PERIOD} if is_register else {"accumulation": ACCUMULATION}
+    return {word: numbers[place] for word, place in places.items()}
 
 
 def _when(reading: _Reading, interval_s: int, *, is_register: bool) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality, decode_iec, encode_iec
 from wattkeeper.formats.api import IntervalBlock, LossList
 from wattkeeper.formats.blocks import kinds_of, newest_end, to_texts
+from wattkeeper.formats.channels import of_type
 from wattkeeper.formats.csv_write import instants_of
 from wattkeeper.formats.espi import UNITS
 from wattkeeper.formats.iec61968 import (
@@ -22,6 +23,7 @@ from wattkeeper.formats.iec61968 import (
     OWN_DETAILS,
     PERIODS_S,
     SUMMATION,
+    codes_of,
     parse_type,
     usual_type,
 )
@@ -111,9 +113,12 @@ def _type(block: IntervalBlock, note: dict[str, str], multiplier: int) -> str:
     is_length = not block.interval_s or (known is not None and known.interval_s in (0, block.interval_s))
     is_moment = not block.interval_s
     is_register = known is not None and known.is_register(is_moment=is_moment, has_period=not is_moment)
-    if known is None or known.unit != block.unit or not is_length or is_register == bool(block.interval_s):
+    codes = codes_of(numbers, is_register=is_moment) if known else {}
+    is_channel = of_type(block.channel, block.unit, **codes) == block.channel
+    is_unit = known is not None and known.unit == block.unit
+    if not is_unit or not is_channel or not is_length or is_register != is_moment:
         numbers = usual_type(block.channel, block.unit, block.interval_s)
-        numbers[MEASURING_PERIOD] = _PERIOD_CODES.get(block.interval_s, "0")
+        numbers[MEASURING_PERIOD] = _PERIOD_CODES.get(block.interval_s, numbers[MEASURING_PERIOD])
     numbers[MULTIPLIER] = str(multiplier)
     return ".".join(numbers)
 

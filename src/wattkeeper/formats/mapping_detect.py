@@ -13,6 +13,8 @@ from io import StringIO
 from itertools import islice, pairwise
 
 from wattkeeper.formats.api import FormatError
+from wattkeeper.formats.column_names import OF_ONE_VALUE, columns_named
+from wattkeeper.formats.commodity_words import names_other_commodity
 from wattkeeper.formats.csv_times import NOT_IN_PATTERN, NOT_ISO, InstantParser, TimeWrong, bare_day
 from wattkeeper.formats.day_columns import find_day, label_of, length_of
 from wattkeeper.formats.detect import BOM, HEAD_BYTES, plain_text
@@ -44,25 +46,6 @@ _PATTERNS = (
 )
 _CLOCKS = (" hh:mm", " hh:mm:ss", "")
 _ALIKE = {"DD/MM/YYYY", "MM/DD/YYYY"}
-_NAMES = {
-    "usage_point": (
-        "usage_point",
-        "usage point",
-        "nmi",
-        "mpan",
-        "meter point",
-        "zählpunkt",
-        "zaehlpunkt",
-        "户号",
-        "用电点",
-    ),
-    "meter_serial": ("meter_serial", "serial", "meter", "zähler", "zaehlernummer", "表号", "电表"),
-    "quality": ("quality", "status", "qualität", "flag", "质量", "状态"),
-}
-_NAMES_BESIDE_DAYS = {
-    "channel": ("channel", "kanal", "通道", "数据类型"),
-    "unit": ("unit", "einheit", "单位"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +161,13 @@ def _guess(
     titles = [name.strip() for name in header] or [""] * len(columns)
     names = _column_names(titles)
     time_at, pattern, is_sure = _time_columns(columns)
-    named = {field: _named(header, words) for field, words in _NAMES.items()}
+    named = columns_named(header)
     taken = {*time_at, *(at for at in named.values() if at is not None)}
     values_at = [at for at, cells in enumerate(columns) if at not in taken and _is_numeric(cells)]
     if not values_at:
         raise FormatError("mapping.not-found")
+    if len(values_at) > 1:
+        named |= dict.fromkeys(OF_ONE_VALUE)
     times = [columns[at] for at in time_at]
     days = [bare_day(cell) if len(time_at) > 1 else cell.strip() for cell in columns[time_at[0]]]
     texts = [" ".join(map(str.strip, cells)) for cells in zip(days, *times[1:], strict=True)]
@@ -191,14 +176,19 @@ def _guess(
     questions += ["zone"] * (not has_offset) + ["time_format"] * (not is_sure)
     questions += ["interval_s"] * (interval_s is None) + ["usage_point"] * (named["usage_point"] is None)
     quality = Place(names[named["quality"]]) if named["quality"] is not None else Place(constant="raw")
-    channels = _channels(
-        [f"channel-{at + 1}" if isinstance(names[at], int) else titles[at] for at in values_at]
-    )
+    by_number = {at for at in values_at if names[at] == at + 1 and not names_other_commodity(titles[at])}
+    channels = _channels([f"channel-{at + 1}" if at in by_number else titles[at] for at in values_at])
     values = tuple(
-        ValueColumn(names[at], Place(constant=name), Place(constant=_unit_of(titles[at]) or "kWh"), quality)
+        ValueColumn(
+            names[at],
+            _place(names, named["channel"], name),
+            _place(names, named["unit"], _unit_of(titles[at]) or "kWh"),
+            quality,
+        )
         for at, name in zip(values_at, channels, strict=True)
     )
-    questions += ["unit"] * any(_unit_of(titles[at]) is None for at in values_at)
+    is_unit_told = named["unit"] is not None or all(_unit_of(titles[at]) for at in values_at)
+    questions += ["unit"] * (not is_unit_told)
     cells = [columns[at][row].strip() for at in values_at for row in range(len(columns[at]))]
     questions += ["decimal_mark"] * _is_mark_unsure(cells)
     words = _quality_words(columns, named["quality"])
@@ -234,7 +224,7 @@ def _guess_days(
     if day_at is None or not _is_numeric(cells):
         return None
     pattern, is_sure = patterns[day_at]
-    named = {field: _named(header, words) for field, words in (_NAMES | _NAMES_BESIDE_DAYS).items()}
+    named = columns_named(header)
     interval_s = length_of(len(day))
     label, is_label_sure = label_of(titles[day.start : day.stop], interval_s)
     unit = next((unit for title in titles if (unit := _unit_of(title))), "")
@@ -354,14 +344,6 @@ def _interval_s(texts: Sequence[str], pattern: str) -> int | None:
     return max(steps, key=lambda step: (steps[step], -step)) if steps else None
 
 
-def _named(header: Sequence[str], words: Sequence[str]) -> int | None:
-    for word in words:
-        for at, name in enumerate(header):
-            if name.strip().lower() == word:
-                return at
-    return None
-
-
 def _quality_words(columns: Sequence[Sequence[str]], at: int | None) -> set[str]:
     return set() if at is None else {cell.strip() for cell in columns[at]}
 
@@ -373,9 +355,14 @@ def _unit_of(name: str) -> str | None:
 
 
 def _channels(names: Sequence[str]) -> list[str]:
-    """Return the channels of columns of values: the direction that one column alone has, else its name."""
-    told = ["export" if _EXPORT.search(name) else "import" for name in names]
-    return [way if told.count(way) == 1 else name for name, way in zip(names, told, strict=True)]
+    """Return the channels of columns of values: the direction that one column of electricity alone has, else
+    its name.
+    """
+    told = [
+        "" if names_other_commodity(name) else "export" if _EXPORT.search(name) else "import"
+        for name in names
+    ]
+    return [way if way and told.count(way) == 1 else name for name, way in zip(names, told, strict=True)]
 
 
 def _decimal_mark(cells: Sequence[str], delimiter: str) -> str:

@@ -174,6 +174,7 @@ def test_a_name_like_a_code_of_another_medium_is_a_name(
     [
         *(("", "0", True), ("0", "", True), ("1", "0", True), ("2", "", True)),
         *(("", "1", False), ("", "4", False), ("7", "0", False), ("12", "", False), ("9", "2", False)),
+        *(("26", "0", True), ("0", "1", False), ("1", "1", False), ("", "9", False), ("gas", "", False)),
     ],
 )
 def test_gas_of_a_green_button_file_is_refused(
@@ -191,7 +192,9 @@ def test_gas_of_a_green_button_file_is_refused(
     check_commodity(ours, services, content, is_kept=is_kept)
 
 
-@pytest.mark.parametrize(("commodity", "is_kept"), [("0", True), ("1", True), ("2", True), ("7", False)])
+@pytest.mark.parametrize(
+    ("commodity", "is_kept"), [("0", True), ("1", True), ("2", True), ("26", True), ("7", False)]
+)
 @pytest.mark.parametrize(
     "kind", ["0.0.2.4.1.{}.12.0.0.0.0.0.0.0.0.3.72.0", "0.0.0.1.1.{}.12.0.0.0.0.0.0.0.0.3.72.0"]
 )
@@ -230,6 +233,90 @@ def test_a_maximum_or_a_mean_is_no_energy(
         content = message(interval_reading(), kind=f"0.{qualifier or 0}.2.4.1.1.12.0.0.0.0.0.0.0.0.3.72.0")
     refused = ["imports.not-counted-now"] if qualifier in ("2", "8", "9") else []
     check_kept(ours, services, content, refused)
+
+
+NO_ENERGY = {  # of a reading type of watt-hours, its place among 18 numbers: what is counted now, what not
+    "kind": (6, ("0", "12"), ("8", "37", "32", "48")),  # demand, power, losses
+    "accumulationBehaviour": (3, ("4", "0"), ("6", "12")),  # a needle, an instant
+}
+
+
+def type_with(accumulation: str, place: int, code: str) -> str:
+    """Return a reading type of kilowatt-hours of a quarter of an hour with one number another one."""
+    numbers = f"0.0.2.{accumulation}.1.1.12.0.0.0.0.0.0.0.0.3.72.0".split(".")
+    numbers[place] = code
+    return ".".join(numbers)
+
+
+@pytest.mark.parametrize(
+    ("field", "code", "is_energy"),
+    [
+        (field, code, codes is kept)
+        for field, (_place, kept, refused) in NO_ENERGY.items()
+        for codes in (kept, refused)
+        for code in codes
+    ],
+)
+@pytest.mark.parametrize("form", ["espi", "iec61968"])
+def test_a_demand_in_watt_hours_is_no_energy(
+    ours: People, services: Services, form: str, field: str, code: str, *, is_energy: bool
+) -> None:
+    if form == "espi":
+        content = feed(reading(1_793_577_600), kind=f"<{field}>{code}</{field}><uom>72</uom>")
+    else:
+        content = message(interval_reading(), kind=type_with("4", NO_ENERGY[field][0], code))
+    check_kept(ours, services, content, [] if is_energy else ["imports.not-counted-now"])
+
+
+@pytest.mark.parametrize("period", ["0", "15", "16"])
+@pytest.mark.parametrize("form", ["espi", "iec61968"])
+def test_what_a_register_showed_a_billing_cycle_ago_is_not_what_it_shows(
+    ours: People, services: Services, form: str, period: str
+) -> None:
+    content = registers_of(form, ["0"], part="tou")
+    if form == "espi":
+        said = f"<measuringPeriod>{period}</measuringPeriod></ReadingType>"
+        content = feed(
+            reading(1_793_577_600),
+            kind="<accumulationBehaviour>1</accumulationBehaviour><uom>72</uom>",
+        ).replace(b"</ReadingType>", said.encode())
+    else:
+        content = content.replace(b"'0.0.0.1.1.", f"'0.0.{period}.1.1.".encode())
+    check_kept_register(ours, services, content, ["imports.not-counted-now"] if period == "16" else [])
+
+
+@pytest.mark.parametrize("place", ["consumptionTier", "cpp", "harmonic"])
+@pytest.mark.parametrize("form", ["espi", "iec61968"])
+def test_a_register_of_one_tier_or_peak_is_not_the_total(
+    ours: People, services: Services, form: str, place: str
+) -> None:
+    if form == "espi":
+        more = f"<{place}>2</{place}>"
+        content = feed(
+            reading(1_793_577_600),
+            kind=f"<accumulationBehaviour>1</accumulationBehaviour><uom>72</uom>{more}",
+        )
+        refused = [] if place == "harmonic" else ["imports.part-not-kept"]  # no field of ESPI's is called so
+    else:
+        at = {"cpp": 12, "consumptionTier": 13, "harmonic": 7}[place]
+        content = message(interval_reading(), kind=type_with("1", at, "2"))
+        refused = ["imports.part-not-kept"]
+    check_kept_register(ours, services, content, refused)
+
+
+def check_kept_register(ours: People, services: Services, content: bytes, refused: list[str]) -> None:
+    check_round_trips(content)
+    for each in (content, b"".join(write_file("csv", read_file(content, CsvOptions()).blocks, LossList()))):
+        told = import_file(actor=ours.operator, now=NOW, services=services, content=each, label="f")
+        assert [error.code for error in told.errors] == refused
+
+
+@pytest.mark.parametrize("name", ["Gas kWh", "Fernwärme", "天然气", "Gas-2", "District heating"])
+def test_a_name_of_gas_or_heat_is_refused_with_its_way_out(
+    ours: People, services: Services, name: str
+) -> None:
+    told = send(ours, services, row(2, 0, "1", channel=name), row(2, 0, "2", channel="Gas turbine"))
+    assert told == (1, 1, ["imports.commodity-not-kept"])
 
 
 def test_a_maximum_beside_the_total_and_one_phase_stands_in_nobodys_place(

@@ -42,7 +42,7 @@ from wattkeeper.formats.channels import (
     is_part,
     phase_of,
     split_rate,
-    statistic_of,
+    type_codes,
 )
 from wattkeeper.formats.nem13 import register_blocks
 from wattkeeper.store.api import ReadingStore
@@ -255,7 +255,7 @@ def _without_phases(blocks: Sequence[IntervalBlock]) -> tuple[list[IntervalBlock
 def _stream(block: IntervalBlock) -> tuple[object, ...]:
     """Return what tells the registers, or the intervals, of a meter that count one way from the others."""
     way = is_export(block.channel)
-    kind = bool(block.interval_s), statistic_of(block.channel)
+    kind = bool(block.interval_s), *type_codes(block.channel).items()
     return block.usage_point, block.meter_serial, block.unit, way, *kind
 
 
