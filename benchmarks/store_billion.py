@@ -2,12 +2,14 @@
 
     python benchmarks/store_billion.py [--values 1000000000] [--folder DIR] [--queries 1000]
 
-Fills `measurement` with a year of quarter hours of as many series as make `--values`, and their days; with
-`--folder` that is kept and a later run goes on where one stopped. Then another process takes raw reads
-through spool and store at a tenth of the rate that was measured before, while this one asks: latest reads
-from the mapped table, whole series-months over the store's socket, and the total of all series of a day,
-from roll-ups and from values. Every answer is compared with the formula the values came from, the granules
-of a series-month are the engine's own count, and at the end the whole table of latest reads is recounted.
+Fills `measurement` with a year of quarter hours of as many series as make `--values`, and their days, one day
+after the other as they would come in; with `--folder` that is kept and a later run goes on where one stopped.
+When all months but the last are filled, what the store does with months that got nothing for ten days is done
+at once. Then another process takes raw reads through spool and store at a tenth of the rate that was measured
+before, while this one asks: latest reads from the mapped table, whole series-months over the store's socket
+(of months at rest and of the running one), and the total of all series of a day, from roll-ups and values.
+Every answer is compared with the formula the values came from, the granules of a series-month are counted by
+the engine, and at the end the whole table of latest reads is recounted.
 PostgreSQL is asked for series-months and latest values of `--peer-values` values, idle, as ours is before
 the reads come in.
 """
@@ -22,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +50,15 @@ from wattkeeper.store import bulk, queries
 from wattkeeper.store.api import Measurements
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.keeping import KeepingReadingStore
+from wattkeeper.store.schema import REST_S
 
 YEAR_S = 1_767_225_600  # 2026-01-01
 MONTHS_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 YEAR_INTERVALS = sum(MONTHS_DAYS) * INTERVALS_COUNT
-BLOCK_VALUES = 1_000_000
+RESTING_MONTHS = range(11)
+RUNNING_MONTHS = range(11, 12)
+SLICE_SERIES = 16_384  # derived together, as in the pipeline
+SLICE_VALUES = SLICE_SERIES * INTERVALS_COUNT
 POOL_COUNT = 1 << 20
 STRIDE = 7_919
 INGEST_SHARE = 0.1
@@ -98,7 +104,7 @@ def run(folder: Path, values_count: int, queries_count: int) -> dict[str, Any]:
     with own_store(folder) as store:
         filled = fill(store, series_count)
         settle_cpu_s = store.settle_s()
-        idle_ms, is_right_idle = ask_months(store, series_count, queries_count)
+        idle_ms, is_right_idle = ask_months(store, months_of(series_count, queries_count))
         rate = capacity(folder, store)
         command = [sys.executable, __file__, "--folder", str(folder), "--ingest", str(rate * INGEST_SHARE)]
         ingesting = subprocess.Popen(command)
@@ -154,32 +160,55 @@ def month_bounds(month: int) -> tuple[int, int]:
 
 
 def fill(store: OwnStore, series_count: int) -> dict[str, float]:
-    """Insert what is missing, some hundred series of a month at a time."""
+    """Insert what is missing, a day after the other; several where the series are few."""
     done_file = store.folder / "filled.json"
     done = set(json.loads(done_file.read_text())) if done_file.exists() else set()
     supply, own_s, store_s, count = pool(), time.process_time(), store.cpu_s(), 0
+    step = INTERVALS_COUNT * max(1, SLICE_VALUES // (series_count * INTERVALS_COUNT))
     for month in range(12):
-        first, end = month_bounds(month)
-        step = BLOCK_VALUES // (end - first)
-        for start in range(1, series_count + 1, step):
-            name = f"{month}:{start}:{series_count}"
-            if name in done:
-                continue
-            ids = np.arange(start, min(start + step, series_count + 1))
-            values = month_of(supply, ids, first, end, month)
-            store.client.insert_measurements(1, values)
-            store.client.insert_roll_ups(1, 1000 + month, days_of(values, ids, first, end))
-            count += len(ids) * (end - first)
-            done.add(name)
-            done_file.write_text(json.dumps(sorted(done)))
+        first_of_month, end_of_month = month_bounds(month)
+        if month in RUNNING_MONTHS and "rest" not in done:
+            come_to_rest(store)
+            done.add("rest")
+        for first in range(first_of_month, end_of_month, step):
+            end = min(first + step, end_of_month)
+            for start in range(1, series_count + 1, SLICE_SERIES):
+                name = f"{first}:{start}:{series_count}"
+                if name in done:
+                    continue
+                ids = np.arange(start, min(start + SLICE_SERIES, series_count + 1))
+                run_id = 1000 + first // INTERVALS_COUNT
+                values = span_of(supply, ids, first, end, run_id)
+                store.client.insert_measurements(1, values)
+                store.client.insert_roll_ups(1, run_id, days_of(values, ids, first, end))
+                count += len(ids) * (end - first)
+                done.add(name)
+                done_file.write_text(json.dumps(sorted(done)))
     cpu_s = time.process_time() - own_s + store.cpu_s() - store_s
     return {"values": count, "cpu_s": round(cpu_s, 1)}
 
 
-def month_of(
-    supply: NDArray[np.int64], ids: NDArray[np.int64], first: int, end: int, month: int
+def come_to_rest(store: OwnStore) -> None:
+    """Make of each month what ten days without anything new would make of it."""
+    age = "ALTER TABLE measurement MODIFY SETTING min_age_to_force_merge_seconds"
+    store.ask(f"{age} = 1")
+    try:
+        while parts_of(store) > len(RESTING_MONTHS):
+            time.sleep(0.5)
+    finally:
+        store.ask(f"{age} = {REST_S}")
+
+
+def parts_of(store: OwnStore) -> int:
+    """How many parts the values lie in."""
+    (row,) = store.ask("SELECT count() FROM system.parts WHERE active AND table = 'measurement'")
+    return int(row[0])
+
+
+def span_of(
+    supply: NDArray[np.int64], ids: NDArray[np.int64], first: int, end: int, run_id: int
 ) -> Measurements:
-    """A month of some series; every 211th value is an estimate."""
+    """Some series' values of the intervals from `first` to before `end`; every 211th is an estimate."""
     index = np.arange(first, end)
     value = values_of(supply, ids[:, None], index[None, :]).ravel()
     is_estimated = np.arange(len(value)) % 211 == 0
@@ -190,7 +219,7 @@ def month_of(
         provenance=np.where(is_estimated, 2, 1),
         flags=np.where(is_estimated, 0, 1),
         method=np.where(is_estimated, 1, 0),
-        run_id=np.full(len(value), 1000 + month),
+        run_id=np.full(len(value), run_id),
     )
 
 
@@ -256,7 +285,8 @@ def ingest(folder: Path, rate: float) -> None:
 def ask(folder: Path, store: OwnStore, series_count: int, queries_count: int) -> tuple[dict[str, Any], bool]:
     """Ask everything, checking each answer."""
     dice, supply = random.Random(5), pool()
-    month_ms, are_right = ask_months(store, series_count, queries_count)
+    month_ms, are_right = ask_months(store, months_of(series_count, queries_count))
+    running_ms, are_right_running = ask_months(store, months_of(series_count, queries_count, RUNNING_MONTHS))
     keeping = keeping_of(folder, store)
     latest_ms, are_known = timed(
         lambda _: len(keeping.latest(1, [dice.randint(1, 20_000)])) == 1, LATEST_QUERIES
@@ -267,30 +297,34 @@ def ask(folder: Path, store: OwnStore, series_count: int, queries_count: int) ->
         lambda at: check_day_of_values(store, supply, series_count, days[at]), len(days)
     )
     granules = [granules_of(store, *asked) for asked in months_of(series_count, 100)]
+    running = [granules_of(store, *asked) for asked in months_of(series_count, 20, RUNNING_MONTHS)]
     return {
         "latest_p50_ms": part(latest_ms, 50, 4),
         "latest_p99_ms": part(latest_ms, 99, 4),
         "series_month_p50_ms": part(month_ms, 50),
         "series_month_p99_ms": part(month_ms, 99),
         "series_month_granules_max": max(granules),
+        "running_month_p50_ms": part(running_ms, 50),
+        "running_month_p99_ms": part(running_ms, 99),
+        "running_month_granules_max": max(running),
         "day_total_s": round(part(day_ms, 50) / 1000, 3),
         "day_total_from_values_s": round(part(values_ms, 50) / 1000, 3),
         "n_latest": LATEST_QUERIES,
         "n_series_months": queries_count,
         "n_days": len(days),
-    }, are_right and are_known and are_summed and are_equal
+    }, are_right and are_right_running and are_known and are_summed and are_equal
 
 
-def months_of(series_count: int, count: int) -> list[tuple[int, int]]:
+def months_of(series_count: int, count: int, months: range = RESTING_MONTHS) -> list[tuple[int, int]]:
     """Series and months that are asked for."""
     dice = random.Random(4)
-    return [(dice.randint(1, series_count), dice.randrange(12)) for _ in range(count)]
+    return [(dice.randint(1, series_count), dice.choice(months)) for _ in range(count)]
 
 
-def ask_months(store: OwnStore, series_count: int, count: int) -> tuple[list[float], bool]:
+def ask_months(store: OwnStore, asked: Sequence[tuple[int, int]]) -> tuple[list[float], bool]:
     """Ask whole series-months, and tell the milliseconds of each and whether all were right."""
-    months, supply = months_of(series_count, count), pool()
-    return timed(lambda at: check_month(store.client, supply, *months[at]), count)
+    supply = pool()
+    return timed(lambda at: check_month(store.client, supply, *asked[at]), len(asked))
 
 
 def timed(work: Callable[[int], bool], count: int) -> tuple[list[float], bool]:

@@ -71,6 +71,7 @@ def test_the_suite_sees_a_broken_engine(engine: type[MemoryReadingStore]) -> Non
 EARLIER = (
     "ALTER TABLE raw_read MODIFY SETTING min_parts_to_merge_at_once = 32, merge_selector_base = 5",
     "ALTER TABLE measurement MODIFY SETTING min_compress_block_size = 131072",
+    "ALTER TABLE measurement RESET SETTING min_age_to_force_merge_seconds",
     "ALTER TABLE measurement MODIFY COLUMN value_milliwh MODIFY SETTING min_compress_block_size = 524288",
     "ALTER TABLE measurement MODIFY COLUMN starts_at RESET SETTING min_compress_block_size",
     "ALTER TABLE measurement MODIFY COLUMN method MODIFY SETTING min_compress_block_size = 1048576",
@@ -93,7 +94,7 @@ def test_tables_of_an_earlier_release_take_on_what_is_right_for_them_today(
     with running_store(tmp_path) as store:
         now = told(store, TABLES_NOW)
         assert retunings(now) == []
-        assert sorted(now.split()) == sorted(fresh.split())
+        assert sorted(now.replace(",", " ").split()) == sorted(fresh.replace(",", " ").split())
 
 
 def test_tables_of_a_server_take_it_on_when_they_are_made_again(tmp_path: Path) -> None:

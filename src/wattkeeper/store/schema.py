@@ -17,6 +17,11 @@ _SETTINGS = (
     " auto_statistics_types = ''"  # made of every column at every merge, and no question of ours needs them
 )
 
+# a month (of roll-ups: a year) that got nothing for ten days becomes one part: a series' month then lies in one
+# or two granules, not in so many of each part that its days came in; each row is written once more for it
+REST_S = 10 * 86_400
+_AT_REST = f"min_age_to_force_merge_seconds = {REST_S}, min_age_to_force_merge_on_partition_only = 1"
+
 # what a question about one series reads of a column that says the same again and again is a block of it: the
 # smaller, the sooner it is unpacked, and such a column is small either way
 _SMALL_BLOCKS = "SETTINGS (min_compress_block_size = 65536)"
@@ -45,7 +50,7 @@ TABLES = {
         ENGINE = ReplacingMergeTree
         PARTITION BY toYYYYMM(measured_at)
         ORDER BY (tenant_id, channel_id, measured_at, source, value, flags)
-        SETTINGS {_SETTINGS}, {_COLUMN_BY_COLUMN}
+        SETTINGS {_SETTINGS}, {_AT_REST}, {_COLUMN_BY_COLUMN}
     """,
     "raw_frame": f"""
         CREATE TABLE IF NOT EXISTS raw_frame (
@@ -76,7 +81,7 @@ TABLES = {
         ENGINE = MergeTree
         PARTITION BY toYYYYMM(starts_at)
         ORDER BY (tenant_id, series_id, starts_at, run_id)
-        SETTINGS {_SETTINGS}, min_compress_block_size = 262144
+        SETTINGS {_SETTINGS}, {_AT_REST}, min_compress_block_size = 262144
     """,
     "roll_up": f"""
         CREATE TABLE IF NOT EXISTS roll_up (
@@ -96,7 +101,7 @@ TABLES = {
         ENGINE = MergeTree
         PARTITION BY toYear(starts_at + INTERVAL 13 HOUR)
         ORDER BY (tenant_id, grain, series_id, starts_at, run_id)
-        SETTINGS {_SETTINGS}
+        SETTINGS {_SETTINGS}, {_AT_REST}
     """,
     "rate_day": f"""
         CREATE TABLE IF NOT EXISTS rate_day (
@@ -116,7 +121,7 @@ TABLES = {
         ENGINE = MergeTree
         PARTITION BY toYYYYMM(starts_at)
         ORDER BY (tenant_id, series_id, starts_at, calendar_id, rate_index, run_id)
-        SETTINGS {_SETTINGS}
+        SETTINGS {_SETTINGS}, {_AT_REST}
     """,
     "raw_receipt": f"""
         CREATE TABLE IF NOT EXISTS raw_receipt (
