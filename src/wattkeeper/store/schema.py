@@ -17,8 +17,8 @@ _SETTINGS = (
     " auto_statistics_types = ''"  # made of every column at every merge, and no question of ours needs them
 )
 
-# a month (of roll-ups: a year) that got nothing for ten days becomes one part: a month of a series then lies in
-# one or two granules, not in so many of each part that its days came in; each row is written once more for it
+# a month (of roll-ups: a year) that got nothing for ten days becomes one part: a series' month lies in one or
+# two granules then, not in so many of each part it came in; each row is written once more for it
 REST_S = 10 * 86_400
 _AT_REST = f"min_age_to_force_merge_seconds = {REST_S}, min_age_to_force_merge_on_partition_only = 1"
 
