@@ -1,11 +1,15 @@
-"""Zip archives, looked through before anything in them is unpacked: no bomb, no lie about sizes."""
+"""Zip archives, looked through before anything in them is unpacked, and files packed by gzip, unpacked no
+further than the same bounds: no bomb, no lie about sizes.
+"""
 
+import gzip
 import io
 import struct
 import zipfile
 import zlib
 
 from wattkeeper.formats.api import FormatError
+from wattkeeper.formats.detect import GZIP, detect_format
 
 UNPACKED_BYTES_AT_MOST = 50 * 1024 * 1024
 RATIO_AT_MOST = 100
@@ -28,10 +32,8 @@ def open_archive(content: bytes) -> zipfile.ZipFile:
     if not all(member.filename for member in members):
         raise FormatError("archive.broken")
     unpacked_bytes = sum(member.file_size for member in members)
-    if len(members) > MEMBERS_AT_MOST or unpacked_bytes > UNPACKED_BYTES_AT_MOST:
-        raise FormatError("archive.bomb", limit_bytes=UNPACKED_BYTES_AT_MOST, limit_ratio=RATIO_AT_MOST)
-    if unpacked_bytes > max(_RATIO_COUNTS_FROM_BYTES, RATIO_AT_MOST * len(content)):
-        raise FormatError("archive.bomb", limit_bytes=UNPACKED_BYTES_AT_MOST, limit_ratio=RATIO_AT_MOST)
+    if len(members) > MEMBERS_AT_MOST or unpacked_bytes > _bytes_at_most(content):
+        raise _bomb()
     if any(member.flag_bits & 1 for member in members):
         raise FormatError("archive.encrypted")
     return archive
@@ -50,6 +52,34 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     if len(content) != member.file_size:
         raise FormatError("archive.broken")
     return content
+
+
+def unpacked(content: bytes) -> bytes:
+    """Return what a file holds that gzip packed; any other is as it is.
+
+    :raises FormatError: ``archive.broken``, ``archive.bomb`` as `open_archive` does, ``archive.nested``
+    """
+    if not content.startswith(GZIP):
+        return content
+    most_bytes = _bytes_at_most(content)
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            found = file.read(most_bytes + 1)
+    except (OSError, EOFError, zlib.error):
+        raise FormatError("archive.broken") from None
+    if len(found) > most_bytes:
+        raise _bomb()
+    if detect_format(found) == "archive":
+        raise FormatError("archive.nested", member="gzip")
+    return found
+
+
+def _bytes_at_most(content: bytes) -> int:
+    return min(UNPACKED_BYTES_AT_MOST, max(_RATIO_COUNTS_FROM_BYTES, RATIO_AT_MOST * len(content)))
+
+
+def _bomb() -> FormatError:
+    return FormatError("archive.bomb", limit_bytes=UNPACKED_BYTES_AT_MOST, limit_ratio=RATIO_AT_MOST)
 
 
 def check_members(content: bytes) -> zipfile.ZipFile:

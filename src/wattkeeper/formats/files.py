@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from wattkeeper.formats.api import FormatError, IntervalBlock, LossList, ParsedIntervals, RowError
-from wattkeeper.formats.archives import WORKBOOK, open_archive, read_member
+from wattkeeper.formats.archives import WORKBOOK, open_archive, read_member, unpacked
 from wattkeeper.formats.blocks import join_like
 from wattkeeper.formats.csv_intervals import CsvOptions, read_csv
 from wattkeeper.formats.csv_write import write_csv
@@ -44,11 +44,13 @@ _WRITERS: dict[str, Callable[[Sequence[IntervalBlock], LossList], Iterator[bytes
 def read_file(content: bytes, how: CsvOptions | Mapping) -> ParsedIntervals:
     """Return the blocks of a file of any format, or of an archive of such files, and its rows' errors.
 
+    One that gzip packed is read as what it holds.
+
     `how` says how a table (CSV, Excel) is written; other formats say that themselves.
 
     :raises FormatError: ``formats.unknown``, ``xml.*``, ``archive.*``, ``xlsx.*``, ``formats.zone-unknown``
     """
-    content = plain_text(content)
+    content = plain_text(unpacked(content))
     found = detect_format(content)
     if found == "archive":
         return _read_archive(content, how)

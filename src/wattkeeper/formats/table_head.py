@@ -1,4 +1,4 @@
-"""The first rows of a table, CSV or Excel, and what a person may say of its columns."""
+"""The first rows of a table, CSV, gzip or Excel, and what a person may say of its columns."""
 
 import csv
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from wattkeeper.formats.archives import WORKBOOK, open_archive
+from wattkeeper.formats.archives import WORKBOOK, open_archive, unpacked
 from wattkeeper.formats.detect import detect_format
 from wattkeeper.formats.mapping_detect import (
     LINES_LOOKED_AT,
@@ -34,6 +34,7 @@ def is_table(content: bytes) -> bool:
 
     :raises FormatError: ``archive.*``
     """
+    content = unpacked(content)
     found = detect_format(content)
     return found == "csv" or (found == "archive" and WORKBOOK in open_archive(content).namelist())
 
@@ -46,6 +47,7 @@ def read_head(content: bytes, delimiter: str = ",", encoding: str = "") -> list[
 
     :raises FormatError: ``archive.*``, ``xlsx.*``
     """
+    content = unpacked(content)
     if detect_format(content) == "archive":
         rows: list[list[str]] = []
         for line, cells in takewhile(lambda row: row[0] <= LINES_LOOKED_AT, iter_texts(content)):
@@ -57,12 +59,14 @@ def read_head(content: bytes, delimiter: str = ",", encoding: str = "") -> list[
 
 def encoding_told(content: bytes, named: str = "") -> str:
     """Return the encoding that a CSV file is read in, nothing where none is certain or matters."""
+    content = unpacked(content)
     is_plain = detect_format(content) != "csv" or content.isascii()
     return "" if is_plain else encoding_of(content, named).name
 
 
 def guess_delimiter(content: bytes) -> str:
     """Return the mark between the columns of a CSV file, most likely."""
+    content = unpacked(content)
     return likely_delimiter(lines_of(content, _likely_encoding(content)))
 
 
@@ -73,6 +77,7 @@ def detect_content(content: bytes) -> Detection:
     :raises FormatError: ``mapping.not-found`` where no column of times or of values can be made out,
         ``archive.*``, ``xlsx.*``
     """
+    content = unpacked(content)
     if detect_format(content) == "archive":
         return detect_table(read_head(content))
     return detect_mapping(content)

@@ -1,7 +1,12 @@
 """Zip files and workbooks: bombs and lies refused before anything is unpacked, honest ones read."""
 
+import contextlib
+import gzip
+import random
 import struct
+import tracemalloc
 import zipfile
+from dataclasses import replace
 from datetime import date
 from io import BytesIO
 
@@ -15,11 +20,13 @@ from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.quality_codes import Quality
 from wattkeeper.formats import xlsx
 from wattkeeper.formats.api import FormatError, LossList
-from wattkeeper.formats.archives import check_members, open_archive
-from wattkeeper.formats.blocks import make_block
+from wattkeeper.formats.archives import check_members, open_archive, unpacked
+from wattkeeper.formats.blocks import make_block, rows_of
 from wattkeeper.formats.csv_intervals import CsvOptions
+from wattkeeper.formats.detect import Format
 from wattkeeper.formats.files import read_file, write_file
 from wattkeeper.formats.mapping import Mapping, Place, ValueColumn
+from wattkeeper.formats.table_head import detect_content, encoding_told, guess_delimiter, is_table, read_head
 from wattkeeper.formats.xlsx import read_xlsx, write_xlsx
 
 PLAIN = CsvOptions()
@@ -200,6 +207,59 @@ def test_dates_and_numbers_of_foreign_workbooks() -> None:
     block = read_xlsx(out.getvalue(), mapping).blocks[0]
     assert block.value_milli.tolist() == [300_000] * 3
     assert block.starts_at_s.tolist() == [1_772_323_200, 1_772_326_800, 1_772_330_400]
+
+
+@pytest.mark.parametrize("form", ["csv", "nem12", "greenbutton", "iec61968", "mscons"])
+def test_what_gzip_packed_is_read_as_it_is(form: Format) -> None:
+    block = replace(BLOCK, usage_point="6001234567")
+    plain = b"".join(write_file(form, [block], LossList()))
+    assert rows_of(read_file(gzip.compress(plain), PLAIN).blocks) == rows_of(read_file(plain, PLAIN).blocks)
+    in_parts = gzip.compress(plain[:40]) + gzip.compress(plain[40:])
+    assert rows_of(read_file(in_parts, PLAIN).blocks) == rows_of(read_file(plain, PLAIN).blocks)
+
+
+def test_a_table_that_gzip_packed_is_guessed_and_looked_at_as_it_is() -> None:
+    text = "Zeit;Bezug (kWh)\n" + "".join(f"2026-11-02 {hour:02}:00;1,5\n" for hour in range(9))
+    plain = text.encode()
+    packed = gzip.compress(plain)
+    assert is_table(packed)
+    assert detect_content(packed) == detect_content(plain)
+    assert read_head(packed, ";") == read_head(plain, ";")
+    assert guess_delimiter(packed) == ";"
+    assert encoding_told(gzip.compress("户号,电表\n".encode("gb18030"))) == "gb18030"
+
+
+@given(st.integers(0, 10**6), st.integers(1, 255))
+@settings(max_examples=60, deadline=None)
+def test_what_gzip_packed_and_was_damaged_is_refused_or_whole(at: int, change: int) -> None:
+    packed = bytearray(gzip.compress(CSV, mtime=0))
+    packed[3 + at % (len(packed) - 3)] ^= change
+    with contextlib.suppress(FormatError):
+        assert unpacked(bytes(packed)) == CSV
+
+
+def test_bombs_of_gzip_are_refused_before_they_are_unpacked() -> None:
+    tight, large = gzip.compress(bytes(20 * 2**20)), gzip.compress(random.Random(1).randbytes(2**20) * 51)
+    assert len(large) > 2**20
+    for bomb in (tight, large, large[:-9]):
+        tracemalloc.start()
+        with pytest.raises(FormatError, match=r"archive\.bomb"):
+            read_file(bomb, PLAIN)
+        assert tracemalloc.get_traced_memory()[1] < 130 * 2**20
+        tracemalloc.stop()
+    with pytest.raises(FormatError, match=r"archive\.broken"):
+        read_file(gzip.compress(CSV)[:-9], PLAIN)
+
+
+def test_archives_in_gzip_and_gzip_in_archives_are_refused() -> None:
+    packed = gzip.compress(CSV)
+    for content in (
+        gzip.compress(packed),
+        gzip.compress(archive_of(a=CSV)),
+        archive_of(**{"a.csv.gz": packed}),
+    ):
+        with pytest.raises(FormatError, match=r"archive\.nested"):
+            read_file(content, PLAIN)
 
 
 def test_honest_archives_open() -> None:

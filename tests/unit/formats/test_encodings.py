@@ -219,6 +219,20 @@ def test_an_encoding_has_many_names(called: str, name: str) -> None:
     assert replace(mapping_of(CHINESE.format("张三", "李四")), encoding=called).encoding == name
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_told_by_its_first_kilobyte(codec: str) -> None:
+    """Where it may be anything else it is refused, as it was."""
+    text = CHINESE.format("张三", "李四") + "".join(f"A,2026-03-02 {hour:02}:00,1\n" for hour in range(24))
+    (marked, bare) = (detect_content((mark + text).encode(codec)) for mark in ("\ufeff", ""))
+    assert bare.mapping == marked.mapping
+    for other in ("数据" * 400 + text, "a\x01,b\n" * 200, "a\ufffd" * 9):
+        with pytest.raises(FormatError, match=r"formats\.unknown"):
+            read_file(("\n" * 9 + other).encode(codec), CsvOptions())
+    for content in (b"\0\0a\0" * 99, b"a\0\0b" * 99, b"ab\0cd" * 99, bytes(999), b"ustar\0\x0000" * 20):
+        with pytest.raises(FormatError, match=r"formats\.unknown"):
+            read_file(content, CsvOptions())
+
+
 def test_an_unsure_encoding_is_a_question() -> None:
     content = "Nähe;Zeit;kWh\nA;2026-03-01 00:00;1\nA;2026-03-01 00:15;1\n".encode("cp1252")
     found = detect_content(content)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="CSV, Excel, NEM12, NEM13, Green Button, IEC 61968-9, MSCONS, or a zip")
+        Path,
+        typer.Argument(help="CSV, Excel, NEM12, NEM13, Green Button, IEC 61968-9, MSCONS, gzip or a zip"),
     ],
     site: Annotated[
         str, typer.Option(help="code of the site for new meters; none: one for files of their zone")

@@ -51,7 +51,7 @@ class UploadForm(forms.Form):
     file = forms.FileField(
         label=_("File"),
         help_text=_(
-            "CSV, Excel, NEM12, NEM13, Green Button, IEC 61968-9, MSCONS or a zip of them, up to 64 MiB."
+            "CSV, Excel, NEM12, NEM13, Green Button, IEC 61968-9, MSCONS, gzip or zip of them, up to 64 MiB."
         ),
     )
     site = forms.ModelChoiceField(

@@ -20,6 +20,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.registry.models import Site
 from wattkeeper.formats.api import FormatError, RowError
+from wattkeeper.formats.archives import unpacked
 from wattkeeper.formats.detect import detect_format
 from wattkeeper.formats.encodings import ENCODINGS
 from wattkeeper.formats.mapping import Mapping
@@ -80,6 +81,7 @@ def import_(visit: Visit) -> HttpResponse:
 def import_columns(visit: Visit, draft_id: str) -> HttpResponse:
     """Say what each column is, try it, keep it under a name, and import the file."""
     draft = open_draft(actor=visit.actor, services=visit.services, draft_id=draft_id)
+    draft = replace(draft, content=unpacked(draft.content))
     do = visit.request.POST.get("do", "")
     if do == "drop":
         drop_draft(actor=visit.actor, services=visit.services, draft_id=draft_id)
