@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
@@ -157,7 +158,8 @@ def add_boundaries(knots: Knots, boundaries: Int64s, interval_s: int) -> Knots:
     Interpolated are boundaries between two reads of one stretch at most one interval apart, and those less
     than an interval from a read (E7): so each read off the grid, polled or by hand, begins and ends what is
     estimated beside it. The reads of an exchange, a reset or a multiplier change do so only where the next
-    read is more than a day away: before that, reads on the grid know exactly what all of it took.
+    read is more than a day away, or none beyond them within a day: else reads on the grid know exactly what
+    all of it took.
     """
     if not len(knots):
         return knots
@@ -169,14 +171,28 @@ def add_boundaries(knots: Knots, boundaries: Int64s, interval_s: int) -> Knots:
     is_open &= knots.chain[before] == knots.chain[after]
     is_cut = (knots.stretch[1:] != knots.stretch[:-1]) & (knots.chain[1:] == knots.chain[:-1])
     apart_s = knots.at_s[after] - knots.at_s[before]
-    is_after_read = boundaries - knots.at_s[before] < interval_s
-    is_after_read &= ~np.concatenate(([False], is_cut))[before] | (apart_s > FAR_S)
-    is_before_read = knots.at_s[after] - boundaries < interval_s
-    is_before_read &= ~np.concatenate((is_cut, [False]))[after] | (apart_s > FAR_S)
-    places = np.flatnonzero(is_open & (is_after_read | is_before_read | (apart_s <= interval_s)))
+    begins, ends = np.concatenate(([False], is_cut)), np.concatenate((is_cut, [False]))
+    plain = knots.take(np.flatnonzero(~begins & ~ends))
+    is_told = apart_s <= interval_s
+    for knot, is_of_cut, step_s in ((before, begins, -interval_s), (after, ends, interval_s)):
+        counts = ~is_of_cut[knot] | (apart_s > FAR_S)
+        counts |= ~_has_within_day(plain, knots.chain[before], boundaries, step_s)
+        is_told |= counts & (np.abs(knots.at_s[knot] - boundaries) < interval_s)
+    places = np.flatnonzero(is_open & is_told)
     if not len(places):
         return knots
     return join_knots([knots, _interpolate(knots, before[places], after[places], boundaries[places])])
+
+
+def _has_within_day(knots: Knots, chain: Int64s, at_s: Int64s, step_s: int) -> NDArray[np.bool_]:
+    """Return at which instants there is a knot of a chain a step away or farther, but less than a day."""
+    if not len(knots):
+        return np.zeros(len(at_s), dtype=np.bool_)
+    place = np.searchsorted(knots.at_s, at_s + step_s, side="left" if step_s > 0 else "right") - (step_s < 0)
+    nearest = np.clip(place, 0, len(knots) - 1)
+    is_near = np.abs(knots.at_s[nearest] - at_s) < FAR_S
+    result: NDArray[np.bool_] = is_near & (place == nearest) & (knots.chain[nearest] == chain)
+    return result
 
 
 def _interpolate(knots: Knots, before: Int64s, after: Int64s, at_s: Int64s) -> Knots:
