@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,32 @@ def test_a_file_comes_out_as_it_went_in(
     assert sorted([r[1], *r[3:5], *r[6:8], r[9], r[10], r[14], r[15], r[18]] for r in came) == wanted
     digits = [Fraction(cells[place]) for cells in went for place in (8, 13)]
     assert sorted(Fraction(cells[place]) for cells in came for place in (8, 13)) == sorted(digits)
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        [("M1", 100, "01093055"), ("M1", 150, "02100000"), ("M1", 151, "02160000"), ("M1", 160, "03000000")],
+        [("M1", 100, "01093055"), ("M1", 150, "02100000"), ("M2", 3, "02100000"), ("M2", 4, "02160000")],
+        [("M1", 100, "01000000"), ("M1", 150, "02000000"), ("M2", 3, "02000000"), ("M2", 160, "03000000")],
+        [("M1", 100, "01000000"), ("M1", 150, "02090000"), ("M2", 3, "02100000"), ("M2", 160, "03000000")],
+    ],
+    ids=["moved out and in", "exchanged", "exchanged at midnight", "exchanged an hour later"],
+)
+def test_two_reads_on_one_day_come_out_as_they_went_in(
+    ours: People, services: Services, tmp_path: Path, reads: Sequence[tuple[str, int, str]]
+) -> None:
+    records = [
+        (serial, f"{before:06},202611{from_at},A,,,{after:06},202611{to_at},A,,,{after - before},kWh")
+        for (serial, before, from_at), (other, after, to_at) in pairwise(reads)
+        if serial == other
+    ]
+    rows = "".join(f"250,{POINT},,,E1,,{serial},E,{said},,,\r\n" for serial, said in records)
+    text = f"100,NEM13,202611030000,WATTKEEPER,UNKNOWN\r\n{rows}900\r\n".encode()
+    told = import_file(actor=ours.operator, now=NOW, services=services, content=text, label="a")
+    assert told.errors == ()
+    _found, losses, content = export(tmp_path)
+    assert (content.splitlines()[1:], losses) == (text.splitlines()[1:], "")
 
 
 @pytest.mark.parametrize(
