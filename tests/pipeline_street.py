@@ -42,6 +42,7 @@ class Street:
         self.raw: dict[int, set[Row]] = defaultdict(set)
         self.values: dict[int, dict[int, Value]] = defaultdict(dict)  # by series and start, the newest
         self.dirty: dict[int, tuple[int, int, int]] = {}
+        self.later: set[tuple[int, int, int]] = set()  # series and span, dirty once it has begun
         self.recorded: dict[tuple[Any, ...], Finding] = {}
         self.asked: dict[str, int] = defaultdict(int)
         self.written: list[tuple[int, int, int]] = []  # run, series and start of every row appended
@@ -218,6 +219,10 @@ class _Windows:
 
     def claim(self, *, now_s: int, lease_s: int, limit: int) -> Sequence[ClaimedWindow]:
         self.street.step("claim")
+        begun = {span for span in self.street.later if span[1] <= now_s}
+        self.street.later -= begun
+        for span in sorted(begun):
+            self.street.mark(*span)
         rows = list(self.street.dirty.items())[:limit]
         return [ClaimedWindow(window_id, *span, fence_id=1) for window_id, span in rows]
 
@@ -229,6 +234,10 @@ class _Windows:
 
     def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
         """Leave them dirty."""
+
+    def postpone(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        self.street.step("postpone")
+        self.street.later |= {(series_id, *span) for series_id, own in spans.items() for span in own}
 
 
 class _Many:

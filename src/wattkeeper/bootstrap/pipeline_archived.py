@@ -1,11 +1,11 @@
 """Dirty spans of months that are only in the archive: told, not derived from reads that are not there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from wattkeeper.actions.operations.archive_months import LATE_RULE
 from wattkeeper.core.kernel.claims import ClaimedWindow, ClaimedWindows
-from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.instants import Span, from_seconds
 from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
 from wattkeeper.pipeline.ports import DirtyWindows
 
@@ -52,6 +52,10 @@ class OpenWindows:
     def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
         """Let windows rest that could not be derived, with what was cut off them."""
         self._windows.set_aside(self._uncut(windows))
+
+    def postpone(self, spans: Mapping[int, Sequence[Span]]) -> None:
+        """Mark spans dirty that nobody claims before their beginning has passed."""
+        self._windows.postpone(spans)
 
     def _uncut(self, windows: Sequence[ClaimedWindow]) -> Sequence[ClaimedWindow]:
         if not self._whole:

@@ -6,7 +6,7 @@ then stands over whatever the stale one still wrote.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from wattkeeper.bootstrap.pipeline_rates import DataRates
@@ -15,7 +15,7 @@ from wattkeeper.bootstrap.pipeline_single import StoreMeasurements
 from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import Period, from_seconds
+from wattkeeper.core.kernel.instants import Period, Span, from_seconds
 from wattkeeper.core.readings.rollups import RollUpRows
 from wattkeeper.data.collection import windows
 from wattkeeper.pipeline.ports import DirtyWindows, MeasurementRows
@@ -102,6 +102,10 @@ class HeldWindows:
     def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
         """Let windows rest that could not be derived; who took them over has them anyway."""
         self._inner.set_aside(windows)
+
+    def postpone(self, spans: Mapping[int, Sequence[Span]]) -> None:
+        """Mark spans dirty that nobody claims before their beginning has passed."""
+        self._inner.postpone(spans)
 
 
 class HeldMeasurements(StoreMeasurements):

@@ -8,10 +8,11 @@ import numpy as np
 
 from wattkeeper.bootstrap.failed_series import RULE
 from wattkeeper.bootstrap.pipeline_rules import DataRules
+from wattkeeper.bootstrap.pipeline_virtual import mark_spans
 from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.findings import Finding
-from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.instants import Span, from_seconds
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import ReadColumns
 from wattkeeper.core.vee.edits import Edit
@@ -191,6 +192,10 @@ class DataWindows:
     def set_aside(self, failed: Sequence[ClaimedWindow]) -> None:
         """Let windows rest that could not be derived."""
         windows.set_aside(failed, now=self._now())
+
+    def postpone(self, spans: Mapping[int, Sequence[Span]]) -> None:
+        """Mark spans dirty that nobody claims before their beginning has passed."""
+        mark_spans(self._tenant_id, spans, reason=windows.AHEAD, now=self._now())
 
 
 class DataFindings:

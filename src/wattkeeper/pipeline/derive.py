@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.rule_set_plan import RulePlan, validate_by_plan
 from wattkeeper.core.vee.series import needs_history
 from wattkeeper.pipeline.determinants import append_determinants
+from wattkeeper.pipeline.early import find_later
 from wattkeeper.pipeline.hints import calendar_with, candidates_before, mark_checked
 from wattkeeper.pipeline.later import candidates_after, find_told_next_year, mark_next_year
 from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
@@ -58,6 +59,7 @@ from wattkeeper.pipeline.virtual import (
 from wattkeeper.pipeline.window import (
     align,
     derive_history,
+    join_changed,
     resolution_milliwh,
     widen_to_brackets,
     widen_to_estimates,
@@ -107,7 +109,7 @@ class PipelineReport:
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """One derived span of a series."""
+    """One derived span of a series; `early`: from when to when there are reads before their time."""
 
     series_id: int
     span: Span
@@ -115,6 +117,7 @@ class _Result:
     rows: MeasurementRows
     findings: tuple[Finding, ...]
     days: SpanDays
+    early: Span | None = None
 
 
 @dataclass(slots=True)
@@ -282,7 +285,12 @@ def _derive_slice(
         ports.findings.record(
             series_id=result.series_id, from_s=from_s, to_s=to_s, findings=result.findings, run_id=run_id
         )
-    ports.windows.complete(windows.where(~np.isin(windows.series_id, list(failed))))
+    done = windows.where(~np.isin(windows.series_id, list(failed)))
+    early = [*chain.from_iterable(derived.early.items() for derived in groups)]
+    early += [(result.series_id, result.early) for result in results if result.early is not None]
+    if later := find_later(done, early, now_s):
+        ports.windows.postpone(later)
+    ports.windows.complete(done)
     tally.failures += failed.values()
     tally.add_series(results)
     for derived in groups:
@@ -392,16 +400,8 @@ def _derive_series(
 ) -> list[_Result]:
     facts = ports.registry.get_facts(series_id)
     believed = replace(ports, raw_reads=KeptReads(ports.raw_reads, now_s))
-    aligned = [align((window.from_s, window.to_s), facts, now_s) for window in windows]
-    near: list[Span | None] = []
-    for first_s, end_s in merge_spans(span for span in aligned if span is not None):
-        own = [
-            window
-            for window, span in zip(windows, aligned, strict=True)
-            if span and first_s <= span[0] < end_s
-        ]
-        changed = min(each.from_s for each in own), max(each.to_s for each in own)
-        near.append(align(widen_to_near(believed, facts, changed, now_s), facts, now_s))
+    together = join_changed(((window.from_s, window.to_s) for window in windows), facts, now_s)
+    near = [align(widen_to_near(believed, facts, changed, now_s), facts, now_s) for changed in together]
     results: list[_Result] = []
     for span in merge_spans(span for span in near if span is not None):
         if results and span[1] <= results[-1].span[1]:
@@ -471,7 +471,7 @@ def _derive_window(
         interval_s=facts.interval_s,
         zone=facts.zone,
     )
-    return _Result(facts.series_id, span, intervals, rows, owned, days)
+    return _Result(facts.series_id, span, intervals, rows, owned, days, kept.early)
 
 
 def find_changes(series_id: int, intervals: Intervals, stored: MeasurementRows) -> MeasurementRows:

@@ -25,6 +25,7 @@ from wattkeeper.core.vee.plain_gaps import estimate_gaps
 from wattkeeper.core.vee.plain_validate import find_disputed, find_rows_to_estimate, validate_table
 from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
 from wattkeeper.core.vee.series import estimate_window
+from wattkeeper.pipeline.early import find_early
 from wattkeeper.pipeline.hints import calendars_with, has_hints
 from wattkeeper.pipeline.later import LAST_METHODS, find_later
 from wattkeeper.pipeline.plain_groups import Group, in_parts, move_to_near
@@ -38,13 +39,17 @@ TABLE_DAYS_COUNT = 8192  # series times days of history derived together: what b
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DerivedGroup:
-    """What became of one group: its table, the rows to append and the findings, each naming its series."""
+    """What became of one group: its table, the rows to append and the findings, each naming its series.
+
+    `early`: from when to when there are reads before their time, by series.
+    """
 
     span: Span
     table: IntervalTable
     rows: MeasurementRows
     findings: list[Finding]
     days: SpanDays
+    early: dict[int, Span]
 
 
 def derive_groups(
@@ -71,6 +76,7 @@ def derive_groups(
         in_reads = judge_table(
             told, group.series.facts, group.span, group.grid, group.grid.rules or rules, now_s
         )
+        early = find_early(group.series.facts.series_id, told, now_s)
         del told, rows
         wider, inside = _find_wider(many, group, table, now_s)
         if wider or len(inside):
@@ -78,7 +84,7 @@ def derive_groups(
             table, group = _leave_out(table, group, np.concatenate([inside, *(rows for _, rows in wider)]))
             yield from _move(waiting, wider)
         if len(group.series):
-            yield from _finish(many, group, table, now_s, group.grid.rules or rules, hints, in_reads)
+            yield from _finish(many, group, table, now_s, group.grid.rules or rules, hints, in_reads, early)
 
 
 def _move(waiting: list[Group], moved: Sequence[tuple[Group, Rows]]) -> Iterator[Int64s]:
@@ -111,7 +117,7 @@ def _derive_over(
 
 
 def _believed(told: ReadTable, now_s: int) -> ReadTable:
-    early = is_early(told, told.row, now_s)
+    early = is_early(told, now_s)
     return told.where(~early) if early.any() else told
 
 
@@ -262,6 +268,7 @@ def _finish(
     rules: RuleSet,
     hints: Hints | None,
     in_reads: Sequence[Finding],
+    early: dict[int, Span],
 ) -> Iterator["DerivedGroup | Int64s"]:
     facts = group.series.facts
     is_disputed = find_rows_to_estimate(
@@ -315,7 +322,7 @@ def _finish(
         interval_s=table.interval_s,
         zone=group.grid.zone,
     )
-    yield DerivedGroup(group.span, table, find_table_changes(table, stored), findings, days)
+    yield DerivedGroup(group.span, table, find_table_changes(table, stored), findings, days, early)
 
 
 def _estimate_by_days(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from wattkeeper.core.billing.determinants import RateCalendar, RateDayRows
 from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.quality import NO_INTERVAL, Provenance
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
@@ -146,6 +147,10 @@ class DirtyWindows(Protocol):
 
     def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
         """Let windows that could not be derived rest for a while and hold up no others."""
+        ...
+
+    def postpone(self, spans: Mapping[int, Sequence[Span]]) -> None:
+        """Mark spans of series dirty which nobody claims before their beginning has passed."""
         ...
 
 

@@ -23,23 +23,29 @@ from wattkeeper.pipeline.window import Grid
 
 class KeptReads:
     """Raw reads as they are believed at an instant, which remember the last answer as it was: the widest, of
-    every channel of the series.
+    every channel of the series. `early`: from when to when those before their time were among all answers.
     """
 
     def __init__(self, raw_reads: RawReads, now_s: int) -> None:
         self._raw_reads = raw_reads
         self._now_s = now_s
         self._last: Mapping[int, ReadColumns] = {}
+        self.early: Span | None = None
 
     def read(self, channel_ids: Sequence[int], from_s: int, to_s: int) -> Mapping[int, ReadColumns]:
         """Return the reads of a span but those before their time, and remember all."""
         self._last = self._raw_reads.read(channel_ids, from_s, to_s)
         if to_s <= self._now_s:
             return self._last
-        return {
-            own: take(reads, ~is_early(reads, np.zeros(len(reads), dtype=np.int8), self._now_s))
-            for own, reads in self._last.items()
-        }
+        is_early_of = {own: is_early(reads, self._now_s) for own, reads in self._last.items()}
+        for own, reads in self._last.items():
+            self._note(reads.measured_at_s[is_early_of[own]])
+        return {own: take(reads, ~is_early_of[own]) for own, reads in self._last.items()}
+
+    def _note(self, early_s: Int64s) -> None:
+        if len(early_s):
+            first_s, end_s = self.early or (int(early_s[0]), 0)
+            self.early = min(first_s, int(early_s.min())), max(end_s, int(early_s.max()) + 1)
 
     def find_nearest(self, channel_ids: Sequence[int], at_s: int, *, is_before: bool) -> int | None:
         """Return the instant of the nearest read."""

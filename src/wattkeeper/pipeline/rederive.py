@@ -6,7 +6,7 @@ from datetime import date
 
 from wattkeeper.core.kernel.claims import ClaimedWindow
 from wattkeeper.core.kernel.findings import Finding
-from wattkeeper.core.kernel.instants import from_seconds
+from wattkeeper.core.kernel.instants import Span, from_seconds
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.registry.virtual_series import VirtualSet
 from wattkeeper.pipeline.derive import Failure, run_once
@@ -97,6 +97,9 @@ class _Windows:
 
     def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
         """Change nothing: nobody dirtied them."""
+
+    def postpone(self, spans: Mapping[int, Sequence[Span]]) -> None:
+        """Mark nothing."""
 
 
 class _Nobody:

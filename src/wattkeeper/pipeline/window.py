@@ -78,6 +78,21 @@ def align(span: Span, facts: Grid, now_s: int) -> Span | None:
     return (from_s, to_s) if to_s > from_s else None
 
 
+def join_changed(changed: Iterable[Span], facts: Grid, now_s: int) -> list[Span]:
+    """Return spans that changed, in order, as one where their days touch; without those still to come."""
+    found: list[tuple[Span, Span]] = []  # days, and what changed in them
+    for days, own in sorted((days, own) for own in changed if (days := align(own, facts, now_s)) is not None):
+        if found and days[0] <= found[-1][0][1]:
+            found[-1] = _hull(found[-1][0], days), _hull(found[-1][1], own)
+        else:
+            found.append((days, own))
+    return [own for _, own in found]
+
+
+def _hull(one: Span, other: Span) -> Span:
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
 def widen_to_near(ports: Ports, facts: SeriesFacts, changed: Span, now_s: int) -> Span:
     """Return what changed with the register reads beside it, of which what they say may change with it."""
     span = align(changed, facts, now_s)

@@ -1,6 +1,6 @@
 """Late reads of an archived month are told; nothing is derived from what is not there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from relational import NOW, People
 from wattkeeper.actions.operations.archive_months import LATE_RULE
@@ -30,6 +30,9 @@ class Windows:
 
     def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
         self.resting = list(windows)
+
+    def postpone(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        self.later = spans
 
 
 def test_what_is_archived_is_told_and_the_rest_derived(ours: People) -> None:

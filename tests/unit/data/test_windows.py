@@ -10,8 +10,10 @@ from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, to_seconds
 from wattkeeper.data.collection.models import DirtyWindow
+from wattkeeper.data.collection.queries import count_dirty_windows
 from wattkeeper.data.collection.watch import Watch
 from wattkeeper.data.collection.windows import (
+    AHEAD,
     ClaimedWindow,
     claim,
     complete,
@@ -212,3 +214,43 @@ def test_what_another_claim_holds_is_told_and_not_what_only_waits(ours: People, 
     assert others(window.fence_id) == set()
     complete([window])
     assert others(None) == set()
+
+
+def put_off(ours: People, series_id: int, hours: tuple[int, int]) -> None:
+    period = Period(NOW + hours[0] * HOUR, NOW + hours[1] * HOUR)
+    mark_dirty(tenant_id=ours.tenant.id, now=NOW, reason=AHEAD, series={series_id: period})
+
+
+def claimed_hours(ours: People, at: datetime) -> list[tuple[int, float, float]]:
+    """Return what is claimed at an instant, and complete it: hours after NOW."""
+    found = claim(tenant_id=ours.tenant.id, now=at, lease_s=60, limit=9)
+    complete(found)
+    return [
+        (each.series_id, (each.from_s - to_seconds(NOW)) / 3600, (each.to_s - to_seconds(NOW)) / 3600)
+        for each in found
+    ]
+
+
+def test_what_waits_for_its_time_is_claimed_once_that_has_passed(ours: People, channel_id: int) -> None:
+    first = Series.objects.get().id
+    second = first + 1
+    put_off(ours, first, (1, 2))
+    put_off(ours, second, (3, 4))
+    put_off(ours, first, (2, 5))
+    assert count_dirty_windows() == 0, "nobody is behind"
+    assert claimed_hours(ours, NOW) == []
+    mark_dirty(tenant_id=ours.tenant.id, now=NOW, reason="reads", series={first: Period(NOW - HOUR, NOW)})
+    assert claimed_hours(ours, NOW) == [(first, -1, 0)], "what waits beside it goes on waiting"
+    assert claimed_hours(ours, NOW + HOUR) == [(first, 1, 5)]
+    assert claimed_hours(ours, NOW) == [], "also after the clock was set back"
+    assert claimed_hours(ours, NOW + 3 * HOUR) == [(second, 3, 4)]
+    assert not DirtyWindow.objects.exists()
+
+
+def test_a_holder_of_what_comes_now_does_not_hold_up_what_waits(ours: People, channel_id: int) -> None:
+    mark(ours, channel_id, NOW - HOUR, NOW)
+    held = claim(tenant_id=ours.tenant.id, now=NOW, lease_s=60, limit=9)
+    put_off(ours, held[0].series_id, (1, 2))
+    assert claimed_hours(ours, NOW + HOUR) == [], "the shard is held"
+    complete(held)
+    assert claimed_hours(ours, NOW + HOUR) == [(held[0].series_id, 1, 2)]

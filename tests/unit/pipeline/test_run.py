@@ -136,6 +136,9 @@ class _Windows(_Port):
     def set_aside(self, windows: Sequence[ClaimedWindow]) -> None:
         """Leave them dirty."""
 
+    def postpone(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        """Nothing is looked at before its time."""
+
 
 class _Findings(_Port):
     def record(

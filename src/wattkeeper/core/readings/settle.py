@@ -73,18 +73,13 @@ def settle_reads(
     return take(reads, is_first), _find_conflicts(channel_id, reads, is_first)
 
 
-def is_early(reads: Stamped, row: NDArray[np.integer], now_s: int) -> NDArray[np.bool_]:
+def is_early(reads: Stamped, now_s: int) -> NDArray[np.bool_]:
     """Which reads are before their time: LIVE, so stamped by our own clock, and after what it says now.
 
-    It was ahead then. What a meter showed an hour ago would make all that it recorded since look like a fall.
-    Of a meter that records nothing they stand as ever: nothing tells better. `row`: which reads are of one
-    meter.
+    It was ahead then. What a meter showed an hour ago would make all that it told since look like a fall.
     """
-    early: NDArray[np.bool_] = (reads.measured_at_s > now_s) & (reads.source == Source.LIVE)
-    if early.any():
-        is_stored = (reads.source != Source.LIVE) & (reads.source != Source.FIELD)
-        early &= np.isin(row, row[is_stored])
-    return early
+    result: NDArray[np.bool_] = (reads.measured_at_s > now_s) & (reads.source == Source.LIVE)
+    return result
 
 
 def _is_live_beside_stored(reads: ReadColumns, interval_s: int) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from django.db.models import F
 from wattkeeper.core.kernel.endpoints import shown_endpoint
 from wattkeeper.data.collection.job_errors import errors_of
 from wattkeeper.data.collection.models import DirtyWindow, Job, Link, Run
+from wattkeeper.data.collection.windows import AHEAD
 from wattkeeper.data.registry.models import Meter
 from wattkeeper.store.mixing import mix_row
 from wattkeeper.store.run_mixes import MIX_MODULUS
@@ -188,11 +189,9 @@ def list_runs(run_ids: Iterable[int]) -> dict[int, RunRow]:
 
 
 def count_dirty_windows(*, tenant_id: int | None = None) -> int:
-    """Return how many rows of windows wait to be derived."""
-    query = (
-        DirtyWindow.objects.all() if tenant_id is None else DirtyWindow.objects.filter(tenant_id=tenant_id)
-    )
-    return query.count()
+    """Return how many rows of windows wait to be derived, but those whose time has not come."""
+    query = DirtyWindow.objects.exclude(reason=AHEAD)
+    return (query if tenant_id is None else query.filter(tenant_id=tenant_id)).count()
 
 
 def _job(job: Job) -> JobRow:

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from wattkeeper.core.kernel.claims import ClaimedWindow, ClaimedWindows
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.instants import Period, from_seconds
+from wattkeeper.core.kernel.instants import Period, from_seconds, to_seconds
 from wattkeeper.core.kernel.rising import rising
 from wattkeeper.data.collection.models import Counter, DirtyWindow
 from wattkeeper.data.collection.spans import Spans
@@ -24,6 +24,8 @@ SHARD_SERIES_COUNT = 8192  # ids of one shard lie together, so that the store re
 GROW_RATIO = 4  # a row grows by others until it is this many times as large
 GROW_MIN_COUNT = 64
 REST_S = 300  # what could not be derived is tried again after it; what comes new meanwhile is tried at once
+AHEAD = "ahead"  # reason of the rows whose spans wait until their beginning has passed
+_BEGUN = "begun"
 _FENCE = "dirty-window-fence"
 WATCH: Watch[int] = Watch()  # this process's own, over the claims of all
 
@@ -41,7 +43,7 @@ def mark_dirty(
     `channels`: channel id -> (oldest, newest) `measured_at_s` of its new reads, both included, or spans of
     rising channels, to a second after the newest; one that measures no series then marks none.
     `series`: series id -> period with an end. Spans join a small unclaimed row of their shard; a claimed one
-    is left alone.
+    is left alone. With the reason `AHEAD` nobody claims a span before its beginning has passed.
     """
     spans = Spans.of(_seconds_of(series_id, period) for series_id, period in (series or {}).items())
     reads = channels if isinstance(channels, Spans) else _reads_of(channels or {})
@@ -87,6 +89,7 @@ def claim(
     is asked.
     """
     with transaction.atomic():
+        _wake(tenant_id, now)
         signs: dict[int, object] = {
             fence_id or 0: sign
             for fence_id, *sign in DirtyWindow.objects.filter(fence_id__isnull=False)
@@ -102,6 +105,7 @@ def claim(
             .exclude(fence_id__in=held)
             .exclude(shard_index__in=shards)
             .exclude(fence_id__isnull=True, leased_until__gt=now, leased_until__lte=rested_at)
+            .exclude(reason=AHEAD)
         )
         rows = list(_first_rows(free.order_by("id")[:limit].iterator(), limit))
         if not rows:
@@ -187,6 +191,20 @@ def _seconds_of(series_id: int, period: Period) -> tuple[int, int, int]:
     return series_id, int(period.starts_at.timestamp() // 1), -int(-period.ends_at.timestamp() // 1)
 
 
+def _wake(tenant_id: int, now: datetime) -> None:
+    """Let spans that waited for their beginning be claimed, once it has passed."""
+    ahead = DirtyWindow.objects.select_for_update().filter(tenant_id=tenant_id, reason=AHEAD)
+    for row in ahead.filter(starts_at__lte=now):
+        spans = Spans.unpack(bytes(row.spans))
+        has_begun = spans.from_s <= to_seconds(now.replace(microsecond=0))
+        _put(tenant_id, row.shard_index, spans.where(has_begun), _BEGUN, row.created_at)
+        if has_begun.all():
+            row.delete()
+        else:
+            _fill(row, spans.where(~has_begun))
+            row.save()
+
+
 def _put(
     tenant_id: int,
     shard_index: int,
@@ -206,6 +224,7 @@ def _put(
         fence_id__isnull=True,
         leased_until__isnull=rests_from is None,
     )
+    free = free.filter(reason=AHEAD) if reason == AHEAD else free.exclude(reason=AHEAD)
     room = GROW_RATIO * len(spans) + GROW_MIN_COUNT
     small = free if rests_from is not None else free.filter(spans_count__lte=room)
     row = small.order_by("-id").first()
