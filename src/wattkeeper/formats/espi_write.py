@@ -48,7 +48,7 @@ _ORDER = (
 _BLOCK_COUNT = 1000
 _STEP_POWERS = (0, 1, 2, 3, 4, 5, 6, 9)  # those less 3 are UnitMultiplierKind's: milli to mega
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
-<feed xmlns="http://www.w3.org/2005/Atom">
+<feed xmlns="http://www.w3.org/2005/Atom" xmlns:espi="http://naesb.org/espi">
 <id>urn:uuid:{uuid}</id>
 <title>Green Button feed</title>
 <updated>{updated}</updated>

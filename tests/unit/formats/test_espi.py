@@ -181,6 +181,12 @@ def test_of_an_entry_that_is_cut_short_the_whole_readings_are_read() -> None:
     assert (parsed.blocks, [error.code for error in parsed.errors]) == ([], ["xml.broken"])
 
 
+def test_a_feed_of_nothing_is_known_again() -> None:
+    """It named no schema: what held nothing that ESPI can say was of no known format."""
+    parsed = read_file(b"".join(write_espi([], LossList())), CsvOptions())
+    assert [error.code for error in parsed.errors] == ["formats.no-intervals"]
+
+
 def test_readings_of_no_type_have_no_unit() -> None:
     untold = feed(reading(900, 5)).replace(b"<ReadingType", b"<Other").replace(b"</ReadingType", b"</Other")
     parsed = read_espi(untold)

@@ -151,7 +151,7 @@ def test_numbers_of_more_digits_than_a_workbook_keeps_are_no_names() -> None:
     ("content", "code"),
     [
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "xlsx.old"),
-        (f"{HEAD}\r\n".encode("utf-16-le"), "formats.unknown"),
+        (f"{HEAD}\r\n".encode("utf-32-le"), "formats.unknown"),
     ],
 )
 def test_what_is_no_text_says_what_it_is(content: bytes, code: str) -> None:
