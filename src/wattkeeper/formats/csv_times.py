@@ -13,13 +13,27 @@ from wattkeeper.formats.day_columns import DAY_S
 
 _TEXT_LENGTH_AT_MOST = 64
 _TEXTS_KEPT = 100_000
-_PARTS = {"YYYY": "year", "MM": "month", "DD": "day", "hh": "hour", "mm": "minute", "ss": "second"}
-_PART = re.compile("YYYY|MM|DD|hh|mm|ss")
+_PARTS = {
+    "YYYY": ("year", r"\d{4}"),
+    "YY": ("short_year", r"\d\d"),
+    "MMM": ("month_name", "[A-Za-z]{3}"),
+    "MM": ("month", r"\d{1,2}"),
+    "DD": ("day", r"\d{1,2}"),
+    "hh": ("hour", r"\d{1,2}"),
+    "mm": ("minute", r"\d{1,2}"),
+    "ss": ("second", r"\d{1,2}"),
+    "AM": ("half", r"[AaPp]\.?[Mm]\.?|上午|下午"),
+}
+_PART = re.compile("|".join(_PARTS))
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_HALF = re.compile(_PARTS["AM"][1])
+_SPACES = "[ \u00a0\u202f]*"  # before AM
+_END_OF_DAY = re.compile(r"(?<=[ T])24:00(?::00)?(?![\d:])", re.ASCII)
 _SPACE_BEFORE_OFFSET = re.compile(r"\s+(?=(?:Z|[+-]\d\d:?\d\d)$)", re.ASCII)
 _BEGINS_ISO = re.compile(
     r"\d{4}-\d\d-\d\d[ T]", re.ASCII
 )  # as dates of a workbook are read, whatever the pattern
-_NEEDED = ("YYYY", "MM", "DD")
+_NEEDED = ({"YYYY", "YY"}, {"MM", "MMM"}, {"DD"})  # one of each
 _MIDNIGHT = re.compile(r"[ T]0?0:00(?::00)?$", re.ASCII)
 NOT_ISO, NOT_IN_PATTERN, AMBIGUOUS = "csv.wrong-time", "csv.not-in-pattern", "csv.time-ambiguous"
 LEFT_OUT = "csv.time-left-out"
@@ -45,13 +59,16 @@ def check_time_format(pattern: str) -> None:
     :raises FormatError: ``mapping.wrong``
     """
     found = _PART.findall(pattern)
-    is_right = set(_NEEDED) <= set(found) and len(set(found)) == len(found) and len(pattern) <= 40
+    is_day = all(sum(part in each for part in found) == 1 for each in _NEEDED)
+    is_right = is_day and len(set(found)) == len(found) and ("AM" not in found or "hh" in found)
+    is_right = is_right and len(pattern) <= 40
     if pattern != "iso" and not is_right:
         raise FormatError("mapping.wrong", field="time_format")
 
 
 class InstantParser:
-    """Parses texts to UTC seconds, each text once. `pattern`: ``iso``, or of YYYY, MM, DD, hh, mm, ss.
+    """Parses texts to UTC seconds, each text once. `pattern`: ``iso``, or of YYYY or YY (of this century), MM
+    or MMM (Jan), DD, hh, mm, ss, and AM where clocks have twelve hours.
 
     :raises FormatError: ``formats.zone-unknown``
     """
@@ -124,7 +141,7 @@ class InstantParser:
         """Return what a text says, by the wall clock where it says no offset."""
         if len(text) > _TEXT_LENGTH_AT_MOST:
             raise TimeWrong(self._wrong_code)
-        is_iso = self._pattern is None or _BEGINS_ISO.match(text)
+        is_iso = self._pattern is None or (_BEGINS_ISO.match(text) and not _HALF.search(text))
         return self._by_iso(text) if is_iso else self._by_pattern(text)
 
     def _at(self, moment: datetime) -> int:
@@ -134,14 +151,15 @@ class InstantParser:
     def _by_iso(self, text: str) -> datetime:
         if "T" not in text.upper().replace(" ", "T"):
             raise TimeWrong(self._wrong_code)
-        return datetime.fromisoformat(_SPACE_BEFORE_OFFSET.sub("", text))
+        text, midnights_count = _END_OF_DAY.subn("00:00", _SPACE_BEFORE_OFFSET.sub("", text))
+        return datetime.fromisoformat(text) + timedelta(days=midnights_count)
 
     def _by_pattern(self, text: str) -> datetime:
         assert self._pattern is not None
         match = self._pattern.fullmatch(text)
         if match is None:
             raise TimeWrong(self._wrong_code)
-        parts = {name: int(digits) for name, digits in match.groupdict().items() if name != "offset"}
+        parts = _numbers({name: said for name, said in match.groupdict().items() if name != "offset"})
         offset = datetime.strptime(match["offset"], "%z").tzinfo if match["offset"] else None
         if parts.get("hour") == 24 and not parts.get("minute") and not parts.get("second"):
             return datetime(**{**parts, "hour": 0}, tzinfo=offset) + timedelta(days=1)
@@ -160,12 +178,32 @@ class InstantParser:
         return first
 
 
+def _numbers(said: dict[str, str]) -> dict[str, int]:
+    """Return year, month, day and time as numbers.
+
+    :raises ValueError: for no month's name, or an hour that no clock of twelve has
+    """
+    half, month, year = (said.pop(name, "") for name in ("half", "month_name", "short_year"))
+    parts = {name: int(digits) for name, digits in said.items()}
+    if month:
+        parts["month"] = _MONTHS.index(month.lower()) + 1
+    if year:
+        parts["year"] = 2000 + int(year)
+    if half:
+        if not 1 <= parts["hour"] <= 12:
+            raise ValueError
+        parts["hour"] = parts["hour"] % 12 + (12 if half[0] in "Pp下" else 0)
+    return parts
+
+
 def _compile(pattern: str) -> re.Pattern[str]:
     """Return the expression of a pattern; one or two digits for all but the year, an offset may follow."""
     pieces, at = [], 0
     for match in _PART.finditer(pattern):
-        digits = r"\d{4}" if match[0] == "YYYY" else r"\d{1,2}"
-        pieces += [re.escape(pattern[at : match.start()]), f"(?P<{_PARTS[match[0]]}>{digits})"]
+        name, expression = _PARTS[match[0]]
+        before = pattern[at : match.start()]
+        between = re.escape(before) if name != "half" else re.escape(before.rstrip()) + _SPACES
+        pieces += [between, f"(?P<{name}>{expression})"]
         at = match.end()
     tail = re.escape(pattern[at:])
     return re.compile("".join(pieces) + tail + r"(?:\s*(?P<offset>Z|[+-]\d\d:?\d\d))?", re.ASCII)

@@ -69,11 +69,11 @@ class ValueColumn:
 class Mapping:
     """How a table says intervals.
 
-    `time`: one column, or a date's and a time's. `time_format`: ``iso`` or a pattern of YYYY, MM, DD, hh, mm,
-    ss. `label`: whether a time names the start or the end of its interval. `interval_s` 0: registers. `zone`:
-    for times without an offset; None refuses them. `offset`: a column with the offset beside local times.
-    `qualities`: the file's words for ours. `blank`: what a blank value is. `header_line` 0: no header.
-    `encoding`: of a CSV file; empty: as its bytes tell.
+    `time`: one column, or a date's and a time's. `time_format`: ``iso`` or a pattern (csv_times.py). `label`:
+    whether a time names the start or the end of its interval. `interval_s` 0: registers. `zone`: for times
+    without an offset; None refuses them. `offset`: a column with the offset beside local times. `qualities`:
+    the file's words for ours. `blank`: what a blank value is. `header_line` 0: no header. `encoding`: of a
+    CSV file; empty: as its bytes tell.
     """
 
     time: tuple[str | int, ...]

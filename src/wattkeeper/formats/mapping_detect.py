@@ -36,16 +36,17 @@ LINES_LOOKED_AT = 200
 _WRONG_ONE_IN = 10
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?(?:[eE][+-]?\d{1,2})?|", re.ASCII)
 _POINT, _COMMA = re.compile(r"-?\d+\.\d+", re.ASCII), re.compile(r"-?\d+,\d+", re.ASCII)
+_NO_TIME = re.compile(r"-?\d{0,7}(?:[.,]\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"-?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)  # or three decimals
-_CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d)?", re.ASCII)
+_CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d)?(?:\s*[AaPp]\.?[Mm]\.?)?")
 _UNIT_IN_NAME = re.compile(r"[\[(]\s*([A-Za-z]+)\s*[\])]|(?:^|[\s_])([kM]?(?:Wh|varh|VAh|W|var))$", re.ASCII)
 _EXPORT = re.compile(r"export|lieferung|einspeis|abgabe|feed|generat|反向|上网|发电", re.IGNORECASE)
 _PATTERNS = (
     *("YYYY-MM-DD", "YYYY/MM/DD", "DD.MM.YYYY", "DD/MM/YYYY", "MM/DD/YYYY", "DD-MM-YYYY", "YYYYMMDD"),
-    "YYYY年MM月DD日",
+    *("YYYY年MM月DD日", "DD-MMM-YYYY", "DD MMM YYYY", "DD.MM.YY", "DD/MM/YY", "MM/DD/YY"),
 )
-_CLOCKS = (" hh:mm", " hh:mm:ss", "")
-_ALIKE = {"DD/MM/YYYY", "MM/DD/YYYY"}
+_CLOCKS = (" hh:mm", " hh:mm:ss", " hh:mm AM", " hh:mm:ss AM", "")
+_ALIKE = {"DD/MM/YYYY", "MM/DD/YYYY", "DD/MM/YY", "MM/DD/YY"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,12 +310,16 @@ def _is_clock(cells: Sequence[str]) -> bool:
 def _pattern_of(cells: Sequence[str]) -> tuple[str, bool]:
     """Return the pattern of most cells, and whether no other would do as well; nothing where none does."""
     texts = [cell.strip() for cell in cells if cell.strip()]
+    if all(map(_NO_TIME.fullmatch, texts)):
+        return "", False
     wrong_counts = {pattern: sum(not _fits(text, pattern) for text in texts) for pattern in _PARSERS}
     least = min(wrong_counts.values())
     fitting = [pattern for pattern, count in wrong_counts.items() if count == least]
     if not texts or least > len(texts) // _WRONG_ONE_IN:
         return "", False
-    return fitting[0], fitting[0] == "iso" or len({pattern[:10] for pattern in fitting} & _ALIKE) < 2
+    days = {pattern.partition(" ")[0] for pattern in fitting}
+    is_year_told = "YYYY" in fitting[0] or fitting[0] == "iso"  # of three numbers of two digits any is it
+    return fitting[0], fitting[0] == "iso" or (is_year_told and len(days & _ALIKE) < 2)
 
 
 def _fits(text: str, pattern: str) -> bool:

@@ -41,7 +41,8 @@ LABELS = (("start", _("the start of its interval")), ("end", _("the end of its i
 BLANKS = (("missing", _("a missing value")), ("skip", _("nothing")), ("error", _("an error")))
 TIME_FORMATS = (
     *("iso", "YYYY-MM-DD hh:mm", "YYYY/MM/DD hh:mm", "DD.MM.YYYY hh:mm", "DD/MM/YYYY hh:mm"),
-    *("MM/DD/YYYY hh:mm", "YYYYMMDD hh:mm", "YYYYMMDDhhmm", "YYYY年MM月DD日 hh:mm"),
+    *("MM/DD/YYYY hh:mm", "MM/DD/YYYY hh:mm AM", "YYYYMMDD hh:mm", "YYYYMMDDhhmm"),
+    *("YYYY年MM月DD日 hh:mm", "DD-MMM-YYYY hh:mm", "DD.MM.YY hh:mm"),
 )
 
 
@@ -101,7 +102,7 @@ class ColumnsForm(WholeForm):
         label=_("How times are written"),
         max_length=40,
         widget=forms.TextInput(attrs={"list": "time_formats"}),
-        help_text=_("iso, or a pattern of YYYY, MM, DD, hh, mm, ss."),
+        help_text=_("iso, or a pattern of YYYY or YY, MM or MMM (Jan), DD, hh, mm, ss, AM."),
     )
     zone = forms.ChoiceField(
         label=_("Time zone of times without an offset"),
