@@ -13,6 +13,7 @@ import structlog
 from django.db.backends.signals import connection_created
 from hypothesis import HealthCheck, settings
 
+from memory import write_in_memory
 from schema_file import schema
 
 os.environ["TZ"] = "America/St_Johns"
@@ -45,6 +46,12 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
                 migrated.backup(connection.connection)
 
     connection_created.connect(fill, weak=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let what tests write lie in memory; what runs for long writes too much for that."""
+    if config.getoption("markexpr") != "soak":
+        write_in_memory()
 
 
 def pytest_unconfigure() -> None:

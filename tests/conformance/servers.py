@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from memory import open_to_all
+
 STARTS_WITHIN_S = 120.0
 
 
@@ -25,7 +27,7 @@ def ordinary_user() -> str | None:
 @contextmanager
 def folder_of(user: str | None) -> Iterator[Path]:
     """Make a folder that belongs to `user`, and take it away afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="wattkeeper-db-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="wattkeeper-db-", dir=open_to_all()))
     if user is not None:
         shutil.chown(folder, user)
     try:
