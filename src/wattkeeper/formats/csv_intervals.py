@@ -29,7 +29,7 @@ class CsvOptions:
     encoding: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse marks that can't be told apart.
+        """Refuse marks that nobody uses.
 
         :raises FormatError: ``formats.delimiter-unknown``, ``...decimal-mark-unknown``,
             ``...encoding-unknown``

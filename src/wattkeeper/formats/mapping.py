@@ -22,6 +22,7 @@ from wattkeeper.formats.api import FormatError
 from wattkeeper.formats.csv_times import check_time_format
 from wattkeeper.formats.day_columns import DAY_S, interval_count_of, starts_in_day
 from wattkeeper.formats.encodings import known_encoding
+from wattkeeper.formats.number_marks import THOUSANDS_MARKS
 
 DELIMITERS = (",", ";", "\t", "|")
 Label = Literal["start", "end"]
@@ -94,6 +95,7 @@ class Mapping:
     blank: Blank = "error"
     has_unknown_columns: bool = True
     encoding: str = ""
+    thousands_mark: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what can't be read.
@@ -104,6 +106,8 @@ class Mapping:
         check_marks(self.delimiter, self.decimal_mark)
         object.__setattr__(self, "encoding", known_encoding(self.encoding))
         check_time_format(self.time_format)
+        if self.thousands_mark not in THOUSANDS_MARKS or self.thousands_mark == self.decimal_mark:
+            raise FormatError("mapping.wrong", field="thousands_mark")
         if not 1 <= len(self.time) <= 2 or not 1 <= len(self.values) <= _VALUES_AT_MOST:
             raise FormatError("mapping.wrong", field="time" if self.values else "values")
         if not 0 <= self.header_line <= _LINES_SKIPPED_AT_MOST:
@@ -152,7 +156,7 @@ class Mapping:
             value = getattr(self, one.name)
             if one.name == "values":
                 value = [_plain_values(column) for column in value]
-            elif value == NOWHERE or (one.name == "encoding" and not value):
+            elif value == NOWHERE or (one.name in ("encoding", "thousands_mark") and not value):
                 continue
             elif isinstance(value, Place):
                 value = value.to_plain()
@@ -161,13 +165,13 @@ class Mapping:
 
 
 def check_marks(delimiter: str, decimal_mark: str) -> None:
-    """Refuse marks that can't be told apart.
+    """Refuse marks that nobody uses. A decimal mark that parts columns too stands in quoted cells.
 
     :raises FormatError: ``formats.delimiter-unknown``, ``formats.decimal-mark-unknown``
     """
     if delimiter not in DELIMITERS:
         raise FormatError("formats.delimiter-unknown", delimiter=delimiter)
-    if decimal_mark not in (".", ",") or decimal_mark == delimiter:
+    if decimal_mark not in (".", ","):
         raise FormatError("formats.decimal-mark-unknown", decimal_mark=decimal_mark)
 
 

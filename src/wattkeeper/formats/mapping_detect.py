@@ -29,15 +29,13 @@ from wattkeeper.formats.mapping import (
     Place,
     ValueColumn,
 )
+from wattkeeper.formats.number_marks import is_mark_unsure, is_number, marks_of
 from wattkeeper.formats.units import base_unit
 
 PREVIEW_COUNT = 20
 LINES_LOOKED_AT = 200
 _WRONG_ONE_IN = 10
-_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?(?:[eE][+-]?\d{1,2})?|", re.ASCII)
-_POINT, _COMMA = re.compile(r"-?\d+\.\d+", re.ASCII), re.compile(r"-?\d+,\d+", re.ASCII)
 _NO_TIME = re.compile(r"-?\d{0,7}(?:[.,]\d+)?", re.ASCII)
-_THOUSANDS = re.compile(r"-?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)  # or three decimals
 _CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d)?(?:\s*[AaPp]\.?[Mm]\.?)?")
 _UNIT_IN_NAME = re.compile(r"[\[(]\s*([A-Za-z]+)\s*[\])]|(?:^|[\s_])([kM]?(?:Wh|varh|VAh|W|var))$", re.ASCII)
 _EXPORT = re.compile(r"export|lieferung|einspeis|abgabe|feed|generat|反向|上网|发电", re.IGNORECASE)
@@ -148,7 +146,7 @@ def _times_at(row: Sequence[str]) -> tuple[bool, ...]:
     """Return which cells of a row are times; nothing where it has none, or no number beside them."""
     is_time = tuple(bool(_pattern_of([cell])[0]) for cell in row)
     others = (cell.strip() for cell, is_one in zip(row, is_time, strict=True) if not is_one)
-    has_number = any(cell and _NUMBER.fullmatch(cell) for cell in others)
+    has_number = any(cell and is_number(cell) for cell in others)
     return is_time if any(is_time) and has_number else ()
 
 
@@ -191,14 +189,16 @@ def _guess(
     is_unit_told = named["unit"] is not None or all(_unit_of(titles[at]) for at in values_at)
     questions += ["unit"] * (not is_unit_told)
     cells = [columns[at][row].strip() for at in values_at for row in range(len(columns[at]))]
-    questions += ["decimal_mark"] * _is_mark_unsure(cells)
+    decimal_mark, thousands_mark = marks_of(cells, delimiter)
+    questions += ["decimal_mark"] * is_mark_unsure(cells)
     words = _quality_words(columns, named["quality"])
     questions += ["qualities"] * any(words)
     mapping = Mapping(
         time=tuple(names[at] for at in time_at),
         values=values,
         delimiter=delimiter,
-        decimal_mark=_decimal_mark(cells, delimiter),
+        decimal_mark=decimal_mark,
+        thousands_mark=thousands_mark,
         header_line=header_line,
         zone=None if has_offset else "UTC",
         time_format=pattern,
@@ -227,6 +227,7 @@ def _guess_days(
     pattern, is_sure = patterns[day_at]
     named = columns_named(header)
     interval_s = length_of(len(day))
+    decimal_mark, thousands_mark = marks_of(cells, delimiter)
     label, is_label_sure = label_of(titles[day.start : day.stop], interval_s)
     unit = next((unit for title in titles if (unit := _unit_of(title))), "")
     first, *behind = (names[at] for at in day)
@@ -239,14 +240,15 @@ def _guess_days(
         "time_format": not is_sure,
         "usage_point": named["usage_point"] is None,
         "unit": not unit and named["unit"] is None,
-        "decimal_mark": _is_mark_unsure(cells),
+        "decimal_mark": is_mark_unsure(cells),
         "qualities": any(words),
     }
     mapping = Mapping(
         time=(names[day_at],),
         values=(values,),
         delimiter=delimiter,
-        decimal_mark=_decimal_mark(cells, delimiter),
+        decimal_mark=decimal_mark,
+        thousands_mark=thousands_mark,
         header_line=header_line,
         zone="UTC",
         label=label,
@@ -278,12 +280,12 @@ def likely_delimiter(lines: Sequence[str]) -> str:
 
 
 def _is_value(cell: str) -> bool:
-    return bool(cell.strip()) and (bool(_NUMBER.fullmatch(cell.strip())) or bool(_pattern_of([cell])[0]))
+    return bool(cell.strip()) and (is_number(cell.strip()) or bool(_pattern_of([cell])[0]))
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:
     """Whether cells are values: a file may hold a wrong one here and there."""
-    wrong_count = sum(not _NUMBER.fullmatch(cell.strip()) for cell in cells)
+    wrong_count = sum(not is_number(cell.strip()) for cell in cells)
     return any(cell.strip() for cell in cells) and wrong_count <= len(cells) // _WRONG_ONE_IN
 
 
@@ -368,18 +370,6 @@ def _channels(names: Sequence[str]) -> list[str]:
         for name in names
     ]
     return [way if way and told.count(way) == 1 else name for name, way in zip(names, told, strict=True)]
-
-
-def _decimal_mark(cells: Sequence[str], delimiter: str) -> str:
-    commas = sum(bool(_COMMA.fullmatch(cell)) for cell in cells)
-    points = sum(bool(_POINT.fullmatch(cell)) for cell in cells)
-    return "," if commas > points and delimiter != "," else "."
-
-
-def _is_mark_unsure(cells: Sequence[str]) -> bool:
-    """Whether each mark may be one of thousands: three digits stand behind it, no zero before it."""
-    marked = [cell for cell in cells if "." in cell or "," in cell]
-    return bool(marked) and all(map(_THOUSANDS.fullmatch, marked))
 
 
 def _place(names: Sequence[str | int], at: int | None, constant: str) -> Place:

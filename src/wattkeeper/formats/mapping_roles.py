@@ -44,6 +44,7 @@ class TableRules:
     blank: Blank = "missing"
     qualities: tuple[tuple[str, str], ...] = ()
     encoding: str = ""
+    thousands_mark: str = ""
 
 
 def compose(roles: Sequence[ColumnRole], rules: TableRules) -> Mapping:
@@ -87,6 +88,7 @@ def compose(roles: Sequence[ColumnRole], rules: TableRules) -> Mapping:
         qualities=dict(rules.qualities),
         blank=rules.blank,
         encoding=rules.encoding,
+        thousands_mark=rules.thousands_mark,
     )
 
 
@@ -120,6 +122,7 @@ def decompose(mapping: Mapping, columns: Sequence[TableColumn]) -> tuple[list[Co
         blank=mapping.blank,
         qualities=tuple(mapping.qualities.items()),
         encoding=mapping.encoding,
+        thousands_mark=mapping.thousands_mark,
     )
     return found, rules
 

@@ -33,6 +33,7 @@ from wattkeeper.formats.csv_times import (
 from wattkeeper.formats.decimals import CODES, FINE, steps_of, to_signed
 from wattkeeper.formats.mapping import OPTIONAL_COLUMNS, Mapping, Place, ValueColumn
 from wattkeeper.formats.notes import NOTE_LENGTH_AT_MOST
+from wattkeeper.formats.number_marks import grouped, without_groups
 from wattkeeper.formats.table_rows import Bools, Held, Part, is_in_order
 from wattkeeper.formats.units import base_unit
 
@@ -295,7 +296,10 @@ class _Column:
         """Return the values with a decimal point, row by row."""
         cells_of = zip(*(columns[at] for at in self._values_at), strict=True)
         texts = [cell.strip() for cells in cells_of for cell in cells]
-        mark = self._context.mapping.decimal_mark
+        mark, thousands_mark = self._context.mapping.decimal_mark, self._context.mapping.thousands_mark
+        if thousands_mark:
+            pattern = grouped(thousands_mark, mark)
+            texts = [without_groups(text, pattern, thousands_mark) for text in texts]
         if mark != ".":
             texts = [text.replace(".", "x").replace(mark, ".") for text in texts]
         return [_written_out(text) if "e" in text.lower() else text for text in texts]

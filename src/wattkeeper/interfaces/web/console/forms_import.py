@@ -37,6 +37,7 @@ ROLES = (
 UNITS = ("kWh", "Wh", "MWh", "kvarh", "varh", "kW")
 DELIMITERS = ((",", ","), (";", ";"), ("\t", _("tab")), ("|", "|"))
 TEXT_ENCODINGS = (("", _("as its bytes tell")), *((name, name.upper()) for name in ENCODINGS))
+THOUSANDS = (("", _("none")), (",", ","), (".", "."), (" ", _("space")), ("'", "'"))
 LABELS = (("start", _("the start of its interval")), ("end", _("the end of its interval")))
 BLANKS = (("missing", _("a missing value")), ("skip", _("nothing")), ("error", _("an error")))
 TIME_FORMATS = (
@@ -95,6 +96,7 @@ class ColumnsForm(WholeForm):
     encoding = forms.ChoiceField(label=_("Encoding of the text"), required=False, choices=TEXT_ENCODINGS)
     delimiter = forms.ChoiceField(label=_("Columns are separated by"), choices=DELIMITERS)
     decimal_mark = forms.ChoiceField(label=_("Decimal mark"), choices=[(".", "."), (",", ",")])
+    thousands_mark = forms.ChoiceField(label=_("Mark of thousands"), required=False, choices=THOUSANDS)
     header_line = forms.IntegerField(
         label=_("Line of the header"), min_value=0, max_value=100, help_text=_("0: the file has none.")
     )
@@ -219,7 +221,16 @@ class ColumnsForm(WholeForm):
 
 
 _PLAIN_RULES = (
-    *("encoding", "delimiter", "decimal_mark", "header_line", "zone", "label", "time_format"),
+    *(
+        "encoding",
+        "delimiter",
+        "decimal_mark",
+        "thousands_mark",
+        "header_line",
+        "zone",
+        "label",
+        "time_format",
+    ),
     *("interval_s", "usage_point", "meter_serial", "blank"),
 )
 _APART = ("is_whole", "save_as")
