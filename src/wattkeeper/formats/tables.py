@@ -41,7 +41,8 @@ _SCIENTIFIC = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?[eE][+-]?\d{1,2}", re.ASCII)
 _MISSING = Quality(Provenance.MISSING)
 NO_RESULT = "\0"  # in place of a workbook's formula without a result: no field takes it
 DIGITS_LOST = "\0\0"  # in place of a workbook's number of more digits than it keeps
-_CELL_CODES = {NO_RESULT: "xlsx.no-result", DIGITS_LOST: "xlsx.digits-lost"}
+MERGED = "\0\0\0"  # in place of a workbook's number that stands in the cells of several rows
+_CELL_CODES = {NO_RESULT: "xlsx.no-result", DIGITS_LOST: "xlsx.digits-lost", MERGED: "xlsx.merged"}
 _NOT_IN_DAY = "csv.not-in-day"
 
 Cells = Sequence[str]

@@ -26,7 +26,7 @@ from wattkeeper.formats.csv_cells import neutralise
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.csv_write import values_of
 from wattkeeper.formats.mapping import Mapping
-from wattkeeper.formats.tables import DIGITS_LOST, NO_RESULT, TableReader
+from wattkeeper.formats.tables import DIGITS_LOST, MERGED, NO_RESULT, TableReader
 from wattkeeper.formats.units import written_unit
 from wattkeeper.formats.xlsx_cells import find_sheets, look_through
 
@@ -70,12 +70,13 @@ def read_xlsx(content: bytes, how: CsvOptions | Mapping) -> ParsedIntervals:
 
 
 def iter_texts(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Yield (row number, cells as text) of a workbook's first sheet.
+    """Yield (row number, cells as text) of a workbook's first sheet. A text or a time that is merged over
+    rows stands in each of them.
 
     :raises FormatError: as `read_xlsx` does
     """
     for number, texts in _Workbook(content).iter_cells(0, "."):
-        yield number, ["" if text in (NO_RESULT, DIGITS_LOST) else text for text in texts]
+        yield number, ["" if text in (NO_RESULT, DIGITS_LOST, MERGED) else text for text in texts]
 
 
 def write_xlsx(blocks: Sequence[IntervalBlock], *, zone: str = "UTC") -> bytes:
@@ -172,13 +173,41 @@ class _Workbook:
         if count > ROWS_AT_MOST:
             raise FormatError("xlsx.too-many-rows", limit_count=ROWS_AT_MOST)
         blank: list[Any] = [""] * sheet.width
+        merged = _MergedCells(sheet, first_column)
         for row, cells in enumerate(chain(sheet.iter_rows(), repeat(blank, count - laid_out_count))):
             texts = [_text(cell, mark) for cell in cells]
             for column in range(len(texts)) if without_result else ():
                 if (row, first_column + column) in without_result:
                     texts[column] = NO_RESULT
             if any(texts):
+                merged.fill(row, cells, texts)
                 yield row + 1, texts
+
+
+class _MergedCells:
+    """What cells that are merged over several rows hold, which is in the file with the first of them.
+
+    A text or a time is that of each row; a number would be counted as often: it is `MERGED` below the first.
+    """
+
+    def __init__(self, sheet: Any, first_column: int) -> None:
+        self._begun: dict[int, list[tuple[int, int]]] = {}  # (column, last row) by first row
+        for (first, column), (last, _right) in sheet.merged_cell_ranges or ():
+            if last > first and column >= first_column:
+                self._begun.setdefault(first, []).append((column - first_column, last))
+        self._held: dict[int, tuple[int, str]] = {}  # (last row, text) by column
+
+    def fill(self, row: int, cells: Sequence[object], texts: list[str]) -> None:
+        """Fill a row that holds anything; rows come in order."""
+        if not self._begun:
+            return
+        for column, (last, text) in self._held.items():
+            if row <= last and not texts[column]:
+                texts[column] = text
+        for column, last in self._begun.get(row, ()):
+            if column < len(texts):
+                is_number = isinstance(cells[column], int | float)
+                self._held[column] = last, MERGED if is_number and texts[column] else texts[column]
 
 
 def _read_sheet(workbook: _Workbook, at: int, mapping: Mapping, errors: ErrorList) -> ParsedIntervals:

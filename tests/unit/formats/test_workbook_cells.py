@@ -232,3 +232,56 @@ def test_the_header_s_line_counts_blank_lines() -> None:
     book = workbook("".join(rows))
     assert detect_content(book).mapping.header_line == 6
     assert [e.code for e in read_file(book, detect_content(book).mapping).errors] == []
+
+
+def merged(cell: object, *, column: int, rows: int = 4, above: int = 0) -> bytes:
+    """Return a workbook of four hours, one column of which is a cell merged over some rows."""
+    out = BytesIO()
+    with xlsxwriter.Workbook(out) as book:
+        sheet = book.add_worksheet()
+        if above:
+            sheet.merge_range(0, 0, above - 1, 3, "Report")
+        sheet.write_row(above, 0, ["Meter", "Datum", "Zeit", "kWh"])
+        for hour in range(4):
+            cells = ["M-1", "2026-11-02", f"{hour:02}:00", 1.5]
+            cells[column] = None if hour < rows else cells[column]
+            sheet.write_row(above + 1 + hour, 0, cells)
+        sheet.merge_range(above + 1, column, above + rows, column, "")
+        write = sheet.write_number if isinstance(cell, float) else sheet.write_string
+        write(above + 1, column, cell)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("above", [0, 1, 3])
+@pytest.mark.parametrize(("cell", "column"), [("M-7", 0), ("2026-11-03", 1)])
+def test_a_text_that_is_merged_over_rows_stands_in_each(cell: str, column: int, above: int) -> None:
+    """The rows below the first were of a meter without a name, as if it had been exchanged."""
+    content = merged(cell, column=column, above=above)
+    mapping = detect_content(content).mapping
+    parsed = read_file(content, mapping)
+    (block,) = parsed.blocks
+    assert parsed.errors == []
+    assert block.meter_serial == ("M-7" if column == 0 else "M-1")
+    assert block.value_milli.tolist() == [1_500_000] * 4
+    assert {row[column] for row in read_head(content)[above + 1 :]} == {cell}
+
+
+def test_what_is_below_merged_cells_is_its_own() -> None:
+    (first, second) = read_file(
+        content := merged("M-7", column=0, rows=2), detect_content(content).mapping
+    ).blocks
+    assert [(block.meter_serial, len(block.value_milli)) for block in (first, second)] == [
+        ("M-7", 2),
+        ("M-1", 2),
+    ]
+
+
+@pytest.mark.parametrize("column", [0, 3])
+def test_a_number_that_is_merged_over_rows_is_refused(column: int) -> None:
+    """It would be counted in each of them; a serial number that is a number is refused by its rows, too."""
+    how = detect_content(merged("M-7", column=0)).mapping
+    parsed = read_file(merged(6.0, column=column), how)
+    assert [(e.line, e.column, e.code) for e in parsed.errors] == [
+        (line, column + 1, "xlsx.merged") for line in (3, 4, 5)
+    ]
+    assert [block.value_milli.tolist() for block in parsed.blocks] == [[6_000_000 if column else 1_500_000]]
