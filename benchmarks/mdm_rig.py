@@ -106,6 +106,7 @@ class Rig:
         self._process = subprocess.Popen(command, env={**_keep_memory(), **os.environ})
         self.store = self._open(address)
         from wattkeeper.bootstrap.headend_ports import StoreSink
+        from wattkeeper.bootstrap.ready import keep_what_is_loaded
         from wattkeeper.headend.metrics import HeadendMetrics
 
         self._sink = StoreSink(self.store, lambda: datetime.now(UTC))
@@ -113,6 +114,7 @@ class Rig:
         self._loop = (
             asyncio.Runner()
         )  # one for all drains, as in a head-end: each has threads and connections
+        keep_what_is_loaded()
 
     def _open(self, address: Path) -> Any:
         from wattkeeper.store.client import HttpReadingStore

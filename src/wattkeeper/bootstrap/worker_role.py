@@ -28,6 +28,7 @@ from wattkeeper.bootstrap.look_again import look_again
 from wattkeeper.bootstrap.period_rules import judge_periods
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.bootstrap.plants import read_plant
+from wattkeeper.bootstrap.ready import keep_what_is_loaded
 from wattkeeper.bootstrap.worker_findings import WorkerFindings
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.readings.advance import register_advance
@@ -77,6 +78,7 @@ def run_worker_role() -> None:
         Lane("audit", partial(worker.seal, sealing), stop, every_s=SEAL_PERIOD_S).start()
     jobs = JobRunner(Services(clock.now, data_folder(), store), stop, lambda: worker.is_behind)
     jobs.start()
+    keep_what_is_loaded()
     while not stop.is_set():
         has_worked = worker.work()
         close_old_connections()
