@@ -4,8 +4,9 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from wattkeeper.core.kernel.addresses import split_url
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.database_tls import host_of, tls_options
 from wattkeeper.data.files import make_once
@@ -64,8 +65,9 @@ def read_secret(path: Path) -> str:
 def database_from_url(url: str, data_folder: Path) -> dict[str, Any]:
     """Return Django's database dictionary for `url`, SQLite in `data_folder` where it is empty.
 
-    :raises WattkeeperError: ``settings.database-url`` for a scheme that is not served,
-        ``settings.database-option``, ``settings.database-insecure``, ``settings.database-file``
+    :raises WattkeeperError: ``settings.database-address`` for one that is none, of which nothing is quoted;
+        ``settings.database-url`` for a scheme that is not served, ``settings.database-option``,
+        ``settings.database-insecure``, ``settings.database-file``
     """
     if not url:
         return {
@@ -77,7 +79,9 @@ def database_from_url(url: str, data_folder: Path) -> dict[str, Any]:
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
             },
         }
-    parts = urlsplit(url)
+    parts = split_url(url)
+    if parts is None:
+        raise WattkeeperError("settings.database-address")
     if parts.scheme not in _ENGINES:
         raise WattkeeperError("settings.database-url", scheme=parts.scheme, known=", ".join(_ENGINES))
     is_postgres = parts.scheme == "postgresql"

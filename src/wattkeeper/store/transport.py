@@ -9,7 +9,7 @@ from ssl import SSLCertVerificationError, create_default_context
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from wattkeeper.core.kernel.addresses import is_loopback
+from wattkeeper.core.kernel.addresses import is_loopback, split_url
 from wattkeeper.core.kernel.errors import WattkeeperError
 
 PATIENCE_S = 120.0  # with a question, an insert
@@ -41,6 +41,9 @@ class Address(NamedTuple):
     is_tls: bool = False
     ca_file: str = ""  # certificates that are trusted; the machine's where empty
 
+    def __repr__(self) -> str:
+        return f"Address({self.host}:{self.port})"
+
 
 Locate = Callable[[], Address]
 Body = bytes | Sequence[bytes | memoryview]
@@ -58,10 +61,13 @@ def address_of_server(url: str) -> Address:
     TLS on any address but loopback, ``secure=true`` asks for it there too; ``insecure=true`` does without it
     where others can listen.
 
-    :raises WattkeeperError: ``settings.readings-url`` for a part that is not understood,
+    :raises WattkeeperError: ``settings.readings-url`` for a part that is not understood, without any of it
+        where it may hold the password;
         ``settings.readings-insecure`` for ``secure=false`` alone on an address that others reach
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
+    if parts is None:
+        raise WattkeeperError("settings.readings-url", place="")
     host = parts.hostname or ""
     options = parse_qs(parts.query, keep_blank_values=True)
     is_exposed = not is_loopback(host)
@@ -156,13 +162,13 @@ class Transport:
         connection.sock.settimeout(patience_s)
         size_bytes = len(body) if isinstance(body, bytes) else sum(map(len, body))
         headers = {
-            "X-ClickHouse-User": address.user,
-            "X-ClickHouse-Key": address.secret,
-            "X-Wattkeeper-Lane": self._lane,
-            "Content-Length": str(size_bytes),
+            "X-ClickHouse-User": address.user.encode(),
+            "X-ClickHouse-Key": address.secret.encode(),
+            "X-Wattkeeper-Lane": self._lane.encode(),
+            "Content-Length": str(size_bytes).encode(),
         }
         if address.database:
-            headers["X-ClickHouse-Database"] = address.database
+            headers["X-ClickHouse-Database"] = address.database.encode()
         connection.request("POST", path, body=body, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.getheader(FORM_HEADER, ""), answer.read()

@@ -53,6 +53,14 @@ class Reader(BaseHTTPRequestHandler):
         pass
 
 
+def test_a_secret_is_sent_as_the_engine_writes_it_and_shown_to_nobody(script: Script) -> None:
+    script.answers = [(200, b"")]
+    address = script.address._replace(secret="pässwort-密")
+    Transport(lambda: address, is_bulk=False).ask(b"", "/")
+    assert script.keys[0].encode("latin-1").decode() == address.secret
+    assert address.secret not in f"{address} {address!r}"
+
+
 @pytest.fixture
 def script() -> Iterator[Script]:
     server = Script([])

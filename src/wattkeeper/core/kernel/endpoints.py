@@ -12,8 +12,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote_plus, urlsplit
 from wattkeeper.core.kernel.errors import WattkeeperError
 
 MARK = "***"
-_PASSWORD, _TOKEN = "password", "token"
-_OPTIONS = frozenset({"ca", "cert", "from", "insecure", "key", _TOKEN})
+_PASSWORD, TOKEN = "password", "token"
+_OPTIONS = frozenset({"ca", "cert", "from", "insecure", "key", TOKEN})
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _MAY_HIDE = re.compile(r"[@?&=]")
 
@@ -75,8 +75,8 @@ def _swap(endpoint: str, swap: Callable[[str, str], str]) -> str:
     options = []
     for option in query.split("&"):
         name, equals, value = option.partition("=")
-        if value and unquote_plus(name) == _TOKEN:
-            value = swap(_TOKEN, value)
+        if value and unquote_plus(name) == TOKEN:
+            value = swap(TOKEN, value)
         options.append(f"{name}{equals}{value}")
     return f"{scheme}{user}{colon}{password}{at}{host}{question}{'&'.join(options)}"
 

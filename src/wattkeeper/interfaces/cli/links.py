@@ -1,10 +1,11 @@
 """`wattkeeper link`: add, edit, copy, retire, list."""
 
 from typing import Annotated
+from urllib.parse import parse_qsl
 
 import typer
 
-from wattkeeper.core.kernel.endpoints import MARK
+from wattkeeper.core.kernel.endpoints import MARK, TOKEN
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.shell import (
     JsonOption,
@@ -18,8 +19,8 @@ from wattkeeper.interfaces.cli.shell import (
 app = typer.Typer(no_args_is_help=True, help="Lines to devices.")
 Name = Annotated[str, typer.Argument(help="the link's name")]
 _ENDPOINT_HELP = (
-    "host:port; mqtts://host:port; listen://host:port?token=PACKET or ?from=…;"
-    " with a password: @FILE that holds it all, or - for standard input"
+    "host:port; mqtts://host:port; listen://host:port?from=… or ?token=PACKET;"
+    " with a password or packet: @FILE that holds it all, or - for standard input"
 )
 HeadendOption = Annotated[str, typer.Option(help="the head-end process that reads it")]
 
@@ -123,9 +124,9 @@ def retire(name: Name, tenant: TenantOption = "") -> None:
 
 
 def _endpoint(text: str) -> str:
-    """Return an endpoint; a password is not taken from the command, which others of the machine see.
+    """Return an endpoint; no password or packet is taken from the command, which others of the machine see.
 
-    Its mark is: what it stands for is stored.
+    Their mark is: what it stands for is stored.
 
     :raises WattkeeperError: ``shell.password-in-command``; ``shell.file-unreadable``
     """
@@ -135,6 +136,7 @@ def _endpoint(text: str) -> str:
     userinfo, _, place = head.rpartition("@")
     is_cut = not userinfo and "@" in options and not place.rpartition(":")[2].isdigit()  # a `?` in a password
     secret = (head if is_cut else userinfo).rpartition("://")[2].partition(":")[2]
-    if secret not in ("", MARK):
+    packets = {value for name, value in parse_qsl(options) if name == TOKEN}
+    if not {secret, *packets} <= {"", MARK}:
         raise WattkeeperError("shell.password-in-command")
     return text

@@ -162,9 +162,13 @@ def parse_pairs(texts: Sequence[str]) -> dict[str, str]:
 def read_secret(name: str) -> str:
     """Return what a file says that others of the machine must not see in a command; ``-``: standard input.
 
+    At a terminal a line is asked for, which is not shown.
+
     :raises WattkeeperError: ``shell.file-unreadable``
     """
     try:
+        if name == "-" and sys.stdin.isatty():
+            return getpass.getpass(spoken("Secret, not shown:") + " ").strip()
         return (sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")).strip()
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "reason", "")

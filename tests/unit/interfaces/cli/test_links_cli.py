@@ -1,6 +1,11 @@
-"""A broker's password reaches a link by a file or standard input, never by the command itself."""
+"""A link's secrets reach it by a file or standard input, never by the command itself."""
 
 import json
+import os
+import pty
+import select
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +35,28 @@ def test_an_endpoint_with_a_password_comes_from_a_file_or_is_typed(
     assert (endpoint_of("a"), endpoint_of("c")) == (ENDPOINT.replace("geheim", "neu"), ENDPOINT)
 
 
+def test_what_is_typed_at_a_terminal_is_not_shown() -> None:
+    ours, theirs = pty.openpty()
+    code = "from wattkeeper.interfaces.cli.shell import read_secret; print(len(read_secret('-')), 'letters')"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True):
+        os.close(theirs)
+        shown = read_until(ours, b"Secret, not shown:")
+        os.write(ours, ENDPOINT.encode() + b"\n\x04")
+        shown += read_until(ours, b"letters")
+    os.close(ours)
+    assert f"{len(ENDPOINT)} letters".encode() in shown
+    assert b"geheim" not in shown
+
+
+def read_until(terminal: int, words: bytes) -> bytes:
+    """Return what a terminal shows until some words are among it, or nothing comes for ten seconds."""
+    shown = b""
+    while words not in shown and select.select([terminal], [], [], 10)[0]:
+        shown += os.read(terminal, 999)
+    return shown
+
+
 @pytest.mark.parametrize(
     "endpoint",
     [
@@ -37,6 +64,9 @@ def test_an_endpoint_with_a_password_comes_from_a_file_or_is_typed(
         "me:geheim@broker.example:8883",
         "mqtt://:geheim@127.0.0.1:1883",
         "mqtts://me:ge?heim@h:8883",
+        "listen://0.0.0.0:9000?token=geheim-1",
+        "listen://0.0.0.0:9000?from=10.1.2.3&%74oken=geheim-1",
+        "listen://0.0.0.0:9000?token=***&token=geheim-1",
     ],
 )
 @pytest.mark.parametrize(
@@ -65,9 +95,15 @@ def test_an_endpoint_without_one_is_taken(ours: People, street: Street, endpoint
     assert endpoint_of("a") == endpoint
 
 
+def test_the_mark_of_a_packet_in_the_command_is_what_is_stored(ours: People, street: Street) -> None:
+    run("link", "add", "a", "-", "--site", "S1", typed="listen://0.0.0.0:9000?token=geheim-1")
+    run("link", "edit", "a", "--endpoint", "listen://0.0.0.0:9001?token=***")
+    assert endpoint_of("a") == "listen://0.0.0.0:9001?token=geheim-1"
+
+
 def test_a_list_shows_no_secret(ours: People, street: Street) -> None:
     run("link", "add", "a", "-", "--site", "S1", "--transport", "MQTT", typed=ENDPOINT)
-    run("link", "add", "b", "listen://0.0.0.0:9000?token=geheim-1", "--site", "S1")
+    run("link", "add", "b", "-", "--site", "S1", typed="listen://0.0.0.0:9000?token=geheim-1")
     for arguments in (("list",), ("list", "--json")):
         assert "geheim" not in run("link", *arguments)
     shown = {row["name"]: row["endpoint"] for row in json.loads(run("link", "list", "--json"))}
