@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from wattkeeper.formats.api import ErrorList, FormatError
@@ -10,6 +10,7 @@ from wattkeeper.formats.encodings import Encoding
 from wattkeeper.formats.lines import LINE_BYTES_AT_MOST, iter_chunks
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # OWASP's list
+LINES_OF_A_ROW = 20
 _ESCAPED_STARTS = (*FORMULA_STARTS, "'", *"0123456789")
 
 
@@ -18,14 +19,33 @@ def iter_rows(
 ) -> Iterator[list[tuple[int, list[str]]]]:
     """Yield lists of (line number, cells), blank lines left out.
 
-    A quoted cell ends with its line: no name or number holds a line break.
+    A quoted cell may go on over `LINES_OF_A_ROW`: a heading or a remark may, no name or number does.
     """
+    held: list[bytes] = []  # lines of a row that may go on in the next chunk
+    end = 1
     for first, chunk in iter_chunks(source):
-        lines = chunk.split(b"\n")[:-1]
-        if b'"' in chunk:
-            yield list(_quoted(lines, first, delimiter, encoding, errors))
+        lines = [*held, *chunk.split(b"\n")[:-1]]
+        begin, end = first - len(held), first - len(held) + len(lines)
+        if b'"' in chunk or held:
+            rows, held = _quoted(lines, begin, delimiter, encoding, errors, has_more=True)
+            yield rows
         else:
-            yield list(_bare(lines, first, delimiter, encoding, errors))
+            yield list(_bare(lines, begin, delimiter, encoding, errors))
+    if held:
+        yield _quoted(held, end - len(held), delimiter, encoding, errors, has_more=False)[0]
+
+
+def join_lines(lines: Sequence[str]) -> list[str]:
+    """Return lines to look at, those that a quoted cell goes on over as one, and blank ones for the rest."""
+    found = list(lines)
+    for at, line in enumerate(found):
+        if line.count('"') % 2:
+            for end in range(at + 2, min(at + LINES_OF_A_ROW, len(found)) + 1):
+                joined = "\n".join(found[at:end])
+                if joined.count('"') % 2 == 0:
+                    found[at:end] = [joined, *[""] * (end - at - 1)]
+                    break
+    return found
 
 
 def neutralise(text: str) -> str:
@@ -55,20 +75,48 @@ def _bare(
 
 
 def _quoted(
-    lines: list[bytes], first: int, delimiter: str, encoding: Encoding, errors: ErrorList
-) -> Iterator[tuple[int, list[str]]]:
+    lines: list[bytes],
+    first: int,
+    delimiter: str,
+    encoding: Encoding,
+    errors: ErrorList,
+    *,
+    has_more: bool,
+) -> tuple[list[tuple[int, list[str]]], list[bytes]]:
+    """Return rows, and the lines at the end of which one may go on in what is to come."""
     cell = rf'(?:"(?:[^"\r]|"")*"|[^"\r{re.escape(delimiter)}]*)'
     well_formed = re.compile(f"{cell}(?:{re.escape(delimiter)}{cell})*")
-    for number, line in enumerate(lines, first):
-        text = _text(number, line, encoding, errors)
-        if not text:
-            continue
+    rows: list[tuple[int, list[str]]] = []
+    at = 0
+    while at < len(lines):
+        count = _lines_of_row(lines, at)
+        if has_more and not count:
+            return rows, lines[at:]
+        row = b"\n".join(line.rstrip(b"\r") for line in lines[at : at + count]) if count > 1 else lines[at]
+        count = max(count, 1)
+        text = _text(first + at, row, encoding, errors)
         if '"' not in text:
-            yield number, text.split(delimiter)
+            rows += [(first + at, text.split(delimiter))] if text else []
         elif not well_formed.fullmatch(text):
-            errors.add(number, 0, "csv.wrong-quotes")  # so has what follows a line break in a cell
+            errors.add(first + at, 0, "csv.wrong-quotes")
+            count = 1
         else:
-            yield number, next(csv.reader([text], delimiter=delimiter))
+            rows.append((first + at, next(csv.reader([text], delimiter=delimiter))))
+        at += count
+    return rows, []
+
+
+def _lines_of_row(lines: list[bytes], at: int) -> int:
+    """Return over how many lines a row goes on, by its quotes: 1 where too many, 0 where they come to an end.
+
+    A quote is never a byte of a longer character (encodings.py).
+    """
+    is_open = False
+    for count, line in enumerate(lines[at : at + LINES_OF_A_ROW], 1):
+        is_open ^= bool(line.count(b'"') % 2)
+        if not is_open:
+            return count
+    return 1 if len(lines) >= at + LINES_OF_A_ROW else 0
 
 
 def _text(number: int, line: bytes, encoding: Encoding, errors: ErrorList) -> str:

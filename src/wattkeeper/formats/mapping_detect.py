@@ -15,6 +15,7 @@ from itertools import islice, pairwise
 from wattkeeper.formats.api import FormatError
 from wattkeeper.formats.column_names import OF_ONE_VALUE, columns_named
 from wattkeeper.formats.commodity_words import names_other_commodity
+from wattkeeper.formats.csv_cells import join_lines
 from wattkeeper.formats.csv_times import NOT_IN_PATTERN, NOT_ISO, InstantParser, TimeWrong, bare_day
 from wattkeeper.formats.day_columns import find_day, label_of, length_of
 from wattkeeper.formats.detect import BOM, HEAD_BYTES, plain_text
@@ -85,7 +86,7 @@ def lines_of(content: bytes, encoding: str) -> list[str]:
     head = plain_text(content[:HEAD_BYTES])
     name = "utf-8-sig" if encoding == "utf-8" or head.startswith(BOM) else encoding
     text = StringIO(head.decode(name, "replace"), newline=None)
-    return [line.rstrip("\n") for line in islice(text, LINES_LOOKED_AT)]
+    return join_lines([line.rstrip("\n") for line in islice(text, LINES_LOOKED_AT)])
 
 
 def detect_table(rows: Sequence[Sequence[str]], delimiter: str = ",") -> Detection:

@@ -1,8 +1,9 @@
 """The CSV reader: declared, strict, one error a row."""
 
 import csv
+from dataclasses import replace
 from datetime import UTC, datetime
-from io import BytesIO
+from io import BytesIO, StringIO
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from wattkeeper.formats.blocks import make_block, rows_of
 from wattkeeper.formats.csv_intervals import CsvOptions, read_csv
 from wattkeeper.formats.csv_write import write_csv
 from wattkeeper.formats.detect import detect_format
+from wattkeeper.formats.table_head import detect_content
 
 HEADER = "usage_point,meter_serial,channel,starts_at,interval_s,value,unit,quality"
 ROW = "up-1,M1,import,2026-03-01T00:00:00+08:00,900,1.25,kWh,measured"
@@ -99,11 +101,47 @@ def test_a_wrong_row_is_named_and_the_rest_is_read(row: str, column: int, code: 
 
 
 def test_a_line_break_in_a_cell_makes_no_row_of_its_rest() -> None:
-    """The planted fault: what follows it is a row of a usage point that nobody has."""
+    """The planted fault: what follows it is a row of a usage point that nobody has. No name has a break."""
     name = ROW.split(",")[0]
     parsed = read_csv(file(ROW.replace(name, f'"{name}\n1"', 1)), CsvOptions())
-    assert [(e.line, e.code) for e in parsed.errors] == [(2, "csv.wrong-quotes"), (3, "csv.wrong-quotes")]
+    assert [(e.line, e.column, e.code) for e in parsed.errors] == [(2, 1, "csv.wrong-name")]
     assert parsed.blocks == []
+
+
+REMARKED = 'time,note,"Energy\n(kWh)"\r\n'
+
+
+@given(
+    st.lists(st.tuples(st.text('ab,"\n', max_size=9), st.integers(0, 10**6)), min_size=3, max_size=40),
+    st.integers(20, 200),
+)
+@settings(max_examples=60, deadline=None)
+def test_breaks_in_quoted_cells_make_no_row_and_lose_none(
+    rows: list[tuple[str, int]], chunk_bytes: int
+) -> None:
+    """In headings and remarks as spreadsheets write them, wherever a file is read on."""
+    out = StringIO()
+    csv.writer(out).writerows(
+        (f"2026-11-{at // 24 + 1:02} {at % 24:02}:00", *row) for at, row in enumerate(rows)
+    )
+    content = (REMARKED + out.getvalue()).encode()
+    how = replace(detect_content(content).mapping, zone="UTC")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_CHUNK_BYTES", chunk_bytes)
+        parsed = read_csv(content, how)
+    assert parsed.errors == []
+    assert [v for block in parsed.blocks for v in block.value_milli.tolist()] == [
+        v * 10**6 for _note, v in rows
+    ]
+
+
+def test_a_quote_that_is_not_closed_costs_its_own_row_alone() -> None:
+    rows = [ROW.replace("00:00:00+", f"{hour:02}:00:00+") for hour in range(24)]
+    for at in (0, 7, 22, 23):
+        wrong = [*rows[:at], '"' + rows[at], *rows[at + 1 :]]
+        parsed = read_csv(file(*wrong), CsvOptions())
+        assert [(e.line, e.code) for e in parsed.errors] == [(at + 2, "csv.wrong-quotes")]
+        assert sum(len(block.value_milli) for block in parsed.blocks) == 23
 
 
 def test_a_stray_carriage_return_beside_quotes_is_a_wrong_cell() -> None:
