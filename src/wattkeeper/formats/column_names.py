@@ -1,7 +1,17 @@
 """What the headings of a table's columns are called that say whose a value is, in any case."""
 
+import re
 from collections.abc import Sequence
 
+from wattkeeper.formats.commodity_words import names_other_commodity
+
+_NO_ENERGY = re.compile(
+    r"(?<![^\W\d_])(?:costs?|price|kosten|preis|betrag|temp|temperature?|humidity|usd|eur|gbp|cny"
+    r"|(?:account|meter|serial|row|kunden|zähler)[ _-]?(?:id|no|nr|number|nummer))(?![^\W\d_])"
+    r"|^(?:id|no\.?|nr\.?|index)$|[$€£¥]|\(元\)|（元）|电费|费用|金额|电价|单价|温度|湿度|序号|编号",
+    re.IGNORECASE,
+)
+_KINDS_AT_MOST = 5  # that a column tells apart; one of remarks has more
 _NAMES = {
     "usage_point": (
         "usage_point",
@@ -24,6 +34,20 @@ OF_ONE_VALUE = {  # a row's, or its day's
     ),
     "unit": ("unit", "units", "einheit", "单位"),
 }
+
+
+def names_no_energy(title: str) -> bool:
+    """Return whether a heading says what numbers below it are, and that it is nothing of a meter."""
+    return bool(_NO_ENERGY.search(title))
+
+
+def find_commodities(columns: Sequence[Sequence[str]]) -> int | None:
+    """Return the column, from 0, some of whose cells say gas or the like: what it is called says nothing."""
+    for at, cells in enumerate(columns):
+        kinds = {cell.strip() for cell in cells}
+        if len(kinds) <= _KINDS_AT_MOST and any(map(names_other_commodity, kinds)):
+            return at
+    return None
 
 
 def columns_named(header: Sequence[str]) -> dict[str, int | None]:

@@ -13,7 +13,12 @@ from io import StringIO
 from itertools import islice, pairwise
 
 from wattkeeper.formats.api import FormatError
-from wattkeeper.formats.column_names import OF_ONE_VALUE, columns_named
+from wattkeeper.formats.column_names import (
+    OF_ONE_VALUE,
+    columns_named,
+    find_commodities,
+    names_no_energy,
+)
 from wattkeeper.formats.commodity_words import names_other_commodity
 from wattkeeper.formats.csv_cells import join_lines
 from wattkeeper.formats.csv_times import NOT_IN_PATTERN, NOT_ISO, InstantParser, TimeWrong, bare_day
@@ -166,8 +171,12 @@ def _guess(
     values_at = [at for at, cells in enumerate(columns) if at not in taken and _is_numeric(cells)]
     if not values_at:
         raise FormatError("mapping.not-found")
+    units = {at: _unit_of(titles[at]) for at in values_at}
+    values_at = [at for at in values_at if units[at] or not names_no_energy(titles[at])] or values_at
     if len(values_at) > 1:
         named |= dict.fromkeys(OF_ONE_VALUE)
+    elif named["channel"] is None:
+        named["channel"] = find_commodities(columns)
     times = [columns[at] for at in time_at]
     days = [bare_day(cell) if len(time_at) > 1 else cell.strip() for cell in columns[time_at[0]]]
     texts = [" ".join(map(str.strip, cells)) for cells in zip(days, *times[1:], strict=True)]
@@ -182,12 +191,12 @@ def _guess(
         ValueColumn(
             names[at],
             _place(names, named["channel"], name),
-            _place(names, named["unit"], _unit_of(titles[at]) or "kWh"),
+            _place(names, named["unit"], units[at] or "kWh"),
             quality,
         )
         for at, name in zip(values_at, channels, strict=True)
     )
-    is_unit_told = named["unit"] is not None or all(_unit_of(titles[at]) for at in values_at)
+    is_unit_told = named["unit"] is not None or all(units[at] for at in values_at)
     questions += ["unit"] * (not is_unit_told)
     cells = [columns[at][row].strip() for at in values_at for row in range(len(columns[at]))]
     decimal_mark, thousands_mark = marks_of(cells, delimiter)

@@ -1,11 +1,14 @@
 """Words of gas, heat and water in names and headings, and what is electricity for all that."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wattkeeper.formats.channels import is_electricity
 from wattkeeper.formats.commodity_words import names_other_commodity
+from wattkeeper.formats.files import read_file
 from wattkeeper.formats.mapping_detect import detect_mapping
 
 OTHERS = (
@@ -89,3 +92,36 @@ def test_columns_that_say_the_commodity_and_the_unit_are_taken() -> None:
     assert (value.channel.column, value.unit.column) == ("Sparte", "Unit")
     assert "unit" not in found.questions
     assert guess("time,Sparte,a,b", "Gas", "1", "2") == [("a", "a"), ("b", "b")]
+
+
+def test_a_column_whose_cells_say_gas_tells_the_channel() -> None:
+    """Whatever it is called: its rows were taken for electricity."""
+    head = "TYPE,DATE,START TIME,END TIME,USAGE (kWh),COST,NOTES\n"
+    rows = [
+        f"{kind} usage,2026-11-02,{hour:02}:00,{hour:02}:59,1.5,0.30,{hour} gas\n"
+        for kind in ("Electric", "Natural gas")
+        for hour in range(24)
+    ]
+    mapping = replace(detect_mapping((head + "".join(rows)).encode()).mapping, zone="UTC")
+    parsed = read_file((head + "".join(rows)).encode(), mapping)
+    assert parsed.errors == []
+    told = {block.channel: len(block.value_milli) for block in parsed.blocks}
+    assert told == {"Electric usage": 24, "Natural gas usage": 24}
+    assert [is_electricity(channel) for channel in told] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "other", ["Cost", "Price EUR", "Temperature", "电费", "金额", "Meter ID", "温度", "Amount ($)"]
+)
+def test_a_column_that_is_no_energy_is_no_value_in_a_guess(other: str) -> None:
+    """It was a channel in kilowatt-hours beside the energy, which lost its direction to it."""
+    assert guess(f"time,{other},Usage", "9", "1.5") == [("Usage", "import")]
+    assert guess(f"time,{other} (kWh)", "9") == [(f"{other} (kWh)", "import")]
+    assert [column for column, _channel in guess(f"time,{other}", "9")] == [other]
+
+
+@pytest.mark.parametrize(
+    "title", ["No. 3 transformer", "费率1", "3单元", "Temple Street", "Grid", "Humid", "Number two"]
+)
+def test_a_heading_that_only_looks_like_one_of_those_is_a_value_s(title: str) -> None:
+    assert guess(f"time,{title},Usage", "9", "1.5") == [(title, title), ("Usage", "Usage")]
