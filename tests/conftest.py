@@ -64,9 +64,19 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marks are asked for
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what runs for long run for long, three hours where nothing is said, and what is first be first."""
+    """Let what runs for long run for long, three hours where nothing is said, and what is first be first.
+
+    Of tests alike the first is as fast as any, all others together are slow.
+    """
+    begun = set()
     for item in items:
+        if item.get_closest_marker("alike"):
+            name = item.nodeid.partition("[")[0]
+            if name in begun:
+                item.add_marker("slow")
+            begun.add(name)
         if item.get_closest_marker("soak") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(10_800))
     items.sort(key=lambda item: item.get_closest_marker("first") is None)

@@ -1,4 +1,4 @@
-"""What tests write lies in memory where there is plenty; where there is little, it lies where it always did."""
+"""What tests write lies in memory where there is plenty, and where it always did where there is little."""
 
 import os
 import tempfile

@@ -477,6 +477,7 @@ EXCHANGED = [("M1", 1, 7), ("M2", 7, None)]
 EXCHANGED_TWICE = [("M1", 1, 3), ("M3", 3, 7), ("M2", 7, None)]
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("order", list(permutations(EXCHANGE)))
 def test_a_meter_of_one_file_that_another_follows_was_exchanged(
     ours: People, services: Services, order: tuple[str, ...]
@@ -485,6 +486,7 @@ def test_a_meter_of_one_file_that_another_follows_was_exchanged(
     assert exchanged(ours, services, order) == EXCHANGED
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("order", list(permutations(("M1", *BETWEEN, "M2"))))
 def test_a_meter_between_two_others_was_exchanged(
     ours: People, services: Services, order: tuple[str, ...]

@@ -58,6 +58,7 @@ DIRECTIONS = {  # of ESPI and IEC 61968-9: what becomes of Wh and of varh
 }
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("uom", ["72", "73"])
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("form", ["espi", "iec61968"])

@@ -118,6 +118,7 @@ def test_what_a_coarse_register_leaves_open_is_the_profiles(
     assert not meter.found()
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("form", ["csv", "mscons", "greenbutton", "iec61968"])
 @pytest.mark.parametrize(("decimals_count", "shown_count"), [(0, 10**6), (1, 10**5), (3, 1000)])
 @pytest.mark.parametrize("is_profile_first", [True, False])
@@ -229,6 +230,7 @@ FILES = {
 }
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("files", FILES.values(), ids=FILES)
 def test_what_files_tell_of_a_channel_does_not_depend_on_their_order(
     ours: People, services: Services, store: MemoryReadingStore, files: list[bytes]

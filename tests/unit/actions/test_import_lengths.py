@@ -19,6 +19,7 @@ from wattkeeper.actions.virtual.add_virtual_meter import add_virtual_meter
 from wattkeeper.bootstrap.measured import measured_by
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.data.alarms.models import Finding
+from wattkeeper.data.collection.models import Run
 from wattkeeper.data.collection.queries import get_run_as_of
 from wattkeeper.data.registry.models import Channel, Meter, Series, Site, Tenant
 from wattkeeper.interfaces.reads.export import export_blocks
@@ -114,6 +115,7 @@ FILES = {
 }
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("files", FILES.values(), ids=FILES.keys())
 def test_registers_and_a_profile_of_any_length_come_to_the_same_in_any_order(
     db: None, services: Services, store: MemoryReadingStore, files: Sequence[str]
@@ -179,6 +181,29 @@ def test_a_trace_and_versions_tell_the_length_of_then(
         traced[minute] = [trace.interval_s for trace in traces if trace is not None]
     assert lengths == {0: [900, 1800, 900], 15: [900, 900]}
     assert traced == {0: [900, 900, 1800, 900], 15: [900, 900, 900]}
+
+
+@pytest.mark.parametrize("minutes", [-30, 30])
+def test_a_run_beside_the_import_tells_the_length_that_it_knew(
+    ours: People, services: Services, store: MemoryReadingStore, minutes: int
+) -> None:
+    """It began before the import and knew the new length, or after its beginning and did not know it."""
+    bring(ours, services, REGISTERS)
+    derive(ours, store)
+    Channel.objects.update(is_profiled=False)
+    assert bring(ours, services, HALVES, now=NOW + DAY) == []
+    beside = NOW + DAY + timedelta(minutes=minutes)
+    if minutes < 0:
+        derive(ours, store, now=beside)  # what was asked of the registry after it had begun
+    else:
+        Run.objects.update(recorded_at=beside)  # whose answers came before the import was done
+    series = Series.objects.select_related("usage_point__site").get()
+    at = {"series": series, "starts_at_s": to_seconds(FIRST_AT)}
+    expected = [1800, 900] if minutes < 0 else [900]
+    assert [version.interval_s for version in interval_history(store, **at).versions] == expected
+    trace = trace_interval(store, **at)
+    assert trace is not None
+    assert trace.interval_s == expected[0]
 
 
 def by_edit(ours: People, services: Services) -> None:

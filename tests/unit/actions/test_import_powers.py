@@ -42,6 +42,7 @@ def comes_to(services: Services, store: MemoryReadingStore, files: Sequence[str]
     return {**state(own, store), "power": UsagePoint.objects.get(tenant=own.tenant).power_max_w}
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize(
     ("files", "power_w"),
     [

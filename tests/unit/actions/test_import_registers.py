@@ -66,6 +66,7 @@ def sum_until(ours: People, store: MemoryReadingStore, end_s: int) -> int:
     return int(rows.value_milliwh[rows.provenance != Provenance.MISSING].sum())
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize(
     ("order", "last"), [*((order, "M1") for order in ORDERS), (ORDERS[0], "M2")], ids=str
 )

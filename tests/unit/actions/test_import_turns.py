@@ -71,6 +71,7 @@ def block_of(usage_point: str, serial_number: str) -> IntervalBlock:
     return replace(block, usage_point=usage_point, meter_serial=serial_number)
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("seed", range(20))
 def test_what_names_one_meter_or_point_stays_together_and_in_order(seed: int) -> None:
     dice = Random(seed)

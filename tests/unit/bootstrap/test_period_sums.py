@@ -403,6 +403,7 @@ def test_a_meter_that_cannot_be_reckoned_holds_up_no_other(
     assert (place.run(), other.found()) == (OFF, [])
 
 
+@pytest.mark.alike
 @HAPPENINGS
 def test_any_order_and_repetition_ends_in_the_same_findings(
     place: Place, happens: Callable[[Place, int], list[Delivery]]

@@ -93,9 +93,10 @@ def everything(world: World, as_of: datetime | None = None) -> list[object]:
 
 
 Step = Callable[[], object]
+Look = Callable[[World], list[object]]
 
 
-def lived(world: World) -> dict[datetime, list[object]]:
+def lived(world: World, look: Look = everything) -> dict[datetime, list[object]]:
     """Return what was known at each of many moments: deliveries, edits, corrections."""
     people = world.people
     edit_ids: list[int] = []
@@ -134,20 +135,20 @@ def lived(world: World) -> dict[datetime, list[object]]:
         withdraw,
         lambda: world.deliver(changed={150: 1}),
     ]
-    return watched(world, steps)
+    return watched(world, steps, look)
 
 
-def watched(world: World, steps: Sequence[Step]) -> dict[datetime, list[object]]:
+def watched(world: World, steps: Sequence[Step], look: Look = everything) -> dict[datetime, list[object]]:
     """Return what was known before, between and after steps, each derived some seconds later."""
-    then = {world.now: everything(world)}
+    then = {world.now: look(world)}
     for step in steps:
         world.now += MINUTE
         step()
-        then[world.now + timedelta(seconds=5)] = everything(world)
+        then[world.now + timedelta(seconds=5)] = look(world)
         world.now += timedelta(seconds=10, milliseconds=300)
         world.run()
-        then[world.now] = everything(world)
-        then[world.now + timedelta(seconds=20)] = everything(world)
+        then[world.now] = look(world)
+        then[world.now + timedelta(seconds=20)] = then[world.now]  # nothing happens until then
     return then
 
 
@@ -199,9 +200,7 @@ def deliveries(draw: st.DrawFn) -> dict[str, Any]:
     return {"without": range(first, first + draw(SOME)), "changed": changed}
 
 
-@given(told=st.lists(deliveries(), min_size=1, max_size=3), closes=st.booleans())
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_as_of_any_moment_between_deliveries(
+def check_moments(
     ours: People, services: Services, street: Street, told: list[dict[str, Any]], closes: bool
 ) -> None:
     """Whatever comes, in whatever order, late or told otherwise; a person may close what was found."""
@@ -217,6 +216,27 @@ def test_as_of_any_moment_between_deliveries(
         then = watched(world, steps)
         assert {at: everything(world, at) for at in then} == then
         transaction.set_rollback(True)
+
+
+ANY_DELIVERIES = given(told=st.lists(deliveries(), min_size=1, max_size=3), closes=st.booleans())
+WORLD_IS_ROLLED_BACK = [HealthCheck.function_scoped_fixture]
+
+
+@ANY_DELIVERIES
+@settings(max_examples=2, suppress_health_check=WORLD_IS_ROLLED_BACK)
+def test_as_of_any_moment_between_deliveries(
+    ours: People, services: Services, street: Street, told: list[dict[str, Any]], closes: bool
+) -> None:
+    check_moments(ours, services, street, told, closes)
+
+
+@pytest.mark.slow
+@ANY_DELIVERIES
+@settings(max_examples=8, suppress_health_check=WORLD_IS_ROLLED_BACK)
+def test_as_of_more_moments_between_deliveries(
+    ours: People, services: Services, street: Street, told: list[dict[str, Any]], closes: bool
+) -> None:
+    check_moments(ours, services, street, told, closes)
 
 
 TOLD = [  # what, whether it is in something then, from how many hours ago on
@@ -346,7 +366,7 @@ def test_a_run_is_known_when_its_values_could_be_read(ours: People) -> None:
 
 
 def test_every_version_of_an_interval_is_told(world: World) -> None:
-    lived(world)
+    lived(world, look=lambda _: [])
     series = Series.objects.select_related("usage_point__site").get(id=world.series.id)
     history = interval_history(world.store, series=series, starts_at_s=to_seconds(AT))
     quality = [version.row.provenance.name for version in history.versions]

@@ -173,6 +173,7 @@ def test_a_silent_meter_gets_what_the_balance_of_its_node_leaves(
     assert_balanced(wired)
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("order", [(0, 1, -1), (-1, 1, 0), (0, -1, 1)])
 def test_what_a_feeder_gives_back_counts_against_what_it_takes(
     wired: Town, ours: People, street: Street, order: tuple[int, ...], monkeypatch: pytest.MonkeyPatch

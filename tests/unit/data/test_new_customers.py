@@ -73,6 +73,7 @@ def used_between(town: Town, first: date, end: date) -> dict[str, Any]:
 MODES = ("time_order", "pro_rata", "per_period")
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("counter", ["year", "month", TEN_DAYS])
 def test_a_new_customer_begins_with_empty_tiers(town: Town, mode: str, counter: dict[str, Any] | str) -> None:

@@ -52,6 +52,7 @@ def present(rows: set[Any]) -> set[Any]:
     return {row for row in rows if row[3].provenance is not Provenance.MISSING}
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize(("form", "folder"), FOLDERS.items())
 def test_shared_files(form: Format, folder: str) -> None:
     """File -> ours -> file -> ours, and file -> ours -> CSV -> ours -> file -> ours: all equal, notes too."""
@@ -191,6 +192,7 @@ UNSAID: dict[str, Callable[[Quality], bool]] = {
 }
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("form", FORMATS)
 @given(chosen=st.lists(qualities, min_size=1, max_size=40, unique=True))
 @settings(max_examples=40, deadline=None)
@@ -387,6 +389,7 @@ def is_kept(wanted: set[Any], found: set[Any]) -> bool:
     )
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("other", FORMATS)
 @given(

@@ -88,6 +88,7 @@ def live(facts: SeriesFacts, rows: list[Delivery], chance: Random | None) -> Str
     return street
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("seed", range(20))
 def test_any_order_ends_in_the_same_values_and_findings(seed: int) -> None:
     facts, rows, _ = make_world(seed)
@@ -98,6 +99,7 @@ def test_any_order_ends_in_the_same_values_and_findings(seed: int) -> None:
         assert other.recorded == plain.recorded
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("is_read_once", [False, True], ids=["never", "once"])
 def test_beside_registers_that_nobody_reads_each_window_reaches_the_profile(
