@@ -11,6 +11,11 @@ _NO_ENERGY = re.compile(
     r"|^(?:id|no\.?|nr\.?|index)$|[$€£¥]|\(元\)|（元）|电费|费用|金额|电价|单价|温度|湿度|序号|编号",
     re.IGNORECASE,
 )
+_REGISTER = re.compile(
+    r"示数|示值|表码|表底|止码|抄见|(?<![^\W\d_])(?:(?:zähler|zaehler)?stand|register|cumulative|dial|index"
+    r"|meter[ _-]readings?)(?![^\W\d_])",
+    re.IGNORECASE,
+)
 _KINDS_AT_MOST = 5  # that a column tells apart; one of remarks has more
 _NAMES = {
     "usage_point": (
@@ -39,6 +44,11 @@ OF_ONE_VALUE = {  # a row's, or its day's
 def names_no_energy(title: str) -> bool:
     """Return whether a heading says what numbers below it are, and that it is nothing of a meter."""
     return bool(_NO_ENERGY.search(title))
+
+
+def names_register(title: str) -> bool:
+    """Return whether a heading says that the numbers below it are what a register showed."""
+    return bool(_REGISTER.search(title))
 
 
 def find_commodities(columns: Sequence[Sequence[str]]) -> int | None:

@@ -18,6 +18,7 @@ from wattkeeper.formats.column_names import (
     columns_named,
     find_commodities,
     names_no_energy,
+    names_register,
 )
 from wattkeeper.formats.commodity_words import names_other_commodity
 from wattkeeper.formats.csv_cells import join_lines
@@ -181,9 +182,10 @@ def _guess(
     days = [bare_day(cell) if len(time_at) > 1 else cell.strip() for cell in columns[time_at[0]]]
     texts = [" ".join(map(str.strip, cells)) for cells in zip(days, *times[1:], strict=True)]
     has_offset = any(re.search(r"(?:Z|[+-]\d\d:?\d\d)$", text) for text in texts)
-    interval_s = _interval_s(texts, pattern)
+    is_register = all(names_register(titles[at]) for at in values_at)
+    interval_s = 0 if is_register else _interval_s(texts, pattern)
     questions += ["zone"] * (not has_offset) + ["time_format"] * (not is_sure)
-    questions += ["interval_s"] * (interval_s is None) + ["usage_point"] * (named["usage_point"] is None)
+    questions += ["interval_s"] * (not interval_s) + ["usage_point"] * (named["usage_point"] is None)
     quality = Place(names[named["quality"]]) if named["quality"] is not None else Place(constant="raw")
     by_number = {at for at in values_at if names[at] == at + 1 and not names_other_commodity(titles[at])}
     channels = _channels([f"channel-{at + 1}" if at in by_number else titles[at] for at in values_at])
@@ -212,7 +214,7 @@ def _guess(
         header_line=header_line,
         zone=None if has_offset else "UTC",
         time_format=pattern,
-        interval_s=Place(constant=str(interval_s or 900)),
+        interval_s=Place(constant=str(900 if interval_s is None else interval_s)),
         usage_point=_place(names, named["usage_point"], "UP-1"),
         meter_serial=_place(names, named["meter_serial"], ""),
         qualities={"": "raw"} if "" in words else {},

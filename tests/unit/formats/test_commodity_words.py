@@ -125,3 +125,21 @@ def test_a_column_that_is_no_energy_is_no_value_in_a_guess(other: str) -> None:
 )
 def test_a_heading_that_only_looks_like_one_of_those_is_a_value_s(title: str) -> None:
     assert guess(f"time,{title},Usage", "9", "1.5") == [(title, title), ("Usage", "Usage")]
+
+
+@pytest.mark.parametrize(
+    ("title", "length_s"),
+    [
+        *(
+            (title, "0")
+            for title in ("示数(kWh)", "Zählerstand", "Meter reading (kWh)", "Register kWh", "止码")
+        ),
+        *((title, "3600") for title in ("电量", "Standby kWh", "Usage", "Bestand", "Registered kWh", "kWh")),
+    ],
+)
+def test_what_a_register_showed_is_no_interval_in_a_guess(title: str, length_s: str) -> None:
+    """A thousand kilowatt-hours a day, where a register stood at a thousand."""
+    rows = [f"2026-11-02 {hour:02}:00,{1000 + hour}" for hour in range(9)]
+    found = detect_mapping("\n".join([f"time,{title}", *rows]).encode())
+    assert found.mapping.interval_s.constant == length_s
+    assert ("interval_s" in found.questions) == (length_s == "0")
