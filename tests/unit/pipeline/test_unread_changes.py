@@ -184,3 +184,18 @@ def test_a_planted_fault_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(owner, attribute, fault)
     with pytest.raises(AssertionError):
         check_all()
+
+
+def test_what_a_register_showed_at_a_change_is_told_as_its_digits_were() -> None:
+    """It came round two hours before; with that read in view it was told as more than it can show."""
+    change_s, long_ago_s = START_S + 3 * HOUR_S, START_S - 90 * DAY_S
+    periods = (
+        MultiplierPeriod(long_ago_s, change_s, Fraction(1)),
+        MultiplierPeriod(change_s, None, Fraction(RATIO)),
+    )
+    own = ChannelInstallation(REGISTER, long_ago_s, None, Fraction(10**6), 1000, periods)
+    shown = {0: 990, HOUR_S: 996, 2 * HOUR_S: 8, 4 * HOUR_S: 30}
+    rows = [(REGISTER, (START_S + at_s, value, 0, int(Source.FILE))) for at_s, value in shown.items()]
+    street = live(SeriesFacts(1, (own,), HOUR_S, ZONE, 50_000), [rows])
+    (found,) = (each for each in street.recorded.values() if each.rule == "readings.multiplier-read-missing")
+    assert found.evidence["interpolated_value"] == (8 + 30) // 2

@@ -210,12 +210,20 @@ def _cut_at_multipliers(
             starts_at_s=int(counts.at_s[counts.at_s < part.at_s[0]][-1]),
             ends_at_s=int(counts.at_s[counts.at_s > part.at_s[0]][0]),
             channel_id=installation.channel_id,
-            evidence={"changed_at_s": int(part.at_s[0]), "interpolated_value": int(part.position_milliwh[0])},
+            evidence={
+                "changed_at_s": int(part.at_s[0]),
+                "interpolated_value": _shown(installation, int(part.position_milliwh[0])),
+            },
         )
         for part in extra
         if len(part) == 2
     ]
     return join_knots([numbered, *extra]), findings
+
+
+def _shown(installation: InstallationFact, count: int) -> int:
+    modulus = installation.register_modulus
+    return count if modulus is None else count % modulus
 
 
 def _knots_at_change(
