@@ -59,11 +59,13 @@ from wattkeeper.pipeline.virtual import (
 from wattkeeper.pipeline.window import (
     align,
     derive_history,
+    find_gone,
     join_changed,
     resolution_milliwh,
     widen_to_brackets,
     widen_to_estimates,
     widen_to_near,
+    written_span,
 )
 
 LEASE_S = 300
@@ -461,7 +463,8 @@ def _derive_window(
     )
     in_reads = list(kept.judge(span, facts, plan_of_day, now_s))
     intervals = unmark_validated(intervals, disputed_in_reads(in_reads, plan_of_day))
-    rows = find_changes(facts.series_id, intervals, ports.measurements.read(facts.series_id, *span))
+    written = ports.measurements.read(facts.series_id, *written_span(span, facts.interval_s, now_s))
+    rows = find_changes(facts.series_id, intervals, written)
     owned = tuple(replace(finding, series_id=facts.series_id) for finding in (*findings, *in_reads))
     days = find_days(
         np.array([facts.series_id]),
@@ -477,7 +480,7 @@ def _derive_window(
 def find_changes(series_id: int, intervals: Intervals, stored: MeasurementRows) -> MeasurementRows:
     """Return the rows to append: what differs from the stored values, MISSING where one fell away.
 
-    `stored`: all of the span of `intervals`, also those that began where none of these does.
+    `stored`: all of the `written_span` of `intervals`, also those that began where none of these does.
     """
     is_held = np.isin(intervals.starts_at_s, stored.starts_at_s)
     is_on_grid = np.isin(stored.starts_at_s, intervals.starts_at_s)
@@ -493,4 +496,5 @@ def find_changes(series_id: int, intervals: Intervals, stored: MeasurementRows) 
         intervals.starts_at_s[is_changed],
         *(column[is_changed] for column in new),
     )
-    return changed.writing_off(stored.where(~is_on_grid))
+    span = int(intervals.starts_at_s[0]), int(intervals.starts_at_s[-1]) + intervals.interval_s
+    return changed.writing_off(find_gone(stored, is_on_grid, span, intervals.interval_s))

@@ -31,7 +31,15 @@ from wattkeeper.pipeline.later import LAST_METHODS, find_later
 from wattkeeper.pipeline.plain_groups import Group, in_parts, move_to_near
 from wattkeeper.pipeline.ports import Hints, ManyReads, ManySeries, MeasurementRows, PlainSeries
 from wattkeeper.pipeline.read_rules import judge_table
-from wattkeeper.pipeline.window import CONTEXT_S, LEARNT_METHODS, history_span, is_far, span_to_nearest
+from wattkeeper.pipeline.window import (
+    CONTEXT_S,
+    LEARNT_METHODS,
+    find_gone,
+    history_span,
+    is_far,
+    span_to_nearest,
+    written_span,
+)
 
 Rows = NDArray[np.intp]
 TABLE_DAYS_COUNT = 8192  # series times days of history derived together: what bounds memory
@@ -310,7 +318,8 @@ def _finish(
         now_s=now_s,
     )
     mark_validated(table, find_disputed(table, found, rules), rules.disputing_flags)
-    stored = many.read_measurements(table.series_id, *group.span)
+    written = written_span(group.span, group.grid.interval_s, now_s)
+    stored = many.read_measurements(table.series_id, *written)
     made = [each for each in _derivation_findings(table, group.span) if not rules.is_off(each.rule)]
     own_ids = set(table.series_id.tolist()) if in_reads else set()
     findings = [*made, *found, *(each for each in in_reads if each.series_id in own_ids)]
@@ -387,7 +396,8 @@ def _derivation_findings(table: IntervalTable, span: Span) -> Iterator[Finding]:
 def find_table_changes(table: IntervalTable, stored: MeasurementRows) -> MeasurementRows:
     """Return the rows to append for a whole table: what differs from the stored values.
 
-    MISSING where one fell away. `stored` are current values of the same series and span, in any order.
+    MISSING where one fell away. `stored` are current values of the same series and their `written_span`, in
+    any order.
     """
     is_changed = (table.provenance != Provenance.MISSING) | (table.method != Method.NONE)
     gone = stored
@@ -397,7 +407,8 @@ def find_table_changes(table: IntervalTable, stored: MeasurementRows) -> Measure
         place = elapsed_s // table.interval_s
         on_grid = (place >= 0) & (place < len(table.starts_at_s)) & (place * table.interval_s == elapsed_s)
         row, place = row[on_grid], place[on_grid]
-        gone = stored.where(~on_grid)
+        span = table.from_s, table.from_s + len(table.starts_at_s) * table.interval_s
+        gone = find_gone(stored, on_grid, span, table.interval_s)
         pairs = (
             (table.value_milliwh, stored.value_milliwh),
             (table.provenance, stored.provenance),

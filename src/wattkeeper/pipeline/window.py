@@ -31,7 +31,7 @@ from wattkeeper.core.vee.like_days import AHEAD_DAYS, DAY_S, HISTORY_DAYS
 from wattkeeper.core.vee.registry import RULE_BY_CODE
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.table import Mask
-from wattkeeper.pipeline.ports import Integers, Ports, SeriesFacts
+from wattkeeper.pipeline.ports import Integers, MeasurementRows, Ports, SeriesFacts
 
 SUM_CHECK = RULE_BY_CODE["vee.sum-check"]
 LEARNT_METHODS = tuple(
@@ -76,6 +76,25 @@ def align(span: Span, facts: Grid, now_s: int) -> Span | None:
     to_s = min(to_seconds(local_midnight(next_day, facts.zone)), now_s)
     to_s -= (to_s - from_s) % facts.interval_s
     return (from_s, to_s) if to_s > from_s else None
+
+
+def written_span(span: Span, interval_s: int, now_s: int) -> Span:
+    """Return where values stand that a span takes the place of: with the interval after it that is not over.
+
+    Of shorter ones, as they were before, some may stand in it.
+    """
+    return (span[0], span[1] + interval_s) if span[1] + interval_s > now_s else span
+
+
+def find_gone(stored: MeasurementRows, is_held: Mask, span: Span, interval_s: int) -> MeasurementRows:
+    """Return which values of the `written_span` are gone: where no interval begins any more.
+
+    Behind the last whole interval of a series none of which began anywhere else all stay: a run wrote them
+    while the clock was ahead.
+    """
+    is_other = (stored.starts_at_s - span[0]) % interval_s != 0
+    is_changed = np.isin(stored.series_id, stored.series_id[is_other])
+    return stored.where(~is_held & (is_changed | (stored.starts_at_s < span[1])))
 
 
 def join_changed(changed: Iterable[Span], facts: Grid, now_s: int) -> list[Span]:

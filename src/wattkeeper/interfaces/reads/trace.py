@@ -71,7 +71,7 @@ def trace_interval(
     store: ReadingStore, *, series: Series, starts_at_s: int, as_of_run_id: int | None = None
 ) -> Trace | None:
     """Return an interval with the reads it rests on, None where the series has no value there."""
-    interval_s = length_as_of_run_s(series, as_of_run_id)
+    interval_s = length_as_of_run_s(store, series, starts_at_s, as_of_run_id)
     ends_at_s = starts_at_s + interval_s
     values = store.measurements(
         series.tenant_id, [series.id], starts_at_s, starts_at_s + 1, as_of_run_id=as_of_run_id

@@ -16,7 +16,7 @@ from wattkeeper.data.vee.models import StoredEdit
 from wattkeeper.data.vee.queries import EditRow, list_edits
 from wattkeeper.data.vee.schedules import load_schedule
 from wattkeeper.interfaces.reads.intervals import IntervalRow, rows_of
-from wattkeeper.interfaces.reads.lengths import length_at_s
+from wattkeeper.interfaces.reads.lengths import length_of_s
 from wattkeeper.store.api import ReadingStore
 
 VERSIONS_MAX_COUNT = 100
@@ -69,7 +69,7 @@ def interval_history(store: ReadingStore, *, series: Series, starts_at_s: int) -
         if run_id is None:
             break
     return IntervalHistory(
-        tuple(_versions(rows, series, changes)),
+        tuple(_versions(store, rows, series, changes)),
         tuple(rules_at(series, starts_at_s)),
         tuple(_edits(series, starts_at_s)),
     )
@@ -124,7 +124,10 @@ def _run_before(series: Series, changes: Sequence[tuple[datetime, int]], run_id:
 
 
 def _versions(
-    rows: Sequence[IntervalRow], series: Series, changes: Sequence[tuple[datetime, int]]
+    store: ReadingStore,
+    rows: Sequence[IntervalRow],
+    series: Series,
+    changes: Sequence[tuple[datetime, int]],
 ) -> list[IntervalVersion]:
     runs = list_runs(row.run_id for row in rows)
     found = []
@@ -133,7 +136,9 @@ def _versions(
         found.append(
             IntervalVersion(
                 row=row,
-                interval_s=length_at_s(series, changes, run.recorded_at if run else None),
+                interval_s=length_of_s(
+                    store, series, changes, row.starts_at_s, row.run_id, run.recorded_at if run else None
+                ),
                 recorded_at=run.recorded_at if run else None,
                 known_from=run.stored_at if run else None,
                 rule_set=_rule_set(series, row.starts_at_s, run.recorded_at if run else None),
