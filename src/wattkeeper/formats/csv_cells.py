@@ -112,10 +112,10 @@ def _lines_of_row(lines: list[bytes], at: int) -> int:
     A quote is never a byte of a longer character (encodings.py).
     """
     is_open = False
-    for count, line in enumerate(lines[at : at + LINES_OF_A_ROW], 1):
-        is_open ^= bool(line.count(b'"') % 2)
+    for place in range(at, min(at + LINES_OF_A_ROW, len(lines))):
+        is_open ^= bool(lines[place].count(b'"') % 2)
         if not is_open:
-            return count
+            return place - at + 1
     return 1 if len(lines) >= at + LINES_OF_A_ROW else 0
 
 
