@@ -53,13 +53,14 @@ class Spool:
         self.capacity_bytes = capacity_bytes
         self.quarantined_count = 0
         self.failures_count = 0
-        self.is_refusing = False  # a batch did not fit, and the spool is not below its alarm again
+        self.is_refusing = False  # a batch did not fit and would not yet, or the spool is not below its alarm
         self.is_failing = False  # the newest batch could not be made durable
         self.dead_letters = DeadLetters(folder)
         self._folder = folder
         self._mutex = threading.Lock()
         self._segments: dict[int, Segment] = {}
         self._is_alarmed = False
+        self._refused_bytes = 0  # the largest that did not fit since the spool is full
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(folder / "lock")
@@ -90,9 +91,10 @@ class Spool:
         :raises SpoolFailed: if they may not be on disk: do not acknowledge
         """
         with self._mutex:
-            size_bytes = self.content_bytes + sum(map(len, contents))
-            if size_bytes > self.capacity_bytes:
+            added_bytes, room_bytes = sum(map(len, contents)), self.capacity_bytes - self.content_bytes
+            if added_bytes > room_bytes:
                 self.is_refusing = True
+                self._refused_bytes = max(self._refused_bytes, min(added_bytes, self.capacity_bytes))
                 raise SpoolFull("headend.spool-full", is_permanent=False, capacity_bytes=self.capacity_bytes)
             try:
                 self._writable().append(contents)
@@ -101,7 +103,9 @@ class Spool:
                 self.is_failing = True
                 raise
             self.is_failing = False
-            self.is_refusing &= self.is_alarmed
+            self.is_refusing &= self.is_alarmed or self._refused_bytes > room_bytes
+            if not self.is_refusing:
+                self._refused_bytes = 0
             self._watch_level()
 
     def peek(self, limit_count: int, limit_bytes: int = PEEK_MAX_BYTES) -> list[SpooledBatch]:

@@ -65,6 +65,35 @@ def test_a_refusal_shows_until_the_level_falls_and_something_fits_again(tmp_path
     assert flags(spool) == (False, False, 0)
 
 
+@pytest.mark.parametrize(("capacity_bytes", "large_bytes"), [(10, 5), (10, 9), (100, 60)])
+def test_a_refusal_shows_until_as_much_would_fit(
+    tmp_path: Path, capacity_bytes: int, large_bytes: int
+) -> None:
+    """Far below its alarm a spool may have no room for a batch larger than a fifth of it."""
+    spool = Spool(tmp_path, capacity_bytes=capacity_bytes)
+    spool.append([b"x" * (capacity_bytes - large_bytes + 1)])
+    for _ in range(2):
+        with pytest.raises(SpoolFull):
+            spool.append([b"y" * large_bytes])
+        spool.append([b"z"])
+        assert spool.is_refusing, "it would open anew with each smaller batch"
+    spool.delete(spool.peek(3))
+    spool.append([b"z"])
+    assert not spool.is_refusing
+
+
+def test_of_what_no_spool_could_hold_the_refusal_shows_until_it_was_empty(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, capacity_bytes=10)
+    spool.append([b"x"])
+    with pytest.raises(SpoolFull):
+        spool.append([b"y" * 11])
+    spool.append([b"z"])
+    assert spool.is_refusing
+    spool.delete(spool.peek(2))
+    spool.append([b"z"])
+    assert not spool.is_refusing
+
+
 def test_a_failure_shows_until_something_is_durable_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.append([b"a"])
