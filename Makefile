@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE # what was compiled once is kept: tests start hundreds of processes
 
-.PHONY: setup demo check lint units test soak bench lock clean
+.PHONY: setup demo check lint units all-units test soak bench lock clean
 
 setup:
 	@$(PYTHON) tools/setup.py
@@ -21,11 +21,14 @@ lint:
 	$(BIN)/lint-imports
 
 units:
-	$(BIN)/pytest tests/unit tests/tidy -m "not slow and not soak" -n 2
+	$(BIN)/pytest tests/unit tests/tidy -m "not slow and not soak" -n 2 --hypothesis-profile brief
 
-test: check
+all-units:
+	$(BIN)/pytest tests/unit tests/tidy -m "not soak" -n 2 --dist loadfile
+
+test: setup
 	@$(PYTHON) tools/system_packages.py
-	$(BIN)/pytest tests/unit tests/tidy -m "slow and not soak" -n 2 --dist loadfile
+	@$(MAKE) --no-print-directory -j 2 lint all-units
 	$(BIN)/pytest tests/conformance tests/golden -m "not soak and not alone" -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/pytest tests/conformance -m "alone and not soak"
 	$(BIN)/pytest tests/journeys -m "not soak" -n 2 --dist worksteal

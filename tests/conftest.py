@@ -27,6 +27,7 @@ os.environ["WATTKEEPER_DATA"] = HOME.name
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("exploring", calm)
 settings.register_profile("wattkeeper", calm, derandomize=True)
+settings.register_profile("brief", calm, derandomize=True, max_examples=25)  # for `make check`
 settings.load_profile("wattkeeper")
 # A traceback with every local variable costs a good part of a second, queries of query sets included.
 structlog.configure(
