@@ -48,6 +48,17 @@ def join_lines(lines: Sequence[str]) -> list[str]:
     return found
 
 
+def cells_of(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """Return the cells of each line to look at, as well as they can be told; nothing is refused."""
+    found = []
+    for line in lines:
+        try:
+            found.append(next(csv.reader([line], delimiter=delimiter)))
+        except csv.Error:  # a break that no quotes of a cell are around
+            found.append(line.replace("\n", " ").split(delimiter))
+    return found
+
+
 def neutralise(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula (CWE-1236): an apostrophe goes before it.
 

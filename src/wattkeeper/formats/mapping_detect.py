@@ -4,7 +4,6 @@ Nothing is imported by a guess: what the file can't say itself (zone, label of t
 among the questions, and what was found is a mapping to be looked at and saved.
 """
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from wattkeeper.formats.column_names import (
     names_register,
 )
 from wattkeeper.formats.commodity_words import names_other_commodity
-from wattkeeper.formats.csv_cells import join_lines
+from wattkeeper.formats.csv_cells import cells_of, join_lines
 from wattkeeper.formats.csv_times import NOT_IN_PATTERN, NOT_ISO, InstantParser, TimeWrong, bare_day
 from wattkeeper.formats.day_columns import find_day, label_of, length_of
 from wattkeeper.formats.detect import BOM, HEAD_BYTES, plain_text
@@ -71,7 +70,7 @@ def detect_mapping(content: bytes) -> Detection:
     encoding = encoding_of(content)
     lines = lines_of(content, encoding.name or encoding.candidates[0])
     delimiter = likely_delimiter(lines)
-    found = detect_table(list(csv.reader(lines, delimiter=delimiter)), delimiter)
+    found = detect_table(cells_of(lines, delimiter), delimiter)
     return with_encoding(found, content, encoding)
 
 

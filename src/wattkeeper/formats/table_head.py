@@ -1,12 +1,12 @@
 """The first rows of a table, CSV, gzip or Excel, and what a person may say of its columns."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from wattkeeper.formats.archives import WORKBOOK, open_archive, unpacked
+from wattkeeper.formats.csv_cells import cells_of
 from wattkeeper.formats.detect import detect_format
 from wattkeeper.formats.mapping_detect import (
     LINES_LOOKED_AT,
@@ -54,7 +54,7 @@ def read_head(content: bytes, delimiter: str = ",", encoding: str = "") -> list[
             rows += [[] for _blank in range(line - 1 - len(rows))]
             rows.append(cells)
         return rows
-    return list(csv.reader(lines_of(content, encoding or _likely_encoding(content)), delimiter=delimiter))
+    return cells_of(lines_of(content, encoding or _likely_encoding(content)), delimiter)
 
 
 def encoding_told(content: bytes, named: str = "") -> str:

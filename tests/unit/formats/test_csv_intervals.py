@@ -1,5 +1,6 @@
 """The CSV reader: declared, strict, one error a row."""
 
+import contextlib
 import csv
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ from wattkeeper.formats.blocks import make_block, rows_of
 from wattkeeper.formats.csv_intervals import CsvOptions, read_csv
 from wattkeeper.formats.csv_write import write_csv
 from wattkeeper.formats.detect import detect_format
-from wattkeeper.formats.table_head import detect_content
+from wattkeeper.formats.mapping import DELIMITERS
+from wattkeeper.formats.table_head import detect_content, read_head
 
 HEADER = "usage_point,meter_serial,channel,starts_at,interval_s,value,unit,quality"
 ROW = "up-1,M1,import,2026-03-01T00:00:00+08:00,900,1.25,kWh,measured"
@@ -133,6 +135,16 @@ def test_breaks_in_quoted_cells_make_no_row_and_lose_none(
     assert [v for block in parsed.blocks for v in block.value_milli.tolist()] == [
         v * 10**6 for _note, v in rows
     ]
+
+
+@given(st.text('a1,;"\n\t ', max_size=200), st.sampled_from(DELIMITERS))
+@settings(max_examples=200, deadline=None)
+def test_nothing_makes_a_look_at_a_table_fail(text: str, delimiter: str) -> None:
+    content = text.encode()
+    rows = read_head(content, delimiter)
+    assert len(rows) == len(StringIO(text).readlines())
+    with contextlib.suppress(FormatError):
+        detect_content(content)
 
 
 def test_a_quote_that_is_not_closed_costs_its_own_row_alone() -> None:
