@@ -1,8 +1,9 @@
 """Who is let in when more is asked than can be done: alarms before commands before readings before reports.
 
 A request runs, waits for a turn, or is told at once to come back later; what was let in is always finished.
-Each class may take so many of the places that some stay free for the classes before it. When the waiting room
-is full, the last of the least urgent class gives its seat to a more urgent one.
+Each class may take so many of the places that some stay free for the classes before it. Where many wait, half
+of the places are given: what runs side by side shares the processors, so that one among eight takes eight times
+as long. When the waiting room is full, the last of the least urgent class gives its seat to a more urgent one.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ class Rank(IntEnum):
 
 
 PLACES_SHARE_PCT = {Rank.ALARMS: 100, Rank.COMMANDS: 88, Rank.READINGS: 75, Rank.REPORTS: 38}
+CROWDED_SHARE_PCT = {Rank.ALARMS: 50, Rank.COMMANDS: 38, Rank.READINGS: 25, Rank.REPORTS: 13}
 PATIENCE_S = {Rank.ALARMS: 10.0, Rank.COMMANDS: 5.0, Rank.READINGS: 5.0, Rank.REPORTS: 2.0}
 _UNCOUNTED = ("/healthz", "/metrics")
 _BY_WORD = {
@@ -67,7 +69,11 @@ class Admission:
         patience_s: Mapping[Rank, float] = PATIENCE_S,
     ) -> None:
         self._app = app
-        self._limits = {rank: max(1, places_count * pct // 100) for rank, pct in PLACES_SHARE_PCT.items()}
+        self._places_count = places_count
+        self._limits, self._crowded_limits = (
+            {rank: max(1, places_count * pct // 100) for rank, pct in shares.items()}
+            for shares in (PLACES_SHARE_PCT, CROWDED_SHARE_PCT)
+        )
         self._waiting_max_count = waiting_max_count
         self._patience_s = patience_s
         self._running_count = 0
@@ -90,7 +96,7 @@ class Admission:
             self._leave()
 
     async def _enter(self, rank: Rank) -> bool:
-        if self._running_count < self._limits[rank] and not self._is_anyone_before(rank):
+        if self._has_place(rank) and not self._is_anyone_before(rank):
             self._running_count += 1
             return True
         if len(self._waiting) >= self._waiting_max_count and not self._give_seat(rank):
@@ -106,6 +112,11 @@ class Admission:
             if self._stand_up(seat):
                 self._leave()
             raise
+
+    def _has_place(self, rank: Rank) -> bool:
+        is_crowded = len(self._waiting) >= self._places_count
+        limits = self._crowded_limits if is_crowded else self._limits
+        return self._running_count < limits[rank]
 
     def _is_anyone_before(self, rank: Rank) -> bool:
         return bool(self._waiting) and self._waiting[0][0] <= rank
@@ -130,7 +141,7 @@ class Admission:
 
     def _leave(self) -> None:
         self._running_count -= 1
-        while self._waiting and self._running_count < self._limits[self._waiting[0][0]]:
+        while self._waiting and self._has_place(self._waiting[0][0]):
             _, _, turn = heapq.heappop(self._waiting)
             self._running_count += 1
             turn.set_result(True)
