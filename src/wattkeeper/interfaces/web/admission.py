@@ -1,9 +1,10 @@
 """Who is let in when more is asked than can be done: alarms before commands before readings before reports.
 
 A request runs, waits for a turn, or is told at once to come back later; what was let in is always finished.
-Each class may take so many of the places that some stay free for the classes before it. Where many wait, half
-of the places are given: what runs side by side shares the processors, so that one among eight takes eight times
-as long. When the waiting room is full, the last of the least urgent class gives its seat to a more urgent one.
+Each class may take so many of the places that some stay free for the classes before it. Where many wait,
+half of the places are given: what runs side by side shares the processors, so that one among eight takes
+eight times as long. When the waiting room is full, the last of the least urgent class gives its seat to a
+more urgent one.
 """
 
 import asyncio
