@@ -374,6 +374,27 @@ def test_a_step_cut_off_where_it_can_not_be_undone_is_told(
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("statement", ["ADD CONSTRAINT `bill_document_key`", "`billing_bill` DROP INDEX"])
+def test_a_step_goes_on_after_a_table_was_read_between_two_of_its_statements(
+    mariadb: str, tmp_path: Path, statement: str
+) -> None:
+    """MariaDB has committed the first: to take the whole step again would find its key there already."""
+    mariadb = mariadb_database_of(mariadb, f"read_before_{statement[:3].strip('`').lower()}")
+    assert rig(tmp_path, "stop", OLDEST_SERVED, url=mariadb).returncode == 0
+    done = rig(tmp_path, "beside", 3, statement, url=mariadb)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"was_read": True}
+    assert shell(tmp_path, "migrate", "--check", url=mariadb).returncode == 0
+
+
+def test_a_step_that_a_reader_kept_from_beginning_is_not_half_applied(mariadb: str, tmp_path: Path) -> None:
+    mariadb = mariadb_database_of(mariadb, "read_for_long")
+    assert rig(tmp_path, "stop", OLDEST_SERVED, url=mariadb).returncode == 0
+    refused = rig(tmp_path, "beside", 30, "ADD CONSTRAINT `bill_document_key`", url=mariadb)
+    assert "schema.locked" in refused.stderr
+    assert shell(tmp_path, "migrate", url=mariadb).returncode == 0
+
+
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mariadb"])
 def test_the_first_schema_is_what_all_steps_lead_to(
     engine: str, request: pytest.FixtureRequest, tmp_path: Path

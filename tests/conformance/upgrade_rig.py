@@ -2,9 +2,11 @@
 
 `python -m conformance.upgrade_rig MODE [N [TEXT]]`
 
-Modes: `upgrade` (ours), `plain` (Django's own: step by step, each recorded apart from it), `stop` (the same
-as far as the release of schema N went), `read` (count the rows of every model through this release's code and
-check the audit chains), `newer` (as if a newer release had been here that serves releases from schema N on).
+Modes: `upgrade` (ours), `beside` (ours, while another one reads the table of bills on MariaDB for N seconds
+from before the first statement that holds a text), `plain` (Django's own: step by step, each recorded apart
+from it), `stop` (the same as far as the release of schema N went), `read` (count the rows of every model
+through this release's code and check the audit chains), `newer` (as if a newer release had been here that
+serves releases from schema N on).
 Prints one JSON object.
 """
 
@@ -12,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +36,24 @@ class Killer:
         is_meant = self.count == self.at_count or bool(self.at_text and self.at_text in sql)
         if is_meant or (self.at_count == APART and is_apart and "INSERT" in sql):
             os.kill(os.getpid(), signal.SIGKILL)
+        return execute(sql, params, many, context)
+
+
+class Reader:
+    """Reads the table of bills in a transaction of its own for some time, from before a statement."""
+
+    def __init__(self, lasts_s: int, at_text: str) -> None:
+        self.lasts_s = lasts_s
+        self.at_text = at_text
+        self.ending: threading.Timer | None = None
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if self.ending is None and self.at_text in sql:
+            other = context["connection"].get_new_connection(context["connection"].get_connection_params())
+            other.begin()
+            other.cursor().execute("SELECT id FROM billing_bill")
+            self.ending = threading.Timer(self.lasts_s, other.close)
+            self.ending.start()
         return execute(sql, params, many, context)
 
 
@@ -93,6 +114,11 @@ def main() -> None:
         with connection.execute_wrapper(killer):
             upgrade_ours() if mode == "upgrade" else upgrade_plainly()
         told = {"statements": killer.count}
+    elif mode == "beside":
+        reader = Reader(number, *sys.argv[3:])
+        with connection.execute_wrapper(reader):
+            upgrade_ours()
+        told = {"was_read": reader.ending is not None}
     elif mode == "stop":
         stop_at(number)
     elif mode == "newer":

@@ -1,9 +1,9 @@
 """Upgrades: each step and its record in one transaction, one upgrader at a time, no long waits for locks.
 
 Django records a step after the statements it put off; killed in between, a step would be done and not known.
-Here both are in one transaction where the engine can (SQLite, PostgreSQL). MariaDB commits each statement: a
-step that was begun and not ended is remembered, and nothing runs on it. An empty database gets its whole
-schema as one step (`first`).
+Here both are in one transaction where the engine can (SQLite, PostgreSQL). MariaDB commits each statement:
+one that waits too long for a table is tried again by itself, a step that was begun and not ended is
+remembered, and nothing runs on it. An empty database gets its whole schema as one step (`first`).
 """
 
 import fcntl
@@ -63,7 +63,7 @@ def _take_steps() -> list[str]:
         except OperationalError as error:
             if not _is_about_locks(error):
                 raise
-            if number == TRIES_COUNT:
+            if number == TRIES_COUNT or not connection.features.can_rollback_ddl:
                 raise WattkeeperError("schema.locked", is_permanent=False, tries=TRIES_COUNT) from error
             time.sleep(_PAUSE_S)
         else:
@@ -116,9 +116,39 @@ class _WholeSteps(MigrationExecutor):
             is_marked = not (is_taken or is_undoable)
             if is_marked:
                 self.recorder.record_applied(BEGUN + step.app_label, step.name)
-            yield is_taken
+            patient = _Patient()
+            try:
+                with connection.execute_wrapper(patient) if is_marked else nullcontext():
+                    yield is_taken
+            except OperationalError as error:
+                if is_marked and _is_about_locks(error) and not patient.has_changed:
+                    self.recorder.record_unapplied(BEGUN + step.app_label, step.name)
+                raise
             if is_marked:
                 self.recorder.record_unapplied(BEGUN + step.app_label, step.name)
+
+
+class _Patient:
+    """Tries each statement again that waits too long for a table: all before it are committed."""
+
+    def __init__(self) -> None:
+        self.has_changed = False
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        """Execute a statement; notes whether it may have changed anything."""
+        for _ in range(TRIES_COUNT - 1):
+            try:
+                return self._execute(execute, sql, params, many, context)
+            except OperationalError as error:
+                if not _is_about_locks(error):
+                    raise
+                time.sleep(_PAUSE_S)
+        return self._execute(execute, sql, params, many, context)
+
+    def _execute(self, execute: Any, sql: str, *of: Any) -> Any:
+        result = execute(sql, *of)
+        self.has_changed |= not sql.lstrip().upper().startswith(("SELECT", "SET", "SHOW"))
+        return result
 
 
 @contextmanager
