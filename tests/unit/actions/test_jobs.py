@@ -13,7 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from relational import LONG_AGO, NOW, People, Street, install_first
 from wattkeeper.actions.billing.request_billing import period_text, request_billing
 from wattkeeper.actions.collection.request_import import request_import
+from wattkeeper.actions.job_work import JobOutcome
 from wattkeeper.actions.jobs import heart, run_job
+from wattkeeper.actions.jobs.end_job import end_job
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.tariffs.add_tariff_version import add_tariff_version
 from wattkeeper.actions.tariffs.set_contract import set_contract
@@ -130,7 +132,33 @@ def test_an_import_goes_from_queue_to_result_and_its_file_goes_with_it(
     assert (job.state, job.result, job.done_count) == ("DONE", {"rows": 1, "meters": 1, "errors": 0}, 1)
     assert list((world.data_folder / "imports").iterdir()) == []
     assert AuditRecord.objects.filter(verb="imports.request", subject=f"job:{job_id}").exists()
+    (ended,) = AuditRecord.objects.filter(verb="jobs.end", subject=f"job:{job_id}")
+    assert (ended.detail["label"], ended.detail["has_failed"]) == ("a.csv", False)
+    assert (ended.detail["result"], ended.detail["codes"]) == (job.result, [])
     assert not run_job.run_job(services=world)
+
+
+def test_an_import_that_fails_is_in_the_audit_with_its_code(
+    ours: People, world: Services, store: MemoryReadingStore
+) -> None:
+    job_id = send(ours, world)
+    for path in (world.data_folder / "imports").iterdir():
+        path.unlink()
+    assert run_job.run_job(services=world)
+    (ended,) = AuditRecord.objects.filter(verb="jobs.end", subject=f"job:{job_id}")
+    assert (ended.detail["has_failed"], ended.detail["codes"]) == (True, ["imports.file-gone"])
+    assert ended.detail["requested_by"] == ours.operator.name
+
+
+def test_whoever_was_taken_over_ends_nothing_in_the_audit(ours: People, clock: Clock, steady: Steady) -> None:
+    ask(ours)
+    slow = job_queue.claim_job(now=clock())
+    look_on(steady)
+    assert job_queue.claim_job(now=clock()) is not None
+    assert slow is not None
+    with pytest.raises(WattkeeperError):
+        end_job(slow, JobOutcome({}), now=clock())
+    assert not AuditRecord.objects.filter(verb="jobs.end").exists()
 
 
 def test_a_job_whose_worker_was_killed_is_done_by_the_next(

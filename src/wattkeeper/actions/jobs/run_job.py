@@ -6,10 +6,11 @@ from collections.abc import Callable
 from wattkeeper.actions.billing import request_billing
 from wattkeeper.actions.collection import request_import
 from wattkeeper.actions.job_work import JobOutcome, Progress, plain_error
+from wattkeeper.actions.jobs.end_job import end_job
 from wattkeeper.actions.jobs.heart import Heart
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.data.collection.job_queue import ClaimedJob, beat, claim_job, finish_job, put_back
+from wattkeeper.data.collection.job_queue import ClaimedJob, beat, claim_job, put_back
 
 PROGRESS_PERIOD_S = 0.5
 TAKEN_OVER = "jobs.taken-over"
@@ -41,13 +42,7 @@ def run_job(
     try:
         with Heart(job, services.now):
             outcome = _WORK[job.kind](job, services, _Noted(job, services, is_stopping, on_progress))
-        finish_job(
-            job,
-            now=services.now(),
-            result=outcome.result,
-            errors=outcome.errors,
-            has_failed=outcome.has_failed,
-        )
+        end_job(job, outcome, now=services.now())
     except Stopped:
         put_back(job, now=services.now(), has_failed=False)
     except WattkeeperError as error:
@@ -66,7 +61,7 @@ def _fail(job: ClaimedJob, services: Services, error: WattkeeperError) -> None:
     if not error.is_permanent and not job.is_last_try:
         put_back(job, now=services.now(), has_failed=True)
         return
-    finish_job(job, now=services.now(), result={}, errors=[plain_error(error)], has_failed=True)
+    end_job(job, JobOutcome({}, (plain_error(error),), has_failed=True), now=services.now())
     _clean(job, services)
 
 
