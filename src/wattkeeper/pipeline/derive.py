@@ -60,6 +60,7 @@ from wattkeeper.pipeline.window import (
     align,
     derive_history,
     find_gone,
+    is_folded,
     join_changed,
     resolution_milliwh,
     widen_to_brackets,
@@ -427,18 +428,17 @@ def _derive_window(
     span, derived = widen_to_brackets(keeping, facts, wider, now_s, advance_rule)
     first_s = int(derived.starts_at_s[0])
     plan = plan_of_day = facts.rules or RulePlan.of(rules)
-    if first_s < span[0]:  # in the midst of a gap: the rule set that it began under
-        plan = RulePlan.of(plan.at(first_s))
+    if is_folded(derived):  # in the midst of a gap: the rule set that it began under
+        plan, first_s = RulePlan.of(plan.at(first_s)), span[0]
     calendar = DayCalendar(facts.zone, facts.holidays)
     has_history = any(needs_history(derived, now_s, own) for _, _, own in plan.over(*span))
     if has_history:
-        if first_s == span[0]:
-            derived = derive_history(keeping, facts, span, now_s, advance_rule)
+        derived = derive_history(keeping, facts, span, derived, now_s, advance_rule)
         outer = int(derived.starts_at_s[0]), int(derived.starts_at_s[-1]) + facts.interval_s
         calendar = calendar_with(ports.hints, facts.series_id, calendar, outer)
     candidates = NO_CANDIDATES
     if derived.gaps or any(own.estimating_rules for _, _, own in plan.over(*span)):
-        before = candidates_before(ports.hints, reader_of(ports), facts.series_id, derived, span[0])
+        before = candidates_before(ports.hints, reader_of(ports), facts.series_id, derived, first_s)
         believed = replace(ports, raw_reads=KeptReads(ports.raw_reads, now_s))
         after = candidates_after(believed, facts, derived, advance_rule) if has_history else ()
         candidates = Candidates(before, after)

@@ -1,7 +1,7 @@
 """Derive, validate and estimate one group of plain series as matrices; what differs from what is stored."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -66,7 +66,8 @@ def derive_groups(
     """Yield each derived group, and the ids of series that turn out to belong to none.
 
     A series whose gap crosses the end of its span goes on to a wider one, with the others that go there; in
-    the midst of a long gap that no read has ended it belongs to none.
+    the midst of a long gap that no read has ended it belongs to none, nor where another gap crosses the end
+    of the wider one.
     """
     waiting = list(reversed(groups))
     while waiting:
@@ -218,13 +219,15 @@ def _find_wider(
 ) -> tuple[list[tuple[Group, Rows]], Rows]:
     """Return the series that have a gap across an end of the span, by their next span.
 
-    Apart from them those of which the span lies in the midst of a gap that no read has ended.
+    Apart from them those of which the span lies in the midst of a gap that no read has ended, or was widened
+    into one.
     """
     before = _find_beyond(many, group, table, is_before=True)
     after = _find_beyond(many, group, table, is_before=False)
     unended = [row for row, after_s in after.items() if after_s is None or after_s > now_s]
     after |= dict.fromkeys(unended) | _find_standing(many, group, unended, now_s)
     is_inside = {row for row in unended if is_far(before.get(row) or now_s, group.span)}
+    is_inside |= _find_beside(group, table, before.keys() | after.keys())
     rows_of: dict[tuple[int | None, int | None], list[int]] = defaultdict(list)
     for row in sorted((before.keys() | after.keys()) - is_inside):
         rows_of[before.get(row), after.get(row)].append(row)
@@ -235,9 +238,26 @@ def _find_wider(
             spans[span] += rows
     places = [(span, np.array(sorted(rows))) for span, rows in sorted(spans.items())]
     wider = [
-        (Group(group.series.take(rows), group.grid, span, 2 * group.step_s), rows) for span, rows in places
+        (Group(group.series.take(rows), group.grid, span, 2 * group.step_s, group.needed or group.span), rows)
+        for span, rows in places
     ]
     return wider, np.array(sorted(is_inside), dtype=np.intp)
+
+
+def _find_beside(group: Group, table: IntervalTable, rows: Set[int]) -> set[int]:
+    """Return of some rows those of which a gap crosses an end of the span, but does not touch what is needed.
+
+    Single series leave its other days as they are (`widen_to_brackets`).
+    """
+    if group.needed is None or not rows:
+        return set()
+    first, end = np.searchsorted(table.starts_at_s, group.needed).tolist()
+    gaps, last = table.gaps, len(table.starts_at_s)
+    is_before = (gaps.first_index == 0) & (gaps.end_index <= first) & (table.position_chain[gaps.row, 0] < 0)
+    is_after = (
+        (gaps.end_index == last) & (gaps.first_index >= end) & (table.position_chain[gaps.row, last] < 0)
+    )
+    return set(gaps.row[is_before | is_after].tolist()) & rows
 
 
 def _find_beyond(

@@ -51,14 +51,15 @@ class PlainGrid:
 class Group:
     """Plain series to derive over one span; `step_s`: how far the next step outwards goes at least.
 
-    `changed_s`: first instant and end of what changed of each, shape (2, series); None once the span holds
-    the reads beside it.
+    `needed`: what has to be derived, where the span is wider to hold its gaps. `changed_s`: first instant and
+    end of what changed of each, shape (2, series); None once the span holds the reads beside it.
     """
 
     series: PlainSeries
     grid: PlainGrid
     span: Span
     step_s: int = DAY_S
+    needed: Span | None = None
     changed_s: Int64s | None = None
 
     def take(self, rows: "NDArray[np.intp] | NDArray[np.bool_]") -> "Group":

@@ -21,7 +21,7 @@ from wattkeeper.core.readings.advance import AdvanceRule
 from wattkeeper.core.readings.between import Between, ByProfile, by_time
 from wattkeeper.core.readings.both import combine_intervals
 from wattkeeper.core.readings.interval_reads import collect_intervals
-from wattkeeper.core.readings.intervals import Intervals, derive_intervals, join_at_gap
+from wattkeeper.core.readings.intervals import Gap, Intervals, derive_intervals, join_at_gap
 from wattkeeper.core.readings.near import find_near
 from wattkeeper.core.readings.profile_grid import ProfileGrid
 from wattkeeper.core.readings.rollups import day_bounds
@@ -33,6 +33,7 @@ from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.table import Mask
 from wattkeeper.pipeline.ports import Integers, MeasurementRows, Ports, SeriesFacts
 
+UNREAD_CHANGE = "readings.multiplier-read-missing"
 SUM_CHECK = RULE_BY_CODE["vee.sum-check"]
 LEARNT_METHODS = tuple(
     int(each) for each in Method if each not in (Method.NONE, Method.LINEAR, Method.EXCHANGE)
@@ -205,45 +206,80 @@ def resolution_milliwh(installations: Iterable[ChannelInstallation], span: Span)
 def widen_to_brackets(
     ports: Ports, facts: SeriesFacts, span: Span, now_s: int, advance_rule: AdvanceRule
 ) -> tuple[Span, Intervals]:
-    """Return the span with both ends moved out until no gap crosses them, and its intervals.
+    """Return the span with the days of all gaps in it, and the intervals over which the gaps of those are
+    whole: they may begin before the span and end after it.
+
+    A day of a gap holds the end of another where registers are read at other times than midnight. What is
+    between its reads did not change, so its other days stay as they are.
 
     Each step goes to the day of the nearest read outside, and at least twice as far as the step before; it
     ends where there is no read further out. A gap that no read has ended yet reaches as far as anything
     stands in it; in the midst of a long one the span begins no later than what stands ends, and the intervals
     are what `fold` returns. Beside a profile the registers alone say how far that is, as far as there are
-    reads of them; beyond, the profile does.
+    reads of them; beyond, the profile does. Where rule sets change, a gap is judged by the one that it begins
+    under: there the span holds every gap whole.
     """
-    registers, step_s = replace(facts, profiles=()), DAY_S
+    registers, whole, step_s, is_with_days = replace(facts, profiles=()), span, DAY_S, False
     while True:
-        derived = derive_span(ports, registers, span, advance_rule)
-        is_open_before = any(gap.first_index == 0 for gap in derived.gaps) and derived.position_chain[0] < 0
-        is_open_after = any(gap.end_index == len(derived) for gap in derived.gaps)
+        if facts.rules is not None and len(facts.rules.over(*whole)) > 1:
+            span = whole
+        derived = derive_span(ports, registers, whole, advance_rule)
+        gaps = _gaps_over(derived, span)
+        is_open_before = any(gap.first_index == 0 for gap in gaps) and derived.position_chain[0] < 0
+        is_open_after = any(gap.end_index == len(derived) for gap in gaps)
         is_open_after &= bool(derived.position_chain[-1] < 0)
         before_s = (
-            ports.raw_reads.find_nearest(registers.channel_ids, span[0], is_before=True)
+            ports.raw_reads.find_nearest(registers.channel_ids, whole[0], is_before=True)
             if is_open_before
             else None
         )
         after_s = (
-            ports.raw_reads.find_nearest(registers.channel_ids, span[1], is_before=False)
+            ports.raw_reads.find_nearest(registers.channel_ids, whole[1], is_before=False)
             if is_open_after
             else None
         )
         if facts.profiles and ((is_open_before and before_s is None) or (is_open_after and after_s is None)):
-            beside = find_beside(ports, facts, span, advance_rule)
+            beside = find_beside(ports, facts, whole, advance_rule)
             before_s = beside[0] if before_s is None and is_open_before else before_s
             after_s = beside[1] if after_s is None and is_open_after else after_s
         if is_open_after and (after_s is None or after_s > now_s):
-            standing_s = find_standing(ports, facts, span[1], now_s)
+            standing_s = find_standing(ports, facts, whole[1], now_s)
             after_s = int(standing_s[-1]) if len(standing_s) else None
-            if before_s is not None and (folded := fold(ports, facts, span, now_s, advance_rule)) is not None:
-                before_s = find_standing_until(ports, facts, before_s, span[0])
-                if before_s >= span[0]:
-                    return span, folded
-        wider = span_to_nearest(span, before_s, after_s, step_s, facts, now_s)
-        if wider == span:
-            return span, derive_span(ports, facts, span, advance_rule) if facts.profiles else derived
-        span, step_s = wider, 2 * step_s
+            folded = None if before_s is None else fold(ports, facts, whole, now_s, advance_rule)
+            if before_s is not None and folded is not None:
+                before_s = find_standing_until(ports, facts, before_s, whole[0])
+                if before_s >= whole[0]:
+                    return whole, folded
+        wider = span_to_nearest(whole, before_s, after_s, step_s, facts, now_s)
+        if wider != whole:
+            whole, step_s = wider, 2 * step_s
+            continue
+        days = _with_days(derived, gaps, span, facts, now_s)
+        if is_with_days or days == span:
+            return span, derive_span(ports, facts, whole, advance_rule) if facts.profiles else derived
+        span, whole = days, _hull(days, whole)
+        step_s, is_with_days = DAY_S, True
+
+
+def _gaps_over(derived: Intervals, span: Span) -> list[Gap]:
+    first, end = np.searchsorted(derived.starts_at_s, span).tolist()
+    return [gap for gap in derived.gaps if gap.first_index < end and gap.end_index > first]
+
+
+def _with_days(derived: Intervals, gaps: Sequence[Gap], span: Span, facts: Grid, now_s: int) -> Span:
+    """Return a span with the local days of gaps in it.
+
+    Where nobody read a register as its multiplier changed, what was used before and after depends on both.
+    """
+    if not gaps:
+        return span
+    first_s, last_s = derived.starts_at_s[[gaps[0].first_index, gaps[-1].end_index - 1]].tolist()
+    first_s, end_s = first_s, last_s + facts.interval_s
+    unread = [each for each in derived.findings if each.rule == UNREAD_CHANGE]
+    for each in (*unread, *reversed(unread)):
+        if each.starts_at_s <= end_s and each.ends_at_s >= first_s:
+            first_s, end_s = min(first_s, each.starts_at_s), max(end_s, each.ends_at_s)
+    return _hull(span, align((first_s + facts.interval_s, end_s), facts, now_s) or span)
 
 
 def find_beside(
@@ -280,6 +316,11 @@ def fold(
         return None
     head = derive_span(ports, facts, head_span, advance_rule)
     return join_at_gap(head, derive_span(ports, facts, span, advance_rule))
+
+
+def is_folded(derived: Intervals) -> bool:
+    """Whether intervals are those of two spans with others between them left out."""
+    return bool((len(derived) - 1) * derived.interval_s < derived.starts_at_s[-1] - derived.starts_at_s[0])
 
 
 def is_far(read_s: int, span: Span) -> bool:
@@ -367,10 +408,13 @@ def span_with(span: Span, first_at_s: int, last_at_s: int, facts: Grid, now_s: i
 
 
 def derive_history(
-    ports: Ports, facts: SeriesFacts, span: Span, now_s: int, advance_rule: AdvanceRule
+    ports: Ports, facts: SeriesFacts, span: Span, derived: Intervals, now_s: int, advance_rule: AdvanceRule
 ) -> Intervals:
-    """Return the intervals of `span` with the days around it that its estimates may learn from."""
-    return derive_span(ports, facts, history_span(span, facts, now_s), advance_rule)
+    """Return `derived` with the days around `span` that its estimates may learn from."""
+    if is_folded(derived):
+        return derived
+    whole = int(derived.starts_at_s[0]), int(derived.starts_at_s[-1]) + facts.interval_s
+    return derive_span(ports, facts, _hull(history_span(span, facts, now_s), whole), advance_rule)
 
 
 def history_span(span: Span, facts: Grid, now_s: int) -> Span:
