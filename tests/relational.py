@@ -56,15 +56,50 @@ def make_people(name: str) -> People:
     return People(tenant, actors[Role.ADMINISTRATOR], actors[Role.OPERATOR], actors[Role.VIEWER])
 
 
+_first_ids: list[tuple[str, int]] = []
+
+
+def given_ids() -> list[tuple[str, int]]:
+    """Return the last id that each table gave, by name, 0 for none; empty where the engine does not tell."""
+    asked = {
+        "sqlite": "SELECT name, seq FROM sqlite_sequence ORDER BY name",
+        "postgresql": "SELECT sequencename, coalesce(last_value, 0) FROM pg_sequences"
+        " WHERE schemaname = current_schema() ORDER BY 1",
+    }
+    if connection.vendor not in asked:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(asked[connection.vendor])
+        return [(str(name), int(last)) for name, last in cursor.fetchall()]
+
+
+def give_ids_after(ids: list[tuple[str, int]]) -> None:
+    """Let tables go on giving ids after these; SQLite does by itself when a test is rolled back."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for name, last in set(ids) - set(given_ids()):
+                cursor.execute("SELECT setval(%s, %s, %s)", (name, max(last, 1), last > 0))
+
+
+def begin_ids() -> None:
+    """Let ids be those that an earlier test had, where nobody has any yet."""
+    if connection.vendor == "postgresql" and not _first_ids:
+        _first_ids.extend(given_ids())
+    elif connection.vendor == "postgresql" and not Tenant.objects.exists():
+        give_ids_after(_first_ids)
+
+
 @pytest.fixture
 def ours(db: None) -> People:
     """The tenant that tests act in."""
+    begin_ids()
     return make_people("ours")
 
 
 @pytest.fixture
 def theirs(db: None) -> People:
     """Another tenant, whose things must stay unseen."""
+    begin_ids()
     return make_people("theirs")
 
 
@@ -129,14 +164,13 @@ _made: dict[tuple[Any, ...], tuple[Any, list[tuple[Any, ...]], bytes]] = {}
 def same_again(make: Callable[..., _Made], people: People, *more: Any, services: Services) -> _Made:
     """Make something; where registry and store are as they were once, write its rows again: much faster.
 
-    Only SQLite gives ids back when a test is rolled back; elsewhere all is made by the actions.
+    MariaDB gives no id twice, whatever was rolled back: there all is made by the actions.
     """
-    store = services.store
-    if connection.vendor != "sqlite" or not isinstance(store, MemoryReadingStore):
+    store, ids = services.store, given_ids()
+    if not ids or not isinstance(store, MemoryReadingStore):
         return make(people, *more, services=services)
     master = Path(settings_of_django.MASTER_KEY_FILE)
     with connection.cursor() as cursor:
-        ids = cursor.execute("SELECT name, seq FROM sqlite_sequence ORDER BY name").fetchall()
         registry = (*people.__dict__.values(), *ids, newest_hash(people.tenant.id), services.now())
         sealed_by = master, master.exists() and master.read_bytes()
         state = (make, *registry, *sealed_by, type(store), pickle.dumps(vars(store)))
