@@ -29,7 +29,7 @@ from schema_file import place_schema
 from wattkeeper.data.upgrades.steps import LOCK_WAIT_MS
 from wattkeeper.data.upgrades.versions import OLDEST_SERVED
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.first]
 TESTS = Path(__file__).resolve().parents[1]
 SHELL = "from wattkeeper.interfaces.cli.main import main; main()"
 
