@@ -12,12 +12,13 @@ from unit.core.readings.physical_meter import Clock, Life, live
 from wattkeeper.core.kernel.quality import Flag, Provenance, Source
 from wattkeeper.core.kernel.reads import ReadColumns
 from wattkeeper.core.readings import positions, trace
-from wattkeeper.core.readings.intervals import Intervals, derive_intervals
+from wattkeeper.core.readings.intervals import Gap, Intervals, derive_intervals
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod, RegisterReset
 
 Row = tuple[int, int, int, int]
 QUARTER_S = 900
 START_S = 1_767_225_600
+DAY_S = 86_400
 POWER_MAX_W = 5000
 SEEDS = range(16)
 
@@ -93,16 +94,30 @@ def slack_milliwh(life: Life, from_s: int, to_s: int) -> int:
 
 
 def stretches(found: Intervals) -> Iterator[tuple[int, int, int]]:
-    """Yield start, end and energy of everything known: measured intervals one by one, gaps as a whole."""
+    """Yield start, end and energy of everything known: measured intervals one by one, gaps as a whole.
+
+    What was read at resets and exchanges divides only outages of more than a day, between two instants of the
+    grid and not at one: the parts together are exact.
+    """
     for i in np.flatnonzero(found.provenance != Provenance.MISSING).tolist():
         at_s = int(found.starts_at_s[i])
         yield at_s, at_s + found.interval_s, int(found.value_milliwh[i])
+    outages: list[list[Gap]] = []
     for gap in found.gaps:
-        assert gap.energy_milliwh is not None
-        assert gap.is_exact
-        first_s = int(found.starts_at_s[0])
-        span = (first_s + index * found.interval_s for index in (gap.first_index, gap.end_index))
-        yield *span, gap.energy_milliwh  # type: ignore[misc]
+        is_next = bool(outages) and outages[-1][-1].end_index == gap.first_index
+        if is_next and not gap.is_exact and not outages[-1][-1].is_exact:
+            outages[-1].append(gap)
+        else:
+            outages.append([gap])
+    for parts in outages:
+        from_s, to_s = (
+            int(found.starts_at_s[0]) + index * found.interval_s
+            for index in (parts[0].first_index, parts[-1].end_index)
+        )
+        energies = [gap.energy_milliwh for gap in parts if gap.energy_milliwh is not None]
+        assert len(energies) == len(parts)
+        assert parts[0].is_exact or (len(parts) > 1 and to_s - from_s > DAY_S)
+        yield from_s, to_s, sum(energies)
 
 
 def check(life: Life, found: Intervals) -> None:
