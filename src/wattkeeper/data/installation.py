@@ -11,11 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from wattkeeper.core.kernel.addresses import split_url
 from wattkeeper.core.kernel.errors import WattkeeperError
 
 NOTE = "installation.json"
+DATABASE = "WATTKEEPER_DATABASE"
 KEY_FILES = ("secret.key", "devices.key", "audit.key")
 EXCHANGED = "master.key"  # its own module knows which one is right; here only that there is one
 REGISTRY = "registry.sqlite3"
@@ -43,7 +44,7 @@ def find_installation(folder: Path) -> Installation:
     if any((folder / f"{EXCHANGED}{stage}").exists() for stage in ("", ".next", ".before")):
         keys[EXCHANGED] = ""
     has_registry, has_readings = ((folder / name).exists() for name in (REGISTRY, READINGS))
-    places = (_told("WATTKEEPER_DATABASE"), _told("WATTKEEPER_READINGS"))
+    places = (_told(DATABASE), _told("WATTKEEPER_READINGS"))
     return Installation(*places, has_registry, has_readings, keys)
 
 
@@ -92,7 +93,8 @@ def check_installation(folder: Path) -> None:
     """
     Return if everything that was noted is there; at once where nothing was noted yet.
 
-    :raises WattkeeperError: ``installation.*`` for the first thing that is missing or another one
+    :raises WattkeeperError: ``installation.*`` for the first thing that is missing or another one,
+        ``settings.*`` for an address that is none
     """
     noted = read_note(folder)
     if noted is None:
@@ -118,11 +120,21 @@ def _faults(folder: Path, noted: Installation, found: Installation) -> Iterator[
 
 
 def _told(name: str) -> str:
-    """Return the setting without user and password, ``own`` where it says this folder."""
+    """Return the setting without user and password, ``own`` where it says this folder.
+
+    :raises WattkeeperError: ``settings.database-address``, ``settings.readings-url`` for one that is no
+        address, of which nothing is quoted
+    """
     value = os.environ.get(name, "")
-    parts = urlsplit(value)
+    if not value or value.startswith("embedded:"):
+        return _OWN
+    parts = split_url(value)
+    if parts is None and name == DATABASE:
+        raise WattkeeperError("settings.database-address")
+    if parts is None:
+        raise WattkeeperError("settings.readings-url", place="")
     if not parts.hostname:
-        return _OWN if not value or value.startswith("embedded:") else value
+        return value.replace(parts.netloc, "", 1) if "@" in parts.netloc else value
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 

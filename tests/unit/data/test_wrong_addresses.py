@@ -9,6 +9,7 @@ import pytest
 
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.environment import database_from_url
+from wattkeeper.data.installation import check_installation, note_installation
 from wattkeeper.store.transport import address_of_server
 
 FORMS = [
@@ -59,3 +60,17 @@ def test_nothing_secret_is_quoted(form: str, scheme: str, read: Callable[[str], 
         assert caught.value.code == (
             "settings.readings-url" if scheme == "clickhouse" else "settings.database-address"
         )
+
+
+@pytest.mark.parametrize("form", [*FORMS, *OTHERS, "{scheme}://me:geheim@/db"])
+@pytest.mark.parametrize("name", ["DATABASE", "READINGS"])
+def test_nothing_secret_is_quoted_where_an_installation_is(
+    form: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there is compared with the settings before anybody else reads them."""
+    note_installation(tmp_path)
+    monkeypatch.setenv(f"WATTKEEPER_{name}", form.format(scheme="postgresql"))
+    with pytest.raises(WattkeeperError) as caught:
+        check_installation(tmp_path)
+    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value.params)
+    assert "geheim" not in told.lower()
