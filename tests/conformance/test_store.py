@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -95,6 +96,38 @@ def test_tables_of_an_earlier_release_take_on_what_is_right_for_them_today(
         now = told(store, TABLES_NOW)
         assert retunings(now) == []
         assert sorted(now.replace(",", " ").split()) == sorted(fresh.replace(",", " ").split())
+
+
+def test_a_month_at_rest_becomes_one_part_and_says_the_same(tmp_path: Path) -> None:
+    """Ten days are an hour here, and nothing rests yet, then a second."""
+    age = "ALTER TABLE raw_read MODIFY SETTING min_age_to_force_merge_seconds"
+    count = (
+        "SELECT count() FROM system.parts WHERE active AND table = 'raw_read' AND partition_id = '{}'".format
+    )
+    with running_store(tmp_path) as store:
+        resting, running = (
+            told(store, f"SELECT toYYYYMM(toDateTime({at_s}, 'UTC'))").strip()
+            for at_s in (MONTH_START_S, MONTH_START_S + 40 * 86_400)
+        )
+        told(store, "SYSTEM STOP MERGES raw_read")
+        for day in range(5):
+            store.insert_raw([batch([(1, MONTH_START_S + 86_400 * day, day)], tenant_id=1)])
+        before = store.raw_reads(1, [1], MONTH_START_S, MONTH_START_S + 40 * 86_400)
+        assert int(told(store, count(resting))) == 5
+        told(store, "SYSTEM START MERGES raw_read")
+        told(store, f"{age} = 3600")  # not yet: they are younger
+        for day in range(40, 43):
+            store.insert_raw([batch([(1, MONTH_START_S + 86_400 * day, day)], tenant_id=1)])
+        time.sleep(3)
+        assert int(told(store, count(resting))) == 5
+        assert int(told(store, count(running))) == 3
+        told(store, f"{age} = 1")
+        until_s = time.monotonic() + 60
+        while int(told(store, count(resting))) > 1 and time.monotonic() < until_s:
+            time.sleep(0.2)
+        assert int(told(store, count(resting))) == 1
+        after = store.raw_reads(1, [1], MONTH_START_S, MONTH_START_S + 40 * 86_400)
+        assert after.value.tolist() == before.value.tolist()
 
 
 def test_tables_of_a_server_take_it_on_when_they_are_made_again(tmp_path: Path) -> None:
