@@ -107,8 +107,11 @@ def find_later(
         np.sort(series_id), span[0] - YEAR_S - WEEK_DAYS * DAY_S - CLOCKS_S, span[1] - YEAR_S + CLOCKS_S
     )
     found |= np.isin(series_id, then.series_id[then.provenance == Provenance.MEASURED])
-    channels, at_s = many.find_nearest(np.sort(channel_id), span[1] - LEAST_PERIOD_S, is_before=True)
-    return found | (is_open & np.isin(channel_id, channels[at_s >= span[0] - LONGEST_PERIOD_S]))
+    if is_open.any():
+        own = np.sort(channel_id[is_open])
+        channels, at_s = many.find_nearest(own, span[1] - LEAST_PERIOD_S, is_before=True)
+        found |= is_open & np.isin(channel_id, channels[at_s >= span[0] - LONGEST_PERIOD_S])
+    return found
 
 
 def find_told_next_year(ports: Ports, rows: MeasurementRows, now_s: int) -> MeasurementRows:

@@ -1,7 +1,6 @@
 """Derive, validate and estimate one group of plain series as matrices; what differs from what is stored."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -29,15 +28,13 @@ from wattkeeper.pipeline.early import find_early
 from wattkeeper.pipeline.hints import calendars_with, has_hints
 from wattkeeper.pipeline.later import LAST_METHODS, find_later
 from wattkeeper.pipeline.plain_groups import Group, in_parts, move_to_near
+from wattkeeper.pipeline.plain_reach import find_wider, next_reads
 from wattkeeper.pipeline.ports import Hints, ManyReads, ManySeries, MeasurementRows, PlainSeries
 from wattkeeper.pipeline.read_rules import judge_table
 from wattkeeper.pipeline.window import (
     CONTEXT_S,
-    LEARNT_METHODS,
     find_gone,
     history_span,
-    is_far,
-    span_to_nearest,
     written_span,
 )
 
@@ -86,8 +83,9 @@ def derive_groups(
             told, group.series.facts, group.span, group.grid, group.grid.rules or rules, now_s
         )
         early = find_early(group.series.facts.series_id, told, now_s)
+        next_s = next_reads(told, group)
         del told, rows
-        wider, inside = _find_wider(many, group, table, now_s)
+        wider, inside = find_wider(many, group, table, next_s, now_s)
         if wider or len(inside):
             yield group.series.facts.series_id[inside]
             table, group = _leave_out(table, group, np.concatenate([inside, *(rows for _, rows in wider)]))
@@ -212,80 +210,6 @@ def _installation_of(series: PlainSeries, row: int) -> ChannelInstallation:
         register_modulus=None if modulus == NO_MODULUS else modulus,
         multipliers=(MultiplierPeriod(starts_at_s, ends_at_s, Fraction(1)),),
     )
-
-
-def _find_wider(
-    many: ManySeries, group: Group, table: IntervalTable, now_s: int
-) -> tuple[list[tuple[Group, Rows]], Rows]:
-    """Return the series that have a gap across an end of the span, by their next span.
-
-    Apart from them those of which the span lies in the midst of a gap that no read has ended, or was widened
-    into one.
-    """
-    before = _find_beyond(many, group, table, is_before=True)
-    after = _find_beyond(many, group, table, is_before=False)
-    unended = [row for row, after_s in after.items() if after_s is None or after_s > now_s]
-    after |= dict.fromkeys(unended) | _find_standing(many, group, unended, now_s)
-    is_inside = {row for row in unended if is_far(before.get(row) or now_s, group.span)}
-    is_inside |= _find_beside(group, table, before.keys() | after.keys())
-    rows_of: dict[tuple[int | None, int | None], list[int]] = defaultdict(list)
-    for row in sorted((before.keys() | after.keys()) - is_inside):
-        rows_of[before.get(row), after.get(row)].append(row)
-    spans: dict[Span, list[int]] = defaultdict(list)
-    for (before_s, after_s), rows in rows_of.items():
-        span = span_to_nearest(group.span, before_s, after_s, group.step_s, group.grid, now_s)
-        if span != group.span:
-            spans[span] += rows
-    places = [(span, np.array(sorted(rows))) for span, rows in sorted(spans.items())]
-    wider = [
-        (Group(group.series.take(rows), group.grid, span, 2 * group.step_s, group.needed or group.span), rows)
-        for span, rows in places
-    ]
-    return wider, np.array(sorted(is_inside), dtype=np.intp)
-
-
-def _find_beside(group: Group, table: IntervalTable, rows: Set[int]) -> set[int]:
-    """Return of some rows those of which a gap crosses an end of the span, but does not touch what is needed.
-
-    Single series leave its other days as they are (`widen_to_brackets`).
-    """
-    if group.needed is None or not rows:
-        return set()
-    first, end = np.searchsorted(table.starts_at_s, group.needed).tolist()
-    gaps, last = table.gaps, len(table.starts_at_s)
-    is_before = (gaps.first_index == 0) & (gaps.end_index <= first) & (table.position_chain[gaps.row, 0] < 0)
-    is_after = (
-        (gaps.end_index == last) & (gaps.first_index >= end) & (table.position_chain[gaps.row, last] < 0)
-    )
-    return set(gaps.row[is_before | is_after].tolist()) & rows
-
-
-def _find_beyond(
-    many: ManySeries, group: Group, table: IntervalTable, *, is_before: bool
-) -> dict[int, int | None]:
-    """Return by row the nearest read beyond an end of the span that a gap crosses, None for none."""
-    gaps, last = table.gaps, len(table.starts_at_s)
-    boundary, at_s = (0, group.span[0]) if is_before else (last, group.span[1])
-    with_gap = gaps.row[gaps.first_index == 0 if is_before else gaps.end_index == last]
-    rows = np.unique(with_gap[table.position_chain[with_gap, boundary] < 0])
-    if not len(rows):
-        return {}
-    channel_id = group.series.facts.channel_id[rows]
-    channels, found_s = many.find_nearest(np.sort(channel_id), at_s, is_before=is_before)
-    found = dict(zip(channels.tolist(), found_s.tolist(), strict=True))
-    return {row: found.get(channel) for row, channel in zip(rows.tolist(), channel_id.tolist(), strict=True)}
-
-
-def _find_standing(many: ManySeries, group: Group, rows: Sequence[int], now_s: int) -> dict[int, int]:
-    """Return by row the last instant after the span at which something stands in its gap."""
-    if not rows or now_s - group.span[1] < group.grid.interval_s:
-        return {}
-    row_of = dict(zip(group.series.facts.series_id[list(rows)].tolist(), rows, strict=True))
-    ids = np.array(sorted(row_of), dtype=np.int64)
-    found = many.find_methods(ids, group.span[1], now_s, LEARNT_METHODS)
-    order = np.argsort(found.starts_at_s)
-    pairs = zip(found.series_id[order].tolist(), found.starts_at_s[order].tolist(), strict=True)
-    return {row_of[series_id]: at_s for series_id, at_s in pairs}
 
 
 def _finish(
