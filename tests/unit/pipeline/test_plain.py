@@ -321,7 +321,11 @@ PLANTS: dict[str, tuple[object, str, object]] = {
     "shares rounded down": (plain_estimate, "apportion_rows", _even_shares),
     "poor neighbours": (plain_estimate, "BAD_END_FLAGS", 0),
     "lines as long as you like": (plain_estimate, "_linear_max_s", lambda rules: 10**6),
-    "gaps left at the end of the span": (plain_derive, "_find_wider", lambda *_: []),
+    "gaps left at the end of the span": (
+        plain_derive,
+        "find_wider",
+        lambda *_: ([], np.zeros(0, dtype=np.intp)),
+    ),
     "nothing disputed": (plain_derive, "find_disputed", lambda *_: []),
     "coarse registers taken for fine": (
         plain.PlainFacts,
