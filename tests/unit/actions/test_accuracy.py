@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from relational import NOW, People, Street
+from wattkeeper.actions.registry.add_usage_point import add_usage_point
 from wattkeeper.actions.registry.channels import ChannelSpec, make_channels
 from wattkeeper.actions.registry.install_meter import install_meter
 from wattkeeper.actions.registry.set_topology import set_topology
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.virtual.accuracy_checks import add_accuracy_check, retire_accuracy_check
+from wattkeeper.actions.virtual.add_virtual_meter import add_virtual_meter
 from wattkeeper.actions.virtual.judge_accuracy import judge_accuracy
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
@@ -35,7 +37,7 @@ class Compared:
         self.people, self.street = people, street
         assert isinstance(services.store, MemoryReadingStore)
         self.store = services.store
-        self.points = (street.point_id, street.other_point_id)
+        self.points: tuple[int, ...] = (street.point_id, street.other_point_id)
         for meter_id, point_id in zip((street.meter_id, street.other_meter_id), self.points, strict=True):
             install_meter(
                 actor=people.operator,
@@ -48,7 +50,6 @@ class Compared:
 
     def put(self, index: int, factor: float, *, run_id: int = 1, missing: int = 0) -> None:
         """Store twenty days of one meter: about 500 W times a factor, in steps of its register."""
-        series = Series.objects.get(usage_point_id=self.points[index])
         at = np.arange(96 * 20)
         power_w = 500 + 300 * np.sin(at / 15)
         position = np.floor(np.cumsum(power_w * 250 * factor) / STEP_MILLIWH) * STEP_MILLIWH
@@ -56,7 +57,7 @@ class Compared:
         provenance = np.where(at % 50 < missing, 2, 1)
         nothing = np.zeros(len(at), dtype=np.int64)
         rows = Measurements(
-            nothing + series.id,
+            nothing + self.series_id(index),
             to_seconds(FIRST_AT) + 900 * at,
             np.where(provenance == 1, value, value * 2),
             provenance,
@@ -65,6 +66,10 @@ class Compared:
             nothing + run_id,
         )
         self.store.insert_measurements(self.people.tenant.id, rows)
+
+    def series_id(self, index: int) -> int:
+        """Return the series of what a point takes."""
+        return Series.objects.get(usage_point_id=self.points[index], quantity="energy_import").id
 
     def add(self, reference: int | None = 1, **more: object) -> int:
         reference_id = None if reference is None else self.points[reference]
@@ -181,6 +186,61 @@ def test_who_gives_energy_back_is_no_wrong_meter(compared: Compared, monkeypatch
     monkeypatch.setattr("wattkeeper.actions.virtual.judge_accuracy.given_back_spans", lambda *_: ([], []))
     compared.judge(6, check_id)
     assert compared.verdict(check_id) == "outside"  # the plant: nobody knows of it
+
+
+def fed_since(compared: Compared, point_id: int, days: int) -> None:
+    """Let the first point feed another from some days on."""
+    actor, at = compared.people.operator, FIRST_AT + timedelta(days=days)
+    set_topology(actor=actor, now=NOW, child_id=point_id, parent_id=compared.points[0], at=at)
+
+
+def test_a_point_without_a_meter_makes_no_meter_wrong(compared: Compared) -> None:
+    """From the third day on lights that nobody measures take 30 % of what the right main meter counts."""
+    compared.put(0, 1.0)
+    fed_since(compared, compared.points[1], 0)
+    check_id = compared.add(None)
+    own = {"actor": compared.people.operator, "now": NOW, "site_id": compared.street.site_id}
+    yard_id = add_usage_point(**own, code="YARD", name="Lights of the yard")
+    fed_since(compared, yard_id, 3)
+    right = compared.store.measurements(compared.people.tenant.id, [compared.series_id(0)], 0, 2**40)
+    compared.put(0, 1.3, run_id=2)
+    is_dark = right.starts_at_s < to_seconds(FIRST_AT + timedelta(days=3))
+    columns = [getattr(right, name)[is_dark] for name in Measurements.__slots__[:-1]]
+    compared.store.insert_measurements(
+        compared.people.tenant.id, Measurements(*columns, right.run_id[is_dark] + 2)
+    )
+    compared.judge(6)
+    (result,) = list_results(check_id)
+    assert (result.verdict, result.interval_count) == ("within", 2 * 96)  # of days 1 to 5 those before it
+    assert compared.judge(9) == 0  # nothing is told of the meter any more
+    assert not Finding.objects.exists()
+
+
+@pytest.mark.parametrize("is_fed", [True, False])
+def test_a_meter_is_not_judged_by_its_own_values(compared: Compared, *, is_fed: bool) -> None:
+    """A virtual meter for the rest makes every main meter right, and so does one beside it."""
+    compared.put(0, 0.9)
+    own = {"actor": compared.people.operator, "now": NOW, "site_id": compared.street.site_id}
+    formula = {"formula": "[U1] - [U2]" if is_fed else "[U1]", "at": FIRST_AT}
+    virtual_id = add_virtual_meter(**own, code="V", name="V", **formula)
+    taken, other = (
+        compared.store.measurements(compared.people.tenant.id, [compared.series_id(index)], 0, 2**40)
+        for index in range(2)
+    )
+    left = taken.value_milliwh - other.value_milliwh * is_fed
+    series_id = Series.objects.get(usage_point_id=virtual_id).id
+    rows = replace(taken, series_id=0 * left + series_id, value_milliwh=left, provenance=0 * left + 4)
+    compared.store.insert_measurements(compared.people.tenant.id, rows)
+    compared.points = (*compared.points, virtual_id)
+    check_id = compared.add(None if is_fed else 2)
+    if is_fed:
+        fed_since(compared, compared.points[1], 0)
+        fed_since(compared, virtual_id, 3)
+    compared.judge(6)
+    assert [(each.verdict, each.interval_count) for each in list_results(check_id)] == [
+        ("outside", 2 * 96)
+    ] * is_fed
+    assert compared.judge(9) == 0
 
 
 def test_a_retired_comparison_says_nothing_more(compared: Compared) -> None:

@@ -33,7 +33,7 @@ from wattkeeper.data.alarms.queries import FindingDraft, close_gone, keep_findin
 from wattkeeper.data.registry.facts import SeriesFacts, get_series_facts
 from wattkeeper.data.registry.models import Series
 from wattkeeper.data.virtual.accuracy import AccuracyRow, keep_result, list_checks
-from wattkeeper.data.virtual.formulas import fed_spans
+from wattkeeper.data.virtual.formulas import fed_spans, load_virtual, unmeasured_spans
 from wattkeeper.data.virtual.given_back import given_back_spans
 from wattkeeper.store.api import ReadingStore
 
@@ -76,7 +76,8 @@ def compare(
 ) -> tuple[Comparison, tuple[Comparison, ...]] | None:
     """Return what a span says over all loads and by band; None where not all meters measured any of it.
 
-    Of a meter and what it feeds only intervals count in which none of them gave energy back.
+    Of a meter and what it feeds only intervals count in which none of them gave energy back, and all that it
+    feeds is measured, by others than itself.
     """
     main_id = Series.objects.filter(usage_point_id=check.main_id, quantity=QUANTITY).values_list("id").first()
     references = _references(check, tenant_id)
@@ -104,6 +105,8 @@ def compare(
     is_both &= np.logical_or.reduce([is_used for _, _, is_used in own])
     for given_milliwh, is_there, _ in back:
         is_both &= is_there & (given_milliwh == 0)
+    for from_s, to_s in _blind(check, tenant_id, main_id[0], references, span):
+        is_both &= (starts_at_s + interval_s <= from_s) | (starts_at_s >= (span[1] if to_s is None else to_s))
     asked: dict[str, Any] = {
         "main_milliwh": main_values,
         "reference_milliwh": np.stack([values for values, _, _ in own]),
@@ -127,6 +130,19 @@ def _references(check: AccuracyRow, tenant_id: int) -> list[Part]:
         "id", flat=True
     )
     return [Part(series_id, 0, None) for series_id in ids]
+
+
+def _blind(
+    check: AccuracyRow, tenant_id: int, main_series_id: int, references: list[Part], span: Span
+) -> list[tuple[int, int | None]]:
+    """Return when nothing is told of a meter: a point that it feeds has none, or one rests on its own values.
+
+    The latter is a virtual meter of what it leaves, or it is one of what it feeds.
+    """
+    known = load_virtual(tenant_id)
+    own = known.find_bases(main_series_id, span)
+    blind = [(part.from_s, part.to_s) for part in references if own & known.find_bases(part.series_id, span)]
+    return blind if check.reference_id is not None else blind + unmeasured_spans(tenant_id, check.main_id)
 
 
 def _given_back(check: AccuracyRow, tenant_id: int) -> list[Part]:

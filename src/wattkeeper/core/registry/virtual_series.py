@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.errors import WattkeeperError
+from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.kernel.remainders import carry_remainders
@@ -127,6 +128,18 @@ class VirtualSet:
             {member: tuple(own) for member, own in users.items()},
             interval_s_of,
         )
+
+    def find_bases(self, series_id: int, span: Span) -> frozenset[int]:
+        """Return a series and all that it takes a part from within a span, through others too."""
+        found, waiting = {series_id}, [series_id]
+        while waiting:
+            facts = self.facts.get(waiting.pop())
+            for term in facts.terms if facts else ():
+                is_in_force = term.starts_at_s < span[1] and (term.ends_at_s or MILLIWH_MAX) > span[0]
+                if is_in_force and term.series_id not in found:
+                    found.add(term.series_id)
+                    waiting.append(term.series_id)
+        return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

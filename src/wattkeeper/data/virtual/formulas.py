@@ -179,5 +179,15 @@ def fed_spans(tenant_id: int, main_id: int) -> list[tuple[int, int, int | None]]
     ]
 
 
+def unmeasured_spans(tenant_id: int, main_id: int) -> list[tuple[int, int | None]]:
+    """Return when a main point feeds one of which nothing is measured that it takes, in seconds."""
+    rows = Topology.objects.filter(tenant_id=tenant_id, parent_id=main_id)
+    rows = rows.exclude(child__series__quantity="energy_import").order_by("starts_at", "child_id")
+    return [
+        (to_seconds(starts_at), _seconds(ends_at))
+        for starts_at, ends_at in rows.values_list("starts_at", "ends_at")
+    ]
+
+
 def _seconds(instant: datetime | None) -> int | None:
     return None if instant is None else to_seconds(instant)

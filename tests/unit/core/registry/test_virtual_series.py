@@ -260,6 +260,16 @@ def test_a_set_knows_its_order_and_its_users() -> None:
     assert known.users == {1: (6, 5), 6: (5,)}
 
 
+def test_what_a_series_rests_on_within_a_span() -> None:
+    """5 takes 6 until 100 and 2 from then on, 6 takes 1: none of another time counts, all between do."""
+    one, zone = Fraction(1), ZoneInfo("UTC")
+    outer = VirtualFacts(5, (Term(6, one, 0, 100), Term(2, one, 100, None)), 900, zone)
+    known = VirtualSet.of([outer, VirtualFacts(6, (Term(1, one, 0, None),), 900, zone)], {})
+    bases = [known.find_bases(5, span) for span in ((0, 100), (100, 200), (99, 101))]
+    assert bases == [{5, 6, 1}, {5, 2}, {5, 6, 1, 2}]
+    assert known.find_bases(1, (0, 100)) == {1}
+
+
 def test_the_common_interval_holds_whole_intervals_of_all() -> None:
     assert common_interval_s([900, 1800, 3600]) == 3600
     assert common_interval_s([900, 600]) == 1800
