@@ -9,7 +9,8 @@ at once. Then another process takes raw reads through spool and store at a tenth
 before, while this one asks: latest reads from the mapped table, whole series-months over the store's socket
 (of months at rest and of the running one), and the total of all series of a day, from roll-ups and values.
 Every answer is compared with the formula the values came from, the granules of a series-month are counted by
-the engine, and at the end the whole table of latest reads is recounted.
+the engine, and at the end the whole table of latest reads is recounted. Months of a series that holds nothing
+tell what a question takes the engine before anything is read.
 PostgreSQL is asked for series-months and latest values of `--peer-values` values, idle, as ours is before
 the reads come in.
 """
@@ -105,6 +106,7 @@ def run(folder: Path, values_count: int, queries_count: int) -> dict[str, Any]:
         filled = fill(store, series_count)
         settle_cpu_s = store.settle_s()
         idle_ms, is_right_idle = ask_months(store, months_of(series_count, queries_count))
+        nothing_ms, is_nothing = ask_nothing(store, series_count, queries_count)
         rate = capacity(folder, store)
         command = [sys.executable, __file__, "--folder", str(folder), "--ingest", str(rate * INGEST_SHARE)]
         ingesting = subprocess.Popen(command)
@@ -120,7 +122,13 @@ def run(folder: Path, values_count: int, queries_count: int) -> dict[str, Any]:
             "SELECT count(), sum(bytes_on_disk) / sum(rows) FROM system.parts"
             " WHERE active AND table = 'measurement'"
         )
-    is_right &= is_right_idle and recount.is_whole and not recount.differences and recount.channels_count > 0
+    is_right &= (
+        is_right_idle
+        and is_nothing
+        and recount.is_whole
+        and not recount.differences
+        and recount.channels_count > 0
+    )
     is_right &= figures["series_month_granules_max"] <= GOALS["series_month_granules_max"]  # no time: a count
     result = {
         "benchmark": "store_billion",
@@ -128,6 +136,7 @@ def run(folder: Path, values_count: int, queries_count: int) -> dict[str, Any]:
         **figures,
         "series_month_idle_p50_ms": part(idle_ms, 50),
         "series_month_idle_p99_ms": part(idle_ms, 99),
+        "nothing_idle_p50_ms": part(nothing_ms, 50),
         "is_right": is_right,
         "ingest_capacity_values_per_s": round(rate),
         "ingest_share": INGEST_SHARE,
@@ -327,6 +336,12 @@ def ask_months(store: OwnStore, asked: Sequence[tuple[int, int]]) -> tuple[list[
     return timed(lambda at: check_month(store.client, supply, *asked[at]), len(asked))
 
 
+def ask_nothing(store: OwnStore, series_count: int, count: int) -> tuple[list[float], bool]:
+    """Ask months of a series that holds nothing: what a question takes before anything is read."""
+    asked = [(series_count + 1, month) for _, month in months_of(series_count, count)]
+    return timed(lambda at: not len(month_of(store.client, *asked[at]).value_milliwh), count)
+
+
 def timed(work: Callable[[int], bool], count: int) -> tuple[list[float], bool]:
     """Milliseconds of each call, the first ten of them apart from the count, and whether all were right."""
     spent_ms, is_right = [], True
@@ -344,10 +359,14 @@ def part(spent_ms: list[float], percent: int, digits_count: int = 2) -> float:
 
 def check_month(client: HttpReadingStore, supply: NDArray[np.int64], series_id: int, month: int) -> bool:
     """Whether the store's values of a series-month are those of the formula."""
+    wanted = values_of(supply, series_id, np.arange(*month_bounds(month)))
+    return bool(np.array_equal(month_of(client, series_id, month).value_milliwh, wanted))
+
+
+def month_of(client: HttpReadingStore, series_id: int, month: int) -> Measurements:
+    """The values of a series-month."""
     first, end = month_bounds(month)
-    found = client.measurements(1, [series_id], YEAR_S + INTERVAL_S * first, YEAR_S + INTERVAL_S * end)
-    wanted = values_of(supply, series_id, np.arange(first, end))
-    return bool(np.array_equal(found.value_milliwh, wanted))
+    return client.measurements(1, [series_id], YEAR_S + INTERVAL_S * first, YEAR_S + INTERVAL_S * end)
 
 
 def check_day(client: HttpReadingStore, supply: NDArray[np.int64], series_count: int, day: int) -> bool:
