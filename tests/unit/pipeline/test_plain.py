@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline_street import Row, Street
 from wattkeeper.core.kernel.instants import local_midnight, to_seconds
 from wattkeeper.core.kernel.quality import Flag, Source
-from wattkeeper.core.readings import plain
+from wattkeeper.core.readings import plain, plain_beside
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
 from wattkeeper.core.vee import plain_estimate
 from wattkeeper.pipeline import plain_derive
@@ -54,7 +54,8 @@ FEATURES = (
     "coarse",
 )
 AHEADS = ("ahead", "ahead-too")  # reads before their time: in the place of true ones, and beside them
-EVERY = (*FEATURES, *AHEADS)
+POLLED = ("polled", "polled-half")  # off the grid, all reads and some of them
+EVERY = (*FEATURES, *AHEADS, *POLLED)
 
 
 def start_of(zone: ZoneInfo) -> int:
@@ -171,6 +172,19 @@ def _only_live(rows: dict[int, Row], _: Random) -> None:
         rows[i] = (*row[:3], int(Source.LIVE))
 
 
+def _poll(rows: dict[int, Row], chance: Random, pct: int = 100) -> None:
+    """Let reads be taken by a poll minutes past the hour, some seconds earlier or later."""
+    past_s = chance.randrange(10, 3000)
+    for i, (at_s, value, flags, _) in rows.items():
+        if chance.randrange(100) < pct:
+            rows[i] = (at_s + past_s + chance.randrange(9), value, flags, int(Source.LIVE))
+
+
+def _poll_half(rows: dict[int, Row], chance: Random) -> None:
+    _only_live(rows, chance)
+    _poll(rows, chance, 50)
+
+
 def _drop_beside_flag(rows: dict[int, Row], chance: Random) -> None:
     i = chance.randrange(30, 60)
     if i in rows:
@@ -200,6 +214,8 @@ ALTER: dict[str, Callable[[dict[int, Row], Random], None]] = {
     "ahead": _ahead,
     "poor-gap": _drop_beside_flag,
     "lost-end": lambda rows, chance: _drop(rows, chance.randrange(50, 90), DAYS * 24),
+    "polled": _poll,
+    "polled-half": _poll_half,
     "silent": lambda rows, _: rows.clear(),
 }
 
@@ -293,6 +309,19 @@ def test_ordinary_series_are_never_derived_one_by_one() -> None:
     assert street.asked["read_raw"] < 60
 
 
+def test_polled_series_are_derived_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tens of thousands of meters are polled minutes past the hour: none of them is derived by itself."""
+    asked = []
+    monkeypatch.setattr(plain_derive, "derive_intervals", lambda **own: asked.append(own))
+    features = ([], ["gaps"], ["rollover"], ["long-gap"], ["lost-end"])
+    series = [[kind, *own] for kind in POLLED for own in features]
+    street = Street([], is_many=True)
+    for _ in live([street], 7, series):
+        pass
+    assert not asked
+    assert len(street.current()) == len(series)
+
+
 def _even_shares(shape: np.ndarray, energy_milliwh: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     return np.repeat(energy_milliwh[:, np.newaxis] // shape.shape[1], shape.shape[1], axis=1)
 
@@ -300,7 +329,29 @@ def _even_shares(shape: np.ndarray, energy_milliwh: np.ndarray) -> np.ndarray:  
 PLANTS: dict[str, tuple[object, str, object]] = {
     "every lone contradiction a stray": (plain, "_is_stray", lambda *_: True),
     "strays not told": (plain, "_report_strays", lambda *_: None),
-    "strays kept": (plain, "_drop", lambda *_: None),
+    "strays kept": (plain, "_all_but", lambda _places, count: np.ones(count, bool)),
+    "polled series left as gaps": (
+        plain,
+        "find_between",
+        lambda *_: np.zeros((3, 0), dtype=np.int64),
+    ),
+    "lines from the last boundary": (
+        plain,
+        "find_between",
+        lambda table, row, at_s, *own: plain_beside.find_between(
+            table, row, (at_s - table.from_s) // 60 * 60 + table.from_s, *own
+        ),
+    ),
+    "interpolated ones measured": (
+        plain,
+        "_read_off",
+        lambda table, _, own=plain._read_off: own(table, None),
+    ),
+    "energy of gaps between polls exact": (
+        plain,
+        "find_gap_columns",
+        lambda table, rows, _, own=plain.find_gap_columns: own(table, rows),
+    ),
     "no turn of a register": (
         plain._Steps,
         "find_turns",
@@ -357,6 +408,7 @@ def test_a_planted_difference_is_seen(name: str, monkeypatch: pytest.MonkeyPatch
                 ],
             )
             compare(seed, [["ahead"], ["stuck", "coarse"]])
+            compare(seed, [["polled", "rollover"], ["polled-half", "long-gap"], ["polled", "gaps"]])
         except (AssertionError, IndexError, ValueError):
             return
     pytest.fail(f"nobody noticed: {name}")

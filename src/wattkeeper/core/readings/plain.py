@@ -1,4 +1,4 @@
-"""Registers to intervals for many series at once, where reads lie on the grid of one meter's window.
+"""Registers to intervals for many series at once, as matrices over one window.
 
 The result is that of `derive_intervals`, series by series, value by value; a series that is out of the
 ordinary in any way is named instead of derived, and belongs to `derive_intervals` itself.
@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding
-from wattkeeper.core.kernel.quality import Flag, Provenance, Source
+from wattkeeper.core.kernel.quality import Flag, Method, Provenance, Source
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import INTERVAL_FLAGS, START_FLAGS
 from wattkeeper.core.readings.knots import INT64_SAFE
-from wattkeeper.core.readings.plain_table import UNKNOWN, GapColumns, IntervalTable
+from wattkeeper.core.readings.plain_beside import find_between
+from wattkeeper.core.readings.plain_table import UNKNOWN, IntervalTable, find_gap_columns
 from wattkeeper.core.readings.settle import is_untrusted
 from wattkeeper.core.readings.usual_power import WITHSTOOD_TIMES
 
@@ -83,18 +84,17 @@ def derive_plain(
 ) -> tuple[IntervalTable, Mask]:
     """Return the intervals of all series over ``[from_s, to_s)``, and which of them are out of the ordinary.
 
-    The rows of the latter (shape (series,)) are left empty: two reads at one instant, one beside the grid or
-    beyond the register, a step that the service can't carry, that goes backwards, or that may hide another
-    turn of the register, or a clock that was set; but for one read alone that both its neighbours contradict,
-    which is rejected; untrusted reads are none. `reads` may hold any time around the window, as brackets.
+    The rows of the latter (shape (series,)) are left empty: two reads at one instant, one beyond the
+    register, a step that the service can't carry, that goes backwards, or that may hide another turn of the
+    register, or a clock that was set; but for one read alone that both its neighbours contradict, which is
+    rejected; untrusted reads are none. `reads` may hold any time around the window, as brackets. Boundaries
+    beside those off the grid are interpolated (E7).
     """
     table = IntervalTable.empty(facts.series_id, from_s, to_s, interval_s)
     if reads.flags.any():
         reads = reads.where(~is_untrusted(reads.flags))
     reads = _without_live_beside_stored(reads, interval_s)
-    place, is_beside = _find_places(reads, from_s, interval_s)
     is_odd = _out_of_range(facts)
-    is_odd[reads.row[is_beside]] = True
     is_odd[reads.row[_find_beyond(facts, reads)]] = True
     if reads.flags.any():
         is_odd[reads.row[(reads.flags & int(Flag.CLOCK_ADJUSTED)) != 0]] = True
@@ -104,13 +104,11 @@ def derive_plain(
     is_explained = np.isin(reads.row[impossible + 1], reads.row[strays])
     is_odd[reads.row[impossible[~is_explained] + 1]] = True
     turns = steps.find_turns(reads, is_odd, strays)
-    _place(table, facts, reads, place, turns)
-    _drop(table, reads.row[strays], place[strays])
+    is_interpolated = _place(table, facts, reads, strays, turns)
     _blank(table, np.flatnonzero(is_odd))
-    _read_off(table)
-    if len(turns):
-        _flag_rollovers(table, reads, turns)
-    table.gaps = find_gap_columns(table, ~is_odd)
+    _flag_rollovers(table, reads, turns)
+    _read_off(table, is_interpolated)
+    table.gaps = find_gap_columns(table, ~is_odd, is_interpolated)
     _report_strays(table, facts, reads, strays[~is_odd[reads.row[strays]]])
     _find_rollovers(table, facts, reads, turns)
     return table, is_odd
@@ -284,10 +282,13 @@ def _place(
     table: IntervalTable,
     facts: PlainFacts,
     reads: ReadTable,
-    place: NDArray[np.signedinteger[Any]],
+    strays: NDArray[np.intp],
     turns: NDArray[np.intp],
-) -> None:
-    """Put positions, chains and read flags of the reads on the grid into the table's boundaries."""
+) -> Mask | None:
+    """Put positions, chains and flags of the reads but `strays` into the table's boundaries.
+
+    Return which positions are interpolated, shape (series, boundaries); None for none.
+    """
     boundaries_count = table.position_chain.shape[1]
     position = reads.value * _each(facts.numerator, reads.row)
     if (facts.denominator != 1).any():
@@ -295,9 +296,19 @@ def _place(
     whole = facts.register_modulus * facts.numerator // facts.denominator
     for first, end in _turned(reads, turns):
         position[first:end] += whole[reads.row[first]]
+    if len(strays):
+        reads, position = reads.where(is_kept := _all_but(strays, len(reads))), position[is_kept]
+    place, is_beside = _find_places(reads, table.from_s, table.interval_s)
+    is_interpolated = None
+    if is_beside.any():
+        row, bound, between = find_between(table, reads.row, reads.measured_at_s, position, place, is_beside)
+        is_interpolated = np.zeros(table.position_chain.shape, dtype=np.bool_)
+        is_interpolated[row, bound] = True
+        table.position_milliwh[row, bound] = between
+        table.position_chain[row, bound] = 0
     at = reads.row * boundaries_count
     at += place
-    is_inside = (place >= 0) & (place < boundaries_count)
+    is_inside = (place >= 0) & (place < boundaries_count) & ~is_beside
     has_flags = bool(reads.flags.any())
     flags = reads.flags
     if not is_inside.all():
@@ -306,21 +317,19 @@ def _place(
     table.position_chain.ravel()[at] = 0
     if has_flags:
         _place_flags(table, at, flags)
+    return is_interpolated
+
+
+def _all_but(places: NDArray[np.intp], count: int) -> Mask:
+    is_kept = np.ones(count, dtype=np.bool_)
+    is_kept[places] = False
+    return is_kept
 
 
 def _turned(reads: ReadTable, turns: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
     """Yield the reads after each turn of a register: from the read behind it to the last of its series."""
     ends = np.searchsorted(reads.row, reads.row[turns], side="right")
     yield from zip((turns + 1).tolist(), ends.tolist(), strict=True)
-
-
-def _drop(table: IntervalTable, row: NDArray[np.int64], place: NDArray[np.signedinteger[Any]]) -> None:
-    """Make boundaries unknown again, and the flags of the reads there forgotten."""
-    boundaries_count = table.position_chain.shape[1]
-    is_inside = (place >= 0) & (place < boundaries_count)
-    row, place = row[is_inside], place[is_inside]
-    table.position_milliwh[row, place] = 0
-    table.position_chain[row, place] = UNKNOWN
 
 
 def _blank(table: IntervalTable, rows: NDArray[np.intp]) -> None:
@@ -337,47 +346,27 @@ def _place_flags(table: IntervalTable, at: Int64s, read_flags: NDArray[np.int32]
 
 
 def _flag_rollovers(table: IntervalTable, reads: ReadTable, turns: NDArray[np.intp]) -> None:
-    """Flag the interval in which a register comes round, where both its ends are known."""
-    boundaries_count = table.position_chain.shape[1]
+    """Flag the interval in which a register comes round; `_read_off` forgets it where an end is unknown."""
     for step in turns.tolist():
-        row = int(reads.row[step])
-        ends = (reads.measured_at_s[[step, step + 1]] - table.from_s) // table.interval_s
-        first, end = ends.tolist()
-        if end == first + 1 and first >= 0 and end < boundaries_count:
-            table.flags[row, first] |= int(Flag.ROLLOVER)
+        place = -((table.from_s - int(reads.measured_at_s[step + 1])) // table.interval_s) - 1
+        if 0 <= place < len(table.starts_at_s):
+            table.flags[reads.row[step], place] |= int(Flag.ROLLOVER)
 
 
-def _read_off(table: IntervalTable) -> None:
+def _read_off(table: IntervalTable, is_interpolated: Mask | None) -> None:
     """Fill values and provenance from the positions; flags count where both ends are known."""
     is_known = table.position_chain >= 0
-    is_measured = is_known[:, 1:] & is_known[:, :-1]
+    is_held = is_known[:, 1:] & is_known[:, :-1]
     np.subtract(table.position_milliwh[:, 1:], table.position_milliwh[:, :-1], out=table.value_milliwh)
-    if not is_measured.all():
-        table.value_milliwh[~is_measured] = 0
-        table.flags[~is_measured] = 0
-    table.provenance[...] = is_measured.astype(np.int8) * np.int8(Provenance.MEASURED)
-
-
-def find_gap_columns(table: IntervalTable, of_rows: Mask) -> GapColumns:
-    """Return the runs of unknown boundaries of the chosen rows, shape (series,), as gaps of their intervals.
-
-    Every known position of these rows must be an actual read, and all of one chain.
-    """
-    is_unknown = (table.position_chain < 0) & of_rows[:, np.newaxis]
-    rows = np.flatnonzero(is_unknown.any(axis=1))
-    padded = np.zeros((len(rows), is_unknown.shape[1] + 2), dtype=np.int8)
-    padded[:, 1:-1] = is_unknown[rows]
-    edges = np.diff(padded, axis=1)
-    row, first = np.nonzero(edges == 1)
-    end = np.nonzero(edges == -1)[1]
-    row = rows[row]
-    last = table.position_chain.shape[1] - 1
-    is_bracketed = (first > 0) & (end <= last)
-    before, after = np.maximum(first - 1, 0), np.minimum(end, last)
-    energy = table.position_milliwh[row, after] - table.position_milliwh[row, before]
-    return GapColumns(
-        row, before, np.minimum(end, last), np.where(is_bracketed, energy, UNKNOWN), is_bracketed
-    )
+    if not is_held.all():
+        table.value_milliwh[~is_held] = 0
+        table.flags[~is_held] = 0
+    table.provenance[...] = is_held.astype(np.int8) * np.int8(Provenance.MEASURED)
+    if is_interpolated is not None:
+        is_estimated = is_held & (is_interpolated[:, 1:] | is_interpolated[:, :-1])
+        table.provenance[is_estimated] = Provenance.ESTIMATED
+        table.flags[is_estimated] |= int(Flag.REGISTER_BRACKETED)
+        table.method[is_estimated] = Method.LINEAR
 
 
 def _find_rollovers(

@@ -189,3 +189,28 @@ class IntervalTable:
         """Which intervals hold nothing although a channel was installed, shape (series, intervals)."""
         result: NDArray[np.bool_] = self.is_installed & (self.provenance == Provenance.MISSING)
         return result
+
+
+def find_gap_columns(
+    table: IntervalTable, of_rows: NDArray[np.bool_], is_interpolated: NDArray[np.bool_] | None = None
+) -> GapColumns:
+    """Return the runs of unknown boundaries of the chosen rows, shape (series,), as gaps of their intervals.
+
+    Every known position of these rows must be of one chain, and an actual read but for those interpolated.
+    """
+    is_unknown = (table.position_chain < 0) & of_rows[:, np.newaxis]
+    rows = np.flatnonzero(is_unknown.any(axis=1))
+    padded = np.zeros((len(rows), is_unknown.shape[1] + 2), dtype=np.int8)
+    padded[:, 1:-1] = is_unknown[rows]
+    edges = np.diff(padded, axis=1)
+    row, first = np.nonzero(edges == 1)
+    end = np.nonzero(edges == -1)[1]
+    row = rows[row]
+    last = table.position_chain.shape[1] - 1
+    is_bracketed = (first > 0) & (end <= last)
+    before, after = np.maximum(first - 1, 0), np.minimum(end, last)
+    energy = table.position_milliwh[row, after] - table.position_milliwh[row, before]
+    is_exact = is_bracketed
+    if is_interpolated is not None:
+        is_exact = is_exact & ~is_interpolated[row, before] & ~is_interpolated[row, after]
+    return GapColumns(row, before, after, np.where(is_bracketed, energy, UNKNOWN), is_exact)
