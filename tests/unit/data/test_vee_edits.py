@@ -12,7 +12,7 @@ from vee_world import AT, FIRST, KWH, World
 from wattkeeper.actions.registry.change_multiplier import change_multiplier
 from wattkeeper.actions.services import Services
 from wattkeeper.actions.vee.decide_edit import approve_edit, reject_edit, set_edit_threshold, withdraw_edit
-from wattkeeper.actions.vee.edit_values import spread_evenly
+from wattkeeper.actions.vee.edit_values import ALONE, spread_evenly
 from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Provenance
@@ -94,6 +94,46 @@ def test_the_threshold_is_the_tenants(world: World, ours: People) -> None:
     reject_edit(actor=ours.administrator, now=NOW, edit_id=large, note="no such energy")
     world.run()
     assert world.at() == (49_999, Provenance.EDITED)
+
+
+def test_an_estimate_that_is_taken_away_is_changed_energy(world: World, ours: People) -> None:
+    """A gap of 96 quarters between two registers that 500 kWh passed, none of them measured."""
+    world.deliver(without=range(64, 160), changed=dict.fromkeys(range(160, 190), 50_000))
+    at = FIRST + timedelta(minutes=15 * 63)
+    gap = range(97)
+    estimated = [world.at(at + timedelta(minutes=15 * place))[0] for place in gap]
+    edit_id = world.edit(ours.operator, *(0 for _ in gap), at=at)
+    assert sum(estimated) > 500 * KWH
+    assert StoredEdit.objects.get(id=edit_id).changed_milliwh == sum(estimated)
+    world.run()
+    assert world.at(at) == (estimated[0], Provenance.ESTIMATED)  # it waits for a second person
+    approve_edit(actor=ours.administrator, now=NOW, edit_id=edit_id)
+    world.run()
+    assert world.at(at) == (0, Provenance.EDITED)
+    more_id = world.edit(ours.operator, estimated[0] + 1, at=at)  # of what nobody measured all of it counts
+    assert StoredEdit.objects.get(id=more_id).changed_milliwh == estimated[0] + 1
+
+
+def test_small_edits_add_up_until_a_second_person_looks(world: World, ours: People) -> None:
+    """What one person changes of a series alone within a month is no more than one edit may be."""
+    world.deliver()
+    ids = [world.edit(ours.operator, 40_030_000, at=AT + timedelta(minutes=15 * place)) for place in range(3)]
+
+    def states() -> list[str]:
+        return list(StoredEdit.objects.order_by("id").values_list("state", flat=True))
+
+    assert states() == ["IN_FORCE", "IN_FORCE", "PENDING"]  # 40, 80 and 120 kWh
+    later = AT + timedelta(hours=2)
+    world.edit(ours.administrator, 40_030_000, at=later)  # somebody else's are another sum
+    withdraw_edit(actor=ours.operator, now=NOW, edit_id=ids[0])
+    world.edit(ours.operator, 50_030_000, at=AT)  # what was taken back is in no sum: 40 and 50
+    approve_edit(actor=ours.administrator, now=NOW, edit_id=ids[2])
+    world.edit(ours.operator, 10_029_999, at=later)  # nor is what a second person approved: 99.999999
+    world.edit(ours.operator, 30_001, at=later)  # the last milliwatt-hour
+    assert states()[3:] == ["IN_FORCE"] * 3 + ["PENDING"]
+    world.now += ALONE
+    world.edit(ours.operator, 90_030_000, at=later)
+    assert states()[-1] == "IN_FORCE"
 
 
 def test_an_edit_holds_until_a_different_value_is_measured(world: World, ours: People) -> None:

@@ -35,8 +35,9 @@ class Edit:
     """New energy for consecutive intervals from `starts_at_s`.
 
     `energy_milliwh`: what shall stand; `rejected_milliwh`: the measured value that each of them rejects, None
-    where nothing had been measured. `reason_code` is AEMO's; code 0 needs a `reason`. `author_id` and
-    `approver_id` name people. `withdrawn_at_s`: None while it holds.
+    where nothing had been measured; `standing_milliwh`: what stood in each of them, None for nothing, empty
+    where that is not asked. `reason_code` is AEMO's; code 0 needs a `reason`. `author_id` and `approver_id`
+    name people. `withdrawn_at_s`: None while it holds.
     """
 
     edit_id: int
@@ -49,12 +50,20 @@ class Edit:
     approver_id: int | None = None
     reason: str = ""
     withdrawn_at_s: int | None = None
+    standing_milliwh: tuple[int | None, ...] = ()
 
     @property
     def changed_milliwh(self) -> int:
-        """The sum of what is added and what is taken away."""
-        pairs = zip(self.energy_milliwh, self.rejected_milliwh, strict=True)
-        return sum(abs(new - (old or 0)) for new, old in pairs)
+        """The sum of what is added to what was measured and what is taken away.
+
+        Where nothing was measured the larger counts: what shall stand, or how far that is from what stood.
+        """
+        stood = self.standing_milliwh or (None,) * len(self.energy_milliwh)
+        rows = zip(self.energy_milliwh, self.rejected_milliwh, stood, strict=True)
+        return sum(
+            abs(new - old) if old is not None else max(new, abs(new - (other or 0)))
+            for new, old, other in rows
+        )
 
 
 def check_edit(edit: Edit, *, approval_milliwh: int = APPROVAL_MILLIWH) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 
 from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.vee.edits import APPROVAL_MILLIWH, Edit
@@ -122,6 +122,13 @@ def edit_approval_milliwh(tenant_id: int) -> int:
     own = VeeSettings.objects.filter(tenant_id=tenant_id).values_list("edit_approval_milliwh", flat=True)
     found = own.first()
     return APPROVAL_MILLIWH if found is None else found
+
+
+def changed_alone_milliwh(*, series_id: int, author_id: int, since: datetime) -> int:
+    """Return how much energy edits in force change of a series that somebody made alone since an instant."""
+    own = StoredEdit.objects.filter(series_id=series_id, author_id=author_id, state=StoredEdit.State.IN_FORCE)
+    alone = own.filter(approver__isnull=True, recorded_at__gt=since)
+    return alone.aggregate(changed=Sum("changed_milliwh"))["changed"] or 0
 
 
 def list_edits(
