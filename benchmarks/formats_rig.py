@@ -76,5 +76,5 @@ def make_mscons(values_count: int) -> tuple[bytes, np.ndarray[Any, Any]]:
     parts = [head]
     for value, begin, end in zip(values.tolist(), stamps, stamps[1:], strict=False):
         parts.append(f"QTY+220:{value // 1000}.{value % 1000:03d}:KWH'DTM+163:{begin}'DTM+164:{end}'")
-    parts.append(f"UNT+{3 * values_count + 12}+1'UNZ+1+R1'")
+    parts.append(f"UNT+{3 * values_count + 11}+1'UNZ+1+R1'")
     return "".join(parts).encode(), values
