@@ -12,7 +12,8 @@ from wattkeeper.core.kernel.instants import to_seconds
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.readings.advance import register_advance
 from wattkeeper.pipeline.read_rules import KeptReads
-from wattkeeper.pipeline.window import align, derive_span
+from wattkeeper.pipeline.series_intervals import derive_span
+from wattkeeper.pipeline.window import align
 from wattkeeper.store.api import ReadingStore
 
 

@@ -27,7 +27,8 @@ from wattkeeper.core.vee.table import Mask
 from wattkeeper.data.registry.facts import SeriesFacts, find_profiled, get_series_facts
 from wattkeeper.data.registry.plain_facts import get_plain_rows
 from wattkeeper.data.registry.resets import list_reset_series
-from wattkeeper.pipeline.window import CONTEXT_S, resolution_milliwh
+from wattkeeper.pipeline.series_intervals import resolution_milliwh
+from wattkeeper.pipeline.window import CONTEXT_S
 from wattkeeper.store.api import ReadingStore
 from wattkeeper.store.standing import standing_reads
 

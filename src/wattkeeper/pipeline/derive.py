@@ -35,6 +35,7 @@ from wattkeeper.pipeline.determinants import append_determinants
 from wattkeeper.pipeline.early import find_later
 from wattkeeper.pipeline.hints import calendar_with, candidates_before, mark_checked
 from wattkeeper.pipeline.later import candidates_after, find_told_next_year, mark_next_year
+from wattkeeper.pipeline.open_gaps import is_folded
 from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
 from wattkeeper.pipeline.plain_groups import group_windows
 from wattkeeper.pipeline.ports import (
@@ -48,6 +49,7 @@ from wattkeeper.pipeline.ports import (
 from wattkeeper.pipeline.read_ahead import read_ahead
 from wattkeeper.pipeline.read_rules import KeptReads, disputed_in_reads
 from wattkeeper.pipeline.rollups import refresh
+from wattkeeper.pipeline.series_intervals import resolution_milliwh
 from wattkeeper.pipeline.virtual import (
     NO_VIRTUAL,
     DerivedVirtual,
@@ -56,18 +58,8 @@ from wattkeeper.pipeline.virtual import (
     mark_users,
     reader_of,
 )
-from wattkeeper.pipeline.window import (
-    align,
-    derive_history,
-    find_gone,
-    is_folded,
-    join_changed,
-    resolution_milliwh,
-    widen_to_brackets,
-    widen_to_estimates,
-    widen_to_near,
-    written_span,
-)
+from wattkeeper.pipeline.widen import derive_history, widen_to_estimates, widen_to_gaps, widen_to_near
+from wattkeeper.pipeline.window import align, find_gone, hull, join_changed, written_span
 
 LEASE_S = 300
 CLAIM_COUNT = 16_384
@@ -412,7 +404,7 @@ def _derive_series(
         result = _derive_window(ports, facts, span, now_s, rules, advance_rule)
         while results and results[-1].span[1] > result.span[0]:  # it was widened over a part of the earlier
             earlier = results.pop()
-            whole = min(earlier.span[0], result.span[0]), max(earlier.span[1], result.span[1])
+            whole = hull(earlier.span, result.span)
             if whole != result.span:
                 result = _derive_window(ports, facts, whole, now_s, rules, advance_rule)
         results.append(result)
@@ -425,7 +417,7 @@ def _derive_window(
     kept = KeptReads(ports.raw_reads, now_s)
     keeping = replace(ports, raw_reads=kept)
     wider = widen_to_estimates(ports, facts, span, now_s)
-    span, derived = widen_to_brackets(keeping, facts, wider, now_s, advance_rule)
+    span, derived = widen_to_gaps(keeping, facts, wider, now_s, advance_rule)
     first_s = int(derived.starts_at_s[0])
     plan = plan_of_day = facts.rules or RulePlan.of(rules)
     if is_folded(derived):  # in the midst of a gap: the rule set that it began under

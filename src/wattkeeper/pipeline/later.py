@@ -23,8 +23,9 @@ from wattkeeper.core.vee.last_year import ACTUAL_DAYS, WEEK_DAYS, YEAR_DAYS, fro
 from wattkeeper.core.vee.like_days import DAY_S, UNUSABLE_FLAGS
 from wattkeeper.pipeline.hints import calendar_with
 from wattkeeper.pipeline.ports import Hints, ManySeries, MeasurementRows, Ports, SeriesFacts
+from wattkeeper.pipeline.series_intervals import derive_span
 from wattkeeper.pipeline.virtual import changed_spans, reader_of
-from wattkeeper.pipeline.window import LEARNT_METHODS, derive_span
+from wattkeeper.pipeline.window import LEARNT_METHODS
 
 YEAR_S = YEAR_DAYS * DAY_S
 CLOCKS_S = 2 * 3600  # how far a day of last year may begin off the same instant

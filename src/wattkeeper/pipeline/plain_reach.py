@@ -10,9 +10,10 @@ from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.plain import ReadTable
 from wattkeeper.core.readings.plain_table import IntervalTable
+from wattkeeper.pipeline.open_gaps import is_far
 from wattkeeper.pipeline.plain_groups import NOTHING, Group
 from wattkeeper.pipeline.ports import ManySeries
-from wattkeeper.pipeline.window import CONTEXT_S, LEARNT_METHODS, is_far, span_to_nearest
+from wattkeeper.pipeline.window import CONTEXT_S, LEARNT_METHODS, span_to_nearest
 
 Rows = NDArray[np.intp]
 
@@ -60,7 +61,7 @@ def find_wider(
 def _find_beside(group: Group, table: IntervalTable, rows: Set[int]) -> set[int]:
     """Return of some rows those of which a gap crosses an end of the span, but does not touch what is needed.
 
-    Single series leave its other days as they are (`widen_to_brackets`).
+    Single series leave its other days as they are (`widen_to_gaps`).
     """
     if group.needed is None or not rows:
         return set()

@@ -18,8 +18,9 @@ from wattkeeper.core.kernel.quality import Method, Source
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
-from wattkeeper.pipeline import later, plain_groups, window
+from wattkeeper.pipeline import later, plain_groups, widen
 from wattkeeper.pipeline.ports import SeriesFacts
+from wattkeeper.pipeline.window import FAR_S
 
 CHANNEL = 10
 LAST_READ = date(2026, 3, 9)
@@ -170,7 +171,7 @@ def test_a_look_derives_what_time_has_added_and_no_more(*, is_file: bool) -> Non
 @pytest.mark.slow
 def test_a_look_that_starts_too_late_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted fault: whatever lies before the look is taken to stand."""
-    monkeypatch.setattr(window, "find_standing_until", lambda _ports, _facts, _read_s, at_s: at_s)
+    monkeypatch.setattr(widen, "find_standing_until", lambda _ports, _facts, _read_s, at_s: at_s)
     assert any(differing(0, CAUGHT_WITHIN))
 
 
@@ -183,10 +184,8 @@ def test_a_daily_load_that_becomes_known_late_is_told_to_all_of_its_gap() -> Non
 
 def test_a_daily_load_that_is_told_to_nobody_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted fault: who learns is looked for as near as like days lie."""
-    for module in (window, plain_groups):
-        monkeypatch.setattr(
-            module, "may_have_learnt", lambda at_s, _method, span: at_s < span[1] + window.FAR_S
-        )
+    for module in (widen, plain_groups):
+        monkeypatch.setattr(module, "may_have_learnt", lambda at_s, _method, span: at_s < span[1] + FAR_S)
     assert list(differing(LATE_PERIOD, 1)) == [LATE_PERIOD]
 
 

@@ -10,10 +10,10 @@ import pytest
 from pipeline_street import Row, Street
 from unit.pipeline.test_plain import DAY_S, DAYS, HOUR_S, ZONES, start_of
 from wattkeeper.core.kernel.quality import Flag, Provenance, Source
+from wattkeeper.core.readings.rollups import day_bounds
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod, RegisterReset
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
-from wattkeeper.pipeline import window
 from wattkeeper.pipeline.ports import SeriesFacts
 
 REGISTER, PROFILE = 10, 11
@@ -30,7 +30,7 @@ def make_world(seed: int) -> tuple[SeriesFacts, list[Delivery], dict[int, int]]:
     zone = chance.choice(ZONES)
     start_s = start_of(zone)
     counts = [chance.randrange(0, 900) for _ in range(DAYS * 24)]
-    bounds_s = [int(bound_s) for bound_s in window.day_bounds(start_s, start_s + DAYS * DAY_S - HOUR_S, zone)]
+    bounds_s = [int(bound_s) for bound_s in day_bounds(start_s, start_s + DAYS * DAY_S - HOUR_S, zone)]
     bounds_s = [bound_s for bound_s in bounds_s if bound_s <= start_s + DAYS * DAY_S]
     reset_s = start_s + chance.randrange(30, 50) * HOUR_S if chance.random() < 0.5 else None
     watt_hours = 10**7 - chance.randrange(0, 20_000)

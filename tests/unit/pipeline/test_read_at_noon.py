@@ -10,7 +10,7 @@ from pipeline_street import Row, Street
 from unit.pipeline.test_beside_the_grid import DAY_S, PROFILE, QUARTER_S, REGISTER, START_S, facts
 from wattkeeper.core.kernel.quality import Source
 from wattkeeper.core.vee.like_days import AHEAD_DAYS
-from wattkeeper.pipeline import window
+from wattkeeper.pipeline import widen
 from wattkeeper.pipeline.ports import SeriesFacts
 
 DAYS = 30
@@ -89,6 +89,6 @@ def test_the_next_read_re_drives_the_days_beside_it(seed: int, *, is_many: bool,
 
 @pytest.mark.parametrize("is_many", [True, False])
 def test_to_go_on_from_gap_to_gap_is_caught(monkeypatch: pytest.MonkeyPatch, *, is_many: bool) -> None:
-    monkeypatch.setattr(window, "_gaps_over", lambda derived, _span: list(derived.gaps))  # the plant
+    monkeypatch.setattr(widen, "_gaps_over", lambda derived, _span: list(derived.gaps))  # the plant
     with pytest.raises(AssertionError):
         check(0, is_many=is_many, has_profile=False)

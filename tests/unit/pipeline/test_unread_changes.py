@@ -15,7 +15,7 @@ from wattkeeper.core.kernel.reads import ReadColumns
 from wattkeeper.core.readings.between import ByProfile, by_time
 from wattkeeper.core.readings.profile_grid import ProfileGrid
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
-from wattkeeper.pipeline import window
+from wattkeeper.pipeline import widen
 from wattkeeper.pipeline.ports import SeriesFacts
 
 REGISTER, PROFILE, ELSEWHERE, RATIO = 10, 11, 12, 10
@@ -174,7 +174,7 @@ def test_each_meter_tells_of_its_own_part_of_an_interval() -> None:
 
 PLANTS = {
     "a straight line": (ByProfile, "__call__", lambda _self, *given: by_time(*given)),
-    "late profiles that tell one side alone": (window, "UNREAD_CHANGE", ""),
+    "late profiles that tell one side alone": (widen, "UNREAD_CHANGE", ""),
 }
 
 
