@@ -1,6 +1,5 @@
 """`wattkeeper backup DIR` and `wattkeeper restore FILE`: sealed, while in use, and proved by restoring."""
 
-import getpass
 import json
 import os
 import subprocess
@@ -18,7 +17,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.interfaces.cli.language import current_language
 from wattkeeper.interfaces.cli.own_store import store_of
 from wattkeeper.interfaces.cli.progress import ProgressLine
-from wattkeeper.interfaces.cli.shell import open_shell, print_one
+from wattkeeper.interfaces.cli.shell import ask_secret, open_shell, print_one
 
 if TYPE_CHECKING:
     from wattkeeper.actions.operations.sealed import Secret
@@ -202,4 +201,4 @@ def _secret(key_file: Path | None) -> "Secret":
 
 
 def _passphrase() -> str:
-    return os.environ.get("WATTKEEPER_BACKUP_PASSPHRASE") or getpass.getpass("Passphrase · 口令: ")
+    return os.environ.get("WATTKEEPER_BACKUP_PASSPHRASE") or ask_secret("Passphrase · 口令: ")

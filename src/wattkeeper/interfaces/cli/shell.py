@@ -83,7 +83,7 @@ def as_person(shell: Shell, username: str) -> Shell:
 
     token = os.environ.get("WATTKEEPER_API_KEY", "")
     if username:
-        password = typer.prompt(f"{username}", hide_input=True, err=True)
+        password = ask_secret(f"{username}: ")
         user = log_in(username=username, password=password, address="shell", now=shell.now)
     elif token:
         found = find_user_of_key(token)
@@ -159,6 +159,11 @@ def parse_pairs(texts: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
+def ask_secret(prompt: str) -> str:
+    """Return a line without its end: typed unseen at a terminal, else the next one of standard input."""
+    return getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+
+
 def read_secret(name: str) -> str:
     """Return what a file says that others of the machine must not see in a command; ``-``: standard input.
 
@@ -168,7 +173,7 @@ def read_secret(name: str) -> str:
     """
     try:
         if name == "-" and sys.stdin.isatty():
-            return getpass.getpass(spoken("Secret, not shown:") + " ").strip()
+            return ask_secret(spoken("Secret, not shown:") + " ").strip()
         return (sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")).strip()
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "reason", "")

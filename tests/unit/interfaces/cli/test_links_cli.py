@@ -1,11 +1,6 @@
 """A link's secrets reach it by a file or standard input, never by the command itself."""
 
 import json
-import os
-import pty
-import select
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -33,28 +28,6 @@ def test_an_endpoint_with_a_password_comes_from_a_file_or_is_typed(
     run("link", "edit", "a", "--endpoint", "-", typed=ENDPOINT.replace("geheim", "neu"))
     run("link", "copy", "a", "c", f"@{file}")
     assert (endpoint_of("a"), endpoint_of("c")) == (ENDPOINT.replace("geheim", "neu"), ENDPOINT)
-
-
-def test_what_is_typed_at_a_terminal_is_not_shown() -> None:
-    ours, theirs = pty.openpty()
-    code = "from wattkeeper.interfaces.cli.shell import read_secret; print(len(read_secret('-')), 'letters')"
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True):
-        os.close(theirs)
-        shown = read_until(ours, b"Secret, not shown:")
-        os.write(ours, ENDPOINT.encode() + b"\n\x04")
-        shown += read_until(ours, b"letters")
-    os.close(ours)
-    assert f"{len(ENDPOINT)} letters".encode() in shown
-    assert b"geheim" not in shown
-
-
-def read_until(terminal: int, words: bytes) -> bytes:
-    """Return what a terminal shows until some words are among it, or nothing comes for ten seconds."""
-    shown = b""
-    while words not in shown and select.select([terminal], [], [], 10)[0]:
-        shown += os.read(terminal, 999)
-    return shown
 
 
 @pytest.mark.parametrize(
