@@ -9,14 +9,15 @@ profile says has the finer shape. So:
   the registers' advance, they stand;
 - where it is not, the registers win: the intervals are scaled to the advance, ESTIMATED. If it is off by more
   than one count of the profile too, they are SUSPECT and ``vee.sum-check`` (V06) keeps what they held;
-- where intervals are missing, what the registers advanced beyond the others is the energy of the gap.
+- where intervals are missing, what the registers advanced beyond the others is the energy of the gap, on each
+  side of a cut at which they were read its own.
 
 No stretch is judged by a position that was itself interpolated, nor by a register that may have come round
 once more than it shows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -26,6 +27,7 @@ from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Gap, Intervals
+from wattkeeper.core.readings.rest import find_rest
 
 UNKNOWN_CHAIN = -1
 Steps = Callable[[tuple[int, int]], int]
@@ -86,7 +88,7 @@ class _Sheet:
     method: Int64s
     is_profile: NDArray[np.bool_]
     is_confirmed: NDArray[np.bool_]
-    energy_of_gap: dict[tuple[int, int], tuple[int, bool]]
+    gaps: dict[tuple[int, int], Gap]
     findings: list[Finding]
 
     @classmethod
@@ -103,7 +105,7 @@ class _Sheet:
         for gap in registers.gaps:
             span = gap.first_index, gap.end_index
             if gap.energy_milliwh is not None and not self.provenance[slice(*span)].any():
-                self.energy_of_gap[span] = gap.energy_milliwh, gap.is_exact
+                self.gaps[span] = gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,22 +187,47 @@ def _give_to_gaps(
     sheet: _Sheet, registers: Intervals, bracket: _Bracket, is_missing: NDArray[np.bool_], rest: int
 ) -> None:
     """Give what is left to the gaps, cut wherever the registers are known: to each what its own registers
-    advanced, where they are known at both ends, and to the others by length: together they have exactly that.
+    advanced, where they are known at both ends, and to the others in proportion to what the profile leaves of
+    the registers around them, and within that by length: together they have exactly what is left.
     """
     gaps = list(_cut_gaps(registers, bracket, is_missing))
     own = [_own_advance(registers, first, end) for first, end in gaps]
+    left = {(gap.first_index, gap.end_index): gap for gap in _left_by_profile(sheet, registers, bracket)}
     told = [energy for energy in own if energy is not None]
     if len(told) == len(own):
         energies = _share_out(told, rest)
     elif sum(told) <= rest:
-        lengths = [end - first for (first, end), energy in zip(gaps, own, strict=True) if energy is None]
-        shares = iter(_share_out(lengths, rest - sum(told)))
+        others = [gap for gap, energy in zip(gaps, own, strict=True) if energy is None]
+        weights = [left[gap].energy_milliwh or 0 if gap in left else 0 for gap in others]
+        weights = weights if any(weights) else [end - first for first, end in others]
+        shares = iter(_share_out(weights, rest - sum(told)))
         energies = [next(shares) if energy is None else energy for energy in own]
     else:
         energies = _share_out([end - first for first, end in gaps], rest)
     is_exact = bracket.is_exact and sum(told) <= rest
     for gap, energy in zip(gaps, energies, strict=True):
-        sheet.energy_of_gap[gap] = energy, is_exact
+        cuts = _scale_cuts(left[gap], energy) if gap in left else ()
+        sheet.gaps[gap] = Gap(*gap, energy, is_exact, cuts)
+
+
+def _left_by_profile(sheet: _Sheet, registers: Intervals, bracket: _Bracket) -> Iterator[Gap]:
+    """Yield what the profile leaves of each gap of the registers in a bracket that tells more than all of it.
+
+    Nothing of one of which it holds more than the registers advanced.
+    """
+    for gap in registers.gaps:
+        is_inside = bracket.first <= gap.first_index and gap.end_index <= bracket.end
+        is_all = (gap.first_index, gap.end_index) == (bracket.first, bracket.end)
+        if gap.energy_milliwh is not None and is_inside and (gap.cuts or not is_all):
+            inside = slice(gap.first_index, gap.end_index)
+            held = sheet.provenance[inside] != Provenance.MISSING, sheet.value[inside], registers.interval_s
+            found = find_rest(gap, *held)
+            yield from (find_rest(replace(gap, cuts=()), *held) if found is None else found) or ()
+
+
+def _scale_cuts(gap: Gap, energy_milliwh: int) -> tuple[tuple[int, int], ...]:
+    own = max(1, gap.energy_milliwh or 0)
+    return tuple((at_s, until * energy_milliwh // own) for at_s, until in gap.cuts)
 
 
 def _cut_gaps(
@@ -225,14 +252,13 @@ def _close_gaps(sheet: _Sheet, registers: Intervals, profile: Intervals) -> Iter
     """Yield the runs of intervals that nothing holds, cut where brackets meet, with what is known of them."""
     is_installed = registers.is_installed | profile.is_installed
     is_missing = (sheet.provenance == Provenance.MISSING) & is_installed
-    starts_at = {first for first, _ in sheet.energy_of_gap}
-    ends_at = {end for _, end in sheet.energy_of_gap}
+    starts_at = {first for first, _ in sheet.gaps}
+    ends_at = {end for _, end in sheet.gaps}
     edges = set(np.flatnonzero(np.diff(is_missing.astype(np.int8), prepend=0, append=0)).tolist())
     cuts = sorted(edges | starts_at | ends_at)
     for first, end in pairwise(cuts):
         if is_missing[first]:
-            energy, is_exact = sheet.energy_of_gap.get((first, end), (None, False))
-            yield Gap(first, end, energy, is_exact)
+            yield sheet.gaps.get((first, end), Gap(first, end, None, is_exact=False))
 
 
 def _positions(registers: Intervals, sheet: _Sheet) -> tuple[Int64s, Int64s]:

@@ -3,7 +3,7 @@
 A pure function of sets: neither the order nor the repetition of reads can change the result.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,12 +37,15 @@ class Gap:
     `energy_milliwh`: the registers' advance over exactly these intervals, None where no read brackets them;
     `is_exact`: both ends are actual reads, no multiplier change inside had to be interpolated, and no
     register may have come round once more than it shows; where it may, the energy is the least possible.
+    `cuts`: what was read inside it, at an exchange, a reset or a multiplier change: (seconds, energy), both
+    since it begins and rising.
     """
 
     first_index: int
     end_index: int
     energy_milliwh: int | None
     is_exact: bool
+    cuts: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,5 +258,19 @@ def _find_gaps_between(
         energy_milliwh = int(knots.position_milliwh[end] - knots.position_milliwh[start])
         is_exact = bool(_is_exact_between(knots, np.array([start]), np.array([end]))[0])
         is_sure = not is_unsure[first : last + 1].any()
-        gaps.append(Gap(first, last + 1, energy_milliwh, is_exact and is_sure))
+        cuts = tuple(_find_cuts(knots.take(slice(start, end + 1))))
+        gaps.append(Gap(first, last + 1, energy_milliwh, is_exact and is_sure, cuts))
     return tuple(gaps)
+
+
+def _find_cuts(knots: Knots) -> Iterator[tuple[int, int]]:
+    """Yield seconds and energy since the first of `knots` where a stretch ends or begins with a read."""
+    is_cut = np.diff(knots.stretch) != 0
+    if not is_cut.any():
+        return
+    is_read = (np.append(is_cut, False) | np.append(False, is_cut)) & (knots.is_exact == 1)
+    is_read &= (knots.at_s > knots.at_s[0]) & (knots.at_s < knots.at_s[-1])
+    _, places = np.unique(knots.at_s[is_read], return_index=True)
+    read = knots.take(np.flatnonzero(is_read)[places])
+    elapsed_s, energy = read.at_s - knots.at_s[0], read.position_milliwh - knots.position_milliwh[0]
+    yield from zip(elapsed_s.tolist(), energy.tolist(), strict=True)

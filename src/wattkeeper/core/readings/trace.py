@@ -159,7 +159,7 @@ def add_boundaries(knots: Knots, boundaries: Int64s, interval_s: int) -> Knots:
     than an interval from a read (E7): so each read off the grid, polled or by hand, begins and ends what is
     estimated beside it. The reads of an exchange, a reset or a multiplier change do so only where the next
     read is more than a day away, or none beyond them within a day: else reads on the grid know exactly what
-    all of it took.
+    all of it took, and theirs are cuts of that gap.
     """
     if not len(knots):
         return knots

@@ -55,7 +55,11 @@ def _join_gaps(measured: Intervals, is_disputed: Mask, *, has_registers: bool) -
             continue
         known = last.energy_milliwh is not None and gap.energy_milliwh is not None
         energy = (last.energy_milliwh or 0) + (gap.energy_milliwh or 0) if known else None
-        joined[-1] = Gap(last.first_index, gap.end_index, energy, known and last.is_exact and gap.is_exact)
+        length_s = (last.end_index - last.first_index) * measured.interval_s
+        later = ((length_s + at_s, (last.energy_milliwh or 0) + until) for at_s, until in gap.cuts)
+        cuts = (*last.cuts, *later) if known else ()
+        is_exact = known and last.is_exact and gap.is_exact
+        joined[-1] = Gap(last.first_index, gap.end_index, energy, is_exact, cuts)
     return tuple(joined)
 
 

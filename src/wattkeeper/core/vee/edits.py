@@ -16,6 +16,7 @@ from wattkeeper.core.kernel.findings import Finding, decided_by
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Gap, Intervals
+from wattkeeper.core.readings.rest import find_rest
 from wattkeeper.core.vee.apportion import apportion
 from wattkeeper.core.vee.reasons import FREE_TEXT, REASON_CODES
 from wattkeeper.core.vee.table import Mask, iter_runs
@@ -166,14 +167,18 @@ def _is_in_force(edit: Edit, as_of_s: int | None) -> bool:
 def _without(derived: Intervals, holds: Mask, value: Int64s) -> tuple[Gap, ...]:
     """Return the gaps without their edited intervals.
 
-    What registers bracket keeps the rest of its energy, by length where edits cut it in pieces; where the
-    edits say more than the registers advanced, nothing is known of the rest.
+    What registers bracket keeps the rest of its energy, each side of a cut its own, by length where edits cut
+    it in pieces; where the edits say more than the registers advanced, nothing is known of the rest.
     """
     left: list[Gap] = []
     for gap in derived.gaps:
         inside = slice(gap.first_index, gap.end_index)
         if not holds[inside].any():
             left.append(gap)
+            continue
+        parts = find_rest(gap, holds[inside], value[inside], derived.interval_s) if gap.cuts else None
+        if parts is not None:
+            left += parts
             continue
         runs = [(first, end) for _, first, end in iter_runs(~holds[np.newaxis, inside])]
         energies: Sequence[int | None] = [None] * len(runs)

@@ -4,7 +4,8 @@ The order, for each gap: check meter, known zero and network balance (candidates
 up to two hours between two good neighbours (E1); like day (E2), average like day (E3); previous year (E5) and
 daily load (E8, candidates after); the class profile of the rule set (E6); a flat line from one good
 neighbour; zero, if the rule set says so. Each interval takes the first that knows it. Where two registers
-bracket the gap the result is scaled to their advance (E4), to the last milliwatt-hour.
+bracket the gap the result is scaled to their advance (E4), to the last milliwatt-hour; where registers were
+read inside it as they were exchanged, set anew or multiplied otherwise, each side of that to its own.
 
 End points of a line are measured intervals without a power failure (California, CPUC working group). With a
 failure on one side the gap goes on to the next method, and only where none knows anything does it take the
@@ -142,7 +143,7 @@ def _estimate_gap(
     if not shape.is_known.all():
         line = line_over(intervals, gap, linear_max_s=estimation.linear_max_s)
         if line is not None and not shape.is_known.any():
-            return _on_line(shape, gap, line)
+            return _on_line(shape, gap, line, intervals.interval_s)
         if line is not None:  # what the candidates leave lies on the line, unscaled as they are
             shape.fill(np.array(line, dtype=np.int64) // (len(line) + 1), ~shape.is_known, Method.LINEAR)
         elif is_dark(intervals, gap, linear_max_s=estimation.linear_max_s):
@@ -151,14 +152,14 @@ def _estimate_gap(
         take_days(shape, days, is_average_first=estimation.is_average_first)
         shape.take(candidates.after)
     _take_last(shape, intervals, gap, estimation)
-    return _scale(shape, gap)
+    return _scale(shape, gap, intervals.interval_s)
 
 
-def _on_line(shape: Shape, gap: Gap, line: list[int]) -> Shape:
+def _on_line(shape: Shape, gap: Gap, line: list[int], interval_s: int) -> Shape:
     if gap.energy_milliwh is None:
         energy = [scaled // (len(line) + 1) for scaled in line]
     else:
-        energy = apportion(line, gap.energy_milliwh)
+        energy, _ = _share_out(line, gap, interval_s)
     shape.fill(np.array(energy, dtype=np.int64), ~shape.is_known, Method.LINEAR)
     return shape
 
@@ -175,7 +176,7 @@ def _take_last(shape: Shape, intervals: Intervals, gap: Gap, estimation: Estimat
         shape.fill(np.zeros_like(shape.energy_milliwh), ~shape.is_known, Method.KNOWN_ZERO)
 
 
-def _scale(shape: Shape, gap: Gap) -> Shape | None:
+def _scale(shape: Shape, gap: Gap, interval_s: int) -> Shape | None:
     """Give intervals that know nothing the mean of the others, and all of them the registers' energy (E4).
 
     Where no registers bracket the gap they stay unknown: how far such a gap reaches is nothing to learn from.
@@ -185,10 +186,27 @@ def _scale(shape: Shape, gap: Gap) -> Shape | None:
         return shape if known_count else None
     mean = np.full_like(shape.energy_milliwh, int(shape.energy_milliwh.sum()) // max(1, known_count))
     shape.fill(mean, ~shape.is_known, Method.EVEN_SPREAD)
-    if gap.energy_milliwh and not shape.energy_milliwh.any():
-        shape.method[:] = Method.EVEN_SPREAD
-    shape.energy_milliwh[:] = apportion(shape.energy_milliwh.tolist(), gap.energy_milliwh)
+    energy, is_even = _share_out(shape.energy_milliwh.tolist(), gap, interval_s)
+    shape.energy_milliwh[:], shape.method[is_even] = energy, Method.EVEN_SPREAD
     return shape
+
+
+def _share_out(shape: Sequence[int], gap: Gap, interval_s: int) -> tuple[list[int], Mask]:
+    """Return the registers' energy by a shape, between each two reads their own, and where it lies evenly.
+
+    An interval that a cut lies in counts on each side of it by its seconds there, and is the sum of both.
+    """
+    energy, is_even = [0] * len(shape), np.zeros(len(shape), dtype=np.bool_)
+    whole = len(shape) * interval_s, gap.energy_milliwh or 0
+    for (from_s, before), (to_s, until) in pairwise([(0, 0), *gap.cuts, whole]):
+        inside = range(from_s // interval_s, -(-to_s // interval_s))
+        seconds = [min(to_s, (i + 1) * interval_s) - max(from_s, i * interval_s) for i in inside]
+        parts = [shape[i] * own_s for i, own_s in zip(inside, seconds, strict=True)]
+        if until > before and not any(parts):
+            parts, is_even[inside.start : inside.stop] = seconds, True
+        for i, share in zip(inside, apportion(parts, until - before), strict=True):
+            energy[i] += share
+    return energy, is_even
 
 
 def line_over(intervals: Intervals, gap: Gap, *, linear_max_s: int = LINEAR_MAX_S) -> list[int] | None:

@@ -167,7 +167,7 @@ def test_a_gap_across_an_exchange_is_bracketed_by_both_meters() -> None:
     old = reads((0, 100), (37, 104, Source.FIELD))
     new = reads((37, 5000, Source.FIELD), (60, 5006))
     found = derive([meter(1, 0, minute(37)), meter(2, minute(37))], {1: old, 2: new})
-    assert found.gaps == (Gap(0, 4, 10_000, is_exact=True),)
+    assert found.gaps == (Gap(0, 4, 10_000, is_exact=True, cuts=((37 * 60, 4_000),)),)
 
 
 def test_an_exchange_nobody_read_breaks_the_line() -> None:
@@ -313,7 +313,8 @@ def test_reads_of_an_exchange_leave_to_the_grid_what_the_grid_knows_exactly() ->
     old, new = meter(ends_at_s=minute(67)), meter(2, starts_at_s=minute(67))
     own = {1: reads((0, 100), (15, 115), (67, 200, Source.FIELD)), 2: reads((67, 7, Source.FIELD), (150, 90))}
     found = derive([old, new], own, quarters=10)
-    assert found.gaps == (Gap(1, 10, (85 + 83) * 1000, is_exact=True),)
+    cuts = ((52 * 60, 85_000),)
+    assert found.gaps == (Gap(1, 10, (85 + 83) * 1000, is_exact=True, cuts=cuts),)
 
 
 def test_the_newest_live_read_brackets_an_open_gap() -> None:

@@ -125,6 +125,11 @@ def check(life: Life, found: Intervals) -> None:
     for from_s, to_s, energy_milliwh in stretches(found):
         counted = life.counted_milliwh(from_s, to_s)
         assert abs(energy_milliwh - counted) <= slack_milliwh(life, from_s, to_s), (from_s, to_s)
+    for gap in found.gaps:
+        from_s = int(found.starts_at_s[gap.first_index])
+        for cut_s, energy_milliwh in gap.cuts if gap.is_exact else ():
+            counted = life.counted_milliwh(from_s, from_s + cut_s)
+            assert abs(energy_milliwh - counted) <= slack_milliwh(life, from_s, from_s + cut_s)
     total = sum(energy for _, _, energy in stretches(found))
     most = sum(each.rate_milliwh for each in life.segments) + slack_milliwh(life, life.from_s, life.to_s)
     assert abs(total - life.true_milliwh(life.from_s, life.to_s)) <= most

@@ -119,6 +119,18 @@ def test_gaps_beside_a_disputed_interval_become_one() -> None:
     assert (gap.energy_milliwh, gap.is_exact) == (None, False)
 
 
+def test_what_was_read_inside_the_gaps_stays_known() -> None:
+    whole = series([10, None, 20, None, 10])
+    first, second = whole.gaps
+    cut = replace(
+        whole, gaps=(replace(first, cuts=((300, 70),)), replace(second, cuts=((60, 5), (800, 900))))
+    )
+    (gap,) = take_out(cut, named(2), has_registers=True).intervals.gaps
+    assert gap.cuts == ((300, 70), (1860, 1025), (2600, 1920))
+    (gap,) = take_out(cut, named(2), has_registers=False).intervals.gaps
+    assert gap.cuts == ()
+
+
 def test_gaps_that_touch_no_disputed_interval_stay_apart() -> None:
     whole = series([10, None, None, 20, 10, 10])
     first = replace(whole.gaps[0], end_index=2, energy_milliwh=300)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -188,3 +189,42 @@ def test_shares_sum_to_the_energy_and_stay_within_one(shape: list[int], energy_m
 def test_nothing_cannot_be_shared() -> None:
     with pytest.raises(UnableToEstimate, match="no-shape"):
         apportion([], 1)
+
+
+@given(st.data())
+def test_each_side_of_a_cut_has_its_own_energy_in_the_shape_of_its_days(data: st.DataObject) -> None:
+    """An interval that a cut lies in has of each side what its seconds there have of the side's shape."""
+    target = date(2026, 7, 17)
+    lost = lose(hourly(JULY, 20), target, energy_milliwh=0)
+    cut_s = data.draw(st.integers(1, 24 * HOUR_S - 1))
+    sides = data.draw(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)))
+    gap = replace(lost.gaps[0], energy_milliwh=sum(sides), cuts=((cut_s, sides[0]),))
+    found = estimate(replace(lost, gaps=(gap,)), CALENDAR, (gap,))
+    energy = found.value_milliwh[gap.first_index : gap.end_index].tolist()
+    assert sum(energy) == sum(sides)
+    like = [1000 + hour for hour in range(24)]  # of a week before
+    for place, own in enumerate(energy):
+        before_s = min(max(cut_s - place * HOUR_S, 0), HOUR_S)
+        weights = like[place] * before_s, like[place] * (HOUR_S - before_s)
+        whole, rest_s = divmod(cut_s, HOUR_S)
+        first = sum(like[:whole]) * HOUR_S + (like[whole] * rest_s if rest_s else 0)
+        exact = Fraction(sides[0] * weights[0], first) + Fraction(
+            sides[1] * weights[1], sum(like) * HOUR_S - first
+        )
+        assert abs(own - exact) < 2
+    assert set(found.flags[gap.first_index : gap.end_index].tolist()) == {Flag.REGISTER_BRACKETED}
+
+
+def test_a_side_that_its_days_say_nothing_of_is_spread_evenly() -> None:
+    target = date(2026, 7, 17)
+    whole = hourly(JULY, 20)
+    value = whole.value_milliwh.copy()
+    first, _ = day_span(whole, date(2026, 7, 10))
+    value[first + 12 : first + 24] = 0
+    lost = lose(replace(whole, value_milliwh=value), target, energy_milliwh=9000)
+    gap = replace(lost.gaps[0], cuts=((45_000, 3000),))  # half past twelve
+    found = estimate(replace(lost, gaps=(gap,)), CALENDAR, (gap,))
+    own = found.value_milliwh[gap.first_index : gap.end_index]
+    assert (int(own[:12].sum()), own[12:].tolist()) == (3000, [261, *[522] * 8, *[521] * 3])
+    methods = found.method[gap.first_index : gap.end_index].tolist()
+    assert methods == [Method.LIKE_DAY] * 12 + [Method.EVEN_SPREAD] * 12
