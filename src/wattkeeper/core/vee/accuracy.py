@@ -78,7 +78,8 @@ class Verdict(Enum):
 class Comparison:
     """Main against reference over the intervals of one band of load, or over all of them (`WHOLE`).
 
-    `error_ppm`: (main - reference) / reference; `uncertainty_ppm`: what the steps of all registers can hide;
+    `error_ppm`: (main - reference) / reference, of the main where the reference stands still;
+    `uncertainty_ppm`: what the steps of all registers can hide;
     `limit_ppm`: what the classes of both sides allow together; `steps_count`: steps of the coarsest register
     that the energy holds; `confidence_ppm`: how much of the possible errors lies on the verdict's side.
     """
@@ -161,8 +162,9 @@ def compare_whole(
     """Return one comparison over all intervals that all measured, None where there is none.
 
     Arguments as in `compare_meters`. Its limit is the mean of the bands' limits by their energy; below the
-    smallest load a class promises nothing, and `NO_LOAD_FACTOR` times the lowest band's limit is allowed.
-    Only the ends of runs of intervals hide steps, so it decides earlier than any band.
+    smallest load a class promises nothing, and `NO_LOAD_FACTOR` times the lowest band's limit is allowed. There
+    is load if either side shows it, so that a meter that stands still is told. Only the ends of runs of
+    intervals hide steps, so it decides earlier than any band.
 
     :raises UnableToJudge: if a class is not known
     """
@@ -176,14 +178,25 @@ def compare_whole(
     of_band.insert(0, NO_LOAD_FACTOR * of_band[0])
     energies = [int(total_milliwh[is_both & (band == place)].sum()) for place in range(len(of_band))]
     weighted = sum(energy * limit for energy, limit in zip(energies, of_band, strict=True))
+    has_load = sum(energies[1:]) > 0 or any(
+        _has_load(np.where(is_both, own, 0), step_milliwh, interval_s=interval_s, main=main)
+        for own, step_milliwh in ((main_milliwh, steps[0]), (total_milliwh, sum(steps[1:])))
+    )
     return _compare(
         main_milliwh[is_both],
         reference_milliwh[:, is_both],
         load_permille=WHOLE,
-        limit_ppm=weighted // max(1, sum(energies)) + loss_ppm if sum(energies[1:]) else None,
+        limit_ppm=(weighted // sum(energies) if weighted else of_band[0]) + loss_ppm if has_load else None,
         coarsest_milliwh=max(steps),
         hidden_milliwh=_hidden_milliwh(steps, _count_runs(is_both)),
     )
+
+
+def _has_load(energy_milliwh: Int64s, step_milliwh: int, *, interval_s: int, main: MeterClass) -> bool:
+    """Return whether one side shows the smallest load of a class by more than the ends of its steps."""
+    load_permille = energy_milliwh * 3600 // interval_s // max(1, main.base_power_w)
+    inside = load_permille >= get_limits(main.accuracy_class)[0].load_permille
+    return int(energy_milliwh[inside].sum()) > step_milliwh * _count_runs(inside)
 
 
 def _bands(
@@ -231,11 +244,11 @@ def _compare(
     hidden_milliwh: int,
 ) -> Comparison:
     main, reference = int(main_milliwh.sum()), int(reference_milliwh.sum())
-    scale = max(1, reference)
+    scale = reference or max(1, main)
     error_ppm = (main - reference) * PPM // scale
     uncertainty_ppm = -(-hidden_milliwh * PPM // scale)
     verdict, confidence_ppm = Verdict.NO_LOAD, 0
-    if limit_ppm is not None and reference:
+    if limit_ppm is not None and (main or reference):
         verdict, confidence_ppm = _judge(error_ppm, uncertainty_ppm, limit_ppm)
     return Comparison(
         load_permille=load_permille,

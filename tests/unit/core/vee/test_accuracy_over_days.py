@@ -102,6 +102,34 @@ def test_the_sum_of_sub_meters_finds_a_wrong_main_meter() -> None:
         assert any(each.verdict is Verdict.OUTSIDE for each in said) is expected
 
 
+@pytest.mark.parametrize("factor", [0, 0.001, 0.04])
+@pytest.mark.parametrize("is_main", [True, False])
+@pytest.mark.parametrize("steps_wh", [(1, 10), (10, 10), (10, 1)])
+def test_a_meter_that_hardly_counts_is_wrong_and_no_lack_of_load(
+    factor: float, steps_wh: tuple[int, int], *, is_main: bool
+) -> None:
+    """Whichever of the two it is, and whichever has the finer steps, by which bands of load are told."""
+    true_wh = household(np.random.default_rng(7), 10)
+    factors = (factor, 1) if is_main else (1, factor)
+    main, check = (
+        metered(true_wh, (own - 1) * 1e6, step_wh) for own, step_wh in zip(factors, steps_wh, strict=True)
+    )
+    own = {"main_step_wh": steps_wh[0], "step_wh": steps_wh[1]}
+    whole, *_ = judged(main, check[None], **own, classes=("1", "0.5S"))
+    assert whole.verdict is Verdict.OUTSIDE
+    assert factor or abs(whole.error_ppm) == 10**6  # of the other one, where either stands still
+
+
+def test_steps_alone_are_no_load() -> None:
+    """A few watts that a register of 100 Wh shows as 400 W now and then: a class promises nothing."""
+    true_wh = np.full(30 * A_DAY, 2.0)
+    main, check = metered(true_wh, 0, 1), metered(true_wh, 0, 100)
+    for given in ((main, check, 1, 100), (check, main, 100, 1)):
+        own = {"main_step_wh": given[2], "step_wh": given[3]}
+        whole, *_ = judged(given[0], given[1][None], **own, classes=("1", "0.5S"))
+        assert whole.verdict is Verdict.NO_LOAD
+
+
 def test_all_loads_together_decide_first_and_no_load_says_nothing() -> None:
     main = np.full(96, 250 * WH)
     said = judged(main, main[None] * 100 // 104, main_step_wh=10, step_wh=10, classes=("1", "0.5S"))
