@@ -29,6 +29,7 @@ from wattkeeper.data.alarms.past import findings_as_of
 from wattkeeper.data.alarms.queries import FindingDraft, keep_findings
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.collection.windows import mark_dirty
+from wattkeeper.interfaces.reads.archived import months_away
 from wattkeeper.store import archive, archive_queries
 from wattkeeper.store.api import RawFrame
 from wattkeeper.store.archive_lock import archive_lock
@@ -240,10 +241,12 @@ def test_what_came_late_is_written_with_its_month_not_over_it(world: Services, o
     assert go(world, MAY) == 0, "it waits in the store for its month"
     assert months(world)["raw_read"] == [MARCH, APRIL]
     gone = list(archive_months(actor=ours.administrator, now=MAY, services=world, before_month=APRIL))
+    assert months_away(world.data_folder, "raw_read", ALWAYS) == ["2026-03"]
     assert {found.table: found.rows_count for found in gone} == {
         **before, "raw_read": before["raw_read"] + 1, "raw_receipt": before["raw_receipt"] + 1
     } | {found.table: found.rows_count for found in gone if found.table not in before}  # fmt: skip
     assert len(list(restore(world, ours, MAY))) == 5
+    assert months_away(world.data_folder, "raw_read", ALWAYS) == []
     reads = world.store.raw_reads(ours.tenant.id, [1], *ALWAYS)
     assert len(reads.value) == 401
 

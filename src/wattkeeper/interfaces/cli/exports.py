@@ -19,7 +19,7 @@ def export(
     output: Annotated[str, typer.Option("--output", "-o", help="a file, or - for standard output")] = "-",
     tenant: TenantOption = "",
 ) -> None:
-    """Write stored values as a file. Exit 0 only if the format can hold all of it."""
+    """Write stored values as a file. Exit 0 only if all of it is there and the format can hold it."""
     form, days = find_format(to), (parse_date(first), parse_date(last))
     shell = open_shell(tenant, with_store=True)
     from wattkeeper.interfaces.reads.exports import blocks_for
@@ -30,6 +30,7 @@ def export(
         form,
         shell.services.store,
         losses,
+        data_folder=shell.services.data_folder,
         tenant_id=shell.tenant_id,
         codes=point or [],
         first=days[0],

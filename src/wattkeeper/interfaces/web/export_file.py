@@ -36,7 +36,7 @@ def export_file(
     last: date,
     as_of: datetime | None,
 ) -> tuple[HttpResponse, list[Loss]]:
-    """Return a file of the local days from the first to the last, and what the format could not hold.
+    """Return a file of the local days from the first to the last, and what is not in it.
 
     :raises WattkeeperError: ``requests.span``, ``requests.too-many-points``, ``registry.not-found``,
         ``exports.as-of-registers``, ``store.*``, ``xlsx.too-many-rows``
@@ -50,6 +50,7 @@ def export_file(
         form,
         require_store(services),
         losses,
+        data_folder=services.data_folder,
         tenant_id=tenant_id,
         codes=codes,
         first=first,

@@ -18,7 +18,7 @@ from wattkeeper.data.registry.models import Installation, Meter, Series, Site, U
 from wattkeeper.formats.csv_intervals import CsvOptions
 from wattkeeper.formats.files import read_file
 from wattkeeper.interfaces.cli.main import app
-from wattkeeper.interfaces.reads import export
+from wattkeeper.interfaces.reads import archived, export
 from wattkeeper.store.api import Measurements
 from wattkeeper.store.memory import MemoryReadingStore
 
@@ -141,3 +141,23 @@ def test_what_a_format_can_not_hold_is_told(stored: dict[str, list[int]], tmp_pa
 )
 def test_refusals(ours: People, store: MemoryReadingStore, given: list[str], code: str) -> None:
     assert refused("export", *given) == code
+
+
+@pytest.mark.parametrize(("form", "table"), [("csv", "measurement"), ("nem13", "raw_read")])
+def test_what_is_archived_is_said(
+    form: str,
+    table: str,
+    stored: dict[str, list[int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = {table: {202609, 202610}}
+    monkeypatch.setattr(archived, "away_months", lambda _folder, tables: away[tables[0]])
+    command = ["export", "2026-10-31", "2026-11-02", "--to", form, "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 1
+    assert "2026-10" in done.stderr
+    assert f" {len(stored) * 64} " in done.stderr  # October of UTC ends at eight in the morning there
+    assert "2026-09" not in done.stderr
+    away[table] = set()
+    assert "exports.archived" not in CliRunner().invoke(app, command, catch_exceptions=False).stderr

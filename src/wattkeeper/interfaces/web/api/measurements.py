@@ -20,6 +20,7 @@ from wattkeeper.data.audit.former_lengths import former_lengths_s
 from wattkeeper.data.registry.facts import get_series_facts
 from wattkeeper.data.registry.meters import ChannelRow, get_meter
 from wattkeeper.formats.detect import Format
+from wattkeeper.interfaces.reads.archived import months_away
 from wattkeeper.interfaces.reads.versions import rules_between, run_as_of
 from wattkeeper.interfaces.web.api.auth import actor_of
 from wattkeeper.interfaces.web.api.found import found
@@ -61,6 +62,7 @@ def list_values(
         "interval_s": interval_s,
         "time_zone": facts.time_zone,
         "as_of_run_id": run_id,
+        "archived_months": months_away(get_services().data_folder, "measurement", (from_s, to_s)),
         "values": _values(rows, rules),
     }
     # written as it is: to check each of a month's values against the schema takes ten times as long
@@ -80,7 +82,8 @@ def export(
 ) -> HttpResponse:
     """Answer with a file: values of usage points, by their codes, from the first local day to the last.
 
-    What the format can't hold is told in the header ``Wattkeeper-Losses``: codes with counts of intervals.
+    What is archived, and what the format can't hold, is told in the header ``Wattkeeper-Losses``: codes with
+    counts of intervals.
     """
     tenant_id = actor_of(request).tenant_id
     answer, losses = export_file(

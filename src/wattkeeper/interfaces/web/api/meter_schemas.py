@@ -246,7 +246,8 @@ class MeasurementOut(Schema):
 class MeasurementsOut(Schema):
     """Values of a series; null where a value is missing, never 0. `as_of_run_id` null: as known now.
 
-    Of a reactive `quantity` they are millivar-hours.
+    Of a reactive `quantity` they are millivar-hours. Of `archived_months` (2026-03, UTC) there are none: they
+    have to be restored first.
     """
 
     series_id: int
@@ -255,4 +256,5 @@ class MeasurementsOut(Schema):
     interval_s: int
     time_zone: str
     as_of_run_id: int | None
+    archived_months: list[str]
     values: list[MeasurementOut]

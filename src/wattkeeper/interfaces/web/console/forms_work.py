@@ -229,7 +229,9 @@ class ExportForm(forms.Form):
         widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"),
         help_text=_("Local time of the site; empty: as known now."),
     )
-    is_part_enough = forms.BooleanField(label=_("Leave out what the format can't hold"), required=False)
+    is_part_enough = forms.BooleanField(
+        label=_("Leave out what is archived or the format can't hold"), required=False
+    )
 
 
 def local_now(at: datetime) -> datetime:

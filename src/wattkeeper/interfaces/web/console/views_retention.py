@@ -15,6 +15,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.data.accounts.models import Role
 from wattkeeper.data.collection.models import Retention
 from wattkeeper.data.collection.retention import own_rules
+from wattkeeper.interfaces.reads.archived import month_text
 from wattkeeper.interfaces.reads.held import held_text
 from wattkeeper.interfaces.web.console.form_page import FormPage, answer_form
 from wattkeeper.interfaces.web.console.tables import Cell, Table, show_table
@@ -120,7 +121,7 @@ def _months(count: int | None, otherwise: Any) -> Any:
 
 def _cells(row: Due, language: str) -> tuple[Cell, ...]:
     return (
-        Cell(f"{row.month // 100}-{row.month % 100:02d}"),
+        Cell(month_text(row.month)),
         Cell(STEPS[row.step]),
         Cell(Retention.Kind(row.kind).label),
         Cell(row.table, css="code"),
