@@ -162,9 +162,9 @@ def compare_whole(
     """Return one comparison over all intervals that all measured, None where there is none.
 
     Arguments as in `compare_meters`. Its limit is the mean of the bands' limits by their energy; below the
-    smallest load a class promises nothing, and `NO_LOAD_FACTOR` times the lowest band's limit is allowed. There
-    is load if either side shows it, so that a meter that stands still is told. Only the ends of runs of
-    intervals hide steps, so it decides earlier than any band.
+    smallest load a class promises nothing, and `NO_LOAD_FACTOR` times the lowest band's limit is allowed.
+    There is load if either side shows it, so that a meter that stands still is told. Only the ends of runs
+    of intervals hide steps, so it decides earlier than any band.
 
     :raises UnableToJudge: if a class is not known
     """
