@@ -6,65 +6,39 @@ same values, and nothing is written that did not change.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain, pairwise
+from functools import partial
+from itertools import chain
 
 import numpy as np
 
 from wattkeeper.core.kernel.claims import ClaimedWindow, ClaimedWindows
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.core.kernel.findings import Finding
-from wattkeeper.core.kernel.instants import Span, merge_spans, to_seconds
-from wattkeeper.core.kernel.quality import Method, Provenance
-from wattkeeper.core.kernel.reading_types import Kind
+from wattkeeper.core.kernel.instants import Span, to_seconds
+from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.kernel.rising import rising
 from wattkeeper.core.readings.advance import AdvanceRule, register_advance
-from wattkeeper.core.readings.intervals import Intervals
-from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.registry.virtual_series import VirtualSet
-from wattkeeper.core.vee.candidates import NO_CANDIDATES, Candidates
-from wattkeeper.core.vee.disputes import unmark_validated
-from wattkeeper.core.vee.estimate import DayCalendar
-from wattkeeper.core.vee.plain_validate import as_table, local_day_bounds
-from wattkeeper.core.vee.rule_set import RuleSet, SeriesLimits
-from wattkeeper.core.vee.rule_set_plan import RulePlan, validate_by_plan
-from wattkeeper.core.vee.series import needs_history
+from wattkeeper.core.vee.like_days import DAY_S
+from wattkeeper.core.vee.plain_validate import as_table
+from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.pipeline.determinants import append_determinants
 from wattkeeper.pipeline.early import find_later
-from wattkeeper.pipeline.hints import calendar_with, candidates_before, mark_checked
-from wattkeeper.pipeline.later import candidates_after, find_told_next_year, mark_next_year
-from wattkeeper.pipeline.open_gaps import is_folded
+from wattkeeper.pipeline.hints import mark_checked
+from wattkeeper.pipeline.later import find_told_next_year, mark_next_year
 from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
 from wattkeeper.pipeline.plain_groups import group_windows
-from wattkeeper.pipeline.ports import (
-    Hints,
-    ManySeries,
-    MeasurementRows,
-    Ports,
-    SeriesFacts,
-    SpanFindings,
-)
+from wattkeeper.pipeline.ports import Hints, ManySeries, MeasurementRows, Ports, SpanFindings
 from wattkeeper.pipeline.read_ahead import read_ahead
-from wattkeeper.pipeline.read_rules import KeptReads, disputed_in_reads
 from wattkeeper.pipeline.rollups import refresh
-from wattkeeper.pipeline.series_intervals import resolution_milliwh
-from wattkeeper.pipeline.virtual import (
-    NO_VIRTUAL,
-    DerivedVirtual,
-    derive_level,
-    levels_of,
-    mark_users,
-    reader_of,
-)
-from wattkeeper.pipeline.widen import derive_history, widen_to_estimates, widen_to_gaps, widen_to_near
-from wattkeeper.pipeline.window import align, find_gone, hull, join_changed, written_span
+from wattkeeper.pipeline.single_derive import DerivedSpan, as_derived, derive_series
+from wattkeeper.pipeline.virtual import NO_VIRTUAL, derive_level, levels_of, mark_users, reader_of
 
 LEASE_S = 300
 CLAIM_COUNT = 16_384
 SLICE_DAYS_COUNT = 16_384  # series times days derived together: what bounds memory
-DAY_S = 86_400
 STUMBLES = (  # of reckoning: no store, disk or memory
     ArithmeticError,
     AssertionError,
@@ -102,19 +76,6 @@ class PipelineReport:
     failures: tuple[Failure, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """One derived span of a series; `early`: from when to when there are reads before their time."""
-
-    series_id: int
-    span: Span
-    intervals: Intervals
-    rows: MeasurementRows
-    findings: tuple[Finding, ...]
-    days: SpanDays
-    early: Span | None = None
-
-
 @dataclass(slots=True)
 class _Tally:
     """What a run has done so far."""
@@ -131,7 +92,7 @@ class _Tally:
         self.counts["missing_count"] += int(table.is_missing.sum())
         self.counts["finding_count"] += len(derived.findings)
 
-    def add_series(self, results: Sequence[_Result]) -> None:
+    def add_series(self, results: Sequence[DerivedSpan]) -> None:
         self.counts["series_count"] += len({result.series_id for result in results})
         for result in results:
             provenance = result.intervals.provenance
@@ -141,6 +102,20 @@ class _Tally:
             self.counts["estimated_count"] += int((provenance == Provenance.ESTIMATED).sum())
             self.counts["missing_count"] += int(is_missing.sum())
             self.counts["finding_count"] += len(result.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a run knows from beginning to end. `many` None: every series is derived by itself."""
+
+    ports: Ports
+    many: ManySeries | None
+    virtual: VirtualSet
+    run_id: int
+    now_s: int
+    rules: RuleSet
+    advance_rule: AdvanceRule
+    tally: _Tally
 
 
 def run_once(
@@ -168,29 +143,29 @@ def run_once(
     if ports.hints is not None:
         ports.hints.begin()
     many = ports.many if advance_rule is register_advance else None
-    tally = _Tally()
     virtual = NO_VIRTUAL if ports.virtual is None else ports.virtual.load()
-    is_formula = np.isin(windows.series_id, list(virtual.facts))
-    is_broken = np.isin(windows.series_id, list(virtual.broken))
-
-    def derive_metered(part: ClaimedWindows) -> None:
-        _derive_slice(ports, many, part, run_id, now_s, rules, advance_rule, tally, virtual)
-
-    def derive_formulas(part: ClaimedWindows) -> None:
-        _derive_level(ports, virtual, part, run_id, now_s, tally)
-
-    for part in _slices(windows.where(~is_formula & ~is_broken)):
-        _halving(derive_metered, part, tally)
-    for series_ids in levels_of(virtual, windows.series_id[is_formula].tolist()):
-        _halving(derive_formulas, windows.where(np.isin(windows.series_id, series_ids)), tally)
-    broken = np.unique(windows.series_id[is_broken]).tolist()
-    tally.failures += [Failure(series_id, "formulas.cycle") for series_id in broken]
-    failed = [failure.series_id for failure in tally.failures if failure.series_id is not None]
+    run = _Run(ports, many, virtual, run_id, now_s, rules, advance_rule, _Tally())
+    _derive_all(run, windows)
+    failures = run.tally.failures
+    failed = [failure.series_id for failure in failures if failure.series_id is not None]
     if failed:
         ports.windows.set_aside(windows.where(np.isin(windows.series_id, failed)))
     return PipelineReport(
-        run_id=run_id, window_count=len(windows), failures=tuple(tally.failures), **tally.counts
+        run_id=run_id, window_count=len(windows), failures=tuple(failures), **run.tally.counts
     )
+
+
+def _derive_all(run: _Run, windows: ClaimedWindows) -> None:
+    """Derive what is metered, then what is a formula of it, from the bottom up."""
+    is_formula = np.isin(windows.series_id, list(run.virtual.facts))
+    is_broken = np.isin(windows.series_id, list(run.virtual.broken))
+    for part in _slices(windows.where(~is_formula & ~is_broken)):
+        _halving(partial(_derive_slice, run), part, run.tally)
+    for series_ids in levels_of(run.virtual, windows.series_id[is_formula].tolist()):
+        level = windows.where(np.isin(windows.series_id, series_ids))
+        _halving(partial(_derive_level, run), level, run.tally)
+    broken = np.unique(windows.series_id[is_broken]).tolist()
+    run.tally.failures += [Failure(series_id, "formulas.cycle") for series_id in broken]
 
 
 def _slices(windows: ClaimedWindows) -> Iterator[ClaimedWindows]:
@@ -237,62 +212,70 @@ def _failure(series_id: int | None, error: Exception) -> Failure:
     return Failure(series_id, type(error).__name__, error)
 
 
-def _derive_slice(
-    ports: Ports,
-    many: ManySeries | None,
-    windows: ClaimedWindows,
-    run_id: int,
-    now_s: int,
-    rules: RuleSet,
-    advance_rule: AdvanceRule,
-    tally: _Tally,
-    virtual: VirtualSet,
-) -> None:
+def _derive_slice(run: _Run, windows: ClaimedWindows) -> None:
+    """Derive windows of series that are metered: in groups where that can be, the rest one by one."""
     groups: list[DerivedGroup] = []
     rest = rising(windows.series_id)
-    if many is not None:
-        groups, rest = _derive_many(many, windows, now_s, rules, ports.hints)
-    results: list[_Result] = []
+    if run.many is not None:
+        groups, rest = _derive_many(run.many, windows, run.now_s, run.rules, run.ports.hints)
+    results: list[DerivedSpan] = []
     failed: dict[int, Failure] = {}
     single = _by_series(windows, rest)
-    for near, series_id in read_ahead(ports, many, single):
+    for near, series_id in read_ahead(run.ports, run.many, single):
         try:
-            results += _derive_series(near, series_id, single[series_id], now_s, rules, advance_rule)
+            results += derive_series(
+                near, series_id, single[series_id], run.now_s, run.rules, run.advance_rule
+            )
         except (WattkeeperError, *STUMBLES) as error:
             failed[series_id] = _failure(series_id, error)
+    _write(run, groups, results)
+    _record_findings(run, groups, results)
+    done = windows.where(~np.isin(windows.series_id, list(failed)))
+    early = [*chain.from_iterable(derived.early.items() for derived in groups)]
+    early += [(result.series_id, result.early) for result in results if result.early is not None]
+    if later := find_later(done, early, run.now_s):
+        run.ports.windows.postpone(later)
+    run.ports.windows.complete(done)
+    run.tally.failures += failed.values()
+    run.tally.add_series(results)
+    for derived in groups:
+        run.tally.add_group(derived)
+
+
+def _write(run: _Run, groups: Sequence[DerivedGroup], results: Sequence[DerivedSpan]) -> None:
+    """Write what was derived: energy by rate, the values that changed, roll-ups."""
+    ports = run.ports
     parts = [*(derived.rows for derived in groups), *(result.rows for result in results)]
     rows = MeasurementRows.concatenate([part for part in parts if len(part)])
     if ports.rates is not None:
         tables = [(as_table(r.intervals, r.series_id), r.rows, r.days.zone) for r in results]
         tables += [(derived.table, derived.rows, derived.days.zone) for derived in groups]
-        append_determinants(ports.rates, run_id, tables)
-    _append(ports, virtual, run_id, rows, now_s)
+        append_determinants(ports.rates, run.run_id, tables)
+    _append(ports, run.virtual, run.run_id, rows, run.now_s)
     if ports.roll_ups is not None:
         days = [*(derived.days for derived in groups), *(result.days for result in results)]
-        refresh(ports.roll_ups, run_id, days)
+        refresh(ports.roll_ups, run.run_id, days)
+
+
+def _record_findings(run: _Run, groups: Sequence[DerivedGroup], results: Sequence[DerivedSpan]) -> None:
+    """Record what was found in each span, also that nothing was."""
+    many = run.many
     if many is not None:
         found = [SpanFindings(each.table.series_id, *each.span, each.findings) for each in groups]
-        many.record_findings([*found, *_without_findings(results)], run_id)
+        many.record_findings([*found, *_without_findings(results)], run.run_id)
     for result in results:
-        if many is not None and not result.findings:
-            continue
-        from_s, to_s = result.span
-        ports.findings.record(
-            series_id=result.series_id, from_s=from_s, to_s=to_s, findings=result.findings, run_id=run_id
-        )
-    done = windows.where(~np.isin(windows.series_id, list(failed)))
-    early = [*chain.from_iterable(derived.early.items() for derived in groups)]
-    early += [(result.series_id, result.early) for result in results if result.early is not None]
-    if later := find_later(done, early, now_s):
-        ports.windows.postpone(later)
-    ports.windows.complete(done)
-    tally.failures += failed.values()
-    tally.add_series(results)
-    for derived in groups:
-        tally.add_group(derived)
+        if result.findings or many is None:
+            from_s, to_s = result.span
+            run.ports.findings.record(
+                series_id=result.series_id,
+                from_s=from_s,
+                to_s=to_s,
+                findings=result.findings,
+                run_id=run.run_id,
+            )
 
 
-def _without_findings(results: Sequence[_Result]) -> Iterator[SpanFindings]:
+def _without_findings(results: Sequence[DerivedSpan]) -> Iterator[SpanFindings]:
     """Yield the spans in which nothing was found, each with all series of which it was derived."""
     of_span: dict[Span, list[int]] = defaultdict(list)
     for result in results:
@@ -332,42 +315,27 @@ def _mark_dependents(
         ports.bills.mark(rows)
 
 
-def _derive_level(
-    ports: Ports,
-    virtual: VirtualSet,
-    windows: ClaimedWindows,
-    run_id: int,
-    now_s: int,
-    tally: _Tally,
-) -> None:
+def _derive_level(run: _Run, windows: ClaimedWindows) -> None:
     """Derive windows of virtual series of which none uses another."""
-    derived = derive_level(reader_of(ports), virtual, _by_series(windows, windows.series_id), now_s)
+    ports = run.ports
+    asked = _by_series(windows, windows.series_id)
+    derived = derive_level(reader_of(ports), run.virtual, asked, run.now_s)
     failed = {each.facts.series_id: each.error.code for each in derived if each.error is not None}
-    results = [_virtual_result(ports, each, each.intervals) for each in derived if each.intervals is not None]
-    rows = MeasurementRows.concatenate([result.rows for result in results if len(result.rows)])
-    if ports.rates is not None:
-        tables = [(as_table(r.intervals, r.series_id), r.rows, r.days.zone) for r in results]
-        append_determinants(ports.rates, run_id, tables)
-    _append(ports, virtual, run_id, rows, now_s)
-    if ports.roll_ups is not None:
-        refresh(ports.roll_ups, run_id, [result.days for result in results])
+    results = [
+        as_derived(
+            each.facts.series_id,
+            each.facts.zone,
+            each.span,
+            each.intervals,
+            ports.measurements.read(each.facts.series_id, *each.span),
+        )
+        for each in derived
+        if each.intervals is not None
+    ]
+    _write(run, (), results)
     ports.windows.complete(windows.where(~np.isin(windows.series_id, list(failed))))
-    tally.add_series(results)
-    tally.failures += [Failure(series_id, code) for series_id, code in failed.items()]
-
-
-def _virtual_result(ports: Ports, derived: DerivedVirtual, intervals: Intervals) -> _Result:
-    series_id, span = derived.facts.series_id, derived.span
-    days = find_days(
-        np.array([series_id]),
-        intervals.starts_at_s,
-        intervals.value_milliwh[None],
-        intervals.provenance[None],
-        interval_s=intervals.interval_s,
-        zone=derived.facts.zone,
-    )
-    rows = find_changes(series_id, intervals, ports.measurements.read(series_id, *span))
-    return _Result(series_id, span, intervals, rows, (), days)
+    run.tally.add_series(results)
+    run.tally.failures += [Failure(series_id, code) for series_id, code in failed.items()]
 
 
 def _derive_many(
@@ -383,110 +351,3 @@ def _derive_many(
         else:
             rest.append(outcome)
     return derived, np.unique(np.concatenate(rest))
-
-
-def _derive_series(
-    ports: Ports,
-    series_id: int,
-    windows: Sequence[ClaimedWindow],
-    now_s: int,
-    rules: RuleSet,
-    advance_rule: AdvanceRule,
-) -> list[_Result]:
-    facts = ports.registry.get_facts(series_id)
-    believed = replace(ports, raw_reads=KeptReads(ports.raw_reads, now_s))
-    together = join_changed(((window.from_s, window.to_s) for window in windows), facts, now_s)
-    near = [align(widen_to_near(believed, facts, changed, now_s), facts, now_s) for changed in together]
-    results: list[_Result] = []
-    for span in merge_spans(span for span in near if span is not None):
-        if results and span[1] <= results[-1].span[1]:
-            continue  # widening an earlier span has taken this one in
-        result = _derive_window(ports, facts, span, now_s, rules, advance_rule)
-        while results and results[-1].span[1] > result.span[0]:  # it was widened over a part of the earlier
-            earlier = results.pop()
-            whole = hull(earlier.span, result.span)
-            if whole != result.span:
-                result = _derive_window(ports, facts, whole, now_s, rules, advance_rule)
-        results.append(result)
-    return results
-
-
-def _derive_window(
-    ports: Ports, facts: SeriesFacts, span: Span, now_s: int, rules: RuleSet, advance_rule: AdvanceRule
-) -> _Result:
-    kept = KeptReads(ports.raw_reads, now_s)
-    keeping = replace(ports, raw_reads=kept)
-    wider = widen_to_estimates(ports, facts, span, now_s)
-    span, derived = widen_to_gaps(keeping, facts, wider, now_s, advance_rule)
-    first_s = int(derived.starts_at_s[0])
-    plan = plan_of_day = facts.rules or RulePlan.of(rules)
-    if is_folded(derived):  # in the midst of a gap: the rule set that it began under
-        plan, first_s = RulePlan.of(plan.at(first_s)), span[0]
-    calendar = DayCalendar(facts.zone, facts.holidays)
-    has_history = any(needs_history(derived, now_s, own) for _, _, own in plan.over(*span))
-    if has_history:
-        derived = derive_history(keeping, facts, span, derived, now_s, advance_rule)
-        outer = int(derived.starts_at_s[0]), int(derived.starts_at_s[-1]) + facts.interval_s
-        calendar = calendar_with(ports.hints, facts.series_id, calendar, outer)
-    candidates = NO_CANDIDATES
-    if derived.gaps or any(own.estimating_rules for _, _, own in plan.over(*span)):
-        before = candidates_before(ports.hints, reader_of(ports), facts.series_id, derived, first_s)
-        believed = replace(ports, raw_reads=KeptReads(ports.raw_reads, now_s))
-        after = candidates_after(believed, facts, derived, advance_rule) if has_history else ()
-        candidates = Candidates(before, after)
-    intervals, findings = validate_by_plan(
-        derived,
-        plan=plan,
-        limits=SeriesLimits(
-            facts.series_id,
-            facts.power_max_w,
-            [
-                resolution_milliwh((*facts.installations, *facts.profiles), day)
-                for day in pairwise(local_day_bounds(*span, calendar).tolist())
-            ],
-            has_registers=facts.kind is Kind.CUMULATIVE,
-        ),
-        calendar=calendar,
-        from_s=span[0],
-        to_s=span[1],
-        now_s=now_s,
-        candidates=candidates,
-        edits=facts.edits,
-    )
-    in_reads = list(kept.judge(span, facts, plan_of_day, now_s))
-    intervals = unmark_validated(intervals, disputed_in_reads(in_reads, plan_of_day))
-    written = ports.measurements.read(facts.series_id, *written_span(span, facts.interval_s, now_s))
-    rows = find_changes(facts.series_id, intervals, written)
-    owned = tuple(replace(finding, series_id=facts.series_id) for finding in (*findings, *in_reads))
-    days = find_days(
-        np.array([facts.series_id]),
-        intervals.starts_at_s,
-        intervals.value_milliwh[None],
-        intervals.provenance[None],
-        interval_s=facts.interval_s,
-        zone=facts.zone,
-    )
-    return _Result(facts.series_id, span, intervals, rows, owned, days, kept.early)
-
-
-def find_changes(series_id: int, intervals: Intervals, stored: MeasurementRows) -> MeasurementRows:
-    """Return the rows to append: what differs from the stored values, MISSING where one fell away.
-
-    `stored`: all of the `written_span` of `intervals`, also those that began where none of these does.
-    """
-    is_held = np.isin(intervals.starts_at_s, stored.starts_at_s)
-    is_on_grid = np.isin(stored.starts_at_s, intervals.starts_at_s)
-    rows = np.flatnonzero(is_on_grid)
-    old = np.zeros((4, len(intervals)), dtype=np.int64)
-    columns = (stored.value_milliwh, stored.provenance, stored.flags, stored.method)
-    old[:, is_held] = [column[rows] for column in columns]
-    new = np.stack((intervals.value_milliwh, intervals.provenance, intervals.flags, intervals.method))
-    is_new = (intervals.provenance != Provenance.MISSING) | (intervals.method != Method.NONE)
-    is_changed = np.where(is_held, (new != old).any(axis=0), is_new)
-    changed = MeasurementRows(
-        np.full(int(is_changed.sum()), series_id, dtype=np.int64),
-        intervals.starts_at_s[is_changed],
-        *(column[is_changed] for column in new),
-    )
-    span = int(intervals.starts_at_s[0]), int(intervals.starts_at_s[-1]) + intervals.interval_s
-    return changed.writing_off(find_gone(stored, is_on_grid, span, intervals.interval_s))

@@ -31,12 +31,7 @@ from wattkeeper.pipeline.plain_groups import Group, in_parts, move_to_near
 from wattkeeper.pipeline.plain_reach import find_wider, next_reads
 from wattkeeper.pipeline.ports import Hints, ManyReads, ManySeries, MeasurementRows, PlainSeries
 from wattkeeper.pipeline.read_rules import judge_table
-from wattkeeper.pipeline.window import (
-    CONTEXT_S,
-    find_gone,
-    history_span,
-    written_span,
-)
+from wattkeeper.pipeline.window import CONTEXT_S, find_gone, history_span, written_span
 
 Rows = NDArray[np.intp]
 TABLE_DAYS_COUNT = 8192  # series times days of history derived together: what bounds memory
@@ -222,36 +217,13 @@ def _finish(
     in_reads: Sequence[Finding],
     early: dict[int, Span],
 ) -> Iterator["DerivedGroup | Int64s"]:
-    facts = group.series.facts
-    is_disputed = find_rows_to_estimate(
-        table,
-        power_max_w=facts.power_max_w,
-        resolution_milliwh=facts.resolution_milliwh,
-        calendar=group.grid.calendar,
-        rules=rules,
-        now_s=now_s,
-    )
-    is_asking = np.isin(np.arange(len(table)), table.gaps.row) | is_disputed
-    if is_asking.any():
-        is_asking &= has_hints(hints, facts.series_id)
-    needs_more = estimate_lines(table, now_s=now_s, rules=rules, is_left=is_disputed | is_asking)
-    if needs_more.any():
-        outer = history_span(group.span, group.grid, now_s)
-        is_lost = needs_more & (is_asking | ~group.holds_over(outer))
-        rows = np.flatnonzero(needs_more & ~is_lost)
-        own_id, own_calendar = facts.series_id[rows], group.grid.calendar
-        for calendar, places in calendars_with(hints, own_id, own_calendar, outer):
-            _estimate_by_days(many, group, table, rows[places], outer, now_s, rules, calendar)
-        if hints is not None:
-            late = rows[np.isin(table.method[rows], LAST_METHODS).any(axis=1)]
-            is_open = table.position_chain[late, -1] < 0
-            channel_id = facts.channel_id[late]
-            is_lost[late] = find_later(many, facts.series_id[late], channel_id, is_open, group.span)
-        if is_lost.any():
-            yield group.series.facts.series_id[is_lost]
-            table, group = _leave_out(table, group, np.flatnonzero(is_lost))
-            if not len(group.series):
-                return
+    """Yield the ids of series that ask more than a group can answer, then what became of the others."""
+    is_lost = _estimate(many, group, table, now_s, rules, hints)
+    if is_lost.any():
+        yield group.series.facts.series_id[is_lost]
+        table, group = _leave_out(table, group, np.flatnonzero(is_lost))
+        if not len(group.series):
+            return
     facts = group.series.facts
     found = validate_table(
         table,
@@ -276,6 +248,39 @@ def _finish(
         zone=group.grid.zone,
     )
     yield DerivedGroup(group.span, table, find_table_changes(table, stored), findings, days, early)
+
+
+def _estimate(
+    many: ManySeries, group: Group, table: IntervalTable, now_s: int, rules: RuleSet, hints: Hints | None
+) -> NDArray[np.bool_]:
+    """Fill what lines and days around tell; return which series have more to ask, shape (series,)."""
+    facts = group.series.facts
+    is_disputed = find_rows_to_estimate(
+        table,
+        power_max_w=facts.power_max_w,
+        resolution_milliwh=facts.resolution_milliwh,
+        calendar=group.grid.calendar,
+        rules=rules,
+        now_s=now_s,
+    )
+    is_asking = np.isin(np.arange(len(table)), table.gaps.row) | is_disputed
+    if is_asking.any():
+        is_asking &= has_hints(hints, facts.series_id)
+    needs_more = estimate_lines(table, now_s=now_s, rules=rules, is_left=is_disputed | is_asking)
+    if not needs_more.any():
+        return needs_more
+    outer = history_span(group.span, group.grid, now_s)
+    is_lost: NDArray[np.bool_] = needs_more & (is_asking | ~group.holds_over(outer))
+    rows = np.flatnonzero(needs_more & ~is_lost)
+    own_id, own_calendar = facts.series_id[rows], group.grid.calendar
+    for calendar, places in calendars_with(hints, own_id, own_calendar, outer):
+        _estimate_by_days(many, group, table, rows[places], outer, now_s, rules, calendar)
+    if hints is not None:
+        late = rows[np.isin(table.method[rows], LAST_METHODS).any(axis=1)]
+        is_open = table.position_chain[late, -1] < 0
+        channel_id = facts.channel_id[late]
+        is_lost[late] = find_later(many, facts.series_id[late], channel_id, is_open, group.span)
+    return is_lost
 
 
 def _estimate_by_days(

@@ -28,7 +28,7 @@ from wattkeeper.data.collection.windows import (
     set_aside,
 )
 from wattkeeper.data.registry.models import Channel, Series
-from wattkeeper.pipeline import derive
+from wattkeeper.pipeline import derive, single_derive
 from wattkeeper.pipeline.derive import PipelineReport, run_once
 from wattkeeper.store.api import RawBatch
 from wattkeeper.store.memory import MemoryReadingStore
@@ -101,14 +101,14 @@ def place(ours: People, street: Street, services: Services) -> Place:
 
 
 def plant_single(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = derive._derive_window
+    whole = single_derive._derive_window
 
     def stumble(ports: Any, facts: Any, *rest: Any) -> Any:
         if place.is_broken and facts.series_id == place.bad:
             raise BROKEN
         return whole(ports, facts, *rest)
 
-    monkeypatch.setattr(derive, "_derive_window", stumble)
+    monkeypatch.setattr(single_derive, "_derive_window", stumble)
 
 
 def plant_group(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from wattkeeper.core.readings import intervals
 from wattkeeper.data.billing.models import Bill, RebillProposal, TariffVersion
 from wattkeeper.data.collection.windows import mark_recent_dirty
 from wattkeeper.interfaces.cli.demo.tariffs import RESIDENTIAL
-from wattkeeper.pipeline import derive
+from wattkeeper.pipeline import single_derive
 from wattkeeper.store.api import RawBatch
 
 __all__ = ["town"]
@@ -86,7 +86,7 @@ def test_who_knows_no_daily_load_has_no_bill(
     village: tuple[Town, Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault: nothing is asked after the days around."""
-    monkeypatch.setattr(derive, "candidates_after", lambda *_: ())
+    monkeypatch.setattr(single_derive, "candidates_after", lambda *_: ())
     town, services = village
     read_month(town, 0)
     assert [held.error.code for held in bill(town, services).held] == ["billing.incomplete"]

@@ -9,7 +9,7 @@ from pipeline_street import Row, Street, StreetHints
 from unit.pipeline.test_metamorphic import LOOK_BACK_S, Delivery, shuffled
 from unit.pipeline.test_plain import DAY_S, DAYS, FEATURES, make_series, start_of
 from wattkeeper.core.kernel.quality import Method
-from wattkeeper.pipeline import derive
+from wattkeeper.pipeline import single_derive
 from wattkeeper.pipeline.ports import CheckMeter, NodeMeters, SeriesFacts
 from wattkeeper.pipeline.rederive import _DryHints
 
@@ -139,7 +139,7 @@ def test_gaps_are_filled_from_the_check_meter(*, is_many: bool, monkeypatch: pyt
         return {value[3] for value in street.current()[MAIN].values()}
 
     assert Method.CHECK_METER in methods()
-    monkeypatch.setattr(derive, "candidates_before", lambda *_: ())
+    monkeypatch.setattr(single_derive, "candidates_before", lambda *_: ())
     assert Method.CHECK_METER not in methods()
 
 

@@ -18,7 +18,7 @@ from wattkeeper.core.registry.installations import ChannelInstallation, Multipli
 from wattkeeper.core.vee.profile import ClassProfile
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
-from wattkeeper.pipeline import derive
+from wattkeeper.pipeline import single_derive
 from wattkeeper.pipeline.ports import SeriesFacts
 
 OWN, CHANNEL = 1, 10
@@ -219,7 +219,7 @@ def test_a_class_profile_comes_after_all_that_is_known_of_the_series(*, is_many:
 
 def test_who_is_asked_nothing_after_its_days_stays_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted fault: candidates after the days are left out."""
-    monkeypatch.setattr(derive, "candidates_after", lambda *_: ())
+    monkeypatch.setattr(single_derive, "candidates_after", lambda *_: ())
     street = street_of(is_many=True)
     street.deliver(OWN, CHANNEL, [*THEN, *NOW_KNOWN])
     settle(street, AFTER_S + 2 * DAY_S)

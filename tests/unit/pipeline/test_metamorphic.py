@@ -24,7 +24,7 @@ from wattkeeper.core.kernel.errors import WattkeeperError
 from wattkeeper.core.kernel.instants import Period, from_seconds
 from wattkeeper.core.kernel.quality import Method
 from wattkeeper.core.tariffs.parse import parse_tariff
-from wattkeeper.pipeline import derive, plain_groups
+from wattkeeper.pipeline import derive, plain_groups, single_derive
 from wattkeeper.pipeline.ports import SeriesFacts
 
 SHUFFLES_A_WORLD = 20
@@ -35,7 +35,7 @@ SHUFFLED = tuple(name for name in FEATURES if name != "silent")  # of no reads t
 CAUGHT_WITHIN = 100
 LOOK_BACK_S = 2 * DAY_S
 CALENDAR = {"weekday": [["00:00", "valley"], ["08:00", "peak"], ["22:00", "valley"]]}
-DERIVE_SERIES = derive._derive_series
+DERIVE_SERIES = derive.derive_series
 Delivery = tuple[int, int, Row]
 
 
@@ -197,7 +197,7 @@ def test_a_winner_by_arrival_is_caught(always: tuple[str, ...]) -> None:
 @pytest.mark.slow
 def test_a_window_that_is_not_widened_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted fault: estimates that learnt from what is dirty are left as they were."""
-    monkeypatch.setattr(derive, "widen_to_estimates", lambda ports, facts, span, now_s: span)
+    monkeypatch.setattr(single_derive, "widen_to_estimates", lambda ports, facts, span, now_s: span)
     monkeypatch.setattr(plain_groups, "span_with", lambda span, *_: span)
     assert any(differs(Street, 4 * CAUGHT_WITHIN))
 
@@ -213,5 +213,5 @@ def test_a_window_that_displaces_an_earlier_one_is_caught(monkeypatch: pytest.Mo
             kept = [old for old in kept if all(old.span[1] <= new.span[0] for new in result)] + result
         return kept
 
-    monkeypatch.setattr(derive, "_derive_series", later_only)
+    monkeypatch.setattr(derive, "derive_series", later_only)
     assert any(differs(Street, SHUFFLES_A_WORLD))

@@ -21,7 +21,7 @@ from wattkeeper.core.kernel.quality import Flag, Method, Provenance, Source
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
-from wattkeeper.pipeline import derive
+from wattkeeper.pipeline import single_derive
 from wattkeeper.pipeline.derive import PipelineReport, run_once
 from wattkeeper.pipeline.ports import MeasurementRows, Ports, SeriesFacts
 
@@ -297,8 +297,8 @@ def test_one_series_that_reckoning_stumbles_over_stops_no_other(monkeypatch: pyt
             raise IndexError("index 41 out-of-bounds in add.reduceat [0, 41)")
         return derive_window(_ports, own, *rest)
 
-    derive_window = derive._derive_window
-    monkeypatch.setattr(derive, "_derive_window", stumble)
+    derive_window = single_derive._derive_window
+    monkeypatch.setattr(single_derive, "_derive_window", stumble)
     monkeypatch.setattr(
         type(ports.registry), "get_facts", lambda _self, series_id: replace(facts, series_id=series_id)
     )
