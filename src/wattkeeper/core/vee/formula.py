@@ -120,16 +120,16 @@ def _evaluate(node: ast.expr, named: Mapping[str, Array]) -> Array:
         case ast.BoolOp(op, values):
             parts = [_truth(_evaluate(each, named)) for each in values]
             return _all(parts) if isinstance(op, ast.And) else 1 - _all([1 - part for part in parts])
-    return _compare(node, named)
+        case ast.Compare(left, ops, comparators):
+            return _compare(ops, [_evaluate(each, named) for each in (left, *comparators)])
+    raise InvalidFormula("vee.formula-syntax", text=ast.unparse(node))
 
 
-def _compare(node: ast.expr, named: Mapping[str, Array]) -> Array:
-    assert isinstance(node, ast.Compare)
-    values = [_evaluate(each, named) for each in (node.left, *node.comparators)]
+def _compare(ops: Sequence[ast.cmpop], values: Sequence[Array]) -> Array:
     return _all(
         [
             np.where(np.isnan(left) | np.isnan(right), np.nan, _COMPARE[type(compare)](left, right))
-            for compare, (left, right) in zip(node.ops, pairwise(values), strict=True)
+            for compare, (left, right) in zip(ops, pairwise(values), strict=True)
         ]
     )
 
