@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.quality import Flag, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
 from wattkeeper.core.vee.candidates import Candidate, from_balance, from_check_meter
+from wattkeeper.core.vee.table import Mask
 from wattkeeper.pipeline.ports import FedSpan, MeasurementRows, NodeMeters
 from wattkeeper.pipeline.virtual import Reader
 
-Mask = NDArray[np.bool_]
 DOUBTFUL_FLAGS = int(Flag.SUSPECT | Flag.CLOCK_INVALID)
 ACTUAL = (int(Provenance.MEASURED), int(Provenance.DERIVED))  # a virtual meter of what was measured
 PPM = 10**6

@@ -25,10 +25,10 @@ from wattkeeper.core.registry.virtual_series import (
     VirtualValues,
     evaluate,
 )
+from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.pipeline.ports import ManySeries, MeasurementRows, Ports, VirtualMeters
 from wattkeeper.pipeline.window import floor_to_day
 
-DAY_S = 86_400
 PIECE_S = 32 * DAY_S
 Reader = Callable[[Sequence[int], Span], MeasurementRows]
 NO_VIRTUAL = VirtualSet({}, {}, {})

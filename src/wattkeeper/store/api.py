@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.billing.determinants import RateDayRows
+from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.rollups import Peaks, RollUpRows
 
-Int64s = NDArray[np.int64]
 Ids = Sequence[int] | Int64s
 
 

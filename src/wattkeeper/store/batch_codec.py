@@ -15,7 +15,8 @@ from itertools import pairwise
 import numpy as np
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.store.api import Int64s, RawBatch, RawFrame
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.store.api import RawBatch, RawFrame
 
 _HEAD = struct.Struct("<4sqqqII")
 _MARK = b"WKB2"

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.quality import NO_INTERVAL
-from wattkeeper.store.api import NO_ORIGIN, Ids, Int64s, Measurements, RawReads
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.store.api import NO_ORIGIN, Ids, Measurements, RawReads
 from wattkeeper.store.columns import MEASURED, READS, column_of
 from wattkeeper.store.native import Columns
 from wattkeeper.store.queries import SPARSE_MAX, among, between, integers

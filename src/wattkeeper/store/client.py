@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from wattkeeper.core.billing.determinants import RateDayRows
+from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.kernel.rising import rising
 from wattkeeper.core.readings.rollups import Peaks, RollUpRows
 from wattkeeper.store import bulk, queries, rate_days, rollup_queries
 from wattkeeper.store.api import (
     Ids,
-    Int64s,
     LatestRead,
     Measurements,
     RawBatch,

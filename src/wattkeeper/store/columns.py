@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import DTypeLike, NDArray
 
-from wattkeeper.store.api import Int64s, Measurements, RawBatch, RawFrame, RawReads
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.store.api import Measurements, RawBatch, RawFrame, RawReads
 from wattkeeper.store.native import Columns
 
 READS = ("channel_id", "measured_at_s", "value", "flags", "source", "batch_id", "frame_index")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.store import archive
-from wattkeeper.store.api import Int64s
 from wattkeeper.store.client import HttpReadingStore
 from wattkeeper.store.queries import integers
 from wattkeeper.store.verify_raw import IDS_COUNT, agree, find_half, read_batches

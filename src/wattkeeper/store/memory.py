@@ -6,11 +6,11 @@ import numpy as np
 
 from wattkeeper.core.billing.determinants import RateDayRows
 from wattkeeper.core.kernel.quality import NO_INTERVAL
+from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.rollups import DAY, MONTH, Peaks, RollUpRows
 from wattkeeper.store.api import (
     NO_ORIGIN,
     Ids,
-    Int64s,
     LatestRead,
     Measurements,
     RawBatch,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wattkeeper.store.api import Int64s, RawBatch
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.store.api import RawBatch
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from wattkeeper.core.kernel.errors import WattkeeperError
-from wattkeeper.store.api import Int64s, Measurements, RawBatch
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.store.api import Measurements, RawBatch
 
 INSTANT_MAX_S = 2**32 - 2  # 2106-02-07, the last second but one of a 32-bit instant: windows are half-open
 _INT32 = (-(2**31), 2**31 - 1)

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.billing.determinants import RateDayRows
-from wattkeeper.store.api import Ids, Int64s
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.store.api import Ids
 from wattkeeper.store.bulk import PLAIN, is_asked
 from wattkeeper.store.columns import column_of
 from wattkeeper.store.native import Columns

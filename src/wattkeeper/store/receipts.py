@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wattkeeper.store.api import Int64s, RawBatch
+from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.store.api import RawBatch
 from wattkeeper.store.mixing import mix_columns, mix_sql
 
 _COLUMNS = ("channel_id", "measured_at_s", "value", "flags", "source")

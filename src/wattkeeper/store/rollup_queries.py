@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.readings.rollups import DAY, FIGURES, MONTH, RollUpRows
 from wattkeeper.store.api import Ids
 from wattkeeper.store.bulk import PLAIN
@@ -13,7 +14,6 @@ from wattkeeper.store.columns import column_of
 from wattkeeper.store.native import Columns
 from wattkeeper.store.queries import among, between, integers
 
-Span = tuple[int, int]
 _STORED = ("expected_count", *FIGURES)
 _NEWEST = ", ".join(f"argMax(roll_up.{name}, roll_up.run_id) AS {name}" for name in _STORED)
 _SUMS = ", ".join(f"sum(toInt64({name})) AS {name}" for name in _STORED)

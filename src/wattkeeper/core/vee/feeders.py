@@ -8,10 +8,11 @@ import numpy as np
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.rollups import DAY, RollUpRows
+from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.core.vee.periods import iter_ruled_days
 from wattkeeper.core.vee.registry import RULE_BY_CODE
 from wattkeeper.core.vee.rule_set_plan import FOREVER_S, RulePlan
-from wattkeeper.core.vee.table import DAY_S, EnergyTable, Mask
+from wattkeeper.core.vee.table import EnergyTable, Mask
 from wattkeeper.core.vee.validate import Known, run_rules
 
 BALANCE = RULE_BY_CODE["vee.feeder-balance"]

@@ -9,12 +9,13 @@ import numpy as np
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.rollups import DAY, MONTH, Peaks, RollUpRows
+from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.core.vee.registry import RULE_BY_CODE, Scope, Severity
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.core.vee.rule_set_plan import RulePlan
 from wattkeeper.core.vee.rules_days import DUE_DAY_COUNT
 from wattkeeper.core.vee.rules_periods import REFERENCE_ESTIMATED_PCT
-from wattkeeper.core.vee.table import DAY_S, EnergyTable, Mask
+from wattkeeper.core.vee.table import EnergyTable, Mask
 from wattkeeper.core.vee.validate import Known, run_rules, validate
 
 SIBLINGS = RULE_BY_CODE["vee.sibling-missing"]

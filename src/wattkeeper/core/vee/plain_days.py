@@ -22,8 +22,8 @@ from wattkeeper.core.vee.like_days import (
     iter_like_days,
     to_wall,
 )
+from wattkeeper.core.vee.table import Mask
 
-Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 NO_DAY = -1
 

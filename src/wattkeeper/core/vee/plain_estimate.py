@@ -5,16 +5,15 @@ to it.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.plain_table import UNKNOWN, GapColumns, IntervalTable
 from wattkeeper.core.vee.estimate import BAD_END_FLAGS
 from wattkeeper.core.vee.rule_set import RuleSet
+from wattkeeper.core.vee.table import Mask
 
-Mask = NDArray[np.bool_]
-PRODUCT_MAX = 2.0**62
+PRODUCT_MAX = 2.0**62  # floats are asked only whether a product would pass 64 bits
 
 
 def estimate_lines(table: IntervalTable, *, now_s: int, rules: RuleSet, is_left: Mask | None = None) -> Mask:

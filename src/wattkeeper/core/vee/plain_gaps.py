@@ -7,7 +7,6 @@ Gap by gap the result is that of `estimate`, to the last milliwatt-hour; a serie
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
@@ -16,8 +15,7 @@ from wattkeeper.core.vee.estimate import BAD_END_FLAGS, DayCalendar
 from wattkeeper.core.vee.plain_days import NO_DAY, PlainDays
 from wattkeeper.core.vee.plain_estimate import PRODUCT_MAX, ripe_gaps
 from wattkeeper.core.vee.rule_set import Estimation, RuleSet
-
-Mask = NDArray[np.bool_]
+from wattkeeper.core.vee.table import Mask
 
 
 def estimate_gaps(

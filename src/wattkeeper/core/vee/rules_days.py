@@ -6,7 +6,8 @@ import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.vee.table import DAY_S, EnergyTable, Mask, find_daily_runs, find_long_runs
+from wattkeeper.core.vee.like_days import DAY_S
+from wattkeeper.core.vee.table import EnergyTable, Mask, find_daily_runs, find_long_runs
 
 DUE_DAY_COUNT = 2
 SILENT_DAY_COUNT = 0

@@ -11,7 +11,6 @@ from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
 
 Mask = NDArray[np.bool_]
-DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, eq=False)

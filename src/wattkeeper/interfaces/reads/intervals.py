@@ -10,8 +10,9 @@ import numpy as np
 
 from wattkeeper.core.kernel.instants import from_seconds, interval_start_s, to_seconds
 from wattkeeper.core.kernel.quality import Flag, Provenance
+from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.data.registry.models import Series
-from wattkeeper.store.api import Int64s, Measurements, ReadingStore
+from wattkeeper.store.api import Measurements, ReadingStore
 
 _WH_PER_MILLIWH = 1000
 _DAY_S = 86_400
