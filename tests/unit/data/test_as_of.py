@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -94,6 +94,7 @@ def everything(world: World, as_of: datetime | None = None) -> list[object]:
 
 Step = Callable[[], object]
 Look = Callable[[World], list[object]]
+Known = TypeVar("Known")
 
 
 def lived(world: World, look: Look = everything) -> dict[datetime, list[object]]:
@@ -152,9 +153,17 @@ def watched(world: World, steps: Sequence[Step], look: Look = everything) -> dic
     return then
 
 
+def told_otherwise(then: dict[datetime, Known], look_back: Callable[[datetime], Known]) -> datetime | None:
+    """Return the first moment of which something else is told now than was known then; None if there is none.
+
+    Nothing is looked at after that, nor are long answers laid side by side: faults are planted to be seen.
+    """
+    return next((at for at, known in then.items() if look_back(at) != known), None)
+
+
 def test_as_of_any_moment_is_what_was_known_then(world: World) -> None:
     then = lived(world)
-    assert {at: everything(world, at) for at in then} == then
+    assert told_otherwise(then, partial(everything, world)) is None
     assert len({str(known) for known in then.values()}) >= 8  # nothing, and a state after nearly each step
     assert everything(world) == everything(world, world.now)
 
@@ -214,7 +223,7 @@ def check_moments(
         steps: list[Step] = [partial(world.deliver, **each) for each in told]
         steps[1:1] = [close] * closes
         then = watched(world, steps)
-        assert {at: everything(world, at) for at in then} == then
+        assert told_otherwise(then, partial(everything, world)) is None
         transaction.set_rollback(True)
 
 
@@ -285,7 +294,7 @@ def test_energy_as_of_goes_where_it_belonged_then(world: World) -> None:
             part_id = part_of.get(place, street.point_id)
             set_belonging(belonging=place, part_id=part_id, whole_id=whole_id if is_in else None, **own)
         then[world.now] = by_part(world)
-    assert {at: by_part(world, at) for at in then} == then
+    assert told_otherwise(then, partial(by_part, world)) is None
     assert len({str(known) for known in then.values()}) >= 10
 
 
@@ -336,7 +345,7 @@ def test_what_is_due_as_of_is_of_the_meters_that_were_told_by_then(world: World)
         world.now += MINUTE
         step({"actor": actor, "now": world.now, "services": world.services})
         then[world.now] = due()
-    assert {at: due(at) for at in then} == then
+    assert told_otherwise(then, due) is None
     assert len({str(known) for known in then.values()}) == 7  # an exchange and another formula change nothing
 
 
