@@ -17,7 +17,8 @@ from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.instants import Span, from_seconds
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.advance import register_advance
-from wattkeeper.core.readings.ends import UNKNOWN_CHAIN, find_ends
+from wattkeeper.core.readings.ends import find_ends
+from wattkeeper.core.readings.intervals import UNKNOWN_CHAIN
 from wattkeeper.core.readings.plain import PlainFacts, ReadTable, derive_plain
 from wattkeeper.core.readings.positions import Limits
 from wattkeeper.core.readings.rollups import RollUpRows

@@ -26,10 +26,9 @@ from numpy.typing import NDArray
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
-from wattkeeper.core.readings.intervals import Gap, Intervals
+from wattkeeper.core.readings.intervals import UNKNOWN_CHAIN, Gap, Intervals
 from wattkeeper.core.readings.rest import find_rest
 
-UNKNOWN_CHAIN = -1
 Steps = Callable[[tuple[int, int]], int]
 Tolerance = Callable[[int, int, int], int]
 

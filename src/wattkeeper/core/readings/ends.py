@@ -6,10 +6,9 @@ import numpy as np
 
 from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.facts import InstallationFact
+from wattkeeper.core.readings.intervals import UNKNOWN_CHAIN
 from wattkeeper.core.readings.positions import Limits
 from wattkeeper.core.readings.trace import trace_series
-
-UNKNOWN_CHAIN = -1
 
 
 def find_ends(
@@ -21,9 +20,10 @@ def find_ends(
 ) -> tuple[Int64s, Int64s]:
     """Return the energy positions, in milliwatt-hours, and the chains at both ends of a span, shape (2,).
 
-    Known, else the chain is -1, is where a register was read at the very instant. Two positions of one chain
-    differ by exactly what the registers advanced between: a chain ends where a register was reset, exchanged
-    or multiplied otherwise and nobody read it, and where it may have come round once more than it shows.
+    Known, else the chain is `UNKNOWN_CHAIN`, is where a register was read at the very instant. Two positions
+    of one chain differ by exactly what the registers advanced between: a chain ends where a register was
+    reset, exchanged or multiplied otherwise and nobody read it, and where it may have come round once more
+    than it shows.
     `installations` and `reads` as of `trace_series`.
     """
     bounds_s = np.array([from_s, to_s], dtype=np.int64)

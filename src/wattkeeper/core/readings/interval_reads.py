@@ -17,6 +17,7 @@ from wattkeeper.core.kernel.remainders import carry_remainders
 from wattkeeper.core.readings.facts import InstallationFact
 from wattkeeper.core.readings.intervals import (
     INTERVAL_FLAGS,
+    UNKNOWN_CHAIN,
     Gap,
     Intervals,
     InvalidWindow,
@@ -191,7 +192,7 @@ def _assemble(sheet: _Sheet, is_installed: NDArray[np.bool_], zone: ZoneInfo) ->
         method=np.where(is_joined, Method.EXCHANGE, np.where(is_present, sheet.method, Method.NONE)),
         is_installed=is_installed,
         position_milliwh=np.concatenate(([0], np.cumsum(value))),
-        position_chain=np.where(is_beside, 0, -1),
+        position_chain=np.where(is_beside, 0, UNKNOWN_CHAIN),
         gaps=tuple(Gap(first, end, None, is_exact=False) for first, end in gaps),
         findings=tuple(sheet.findings),
     )

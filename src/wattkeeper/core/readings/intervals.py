@@ -24,6 +24,7 @@ INTERVAL_FLAGS = (
     Flag.SUSPECT | Flag.CLOCK_INVALID | Flag.CLOCK_ADJUSTED | Flag.POWER_LOST | Flag.DST_AMBIGUOUS | Flag.LATE
 )
 START_FLAGS = Flag.SUSPECT | Flag.CLOCK_INVALID
+UNKNOWN_CHAIN = -1  # where no position is known
 
 
 class InvalidWindow(WattkeeperError):
@@ -54,8 +55,8 @@ class Intervals:
 
     `value_milliwh` means nothing where `provenance` is MISSING. `is_installed` is False where no channel
     measured the series at all: not a gap. `position_milliwh` and `position_chain`, shape (n + 1,), are the
-    energy positions at the interval boundaries; chain -1 where none is known; positions of one chain may be
-    subtracted. `is_confirmed`: where registers that were read apart say the same; None: nowhere.
+    energy positions at the interval boundaries; `UNKNOWN_CHAIN` where none is known; those of one
+    chain may be subtracted. `is_confirmed`: where registers that were read apart say the same; None: nowhere.
     """
 
     interval_s: int
@@ -188,7 +189,7 @@ def _read_off(
         method=np.where(is_known, np.where(is_cut, Method.EXCHANGE, np.where(is_exact, 0, Method.LINEAR)), 0),
         is_installed=is_installed,
         position_milliwh=np.where(bounds.is_known, knots.position_milliwh[bounds.start], 0),
-        position_chain=np.where(bounds.is_known, knots.chain[bounds.start], -1),
+        position_chain=np.where(bounds.is_known, knots.chain[bounds.start], UNKNOWN_CHAIN),
         gaps=_find_gaps_between(knots, bounds, is_installed & ~is_known, is_unsure),
         findings=findings,
     )
@@ -210,7 +211,7 @@ def _nothing_known(
         method=nothing,
         is_installed=is_installed,
         position_milliwh=np.zeros(len(boundaries), dtype=np.int64),
-        position_chain=np.full(len(boundaries), -1, dtype=np.int64),
+        position_chain=np.full(len(boundaries), UNKNOWN_CHAIN, dtype=np.int64),
         gaps=tuple(Gap(first, last + 1, None, is_exact=False) for first, last in pairs),
         findings=findings,
     )

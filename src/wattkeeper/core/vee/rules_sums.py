@@ -6,13 +6,13 @@ import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
 from wattkeeper.core.kernel.reads import Int64s
+from wattkeeper.core.readings.intervals import UNKNOWN_CHAIN
 from wattkeeper.core.vee.table import EnergyTable, Mask, find_places
 
 SUM_STEP_COUNT = 1
 SUM_PERMILLE = 0  # the reference knows 1: an installation whose profiles round may allow it by a rule set
 MONTH_STEP_COUNT = 2
 MONTH_PERMILLE = 1
-UNKNOWN_CHAIN = -1
 
 
 def find_daily_sum_mismatches(
@@ -30,7 +30,7 @@ def find_daily_sum_mismatches(
 
     Oracle Sum Check: ``|M (R_end - R_start) - sum E| <= tolerance``. `register_milliwh` (series, days + 1):
     energy positions at the day bounds, multiplied; two may be subtracted where `register_chain` of the same
-    shape is the same and not -1. The tolerance is `sum_step_count` steps of the register (default 1 a day, as
+    shape is the same and known. The tolerance is `sum_step_count` steps of the register (default 1 a day, as
     `resolution_milliwh`, (series,) or (series, days)) plus `sum_permille` of the advance (default none).
 
     `is_filled` (series, intervals): any value, an estimate too. A day that is not filled fails only where its
