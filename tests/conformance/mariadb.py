@@ -12,6 +12,8 @@ import pytest
 from conformance.servers import folder_of, ordinary_user, own_copy, running
 from ports import free_port
 
+LOG_FILE = "--innodb-log-file-size=16M"  # of 96 it would be most of what is written, and read for secrets
+
 
 def mariadb_binaries() -> tuple[Path, Path]:
     """Return the server and the program that makes its system tables, or skip where there are none."""
@@ -30,6 +32,7 @@ def mariadb_server(certificate: Path | None = None) -> Iterator[str]:
             [
                 install,
                 "--no-defaults",
+                LOG_FILE,
                 f"--datadir={folder / 'data'}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
@@ -42,6 +45,7 @@ def mariadb_server(certificate: Path | None = None) -> Iterator[str]:
         command = [
             str(server),
             "--no-defaults",
+            LOG_FILE,
             f"--datadir={folder / 'data'}",
             f"--socket={folder / 'socket'}",
             f"--pid-file={folder / 'pid'}",
