@@ -25,7 +25,7 @@ from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.core.vee.plain_validate import as_table
 from wattkeeper.core.vee.rule_set import RuleSet
 from wattkeeper.pipeline.determinants import append_determinants
-from wattkeeper.pipeline.early import find_later
+from wattkeeper.pipeline.early import find_postponed
 from wattkeeper.pipeline.hints import mark_checked
 from wattkeeper.pipeline.later import find_told_next_year, mark_next_year
 from wattkeeper.pipeline.plain_derive import DerivedGroup, derive_groups
@@ -233,7 +233,7 @@ def _derive_slice(run: _Run, windows: ClaimedWindows) -> None:
     done = windows.where(~np.isin(windows.series_id, list(failed)))
     early = [*chain.from_iterable(derived.early.items() for derived in groups)]
     early += [(result.series_id, result.early) for result in results if result.early is not None]
-    if later := find_later(done, early, run.now_s):
+    if later := find_postponed(done, early, run.now_s):
         run.ports.windows.postpone(later)
     run.ports.windows.complete(done)
     run.tally.failures += failed.values()

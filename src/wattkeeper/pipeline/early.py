@@ -26,7 +26,9 @@ def find_early(series_id: Int64s, told: ReadTable, now_s: int) -> dict[int, Span
     return dict(zip(own, zip(first_s, end_s, strict=True), strict=True))
 
 
-def find_later(done: ClaimedWindows, early: Iterable[tuple[int, Span]], now_s: int) -> dict[int, list[Span]]:
+def find_postponed(
+    done: ClaimedWindows, early: Iterable[tuple[int, Span]], now_s: int
+) -> dict[int, list[Span]]:
     """Return what is to be derived again once its time has come, by series.
 
     `early`: series and spans in which reads before their time were seen. Of a window that begins after

@@ -117,5 +117,5 @@ def test_in_any_order_the_same_stands_at_the_same_time(*, is_many: bool) -> None
 
 @pytest.mark.parametrize("is_many", [True, False])
 def test_not_to_look_again_at_its_time_is_caught(monkeypatch: pytest.MonkeyPatch, *, is_many: bool) -> None:
-    monkeypatch.setattr(derive, "find_later", lambda *_: {})  # the plant
+    monkeypatch.setattr(derive, "find_postponed", lambda *_: {})  # the plant
     assert not all(is_order_nothing(seed, is_many=is_many) for seed in range(30))
