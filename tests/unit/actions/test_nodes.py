@@ -220,6 +220,15 @@ def test_what_was_never_read_is_missing_not_zero(totals: Totals) -> None:
     assert found.due_count.tolist()[0][-1] == 0
 
 
+@pytest.mark.parametrize(("second", "due_count"), [(-1, 0), (0, 1), (1, 1), (899, 1), (900, 2)])
+def test_the_interval_that_runs_is_not_missing(totals: Totals, second: int, due_count: int) -> None:
+    """Seconds after the first interval of a day that nothing was read of yet."""
+    now = FIRST_AT + timedelta(days=DAYS, minutes=15, seconds=second)
+    question = Question("site", ROOT, "day", FIRST, FIRST + timedelta(days=DAYS + 1))
+    found = add_up(totals.store, tenant_id=totals.people.tenant.id, question=question, now=now)
+    assert found.missing_count.sum(axis=0).tolist()[-1] == 2 * due_count
+
+
 def test_tenants_see_their_own(totals: Totals, theirs: People, services: Services) -> None:
     make_street_of(theirs, services)
     question = Question("site", ROOT, "day", FIRST, FIRST + timedelta(days=2))

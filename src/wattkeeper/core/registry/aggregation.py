@@ -221,16 +221,17 @@ def count_due(
     parts: Int64s,
     now_s: int,
 ) -> Int64s:
-    """Return how many intervals of each part are due in each period, shape (parts, periods).
+    """Return how many intervals of each part are due, over by `now_s`, in each period, (parts, periods).
 
     `members`: of one node; `installed`: over which times its leaves are measured at all (`part` is the leaf,
     `whole` means nothing), `interval_s` (len(installed),): their grids, which begin with each period.
     """
     left, right = _pairs(members.leaf, installed.part)
     from_s = np.maximum(members.from_s[left], installed.from_s[right])
-    to_s = np.minimum(np.minimum(members.to_s[left], installed.to_s[right]), now_s)
-    part = np.searchsorted(parts, members.via[left])
     step_s = interval_s[right]
+    over_s = now_s - step_s + 1  # what begins before is over by now
+    to_s = np.minimum(np.minimum(members.to_s[left], installed.to_s[right]), over_s)
+    part = np.searchsorted(parts, members.via[left])
     found = np.zeros((len(parts), len(bounds_s) - 1), dtype=np.int64)
     for index, (first_s, end_s) in enumerate(zip(bounds_s[:-1].tolist(), bounds_s[1:].tolist(), strict=True)):
         low = np.clip(from_s, first_s, end_s) - first_s
