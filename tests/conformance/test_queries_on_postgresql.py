@@ -7,15 +7,16 @@ import pytest
 from conformance.postgres import postgres_server
 from conformance.queries_and_verbs import check_queries_and_verbs
 
-pytestmark = [pytest.mark.first, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.first
 
 
+@pytest.mark.timeout(3600)
 def test_queries_and_verbs_do_the_same(tmp_path: Path) -> None:
     with postgres_server() as url:
-        check_queries_and_verbs(url, tmp_path)
+        check_queries_and_verbs(url, tmp_path, "--share", "1")
 
 
 @pytest.mark.soak
-def test_queries_and_verbs_that_take_long_do_the_same(tmp_path: Path) -> None:
+def test_all_queries_and_verbs_do_the_same(tmp_path: Path) -> None:
     with postgres_server() as url:
-        check_queries_and_verbs(url, tmp_path, "slow and not soak")
+        check_queries_and_verbs(url, tmp_path, marked="not soak")
