@@ -204,12 +204,11 @@ def schema_of(url: str, folder: Path) -> Counter[tuple[str, ...]]:
                 row[0] for row in database.execute("SELECT sql FROM sqlite_master WHERE sql <> ''")
             )
     else:
-        parts = urlsplit(url)
-        command = ["pg_dump", "--schema-only", url]
-        if parts.scheme == "mariadb":
-            place = [f"--host={parts.hostname}", f"--port={parts.port}", f"--user={parts.username}"]
-            command = ["mariadb-dump", *place, "--no-data", "--routines", "--skip-comments", parts.path[1:]]
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        if urlsplit(url).scheme == "mariadb":
+            text = mariadb_program("mariadb-dump", url, "--no-data", "--routines", "--skip-comments").decode()
+        else:
+            command = ["pg_dump", "--schema-only", url]
+            text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         text = re.sub(r"^\\.*$| AUTO_INCREMENT=\d+", "", text, flags=re.MULTILINE)  # what no two dumps share
     statements = (re.split(r",?\n|, ", statement) for statement in text.split(";\n"))
     return Counter(tuple(sorted(part.strip("() ") for part in statement)) for statement in statements)
@@ -223,12 +222,38 @@ def stopped(server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     return "stopped"
 
 
-def killed_on_postgres(url: str, folder: Path, template: str, places_count: int) -> list[str]:
-    """Kill an upgrade of the template at each place; return what is not as in one that nobody killed."""
+@dataclass(frozen=True)
+class Whole:
+    """What an upgrade of a template comes to that nobody killed, and how many statements that took."""
+
+    template: str
+    schema: Counter[tuple[str, ...]]
+    statements_count: int
+
+
+def upgraded_from(url: str, folder: Path, template: str) -> Whole:
+    """Upgrade a template; a step that is recorded apart from itself ends that."""
     whole = database_of(url, f"whole_of_{template}", template)
-    done = rig(folder, "upgrade", url=whole)
-    assert done.returncode == 0, done.stderr
-    count, expected, faults = json.loads(done.stdout)["statements"], schema_of(whole, folder), []
+    done = rig(folder, "upgrade", APART, url=whole)
+    assert done.returncode == 0, done.stderr or "ours records no step apart"
+    return Whole(template, schema_of(whole, folder), json.loads(done.stdout)["statements"])
+
+
+@pytest.fixture(scope="module")
+def by_steps(server: str, stopped: str, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """What all steps lead to on PostgreSQL: Django takes those of the release before, we the others."""
+    return upgraded_from(server, tmp_path_factory.mktemp("none"), stopped)
+
+
+@pytest.fixture(scope="module")
+def at_once(server: str, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """What an empty database of PostgreSQL becomes."""
+    return upgraded_from(server, tmp_path_factory.mktemp("none"), "template0")
+
+
+def killed_on_postgres(url: str, folder: Path, whole: Whole, places_count: int) -> list[str]:
+    """Kill an upgrade of the template at each place; return what is not as in one that nobody killed."""
+    template, count, faults = whole.template, whole.statements_count, []
     assert count > places_count
     for number in sorted(random.Random(3).sample(range(1, count + 1), places_count)):
         trial = database_of(url, f"killed_{template}_{number}", template)
@@ -236,30 +261,35 @@ def killed_on_postgres(url: str, folder: Path, template: str, places_count: int)
         again = rig(folder, "upgrade", url=trial)
         if again.returncode:
             faults.append(f"{number}: {again.stderr.strip().splitlines()[-1]}")
-        elif schema_of(trial, folder) != expected:
+        elif schema_of(trial, folder) != whole.schema:
             faults.append(f"{number}: another schema")
     return faults
 
 
-def test_an_upgrade_killed_anywhere_on_postgresql(server: str, stopped: str, tmp_path: Path) -> None:
-    assert killed_on_postgres(server, tmp_path, stopped, 1) == []
-    assert killed_on_postgres(server, tmp_path, "template0", 1) == []
+def test_an_upgrade_killed_anywhere_on_postgresql(
+    server: str, by_steps: Whole, at_once: Whole, tmp_path: Path
+) -> None:
+    assert killed_on_postgres(server, tmp_path, by_steps, 1) == []
+    assert killed_on_postgres(server, tmp_path, at_once, 1) == []
 
 
-def test_a_step_recorded_apart_is_caught(server: str, stopped: str, tmp_path: Path) -> None:
+def test_a_step_recorded_apart_is_caught(
+    server: str, by_steps: Whole, at_once: Whole, tmp_path: Path
+) -> None:
     """Django's own way: killed between a step and its record, the step is there and taken once more."""
     trial = database_of(server, "apart")
     assert rig(tmp_path, "plain", APART, url=trial).returncode == -signal.SIGKILL
     assert "already exists" in rig(tmp_path, "plain", url=trial).stderr
-    for template in ("template0", stopped):
-        trial = database_of(server, f"together_{template}", template)
-        assert rig(tmp_path, "upgrade", APART, url=trial).returncode == 0, "ours records no step apart"
+    for ours in (by_steps, at_once):
+        assert ours.statements_count > 100, "killed there, it would have come to none"
 
 
 @pytest.mark.soak
-def test_an_upgrade_killed_at_fifty_places_of_postgresql(server: str, stopped: str, tmp_path: Path) -> None:
-    assert killed_on_postgres(server, tmp_path, stopped, 50) == []
-    assert killed_on_postgres(server, tmp_path, "template0", 50) == []
+def test_an_upgrade_killed_at_fifty_places_of_postgresql(
+    server: str, by_steps: Whole, at_once: Whole, tmp_path: Path
+) -> None:
+    assert killed_on_postgres(server, tmp_path, by_steps, 50) == []
+    assert killed_on_postgres(server, tmp_path, at_once, 50) == []
 
 
 def test_an_upgrade_does_not_hold_up_a_table_in_use(server: str, stopped: str, tmp_path: Path) -> None:
@@ -344,11 +374,31 @@ def mariadb() -> Iterator[str]:
         yield url
 
 
-def mariadb_database_of(url: str, name: str) -> str:
+def mariadb_program(program: str, url: str, *options: str, content: bytes = b"") -> bytes:
+    """Return what a program of MariaDB says of a database."""
+    parts = urlsplit(url)
+    place = [f"--host={parts.hostname}", f"--port={parts.port}", f"--user={parts.username}"]
+    command = [program, *place, *options, parts.path[1:]]
+    return subprocess.run(command, input=content, capture_output=True, check=True).stdout
+
+
+def mariadb_database_of(url: str, name: str, content: bytes = b"") -> str:
     parts = urlsplit(url)
     with pymysql.connect(host=parts.hostname, port=parts.port or 0, user=parts.username) as owner:
         owner.cursor().execute(f"CREATE DATABASE {name} COLLATE utf8mb4_bin")
-    return parts._replace(path=f"/{name}").geturl()
+    made = parts._replace(path=f"/{name}").geturl()
+    if content:
+        mariadb_program("mariadb", made, content=content)
+    return made
+
+
+@pytest.fixture(scope="module")
+def mariadb_stopped(mariadb: str, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What a database of MariaDB holds that has the steps of the release before, as SQL."""
+    stopped = mariadb_database_of(mariadb, "stopped")
+    done = rig(tmp_path_factory.mktemp("none"), "stop", OLDEST_SERVED, url=stopped)
+    assert done.returncode == 0, done.stderr
+    return mariadb_program("mariadb-dump", stopped, "--routines", "--skip-extended-insert")
 
 
 @pytest.mark.parametrize(
@@ -359,11 +409,10 @@ def mariadb_database_of(url: str, name: str) -> str:
     ],
 )
 def test_a_step_cut_off_where_it_can_not_be_undone_is_told(
-    mariadb: str, tmp_path: Path, version: int, statement: str, step: str
+    mariadb: str, mariadb_stopped: bytes, tmp_path: Path, version: int, statement: str, step: str
 ) -> None:
     """MariaDB commits each statement: nothing runs on what an interrupted step left, and it says so."""
-    mariadb = mariadb_database_of(mariadb, f"cut_off_after_{version}")
-    assert version == 0 or rig(tmp_path, "stop", version, url=mariadb).returncode == 0
+    mariadb = mariadb_database_of(mariadb, f"cut_off_after_{version}", mariadb_stopped if version else b"")
     died = rig(tmp_path, "upgrade", 0, statement, url=mariadb)
     assert died.returncode == -signal.SIGKILL, died.stderr
     for arguments in (("migrate",), ("migrate", "--check"), ("site", "list")):
@@ -376,43 +425,50 @@ def test_a_step_cut_off_where_it_can_not_be_undone_is_told(
 
 @pytest.mark.parametrize("statement", ["ADD CONSTRAINT `bill_document_key`", "`billing_bill` DROP INDEX"])
 def test_a_step_goes_on_after_a_table_was_read_between_two_of_its_statements(
-    mariadb: str, tmp_path: Path, statement: str
+    mariadb: str, mariadb_stopped: bytes, tmp_path: Path, statement: str
 ) -> None:
     """MariaDB has committed the first: to take the whole step again would find its key there already."""
-    mariadb = mariadb_database_of(mariadb, f"read_before_{statement[:3].strip('`').lower()}")
-    assert rig(tmp_path, "stop", OLDEST_SERVED, url=mariadb).returncode == 0
+    name = f"read_before_{statement[:3].strip('`').lower()}"
+    mariadb = mariadb_database_of(mariadb, name, mariadb_stopped)
     done = rig(tmp_path, "beside", 3, statement, url=mariadb)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"was_read": True}
     assert shell(tmp_path, "migrate", "--check", url=mariadb).returncode == 0
 
 
-def test_a_step_that_a_reader_kept_from_beginning_is_not_half_applied(mariadb: str, tmp_path: Path) -> None:
-    mariadb = mariadb_database_of(mariadb, "read_for_long")
-    assert rig(tmp_path, "stop", OLDEST_SERVED, url=mariadb).returncode == 0
+def test_a_step_that_a_reader_kept_from_beginning_is_not_half_applied(
+    mariadb: str, mariadb_stopped: bytes, tmp_path: Path
+) -> None:
+    mariadb = mariadb_database_of(mariadb, "read_for_long", mariadb_stopped)
     refused = rig(tmp_path, "beside", 30, "ADD CONSTRAINT `bill_document_key`", url=mariadb)
     assert "schema.locked" in refused.stderr
     assert shell(tmp_path, "migrate", url=mariadb).returncode == 0
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgresql", "mariadb"])
-def test_the_first_schema_is_what_all_steps_lead_to(
-    engine: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    make = {"sqlite": "", "postgresql": "server", "mariadb": "mariadb"}[engine]
-    made = []
-    for way in ("plain", "upgrade"):
-        (folder := tmp_path / way).mkdir()
-        url = request.getfixturevalue(make) if make else ""
-        if make:
-            url = (database_of if engine == "postgresql" else mariadb_database_of)(url, f"made_{way}")
-        done = rig(folder, way, url=url)
-        assert done.returncode == 0, done.stderr
-        made.append(schema_of(url, folder))
-    by_steps, at_once = made
+def check_same(by_steps: Counter[tuple[str, ...]], at_once: Counter[tuple[str, ...]]) -> None:
+    """Compare what all steps lead to with what an empty database becomes."""
     assert by_steps - at_once == Counter(), "only steps make it"
     assert at_once - by_steps == Counter(), "steps don't make it"
     assert by_steps.total() > 150
+
+
+def test_the_first_schema_is_what_all_steps_lead_to_on_postgresql(by_steps: Whole, at_once: Whole) -> None:
+    check_same(by_steps.schema, at_once.schema)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "mariadb"])
+def test_the_first_schema_is_what_all_steps_lead_to(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    made = []
+    for way in ("plain", "upgrade"):
+        (folder := tmp_path / way).mkdir()
+        server = request.getfixturevalue("mariadb") if engine == "mariadb" else ""
+        url = mariadb_database_of(server, f"made_{way}") if server else ""
+        done = rig(folder, way, url=url)
+        assert done.returncode == 0, done.stderr
+        made.append(schema_of(url, folder))
+    check_same(*made)
 
 
 @pytest.mark.parametrize(
