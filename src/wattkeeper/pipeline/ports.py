@@ -263,13 +263,11 @@ class ManySeries(Protocol):
 class RollUps(Protocol):
     """Stored days and months of series, versioned by run."""
 
-    def read(self, series_id: Int64s, days: Sequence[tuple[int, int]], months_s: Sequence[int]) -> RollUpRows:
+    def read(self, series_id: Int64s, days: Sequence[Span], months_s: Sequence[int]) -> RollUpRows:
         """Return the current days that start in half-open spans, and the months that start at `months_s`."""
         ...
 
-    def sum_days(
-        self, series_id: Int64s, bounds_s: Sequence[int], without: Sequence[tuple[int, int]]
-    ) -> RollUpRows:
+    def sum_days(self, series_id: Int64s, bounds_s: Sequence[int], without: Sequence[Span]) -> RollUpRows:
         """Return, per series, sums of current days between consecutive bounds, those of spans left out.
 
         Such a row starts at its bound; where there is no day there may be no row. Its run is the newest.
@@ -310,7 +308,7 @@ class VirtualMeters(Protocol):
         """Return all of them as they are now."""
         ...
 
-    def mark(self, spans: "Mapping[int, Sequence[tuple[int, int]]]") -> None:
+    def mark(self, spans: Mapping[int, Sequence[Span]]) -> None:
         """Mark half-open spans of virtual series dirty, durably."""
         ...
 
@@ -380,7 +378,7 @@ class Hints(Protocol):
         """Return those of which another run holds a window now."""
         ...
 
-    def mark(self, spans: "Mapping[int, Sequence[tuple[int, int]]]") -> None:
+    def mark(self, spans: Mapping[int, Sequence[Span]]) -> None:
         """Mark half-open spans of series dirty, durably: what their gaps are estimated from has changed."""
         ...
 

@@ -123,7 +123,7 @@ class _DryVirtual:
     def load(self) -> VirtualSet:
         return self._virtual.load()
 
-    def mark(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+    def mark(self, spans: Mapping[int, Sequence[Span]]) -> None:
         """Mark nothing."""
 
 
@@ -153,7 +153,7 @@ class _DryHints:
     def find_claimed(self, series_ids: Sequence[int]) -> Set[int]:
         return self._hints.find_claimed(series_ids)
 
-    def mark(self, spans: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+    def mark(self, spans: Mapping[int, Sequence[Span]]) -> None:
         """Mark nothing."""
 
 

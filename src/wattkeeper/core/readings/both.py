@@ -24,12 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import UNKNOWN_CHAIN, Gap, Intervals
 from wattkeeper.core.readings.rest import find_rest
 
-Steps = Callable[[tuple[int, int]], int]
+Steps = Callable[[Span], int]
 Tolerance = Callable[[int, int, int], int]
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from wattkeeper.core.kernel.findings import Finding
+from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.quality import Provenance
 from wattkeeper.core.kernel.reads import Int64s
 from wattkeeper.core.readings.intervals import Intervals
@@ -43,7 +44,7 @@ class RulePlan:
         """Return the rule set in force at an instant."""
         return self.rule_sets[self._place(at_s)]
 
-    def held(self, at_s: int) -> tuple[int, int]:
+    def held(self, at_s: int) -> Span:
         """Return the half-open span around an instant in which the same rule set holds."""
         place = self._place(at_s)
         ends_at_s = self.starts_at_s[place + 1] if place + 1 < len(self.starts_at_s) else FOREVER_S
@@ -57,14 +58,14 @@ class RulePlan:
             zip(starts_s, [*starts_s[1:], to_s], self.rule_sets[first : last + 1], strict=True),
         )
 
-    def differs(self, other: "RulePlan", from_s: int, to_s: int) -> list[tuple[int, int]]:
+    def differs(self, other: "RulePlan", from_s: int, to_s: int) -> list[Span]:
         """Return where in ``[from_s, to_s)`` two plans judge differently, touching spans joined.
 
         Rule sets that differ by nothing but their code judge the same.
         """
         cuts = {from_s, to_s, *self.starts_at_s, *other.starts_at_s}
         edges = sorted(at_s for at_s in cuts if from_s <= at_s <= to_s)
-        found: list[tuple[int, int]] = []
+        found: list[Span] = []
         for first_s, end_s in pairwise(edges):
             if not is_same_judgement(self.at(first_s), other.at(first_s)):
                 joined_s = found.pop()[0] if found and found[-1][1] == first_s else first_s
