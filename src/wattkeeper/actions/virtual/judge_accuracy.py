@@ -17,6 +17,7 @@ from wattkeeper.core.registry.virtual_series import (
     MemberRows,
     Term,
     VirtualFacts,
+    VirtualSet,
     common_interval_s,
     evaluate,
 )
@@ -55,7 +56,7 @@ def judge_accuracy(store: ReadingStore, *, tenant_id: int, now: datetime, check_
 
     `check_id`: that one only, and again if it was judged already.
     """
-    count = 0
+    count, known = 0, None
     for check in list_checks(tenant_id=tenant_id):
         if check_id not in (None, check.check_id):
             continue
@@ -63,7 +64,8 @@ def judge_accuracy(store: ReadingStore, *, tenant_id: int, now: datetime, check_
         is_known = check.result is not None and to_seconds(check.result.to_at) == to_s
         if is_known and check_id is None:
             continue
-        said = compare(store, tenant_id=tenant_id, check=check, span=(from_s, to_s))
+        known = known or load_virtual(tenant_id)
+        said = compare(store, tenant_id=tenant_id, check=check, span=(from_s, to_s), known=known)
         if said is None:
             continue
         _keep(check, said, (from_s, to_s), tenant_id=tenant_id, now=now)
@@ -72,7 +74,7 @@ def judge_accuracy(store: ReadingStore, *, tenant_id: int, now: datetime, check_
 
 
 def compare(
-    store: ReadingStore, *, tenant_id: int, check: AccuracyRow, span: Span
+    store: ReadingStore, *, tenant_id: int, check: AccuracyRow, span: Span, known: VirtualSet
 ) -> tuple[Comparison, tuple[Comparison, ...]] | None:
     """Return what a span says over all loads and by band; None where not all meters measured any of it.
 
@@ -105,7 +107,7 @@ def compare(
     is_both &= np.logical_or.reduce([is_used for _, _, is_used in own])
     for given_milliwh, is_there, _ in back:
         is_both &= is_there & (given_milliwh == 0)
-    for from_s, to_s in _blind(check, tenant_id, main_id[0], references, span):
+    for from_s, to_s in _blind(check, tenant_id, main_id[0], references, span, known):
         is_both &= (starts_at_s + interval_s <= from_s) | (starts_at_s >= (span[1] if to_s is None else to_s))
     asked: dict[str, Any] = {
         "main_milliwh": main_values,
@@ -133,13 +135,17 @@ def _references(check: AccuracyRow, tenant_id: int) -> list[Part]:
 
 
 def _blind(
-    check: AccuracyRow, tenant_id: int, main_series_id: int, references: list[Part], span: Span
+    check: AccuracyRow,
+    tenant_id: int,
+    main_series_id: int,
+    references: list[Part],
+    span: Span,
+    known: VirtualSet,
 ) -> list[tuple[int, int | None]]:
     """Return when nothing is told of a meter: a point that it feeds has none, or one rests on its own values.
 
     The latter is a virtual meter of what it leaves, or it is one of what it feeds.
     """
-    known = load_virtual(tenant_id)
     own = known.find_bases(main_series_id, span)
     blind = [(part.from_s, part.to_s) for part in references if own & known.find_bases(part.series_id, span)]
     return blind if check.reference_id is not None else blind + unmeasured_spans(tenant_id, check.main_id)
