@@ -168,18 +168,37 @@ def mixed(courses: list[list[tuple[Any, ...]]], chance: random.Random) -> Iterat
         yield chance.choice([course for course in courses if course]).pop(0)
 
 
-@given(chance=st.randoms(use_true_random=False))
-@settings(
-    max_examples=12, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_noted_and_withdrawn_is_never_noted(
-    ours: People, street: Street, services: Services, chance: random.Random
-) -> None:
+def check_never_noted(people: People, street: Street, services: Services, chance: random.Random) -> None:
+    """Whatever is told in whatever order, nothing is left of what was noted and withdrawn."""
     with transaction.atomic():
-        twins = twins_of(ours, street, services)
+        twins = twins_of(people, street, services)
         tell(twins, chance)
         assert twins.state(0) == twins.state(1)
         transaction.set_rollback(True)
+
+
+ANY_COURSE = given(chance=st.randoms(use_true_random=False))
+AS_DRAWN: dict[str, Any] = {
+    "phases": [Phase.generate],
+    "suppress_health_check": [HealthCheck.function_scoped_fixture],
+}
+
+
+@ANY_COURSE
+@settings(max_examples=3, **AS_DRAWN)
+def test_noted_and_withdrawn_is_never_noted(
+    ours: People, street: Street, services: Services, chance: random.Random
+) -> None:
+    check_never_noted(ours, street, services, chance)
+
+
+@pytest.mark.slow
+@ANY_COURSE
+@settings(max_examples=12, **AS_DRAWN)
+def test_noted_and_withdrawn_is_never_noted_in_more_courses(
+    ours: People, street: Street, services: Services, chance: random.Random
+) -> None:
+    check_never_noted(ours, street, services, chance)
 
 
 AT_S = FIRST_S + 100 * STEP_S + 420
