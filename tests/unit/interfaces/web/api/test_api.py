@@ -1,7 +1,6 @@
 """The API over Django's test client: round trips, refusals, tenants, keys, sessions, idempotency."""
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ from django.test import Client
 
 from api_caller import BASE, Caller
 from everything import everything_of
-from relational import LONG_AGO, NOW, People, Street, install_first
+from relational import LONG_AGO, NOW, People, Street, install_first, same_again, same_street_of
 from wattkeeper.actions.jobs.run_job import run_job
 from wattkeeper.actions.services import Services
 from wattkeeper.core.kernel.instants import to_seconds
@@ -311,30 +310,26 @@ def operations() -> list[tuple[str, str, dict[str, Any]]]:
     return found
 
 
+@pytest.fixture
+def their_ids(theirs: People, services: Services) -> dict[str, int]:
+    """One of everything of another tenant, by path parameter."""
+    return same_again(everything_of, theirs, same_street_of(theirs, services), services=services)
+
+
 @pytest.mark.parametrize(("method", "path", "body"), operations())
 def test_another_tenants_thing_is_as_if_absent(
-    method: str,
-    path: str,
-    body: dict[str, Any],
-    call: Caller,
-    theirs: People,
-    services: Services,
-    make_street: Callable[[People], Street],
+    method: str, path: str, body: dict[str, Any], call: Caller, their_ids: dict[str, int]
 ) -> None:
-    ids = everything_of(theirs, make_street(theirs), services)
-    foreign = call(method, path.format_map(ids) + QUERY, body)
-    absent = call(method, path.format_map(dict.fromkeys(ids, 10**9)) + QUERY, body)
+    foreign = call(method, path.format_map(their_ids) + QUERY, body)
+    absent = call(method, path.format_map(dict.fromkeys(their_ids, 10**9)) + QUERY, body)
     assert foreign.status_code == absent.status_code == 404, foreign.content
     assert foreign.json()["code"] == absent.json()["code"] == "registry.not-found"
 
 
-def test_the_matrix_has_teeth(
-    theirs: People, services: Services, make_street: Callable[[People], Street]
-) -> None:
-    ids = everything_of(theirs, make_street(theirs), services)
+def test_the_matrix_has_teeth(theirs: People, their_ids: dict[str, int]) -> None:
     owner = Caller(theirs.administrator)
     answers = {
-        (method, path): owner(method, path.format_map(ids) + QUERY, body).status_code
+        (method, path): owner(method, path.format_map(their_ids) + QUERY, body).status_code
         for method, path, body in operations()
         if method == "GET"
     }
@@ -342,10 +337,8 @@ def test_the_matrix_has_teeth(
     assert {path for (_, path), status in answers.items() if status == 404} == NOT_OF_INTERVALS
 
 
-def test_lists_hold_nothing_of_another_tenant(
-    call: Caller, theirs: People, services: Services, make_street: Callable[[People], Street]
-) -> None:
-    everything_of(theirs, make_street(theirs), services)
+@pytest.mark.usefixtures("their_ids")
+def test_lists_hold_nothing_of_another_tenant(call: Caller) -> None:
     schema = api.get_openapi_schema()
     for path, methods in schema["paths"].items():
         if "{" in path or "get" not in methods or path.endswith(NO_LISTS):
