@@ -141,6 +141,21 @@ def test_a_read_inside_the_day_tells_which_gap_has_what() -> None:
     )
 
 
+def test_what_the_profile_leaves_of_each_half_of_a_day_stays_there() -> None:
+    """Shared by length before: a third of what both halves miss was given to the first."""
+    held = {i: value for i, value in FULL.items() if not (8 <= i < 12 or 60 <= i < 68)}
+    noon = sum(FULL[i] for i in range(48)) // 10
+    night = noon + 900 // 10  # whatever the others hold, the afternoon has 900 counts of the profile
+    held |= {i: 5 for i in range(48, 96) if i in held}
+    found = combine({START_S: 500, START_S + 48 * QUARTER_S: 500 + noon, START_S + DAY_S: 500 + night}, held)
+    left = [noon * 10_000 - sum(held[i] for i in range(48) if i in held) * 1000, 900_000 - 40 * 5000]
+    assert [(gap.first_index, gap.end_index, gap.energy_milliwh) for gap in found.gaps] == [
+        (8, 12, left[0]),
+        (60, 68, left[1]),
+    ]
+    assert all(gap.is_exact for gap in found.gaps)
+
+
 def test_more_than_the_registers_leaves_nothing_for_the_gap() -> None:
     held = {i: value * 2 for i, value in FULL.items() if i != 50}
     found = combine(ENDS, held)
