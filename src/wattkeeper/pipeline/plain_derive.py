@@ -14,6 +14,7 @@ from wattkeeper.core.kernel.reads import Int64s, ReadColumns
 from wattkeeper.core.readings.intervals import Intervals, derive_intervals
 from wattkeeper.core.readings.plain import NO_MODULUS, ReadTable, derive_plain
 from wattkeeper.core.readings.plain_table import IntervalTable, gaps_of, join_gaps
+from wattkeeper.core.readings.positions import has_break
 from wattkeeper.core.readings.rollups import SpanDays, find_days
 from wattkeeper.core.readings.settle import is_early
 from wattkeeper.core.registry.installations import ChannelInstallation, MultiplierPeriod
@@ -59,7 +60,7 @@ def derive_groups(
 
     A series whose gap crosses the end of its span goes on to a wider one, with the others that go there; in
     the midst of a long gap that no read has ended it belongs to none, nor where another gap crosses the end
-    of the wider one.
+    of the wider one, nor where its reads contradict each other but for lone ones.
     """
     waiting = list(reversed(groups))
     while waiting:
@@ -73,13 +74,17 @@ def derive_groups(
             if not len(group.series):
                 continue
             rows = _believed(told, now_s)
-        table = _derive_rows(group.series, rows, group.span, group.grid.interval_s)
+        table, broken = _derive_rows(group.series, rows, group.span, group.grid.interval_s)
         in_reads = judge_table(
             told, group.series.facts, group.span, group.grid, group.grid.rules or rules, now_s
         )
         early = find_early(group.series.facts.series_id, told, now_s)
         next_s = next_reads(told, group)
         del told, rows
+        if len(broken):
+            yield group.series.facts.series_id[broken]
+            table, group = _leave_out(table, group, broken)
+            next_s = np.delete(next_s, broken)
         wider, inside = find_wider(many, group, table, next_s, now_s)
         if wider or len(inside):
             yield group.series.facts.series_id[inside]
@@ -113,8 +118,11 @@ def _leave_out(table: IntervalTable, group: Group, rows: Rows) -> tuple[Interval
 
 def _derive_over(
     many: ManySeries, series: PlainSeries, span: Span, interval_s: int, now_s: int
-) -> IntervalTable:
-    """Return the table of a span, every row derived: the plain ones together, the others one by one."""
+) -> tuple[IntervalTable, Rows]:
+    """Return the table of a span, every row derived: the plain ones together, the others one by one.
+
+    And the rows whose reads contradict each other: farther ones tell which are right.
+    """
     return _derive_rows(series, _believed(_read_rows(many, series, span), now_s), span, interval_s)
 
 
@@ -130,9 +138,11 @@ def _read_rows(many: ManySeries, series: PlainSeries, span: Span) -> ReadTable:
     return _to_rows(found, channel_id, order)
 
 
-def _derive_rows(series: PlainSeries, reads: ReadTable, span: Span, interval_s: int) -> IntervalTable:
+def _derive_rows(
+    series: PlainSeries, reads: ReadTable, span: Span, interval_s: int
+) -> tuple[IntervalTable, Rows]:
     table, is_odd = derive_plain(series.facts, reads, *span, interval_s)
-    gaps = [table.gaps]
+    gaps, broken = [table.gaps], list[int]()
     for row, own in _reads_by_row(reads, np.flatnonzero(is_odd)):
         installation = _installation_of(series, row)
         intervals = derive_intervals(
@@ -145,9 +155,10 @@ def _derive_rows(series: PlainSeries, reads: ReadTable, span: Span, interval_s: 
         )
         table.fill(row, intervals)
         gaps.append(gaps_of(row, intervals.gaps))
+        broken += [row] * has_break(intervals.findings)
     if len(gaps) > 1:
         table.gaps = join_gaps(gaps)
-    return table
+    return table, np.array(broken, dtype=np.intp)
 
 
 def _to_rows(found: ManyReads, channel_id: Int64s, order: Rows) -> ReadTable:
@@ -274,12 +285,12 @@ def _estimate(
     rows = np.flatnonzero(needs_more & ~is_lost)
     own_id, own_calendar = facts.series_id[rows], group.grid.calendar
     for calendar, places in calendars_with(hints, own_id, own_calendar, outer):
-        _estimate_by_days(many, group, table, rows[places], outer, now_s, rules, calendar)
+        is_lost[_estimate_by_days(many, group, table, rows[places], outer, now_s, rules, calendar)] = True
     if hints is not None:
         late = rows[np.isin(table.method[rows], LAST_METHODS).any(axis=1)]
         is_open = table.position_chain[late, -1] < 0
         channel_id = facts.channel_id[late]
-        is_lost[late] = find_later(many, facts.series_id[late], channel_id, is_open, group.span)
+        is_lost[late] |= find_later(many, facts.series_id[late], channel_id, is_open, group.span)
     return is_lost
 
 
@@ -292,15 +303,20 @@ def _estimate_by_days(
     now_s: int,
     rules: RuleSet,
     calendar: DayCalendar,
-) -> None:
-    """Fill the rows that need more than a line, with what the days around them hold."""
+) -> Rows:
+    """Fill the rows that need more than a line, with what the days around them hold.
+
+    Return those whose reads contradict each other on these days.
+    """
     interval_s = group.grid.interval_s
     step_count = max(1, TABLE_DAYS_COUNT * DAY_S // (outer[1] - outer[0]))
     first = (group.span[0] - outer[0]) // interval_s
     end = first + len(table.starts_at_s)
+    lost = [np.zeros(0, dtype=np.intp)]
     for start in range(0, len(rows), step_count):
         some = rows[start : start + step_count]
-        around = _derive_over(many, group.series.take(some), outer, interval_s, now_s)
+        around, broken = _derive_over(many, group.series.take(some), outer, interval_s, now_s)
+        lost.append(some[broken])
         is_left = np.ones(len(some), dtype=np.bool_)
         if not rules.estimating_rules:
             is_left = estimate_gaps(around, first, end, calendar=calendar, now_s=now_s, rules=rules)
@@ -308,6 +324,7 @@ def _estimate_by_days(
         table.fill_all(some[done], around.take(done), first)
         for i in np.flatnonzero(is_left).tolist():
             _estimate_one(group, table, int(some[i]), around.row(i), now_s, rules, calendar)
+    return np.concatenate(lost)
 
 
 def _estimate_one(

@@ -8,11 +8,12 @@ import numpy as np
 from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.reading_types import Kind
 from wattkeeper.core.kernel.reads import ReadColumns
-from wattkeeper.core.readings.advance import AdvanceRule
+from wattkeeper.core.readings.advance import BREAK_REACH_S, AdvanceRule
 from wattkeeper.core.readings.between import Between, ByProfile, by_time
 from wattkeeper.core.readings.both import combine_intervals
 from wattkeeper.core.readings.interval_reads import collect_intervals
 from wattkeeper.core.readings.intervals import Intervals, derive_intervals
+from wattkeeper.core.readings.positions import has_break
 from wattkeeper.core.readings.profile_grid import ProfileGrid
 from wattkeeper.core.readings.rollups import day_bounds
 from wattkeeper.core.registry.installations import ChannelInstallation
@@ -25,8 +26,20 @@ SUM_CHECK = RULE_BY_CODE["vee.sum-check"]
 
 
 def derive_span(ports: Ports, facts: SeriesFacts, span: Span, advance_rule: AdvanceRule) -> Intervals:
-    """Return the intervals over `span`, derived from the raw reads in and around it."""
-    reads = ports.raw_reads.read(facts.channel_ids, span[0] - CONTEXT_S, span[1] + CONTEXT_S)
+    """Return the intervals over `span`, derived from the raw reads in and around it.
+
+    Where those contradict each other, reads farther off are asked too.
+    """
+    derived = _derive_within(ports, facts, span, CONTEXT_S, advance_rule)
+    if has_break(derived.findings):
+        derived = _derive_within(ports, facts, span, CONTEXT_S + BREAK_REACH_S, advance_rule)
+    return derived
+
+
+def _derive_within(
+    ports: Ports, facts: SeriesFacts, span: Span, context_s: int, advance_rule: AdvanceRule
+) -> Intervals:
+    reads = ports.raw_reads.read(facts.channel_ids, span[0] - context_s, span[1] + context_s)
     if facts.kind is Kind.INTERVAL:
         return _collect(facts, facts.installations, reads, span)
     registers = derive_intervals(

@@ -32,7 +32,13 @@ from wattkeeper.pipeline.ports import MeasurementRows, Ports, SeriesFacts
 from wattkeeper.pipeline.read_rules import KeptReads, disputed_in_reads
 from wattkeeper.pipeline.series_intervals import resolution_milliwh
 from wattkeeper.pipeline.virtual import reader_of
-from wattkeeper.pipeline.widen import derive_history, widen_to_estimates, widen_to_gaps, widen_to_near
+from wattkeeper.pipeline.widen import (
+    derive_history,
+    widen_to_breaks,
+    widen_to_estimates,
+    widen_to_gaps,
+    widen_to_near,
+)
 from wattkeeper.pipeline.window import align, find_gone, hull, join_changed, written_span
 
 
@@ -88,8 +94,12 @@ def _derive_window(
 ) -> DerivedSpan:
     kept = KeptReads(ports.raw_reads, now_s)
     keeping = replace(ports, raw_reads=kept)
-    wider = widen_to_estimates(ports, facts, span, now_s)
+    asked, wider = span, widen_to_estimates(ports, facts, span, now_s)
     span, derived = widen_to_gaps(keeping, facts, wider, now_s, advance_rule)
+    broken = widen_to_breaks(asked, derived, facts, now_s)
+    if hull(span, broken) != span:
+        wider = widen_to_estimates(ports, facts, broken, now_s)
+        span, derived = widen_to_gaps(keeping, facts, wider, now_s, advance_rule)
     first_s = int(derived.starts_at_s[0])
     plan = plan_of_day = facts.rules or RulePlan.of(rules)
     if is_folded(derived):  # in the midst of a gap: the rule set that it began under

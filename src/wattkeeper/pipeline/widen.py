@@ -7,7 +7,9 @@ Each step is given what the step before it found:
 3. What learnt from it: estimates on other days that are stored already (`widen_to_estimates`).
 4. How far a gap reaches: its energy is shared out over the whole of it, so all its days change
    (`widen_to_gaps`). The span of this step is what is written; here its intervals are derived.
-5. What its own estimates learn from: the days around it, derived beside it and not written
+5. What its reads have a say in: where others contradict each other, those beside them tell which are
+   right. Where that lies outside, all but the first two steps are taken again with it (`widen_to_breaks`).
+6. What its own estimates learn from: the days around it, derived beside it and not written
    (`derive_history`).
 
 Many series together go the same way in arrays: `plain_groups` and `plain_reach`.
@@ -20,9 +22,10 @@ import numpy as np
 
 from wattkeeper.core.kernel.instants import Span
 from wattkeeper.core.kernel.reading_types import Kind
-from wattkeeper.core.readings.advance import AdvanceRule
+from wattkeeper.core.readings.advance import SPELL_MAX_S, AdvanceRule
 from wattkeeper.core.readings.intervals import Gap, Intervals
 from wattkeeper.core.readings.near import find_near
+from wattkeeper.core.readings.positions import BREAK_RULES
 from wattkeeper.core.vee.like_days import DAY_S
 from wattkeeper.pipeline.open_gaps import find_standing, find_standing_until, fold, is_folded
 from wattkeeper.pipeline.ports import Ports, SeriesFacts
@@ -207,6 +210,22 @@ def _days_of_gaps(reach: Reach, facts: Grid, now_s: int) -> Span:
         if each.starts_at_s <= end_s and each.ends_at_s >= first_s:
             first_s, end_s = min(first_s, each.starts_at_s), max(end_s, each.ends_at_s)
     return hull(reach.span, align((first_s + facts.interval_s, end_s), facts, now_s) or reach.span)
+
+
+def widen_to_breaks(span: Span, derived: Intervals, facts: Grid, now_s: int) -> Span:
+    """Return the span with the days of reads beside it that contradict each other, by what was found."""
+    breaks = [
+        (min(each.starts_at_s, int(each.evidence["previous_at_s"])), each.ends_at_s)
+        for each in derived.findings
+        if each.rule in BREAK_RULES
+    ]
+    wider, reach_s = span, CONTEXT_S
+    while True:
+        near = [own for own in breaks if own[0] < wider[1] + reach_s and own[1] > wider[0] - reach_s]
+        outer = min([wider, *near])[0], max(own[1] for own in (wider, *near))
+        if outer == wider:
+            return span if wider == span else hull(span, align(wider, facts, now_s) or span)
+        wider, reach_s = outer, SPELL_MAX_S
 
 
 def derive_history(

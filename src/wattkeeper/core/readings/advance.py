@@ -1,6 +1,6 @@
 """How far a register went between two reads, and which reads can stand on one line."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +15,10 @@ JUMP = -2
 DOUBT_COUNT = 16  # reads on each side of an impossible step that are judged one by one
 LINE_COUNT = 8  # a register that starts anew more often in one derivation is not to be believed
 LOOKBACK_COUNT = 64  # a stretch of rejected reads between two good ones has at most this many runs
+SPELL_MAX_S = 4 * 86_400  # what contradicts the reads before and after it for longer is judged with neither
+SPELL_COUNT = 2  # so many reads are, however far apart
+VOTE_S = 86_400  # reads nearer to an impossible step have a vote
+BREAK_REACH_S = 2 * SPELL_MAX_S + VOTE_S  # reads so far from one tell what it is: two spells, and who votes
 _WITHSTOOD_MOST = np.iinfo(np.int64).max // WITHSTOOD_TIMES  # counts; twice a higher limit passes 64 bits
 _TOGETHER_COUNT = 1024  # runs whose predecessors are looked at together: what bounds memory
 
@@ -67,6 +71,7 @@ class Break:
 
 
 def link_reads(
+    at_s: Int64s,
     values: Int64s,
     modulus: int | None,
     advance_max: Callable[[NDArray[np.intp], NDArray[np.intp]], Int64s],
@@ -74,10 +79,14 @@ def link_reads(
 ) -> Chains:
     """Return the lines on which the register's `values`, in order of time, can stand.
 
-    Where every step is possible there is one line. Else the line that explains most reads wins, reads within
+    Where every step is possible there is one line. Else the line that most reads vote for wins, reads within
     its span that contradict it are rejected, and what lies before or after it is linked the same way by
     itself: a register that was reset starts a new line and no energy is invented between the two. After
     `LINE_COUNT` lines the rest is rejected, so that garbage costs bounded time.
+
+    A stretch has the votes of a day beside an impossible step, half of it at each end where there are two;
+    one that keeps its neighbours apart for more than `SPELL_MAX_S` is of another spell at each end. So the
+    reads of some days around an impossible step tell what becomes of it, however many there are besides.
     """
     places = np.arange(len(values), dtype=np.intp)
 
@@ -87,8 +96,10 @@ def link_reads(
     steps = advance_between(places[:-1], places[1:])
     if not (steps < 0).any():
         return Chains(places, np.zeros_like(values), np.concatenate(([0], steps))[: len(values)], ())
-    runs = _split_at(np.flatnonzero(steps < 0) + 1, len(values))
-    lines = _pick_lines(runs, advance_between)
+    cuts = np.flatnonzero(steps < 0) + 1
+    middles = _find_middles(at_s, cuts)
+    runs = _split_at(cuts, middles, len(values))
+    lines = _pick_lines(_Votes.count(at_s, cuts, middles, runs), runs, set(middles.tolist()), advance_between)
     return _assemble(runs, lines, places, advance_between)
 
 
@@ -96,34 +107,83 @@ Run = tuple[int, int]
 Steps = Callable[[NDArray[np.intp], NDArray[np.intp]], Int64s]
 
 
-def _split_at(cuts: NDArray[np.intp], count: int) -> list[Run]:
+def _find_middles(at_s: Int64s, cuts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return where stretches between two cuts that last too long for one spell are parted."""
+    first, last = cuts[:-1], cuts[1:] - 1
+    is_long = (at_s[last + 1] - at_s[first - 1] > SPELL_MAX_S) & (last - first >= SPELL_COUNT)
+    middle_s = (at_s[first[is_long]] + at_s[last[is_long]]) // 2
+    return np.searchsorted(at_s, middle_s, side="right")
+
+
+def _split_at(cuts: NDArray[np.intp], middles: NDArray[np.intp], count: int) -> list[Run]:
     """Return runs of reads that surely belong together: single ones near a cut, long ones elsewhere."""
     near = cuts[:, np.newaxis] + np.arange(-DOUBT_COUNT, DOUBT_COUNT + 1)
-    edges = np.unique(np.concatenate(([0, count], near[(near > 0) & (near < count)])))
+    edges = np.unique(np.concatenate(([0, count], middles, near[(near > 0) & (near < count)])))
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
-def _pick_lines(runs: list[Run], advance_between: Steps) -> list[list[int]]:
+@dataclass(frozen=True, slots=True)
+class _Votes:
+    """Of each run how many of its reads have a vote, and of which part between cuts and middles it is."""
+
+    count_of: list[int]
+    part_of: list[int]
+
+    @classmethod
+    def count(
+        cls, at_s: Int64s, cuts: NDArray[np.intp], middles: NDArray[np.intp], runs: Sequence[Run]
+    ) -> "_Votes":
+        edges = np.sort(np.concatenate(([0], cuts, middles)))
+        part = np.searchsorted(edges, np.arange(len(at_s)), side="right") - 1
+        ends = np.append(edges[1:], len(at_s))
+        begins, is_cut = np.isin(edges, cuts), np.isin(ends, cuts)
+        reach_s = np.where(begins & is_cut, VOTE_S // 2, VOTE_S)
+        is_early = begins[part] & (at_s < (at_s[edges] + reach_s)[part])
+        is_late = is_cut[part] & (at_s > (at_s[ends - 1] - reach_s)[part])
+        total = np.concatenate(([0], np.cumsum(is_early | is_late)))
+        bounds = np.array(runs, dtype=np.intp).reshape(-1, 2)
+        return cls((total[bounds[:, 1]] - total[bounds[:, 0]]).tolist(), part[bounds[:, 0]].tolist())
+
+
+def _pick_lines(votes: _Votes, runs: list[Run], middles: Set[int], advance_between: Steps) -> list[list[int]]:
+    """Return the lines, each the indices of its runs; those on both sides of a middle are one."""
     lines: list[list[int]] = []
-    waiting = [(0, len(runs))]
+    firsts = [i for i, (first, _) in enumerate(runs) if first in middles]
+    for first, last in pairwise([0, *firsts, len(runs)]):
+        own = _pick_between(votes, runs, first, last, advance_between)
+        if lines and lines[-1][-1] == first - 1 and own[0][0] == first:
+            lines[-1] += own.pop(0)
+        lines += own
+    return lines
+
+
+def _pick_between(
+    votes: _Votes, runs: list[Run], first: int, last: int, advance_between: Steps
+) -> list[list[int]]:
+    lines: list[list[int]] = []
+    waiting = [(first, last)]
     while waiting and len(lines) < LINE_COUNT:
         first, last = waiting.pop()
         if first < last:
-            line = _best_line(runs, first, last, advance_between)
+            line = _best_line(votes, runs, first, last, advance_between)
             lines.append(line)
             waiting += [(first, line[0]), (line[-1] + 1, last)]
     return sorted(lines)
 
 
-def _best_line(runs: list[Run], first: int, last: int, advance_between: Steps) -> list[int]:
-    """Return the runs of the line through ``runs[first:last]`` with most reads; the earliest of equals."""
-    score = [runs[i][1] - runs[i][0] for i in range(first, last)]
+def _best_line(votes: _Votes, runs: list[Run], first: int, last: int, advance_between: Steps) -> list[int]:
+    """Return the line through ``runs[first:last]`` with most votes; of equals that of the earliest part."""
+    score = votes.count_of[first:last]
     parent = [-1] * len(score)
+
+    def rank(i: int) -> tuple[int, int, int]:
+        return score[i], -votes.part_of[first + i], i
+
     for i, earlier in _possible(runs[first:last], advance_between):
-        best = max(earlier, key=lambda j: (score[j], -j))
+        best = max(earlier, key=rank)
         score[i] += score[best]
         parent[i] = best
-    i = score.index(max(score))
+    i = max(range(len(score)), key=rank)
     line = [first + i]
     while parent[i] >= 0:
         i = parent[i]

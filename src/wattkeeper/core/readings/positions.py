@@ -5,7 +5,7 @@ does not depend on which reads are given besides; it goes on without loss throug
 changes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,6 +22,7 @@ from wattkeeper.core.readings.knots import Knots, join_knots, no_knots, scale_co
 from wattkeeper.core.readings.settle import settle_reads, take
 
 CLOCK_SLACK_S = 3600
+BREAK_RULES = ("readings.register-backwards", "readings.jump")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def trace_installation(
     settled, conflicts = settle_reads(installation.channel_id, reads, interval_s=limits.interval_s)
     modulus = installation.register_modulus
     advances = _AdvanceMax(installation, settled, limits.power_max_w)
-    chains = link_reads(settled.value, modulus, advances, limits.advance_rule)
+    chains = link_reads(settled.measured_at_s, settled.value, modulus, advances, limits.advance_rule)
     findings += conflicts
     findings += [_describe_break(installation.channel_id, settled, found) for found in chains.breaks]
     kept = take(settled, chains.index)
@@ -116,8 +117,13 @@ def _unwrap(values: Int64s, chains: Chains) -> Int64s:
     return result
 
 
+def has_break(findings: Iterable[Finding]) -> bool:
+    """Whether by what was found reads contradict each other: those of days around tell which are right."""
+    return any(each.rule in BREAK_RULES for each in findings)
+
+
 def _describe_break(channel_id: int, reads: ReadColumns, found: Break) -> Finding:
-    rule = "readings.register-backwards" if found.verdict == BACKWARDS else "readings.jump"
+    rule = BREAK_RULES[0 if found.verdict == BACKWARDS else 1]
     return Finding(
         rule,
         starts_at_s=int(reads.measured_at_s[found.first]),
