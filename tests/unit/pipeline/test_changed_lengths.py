@@ -7,7 +7,7 @@ import pytest
 from pipeline_street import Street
 from unit.pipeline.test_beside_the_grid import DAY_S, QUARTER_S, REGISTER, START_S, facts
 from wattkeeper.core.kernel.quality import Source
-from wattkeeper.pipeline import derive, plain_derive
+from wattkeeper.pipeline import plain_derive, single_derive
 
 LENGTHS = [(900, 1800), (900, 3600), (1800, 3600), (3600, 900), (300, 900)]
 State = dict[int, dict[int, tuple[int, ...]]]
@@ -42,7 +42,7 @@ def test_another_length_leaves_nothing_of_the_one_before(
 def test_to_look_at_whole_intervals_alone_is_caught(
     monkeypatch: pytest.MonkeyPatch, *, is_many: bool
 ) -> None:
-    for module in (derive, plain_derive):
+    for module in (single_derive, plain_derive):
         monkeypatch.setattr(module, "written_span", lambda span, *_: span)  # the plant
     now_s = START_S + DAY_S + 3000
     assert (
