@@ -117,7 +117,7 @@ def test_what_is_stored_is_taken_away_as_a_file(
 
 @pytest.mark.parametrize(
     ("language", "told"),
-    [("en", "Choose another format, or leave that out."), ("zh-hans", "该格式无法容纳全部内容")],
+    [("en", "Choose another format or other days"), ("zh-hans", "文件不会包含全部内容")],
 )
 def test_a_file_that_can_not_hold_all_is_not_given_unasked(
     ours: People, home: Home, log_in: LogIn, language: str, told: str
