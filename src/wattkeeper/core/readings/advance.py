@@ -172,17 +172,20 @@ def _pick_between(
 
 
 def _best_line(votes: _Votes, runs: list[Run], first: int, last: int, advance_between: Steps) -> list[int]:
-    """Return the line through ``runs[first:last]`` with most votes; of equals that of the earliest part."""
-    score = votes.count_of[first:last]
+    """Return the line through ``runs[first:last]`` with most votes.
+
+    Of equals that which begins in the earliest part, with all that goes on from it.
+    """
+    score, part = votes.count_of[first:last], votes.part_of[first:last]
     parent = [-1] * len(score)
 
     def rank(i: int) -> tuple[int, int, int]:
-        return score[i], -votes.part_of[first + i], i
+        return score[i], -part[i], i
 
     for i, earlier in _possible(runs[first:last], advance_between):
         best = max(earlier, key=rank)
         score[i] += score[best]
-        parent[i] = best
+        parent[i], part[i] = best, part[best]
     i = max(range(len(score)), key=rank)
     line = [first + i]
     while parent[i] >= 0:
