@@ -19,7 +19,7 @@ from wattkeeper.core.kernel.quality import Provenance, Source
 from wattkeeper.data.audit.models import AuditRecord
 from wattkeeper.data.collection.models import DirtyWindow
 from wattkeeper.data.collection.windows import mark_dirty
-from wattkeeper.data.registry.models import Channel, Series, UsagePoint
+from wattkeeper.data.registry.models import Channel, Series, Site, UsagePoint
 from wattkeeper.data.virtual.formulas import codes_of, stored_text
 from wattkeeper.data.virtual.models import Formula
 from wattkeeper.pipeline.derive import run_once
@@ -201,6 +201,18 @@ def test_what_is_no_formula_leaves_nothing(measured: Measured, formula: str, cod
 def test_intervals_that_do_not_fit_are_refused(measured: Measured) -> None:
     error = refusal(lambda: measured.add("[U1]", interval_s=600))
     assert (error.code, error.params["common"]) == ("formulas.interval", 900)
+
+
+def test_intervals_that_begin_half_an_hour_apart_are_refused(measured: Measured) -> None:
+    Site.objects.filter(id=measured.street.site_id).update(time_zone="Asia/Kolkata")
+    site = Site.objects.create(
+        tenant=measured.people.tenant, code="CN", name="CN", kind="INDUSTRY", time_zone="Asia/Shanghai"
+    )
+    Series.objects.filter(usage_point_id=measured.street.point_id).update(interval_s=3600)
+    error = refusal(lambda: measured.add("[U1]", site_id=site.id))
+    assert (error.code, error.params["point"], error.params["interval"]) == ("formulas.grid", "U1", 3600)
+    assert not Formula.objects.exists()
+    measured.add("[U2]", site_id=site.id)  # quarters of an hour begin together everywhere
 
 
 def test_a_sub_meter_that_moves_within_an_interval_counts_by_its_own(measured: Measured) -> None:

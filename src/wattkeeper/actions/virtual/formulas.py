@@ -1,12 +1,13 @@
 """What adding a virtual meter and changing its formula share; each runs inside its verb's transaction."""
 
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from wattkeeper.actions.actor import Actor
 from wattkeeper.actions.records import check_fits_days, cut_at
 from wattkeeper.core.kernel.instants import Period
 from wattkeeper.core.registry.formulas import InvalidFormula, parse_formula
-from wattkeeper.core.registry.virtual_series import common_interval_s, order_series
+from wattkeeper.core.registry.virtual_series import begin_together, common_interval_s, order_series
 from wattkeeper.data.collection.windows import mark_dirty
 from wattkeeper.data.registry.models import Series, UsagePoint
 from wattkeeper.data.virtual.formulas import (
@@ -67,31 +68,39 @@ def put_formula(
             "interval_s": fitting_interval_s(point.tenant_id, stored),
         },
     )
-    check_interval(series, stored)
+    check_interval(series, stored, since=at)
     check_cycles(point.tenant_id)
     end = min(now, ends_at or now)
     span = Period(at, max(end, at + timedelta(seconds=1)))
     mark_dirty(tenant_id=point.tenant_id, now=now, reason="formula", series={series.id: span})
 
 
-def check_interval(series: Series, stored: StoredTerms) -> None:
+def check_interval(series: Series, stored: StoredTerms, *, since: datetime) -> None:
     """Check that the intervals of all parts fit into those of a virtual series, and these into every day.
 
-    :raises InvalidFormula: ``formulas.interval``
+    :raises InvalidFormula: ``formulas.interval``, ``formulas.grid``
     :raises WattkeeperError: ``series.interval-not-kept``
     """
     point = series.usage_point
     check_fits_days(series.interval_s, point.site.time_zone, usage_point=point.code)
-    common_s = fitting_interval_s(series.tenant_id, stored)
-    if stored and series.interval_s % common_s:
-        known = Registered.of(series.tenant_id, [stored])
-        members = sorted({known.interval_s_of[term.series_id] for term in resolve(stored, known, 0, None)})
+    known = Registered.of(series.tenant_id, [stored])
+    member_ids = {term.series_id for term in resolve(stored, known, 0, None)}
+    lengths_s = {known.interval_s_of[own] for own in member_ids}
+    common_s = common_interval_s(lengths_s)
+    if lengths_s and series.interval_s % common_s:
         raise InvalidFormula(
             "formulas.interval",
-            members=", ".join(map(str, members)),
+            members=", ".join(map(str, sorted(lengths_s))),
             interval=series.interval_s,
             common=common_s,
         )
+    names = "usage_point__code", "usage_point__site__time_zone", "interval_s"
+    members = Series.objects.filter(id__in=member_ids).order_by("id").values_list(*names)
+    for code, zone, interval_s in members:
+        if not begin_together(ZoneInfo(zone), ZoneInfo(point.site.time_zone), interval_s, since):
+            raise InvalidFormula(
+                "formulas.grid", point=code, interval=interval_s, zone=zone, own_zone=point.site.time_zone
+            )
 
 
 def check_cycles(tenant_id: int) -> None:

@@ -7,6 +7,7 @@ sum and no interval is more than one milliwatt-hour away from its own.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fractions import Fraction
 from math import lcm
 from typing import Any
@@ -23,6 +24,7 @@ from wattkeeper.core.kernel.remainders import carry_remainders
 from wattkeeper.core.registry.formulas import InvalidFormula
 
 MILLIWH_MAX = 2**62
+FORESEEN_MONTHS_COUNT = 20 * 12
 _KEPT_FLAGS = int(
     Flag.SUSPECT | Flag.CLOCK_INVALID | Flag.CLOCK_ADJUSTED | Flag.POWER_LOST | Flag.DST_AMBIGUOUS | Flag.LATE
 )
@@ -201,6 +203,17 @@ def common_interval_s(interval_s: Iterable[int]) -> int:
     return lcm(*interval_s)
 
 
+def begin_together(zone: ZoneInfo, other: ZoneInfo, interval_s: int, since: datetime) -> bool:
+    """Whether the days of two zones begin whole intervals apart, as far as is foreseen for twenty years."""
+    months = [datetime(since.year + n // 12, n % 12 + 1, 1, tzinfo=UTC) for n in range(FORESEEN_MONTHS_COUNT)]
+    return all((_offset_s(at, zone) - _offset_s(at, other)) % interval_s == 0 for at in months)
+
+
+def _offset_s(at: datetime, zone: ZoneInfo) -> int:
+    offset = at.astimezone(zone).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())
+
+
 def evaluate(
     facts: VirtualFacts,
     rows: MemberRows,
@@ -211,14 +224,15 @@ def evaluate(
     """Return a virtual series over the intervals that start at `starts_at_s` (n,), evenly `interval_s` apart.
 
     `day_first_index` (n,): the index of the first interval of each one's local day. A finer member is summed
-    upward and missing where a part is; an interval is missing where a term in force is, unless that term
-    counts what is missing as zero and anything at all is there. Its quality is that of its worst part:
-    DERIVED where all were measured. Where all estimates among the parts are REGISTER_BRACKETED, so is it.
+    upward and missing where a part is; what lies across two intervals is part of neither. An interval is
+    missing where a term in force is, unless that term counts what is missing as zero and anything at all is
+    there. Its quality is that of its worst part: DERIVED where all were measured. Where all estimates among
+    the parts are REGISTER_BRACKETED, so is it.
 
     :raises WattkeeperError: ``formulas.overflow`` for energies beyond 62 bits
     """
     expected = count_expected(facts, starts_at_s, interval_s_of)
-    parts = _gather(facts, rows, starts_at_s)
+    parts = _gather(facts, rows, starts_at_s, interval_s_of)
     in_force = expected > 0
     is_there = parts.count == expected
     may_fill = np.array([term.is_zero_when_missing for term in facts.terms], dtype=np.bool_)[:, None]
@@ -256,7 +270,9 @@ class _Parts:
     is_held: Mask  # registers hold each of its estimates
 
 
-def _gather(facts: VirtualFacts, rows: MemberRows, starts_at_s: Int64s) -> _Parts:
+def _gather(
+    facts: VirtualFacts, rows: MemberRows, starts_at_s: Int64s, interval_s_of: Mapping[int, int]
+) -> _Parts:
     shape = (len(facts.terms), len(starts_at_s))
     from_s, to_s = int(starts_at_s[0]), int(starts_at_s[-1]) + facts.interval_s
     is_own = (rows.starts_at_s >= from_s) & (rows.starts_at_s < to_s)
@@ -265,6 +281,8 @@ def _gather(facts: VirtualFacts, rows: MemberRows, starts_at_s: Int64s) -> _Part
     row = own[row]
     first, end = _bounds([(each.from_s, each.to_s) for each in facts.terms])
     counts = (rows.starts_at_s[row] >= first[term]) & (rows.starts_at_s[row] < end[term])
+    within_s = (rows.starts_at_s[row] - from_s) % facts.interval_s
+    counts &= within_s + _lengths_s(facts, interval_s_of)[term] <= facts.interval_s
     term, row = term[counts], row[counts]
     at = (term, (rows.starts_at_s[row] - from_s) // facts.interval_s)
     value, quality, flags, count, invalid, loose = np.zeros((6, *shape), dtype=np.int64)
@@ -295,13 +313,18 @@ def count_expected(facts: VirtualFacts, starts_at_s: Int64s, interval_s_of: Mapp
     """Return how many intervals of its series each term adds up, shape (terms, n)."""
     first, end = _bounds([(term.starts_at_s, term.ends_at_s) for term in facts.terms])
     in_force = (starts_at_s >= first[:, None]) & (starts_at_s < end[:, None])
-    grids = [interval_s_of.get(term.series_id, facts.interval_s) for term in facts.terms]
-    grid_s = np.array(grids, dtype=np.int64)[:, None]
+    grid_s = _lengths_s(facts, interval_s_of)[:, None]
     before = [
         np.clip(-((starts_at_s - bound_s[:, None]) // grid_s), 0, facts.interval_s // grid_s)
         for bound_s in _bounds([(term.from_s, term.to_s) for term in facts.terms])
     ]
     return np.where(in_force, before[1] - before[0], 0)
+
+
+def _lengths_s(facts: VirtualFacts, interval_s_of: Mapping[int, int]) -> Int64s:
+    """Return how long the intervals of each term are, shape (terms,)."""
+    lengths = [interval_s_of.get(term.series_id, facts.interval_s) for term in facts.terms]
+    return np.array(lengths, dtype=np.int64)
 
 
 def _bounds(periods: Sequence[tuple[int, int | None]]) -> tuple[Int64s, Int64s]:

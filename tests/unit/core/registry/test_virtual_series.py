@@ -1,5 +1,6 @@
 """Virtual series over arrays against a plain oracle in fractions, interval by interval."""
 
+from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from wattkeeper.core.registry.virtual_series import (
     VirtualFacts,
     VirtualSet,
     VirtualValues,
+    begin_together,
     common_interval_s,
     evaluate,
     order_series,
@@ -72,6 +74,35 @@ def test_finer_members_are_summed_upward_and_a_missing_part_is_missing() -> None
     found = values_of(filled, rows, interval_s=3600, grids={1: 900, 2: 3600})
     assert found.value_milliwh.tolist() == [140] * 23 + [130]
     assert (found.provenance[-1], found.method[-1]) == (Provenance.ESTIMATED, Method.KNOWN_ZERO)
+
+
+def test_what_lies_across_two_intervals_is_part_of_neither() -> None:
+    terms = (Term(1, Fraction(1), 0, None),)
+    late = [(1, at * 3600 + 1800, 10, 1, VALID, 0) for at in range(23)]
+    found = values_of(terms, late, interval_s=3600, grids={1: 3600})
+    assert set(found.provenance.tolist()) == {Provenance.MISSING}
+    assert not found.value_milliwh.any()
+    halves = [(1, at * 1800, 10, 1, VALID, 0) for at in range(48)]
+    assert values_of(terms, halves, interval_s=3600, grids={1: 1800}).value_milliwh.tolist() == [20] * 24
+
+
+@pytest.mark.parametrize(
+    ("zone", "other", "interval_s", "is_so"),
+    [
+        ("Asia/Shanghai", "Asia/Kolkata", 3600, False),
+        ("Asia/Shanghai", "Asia/Kolkata", 1800, True),
+        ("Asia/Kathmandu", "Asia/Kolkata", 1800, False),
+        ("Asia/Kathmandu", "Asia/Kolkata", 900, True),
+        ("Australia/Lord_Howe", "Australia/Sydney", 3600, False),  # half an hour apart in winter alone
+        ("Europe/Berlin", "Asia/Shanghai", 3600, True),
+    ],
+)
+def test_days_of_zones_begin_whole_intervals_apart_or_not(
+    zone: str, other: str, interval_s: int, is_so: bool
+) -> None:
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    assert begin_together(ZoneInfo(zone), ZoneInfo(other), interval_s, since) is is_so
+    assert begin_together(ZoneInfo(other), ZoneInfo(zone), interval_s, since) is is_so
 
 
 def test_a_finer_member_that_moves_within_an_interval_counts_for_its_own_intervals() -> None:
