@@ -17,6 +17,7 @@ from wattkeeper.bootstrap.headend_ports import StoreSink
 from wattkeeper.bootstrap.pipeline_ports import pipeline_ports
 from wattkeeper.core.kernel.quality import Flag, Method, Provenance, Source
 from wattkeeper.data.registry.models import Channel, Series
+from wattkeeper.interfaces.reads import archived
 from wattkeeper.interfaces.web.api import measurements
 from wattkeeper.pipeline.derive import run_once
 from wattkeeper.store.api import Measurements, RawBatch
@@ -124,3 +125,14 @@ def test_a_month_that_is_not_what_its_reads_come_to_is_caught(
     values: Any = measurements._values
     monkeypatch.setattr(measurements, "_values", lambda rows, rules: values(fault(rows), rules))
     assert told_by_api(call, series_id) != told_by_reads()
+
+
+def test_months_that_are_archived_are_named(
+    call: Caller, series_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    span = f"starts_at={to_text(FIRST)}&ends_at={to_text(END)}"  # September of UTC ends eight hours into it
+    assert call("GET", f"/series/{series_id}/measurements?{span}").json()["archived_months"] == []
+    away = {"measurement": {202608, 202609}, "raw_read": {202610}}
+    monkeypatch.setattr(archived, "away_months", lambda _folder, tables: away[tables[0]])
+    told = call("GET", f"/series/{series_id}/measurements?{span}").json()
+    assert told["archived_months"] == ["2026-09"]
